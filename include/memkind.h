@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * @file memkind.h
+ * @brief Memory of a chosen kind: files on persistent memory, or plain DRAM.
+ *
+ * The names, types, constants and error codes are those of libmemkind 1.14, so
+ * that programs written for it run on this library without recompiling.
+ *
+ * Conventions that hold for every function below unless it says otherwise:
+ *
+ * - Sizes are in bytes.
+ * - A function returning `int` gives MEMKIND_SUCCESS (0) or one of the negative
+ *   MEMKIND_ERROR_* codes. A failed system call also leaves its errno.
+ * - A function returning a pointer gives NULL and sets errno (ENOMEM where
+ *   there was no space, EINVAL where an argument makes no sense).
+ * - Every function may be called from any thread at any time, with one
+ *   exception: a kind must not be in use while it is being destroyed.
+ * - No function aborts the process, and none prints unless the environment
+ *   variable MEMKIND_DEBUG is set to 1.
+ * - None is async-signal-safe.
+ */
+#ifndef MEMKIND_H
+#define MEMKIND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Define as `const` where a malloc_usable_size with that signature is wrapped. */
+#ifndef MEMKIND_MALLOC_USABLE_SIZE_CONST
+#define MEMKIND_MALLOC_USABLE_SIZE_CONST
+#endif
+
+/** Handle of a kind. Opaque; owned by the library. */
+typedef struct memkind *memkind_t;
+
+/** Memory types for memkind_create_kind(); may be combined with `|`. */
+typedef enum memkind_memtype_t {
+    MEMKIND_MEMTYPE_DEFAULT = 1ull << 0,        /**< ordinary memory */
+    MEMKIND_MEMTYPE_HIGH_BANDWIDTH = 1ull << 1, /**< high-bandwidth memory */
+} memkind_memtype_t;
+
+/** How memkind_create_kind() binds pages to the chosen memory types. */
+typedef enum memkind_policy_t {
+    MEMKIND_POLICY_BIND_LOCAL = 0,   /**< nearest node of the type, or NULL */
+    MEMKIND_POLICY_BIND_ALL,         /**< any node of the type, or NULL */
+    MEMKIND_POLICY_PREFERRED_LOCAL,  /**< nearest node, others when it is full */
+    MEMKIND_POLICY_INTERLEAVE_LOCAL, /**< spread over the local nodes */
+    MEMKIND_POLICY_INTERLEAVE_ALL,   /**< spread over all nodes */
+    MEMKIND_POLICY_MAX_VALUE,        /**< number of policies; not a policy */
+} memkind_policy_t;
+
+/** Flags of memkind_create_kind(). The low bits hold the page size's log2. */
+typedef enum memkind_bits_t {
+    MEMKIND_MASK_PAGE_SIZE_2MB = 21ull, /**< pages of 2^21 bytes */
+} memkind_bits_t;
+
+/** Limits. */
+enum memkind_const {
+    /** At most this many kinds can be created and alive at once. */
+    MEMKIND_MAX_KIND = 512,
+    /** A buffer of this size holds any text of memkind_error_message(). */
+    MEMKIND_ERROR_MESSAGE_SIZE = 128,
+    /** Least size, in bytes, of a limited file-backed kind: 16 MiB. */
+    MEMKIND_PMEM_MIN_SIZE = 1024 * 1024 * 16,
+};
+
+/** Status codes. */
+enum {
+    MEMKIND_SUCCESS = 0,             /**< done */
+    MEMKIND_ERROR_UNAVAILABLE = -1,  /**< this kind cannot be had here */
+    MEMKIND_ERROR_MBIND = -2,        /**< mbind(2) failed */
+    MEMKIND_ERROR_MMAP = -3,         /**< a mapping could not be made */
+    MEMKIND_ERROR_MALLOC = -6,       /**< no DRAM for the library's own data */
+    MEMKIND_ERROR_ENVIRON = -12,     /**< a MEMKIND_* variable has a bad value */
+    MEMKIND_ERROR_INVALID = -13,     /**< an argument is not valid */
+    MEMKIND_ERROR_TOOMANY = -15,     /**< MEMKIND_MAX_KIND kinds exist already */
+    MEMKIND_ERROR_BADOPS = -17,      /**< a struct memkind_ops is incomplete */
+    MEMKIND_ERROR_HUGETLB = -18,     /**< no huge pages */
+    MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE = -20, /**< no such memory here */
+    MEMKIND_ERROR_OPERATION_FAILED = -21,      /**< the operation failed */
+    MEMKIND_ERROR_ARENAS_CREATE = -22, /**< jemalloc could not make an arena */
+    MEMKIND_ERROR_RUNTIME = -255,      /**< anything else */
+};
+
+/** How eagerly a kind gives freed file space back. */
+typedef enum memkind_mem_usage_policy {
+    /** Keep freed pages for reuse, give them back over some ten seconds. */
+    MEMKIND_MEM_USAGE_POLICY_DEFAULT = 0,
+    /** Give every free page back at once: least space, most system calls. */
+    MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE = 1,
+    MEMKIND_MEM_USAGE_POLICY_MAX_VALUE, /**< number of policies */
+} memkind_mem_usage_policy;
+
+/** What memkind_get_stat() reports, in bytes. */
+typedef enum memkind_stat_type {
+    /** File space (or DRAM) that the kind holds right now. */
+    MEMKIND_STAT_TYPE_RESIDENT = 0,
+    /** Pages that contain at least one live object. */
+    MEMKIND_STAT_TYPE_ACTIVE = 1,
+    /** Live objects, each counted with its usable size. */
+    MEMKIND_STAT_TYPE_ALLOCATED = 2,
+    MEMKIND_STAT_TYPE_MAX_VALUE, /**< number of statistics */
+} memkind_stat_type;
+
+/** What memkind_stats_print() prints; may be combined with `|`. */
+typedef enum memkind_stat_print_opt {
+    MEMKIND_STAT_PRINT_ALL = 0,                     /**< everything, as text */
+    MEMKIND_STAT_PRINT_JSON_FORMAT = 1U << 0,       /**< JSON, not text */
+    MEMKIND_STAT_PRINT_OMIT_GENERAL = 1U << 1,      /**< no configuration */
+    MEMKIND_STAT_PRINT_OMIT_MERGED_ARENA = 1U << 2, /**< no sums over arenas */
+    /** no sums over destroyed arenas */
+    MEMKIND_STAT_PRINT_OMIT_DESTROYED_MERGED_ARENA = 1U << 3,
+    MEMKIND_STAT_PRINT_OMIT_PER_ARENA = 1U << 4, /**< no single arenas */
+    /** no small size classes */
+    MEMKIND_STAT_PRINT_OMIT_PER_SIZE_CLASS_BINS = 1U << 5,
+    /** no large size classes */
+    MEMKIND_STAT_PRINT_OMIT_PER_SIZE_CLASS_LARGE = 1U << 6,
+    MEMKIND_STAT_PRINT_OMIT_MUTEX = 1U << 7,  /**< no lock statistics */
+    MEMKIND_STAT_PRINT_OMIT_EXTENT = 1U << 8, /**< no extent statistics */
+} memkind_stat_print_opt;
+
+/* ---- configuration of a file-backed kind -------------------------------- */
+
+/** Options for memkind_create_pmem_with_config(). Opaque. */
+struct memkind_config;
+
+/**
+ * Makes a configuration: no path, size 0 (unlimited), default policy.
+ * @return the configuration, to be given to memkind_config_delete(); NULL with
+ *         errno ENOMEM where there is no DRAM.
+ */
+struct memkind_config *memkind_config_new(void);
+
+/** Frees a configuration. NULL is allowed. Kinds made from it live on. */
+void memkind_config_delete(struct memkind_config *cfg);
+
+/**
+ * Sets the directory in which the kind's files are made. The text is copied;
+ * whether it names a usable directory is found out when the kind is created.
+ */
+void memkind_config_set_path(struct memkind_config *cfg, const char *pmem_dir);
+
+/** Sets the limit of file space in bytes; 0 stands for no limit. */
+void memkind_config_set_size(struct memkind_config *cfg, size_t pmem_size);
+
+/** Sets how eagerly freed space is given back. */
+void memkind_config_set_memory_usage_policy(struct memkind_config *cfg,
+                                            memkind_mem_usage_policy policy);
+
+/* ---- making and destroying kinds ---------------------------------------- */
+
+/**
+ * Makes a kind of NUMA memory. This library has ordinary DRAM only:
+ * {MEMKIND_MEMTYPE_DEFAULT, MEMKIND_POLICY_PREFERRED_LOCAL} without flags.
+ * @return MEMKIND_SUCCESS; MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE for the other
+ *         combinations that libmemkind documents; MEMKIND_ERROR_INVALID for
+ *         any combination that it does not; or MEMKIND_ERROR_TOOMANY,
+ *         MEMKIND_ERROR_MALLOC, MEMKIND_ERROR_ARENAS_CREATE.
+ */
+int memkind_create_kind(memkind_memtype_t memtype_flags,
+                        memkind_policy_t policy, memkind_bits_t flags,
+                        memkind_t *kind);
+
+/**
+ * Destroys a kind that one of the memkind_create_*() functions made, with
+ * everything that is allocated from it, and gives its file space back. No
+ * thread may be using the kind; objects of it that sit in the caches of other
+ * threads are dropped safely.
+ * @return MEMKIND_SUCCESS; MEMKIND_ERROR_INVALID where `kind` is NULL;
+ *         MEMKIND_ERROR_OPERATION_FAILED where it is one of the static kinds
+ *         or is not (or no longer) a kind.
+ */
+int memkind_destroy_kind(memkind_t kind);
+
+/**
+ * Finds the kind that an address was allocated from.
+ * @return the kind; NULL for NULL and for an address that is not this
+ *         library's. Any address may be asked about. Lock-free.
+ */
+memkind_t memkind_detect_kind(void *ptr);
+
+#include "memkind_deprecated.h"
+
+/** Ordinary memory, from this library's own heap. */
+extern memkind_t MEMKIND_DEFAULT;
+/** Ordinary memory as well, in a heap of its own. */
+extern memkind_t MEMKIND_REGULAR;
+
+/*
+ * Kinds of NUMA, high-bandwidth and huge-page memory. They exist for programs
+ * that link to them: memkind_check_available() answers
+ * MEMKIND_ERROR_UNAVAILABLE, and allocating from one gives NULL.
+ */
+extern memkind_t MEMKIND_HUGETLB;
+extern memkind_t MEMKIND_INTERLEAVE;
+extern memkind_t MEMKIND_HBW;
+extern memkind_t MEMKIND_HBW_ALL;
+extern memkind_t MEMKIND_HBW_PREFERRED;
+extern memkind_t MEMKIND_HBW_HUGETLB;
+extern memkind_t MEMKIND_HBW_ALL_HUGETLB;
+extern memkind_t MEMKIND_HBW_PREFERRED_HUGETLB;
+extern memkind_t MEMKIND_HBW_INTERLEAVE;
+extern memkind_t MEMKIND_DAX_KMEM;
+extern memkind_t MEMKIND_DAX_KMEM_ALL;
+extern memkind_t MEMKIND_DAX_KMEM_PREFERRED;
+extern memkind_t MEMKIND_DAX_KMEM_INTERLEAVE;
+extern memkind_t MEMKIND_HIGHEST_CAPACITY;
+extern memkind_t MEMKIND_HIGHEST_CAPACITY_PREFERRED;
+extern memkind_t MEMKIND_HIGHEST_CAPACITY_LOCAL;
+extern memkind_t MEMKIND_HIGHEST_CAPACITY_LOCAL_PREFERRED;
+extern memkind_t MEMKIND_LOWEST_LATENCY_LOCAL;
+extern memkind_t MEMKIND_LOWEST_LATENCY_LOCAL_PREFERRED;
+extern memkind_t MEMKIND_HIGHEST_BANDWIDTH_LOCAL;
+extern memkind_t MEMKIND_HIGHEST_BANDWIDTH_LOCAL_PREFERRED;
+
+/** @return the interface's version: major * 1000000 + minor * 1000 + patch. */
+#ifdef __cplusplus
+int memkind_get_version();
+#else
+int memkind_get_version(void);
+#endif
+
+/**
+ * Describes a status code (or a positive errno of memkind_posix_memalign()).
+ * @param err  the code
+ * @param msg  where the text goes, always terminated; NULL does nothing
+ * @param size size of `msg`; 0 does nothing, a short one cuts the text
+ */
+void memkind_error_message(int err, char *msg, size_t size);
+
+/**
+ * Makes a kind whose memory lies in unnamed files in a directory. The files
+ * are readable by nobody else, cannot be inherited by exec, and go when the
+ * kind is destroyed or the process ends.
+ * @param dir      the directory; it has to be writable
+ * @param max_size limit of the file space that the kind may hold, at least
+ *                 MEMKIND_PMEM_MIN_SIZE; 0 for "until the file system is full"
+ * @param kind     receives the handle
+ * @return MEMKIND_SUCCESS; MEMKIND_ERROR_INVALID for a NULL argument, a size
+ *         that is too small, or a directory in which no file can be made
+ *         (errno says why); MEMKIND_ERROR_MMAP where nothing can be mapped;
+ *         MEMKIND_ERROR_TOOMANY; MEMKIND_ERROR_MALLOC;
+ *         MEMKIND_ERROR_ARENAS_CREATE.
+ */
+int memkind_create_pmem(const char *dir, size_t max_size, memkind_t *kind);
+
+/** memkind_create_pmem() with the options of a configuration; same errors. */
+int memkind_create_pmem_with_config(struct memkind_config *cfg,
+                                    memkind_t *kind);
+
+/**
+ * Makes a kind on memory that the caller owns, which has to stay mapped,
+ * readable and writable until the kind is destroyed, and is left as it is then.
+ * @param addr start of the area; need not be aligned
+ * @param size its size; what is left after rounding to whole pages is used
+ * @return as for memkind_create_pmem(); MEMKIND_ERROR_INVALID also where the
+ *         area holds no whole page or overlaps memory of another kind.
+ */
+int memkind_create_fixed(void *addr, size_t size, memkind_t *kind);
+
+/**
+ * @return MEMKIND_SUCCESS where the kind can be allocated from,
+ *         MEMKIND_ERROR_UNAVAILABLE where it cannot, MEMKIND_ERROR_INVALID for
+ *         NULL.
+ */
+int memkind_check_available(memkind_t kind);
+
+/**
+ * @return how much the kind could hold at most: the limit of a limited
+ *         file-backed kind, the size of the file system for an unlimited one,
+ *         the area's size for a fixed kind, all of the machine's memory for
+ *         the DRAM kinds; -1 where that is not known.
+ */
+ssize_t memkind_get_capacity(memkind_t kind);
+
+/**
+ * Finds out whether files in a directory (or a device) are mapped with DAX.
+ * @return MEMKIND_SUCCESS where they are; MEMKIND_ERROR_MMAP where files can
+ *         be made but are not DAX; MEMKIND_ERROR_RUNTIME where none can be
+ *         made; MEMKIND_ERROR_INVALID for NULL.
+ */
+int memkind_check_dax_path(const char *pmem_dir);
+
+/* ---- statistics --------------------------------------------------------- */
+
+/**
+ * Takes the snapshot that memkind_get_stat() reads, after giving back what the
+ * calling thread has cached. Objects cached by other threads count as
+ * allocated until those threads exit.
+ */
+int memkind_update_cached_stats(void);
+
+/**
+ * Reads one number of the last snapshot.
+ * @param kind  the kind; NULL for the whole library
+ * @param stat  which number
+ * @param value receives it
+ * @return MEMKIND_ERROR_INVALID for a NULL `value`, an unknown `stat` or a
+ *         kind that keeps no statistics.
+ */
+int memkind_get_stat(memkind_t kind, memkind_stat_type stat, size_t *value);
+
+/**
+ * Prints jemalloc's statistics of the library's heap.
+ * @param write_cb receives the text piece by piece, together with `cbopaque`;
+ *                 it must not allocate from this library. NULL: to stderr.
+ * @return MEMKIND_ERROR_INVALID for bits in `opts` that mean nothing.
+ */
+int memkind_stats_print(void (*write_cb)(void *, const char *), void *cbopaque,
+                        memkind_stat_print_opt opts);
+
+/* ---- the heap ----------------------------------------------------------- */
+
+/**
+ * Allocates `size` bytes, aligned for any type, contents undefined.
+ * @return the object, to be given to memkind_free(); NULL with errno ENOMEM
+ *         where there is no space, NULL with errno untouched where `size` is 0
+ *         (see memkind_set_allow_zero_allocs()), NULL with errno EINVAL where
+ *         `kind` is NULL.
+ */
+void *memkind_malloc(memkind_t kind, size_t size);
+
+/**
+ * @return the number of bytes that may be used at `ptr`, at least as many as
+ *         were asked for; 0 for NULL and for an address that is not this
+ *         library's. `kind` may be NULL.
+ */
+size_t memkind_malloc_usable_size(memkind_t kind,
+                                  MEMKIND_MALLOC_USABLE_SIZE_CONST void *ptr);
+
+/** Like memkind_malloc(kind, num * size), cleared; an overflow gives ENOMEM. */
+void *memkind_calloc(memkind_t kind, size_t num, size_t size);
+
+/**
+ * Allocates `size` bytes at a multiple of `alignment`.
+ * @param memptr receives the object, or NULL where `size` is 0; left alone on
+ *               failure
+ * @return 0, or (positive, errno is left alone) EINVAL where `alignment` is no
+ *         power of two or less than a pointer's size or an argument is NULL,
+ *         ENOMEM where there is no space.
+ */
+int memkind_posix_memalign(memkind_t kind, void **memptr, size_t alignment,
+                           size_t size);
+
+/**
+ * Changes an object's size, moving it where it must; the contents are kept up
+ * to the smaller size. `ptr` NULL allocates, `size` 0 frees and gives NULL.
+ * `kind` NULL: the kind is found by the address.
+ * @return the object; NULL with errno ENOMEM where there is no space, the old
+ *         object then stays as it was; NULL with errno EINVAL where both
+ *         `kind` and `ptr` are NULL or `ptr` is not this library's.
+ */
+void *memkind_realloc(memkind_t kind, void *ptr, size_t size);
+
+/**
+ * Frees an object. NULL is allowed. `kind` NULL: the kind is found by the
+ * address. An object is always given back to the kind that it came from, also
+ * where another one is named; an address that is not this library's is left
+ * alone. errno is kept.
+ */
+void memkind_free(memkind_t kind, void *ptr);
+
+/**
+ * Moves an object where that lets a sparsely used slab become empty.
+ * @return the object's new address, the old one is then free; NULL where it
+ *         was left in place.
+ */
+void *memkind_defrag_reallocate(memkind_t kind, void *ptr);
+
+/**
+ * Starts or stops background threads that give freed space back without
+ * holding up the callers. The environment variable
+ * MEMKIND_BACKGROUND_THREAD_LIMIT bounds their number.
+ * @return MEMKIND_ERROR_OPERATION_FAILED where a thread could not be started.
+ */
+int memkind_set_bg_threads(bool state);
+
+/**
+ * Chooses what an allocation of 0 bytes gives: NULL (false, the default) or an
+ * object of the least size (true). To be called before the kind is in use.
+ */
+void memkind_set_allow_zero_allocs(memkind_t kind, bool allow_zero_allocs);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MEMKIND_H */
