@@ -82,6 +82,10 @@ struct memkind {
     pthread_once_t init_once;
     struct memkind_arena_set *arenas; /**< NULL before the first use */
     struct region_pool *regions;      /**< NULL: blocks come from ops->mmap */
+    bool owns_regions; /**< memkind_arena_destroy() closes them */
+    /** The mmap operation that takes blocks from `regions`. Where ops->mmap is
+     * another one, that is called for each block. */
+    void *(*regions_mmap)(struct memkind *kind, void *addr, size_t size);
     void *priv;                       /**< the create operation's own */
     bool allow_zero_allocs;           /**< see memkind_set_allow_zero_allocs() */
 };

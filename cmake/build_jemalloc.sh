@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# build_jemalloc.sh SOURCE WORK ARCHIVE [CONFIGURE-ARGUMENT...]
+# Builds a static, position-independent jemalloc from a source tree or a
+# .tar.gz of one, which is left as it is. Needs autoconf where the tree has no
+# configure script.
+set -euo pipefail
+source=$1 work=$2 archive=$3
+shift 3
+
+rm -rf "$work/source"
+mkdir -p "$work/source"
+if [ -d "$source" ]; then
+    cp -R "$source/." "$work/source"
+else
+    tar -xf "$source" -C "$work/source" --strip-components=1
+fi
+cd "$work/source"
+exec >"$work/build.log" 2>&1
+trap 'status=$?; [ $status = 0 ] || tail -n 30 "$work/build.log" >/dev/tty 2>/dev/null || true' EXIT
+[ -x configure ] || autoconf
+# mkje_ would do for the prefix, but embed_jemalloc.sh adds it, so that both
+# kinds of archive are treated alike.
+./configure --with-jemalloc-prefix= --disable-cxx --disable-initial-exec-tls \
+    --disable-shared --enable-static --disable-doc "$@"
+make -j"$(nproc)" build_lib_static
+cp lib/libjemalloc_pic.a "$archive"

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# embed_jemalloc.sh ARCHIVE OBJECT AR LD OBJCOPY
+# Turns a jemalloc archive into one object whose public names start with mkje_
+# and whose other names are local.
+set -euo pipefail
+archive=$1 object=$2 ar=$3 ld=$4 objcopy=$5
+
+public=(aligned_alloc calloc dallocx free mallctl mallctlbymib mallctlnametomib
+        malloc malloc_conf malloc_conf_2_conf_harder malloc_message
+        malloc_stats_print malloc_usable_size mallocx memalign nallocx
+        posix_memalign pvalloc rallocx realloc sallocx sdallocx valloc xallocx)
+
+work=$(mktemp -d "$object.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+cp "$archive" "$work/copy.a"
+# The C++ operators would take part in the program's own new and delete.
+for member in $("$ar" t "$work/copy.a" | grep jemalloc_cpp || true); do
+    "$ar" d "$work/copy.a" "$member"
+done
+"$ld" -r --whole-archive "$work/copy.a" -o "$work/all.o"
+printf '%s mkje_%s\n' $(for name in "${public[@]}"; do echo "$name" "$name"; done) >"$work/names"
+"$objcopy" --redefine-syms="$work/names" "$work/all.o" "$work/renamed.o"
+"$objcopy" --wildcard --keep-global-symbol='mkje_*' "$work/renamed.o" "$object"

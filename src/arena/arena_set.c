@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "arena_set.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "debug_log.h"
+#include "jemalloc_ctl.h"
+
+/* jemalloc has 4,095 arenas for a process, one of which holds our own data. A
+ * set's first arena can always be had; further ones only as long as they
+ * leave enough for the first arenas of all sets. */
+#define ARENAS_IN_ALL 4094
+#define ARENAS_FOR_GROWTH (ARENAS_IN_ALL - THREAD_CACHE_SLOTS)
+
+static _Atomic unsigned extra_arenas; /* beyond the first of each set */
+static _Atomic uint64_t last_id;
+
+/* Called with the set's lock held, or before anyone else knows the set. */
+static int add_arena(struct memkind_arena_set *set)
+{
+    unsigned count = atomic_load(&set->count);
+    struct arena_slot *slot = &set->arenas[count];
+    int result = je_arena_create(&set->extents.hooks, set->metadata_use_hooks,
+                                 &slot->index);
+    if (result != 0)
+        return result;
+    (void)je_arena_set_decay(slot->index, set->dirty_decay_ms);
+    slot->threads = 0;
+    atomic_store_explicit(&set->count, count + 1, memory_order_release);
+    return 0;
+}
+
+int arena_set_create(const struct arena_set_config *config,
+                     struct memkind_arena_set **result_set)
+{
+    if (!je_retains_blocks()) {
+        debug_log("jemalloc runs with retain:false, which cannot be used");
+        return -EINVAL;
+    }
+    struct memkind_arena_set *set = JE_NAME(mallocx)(
+        sizeof *set + config->limit * sizeof set->arenas[0], JE_ZERO);
+    if (set == NULL)
+        return -ENOMEM;
+
+    int result = -ENOSPC;
+    int slot = thread_cache_slot_get();
+    if (slot < 0)
+        goto fail_slot;
+    set->slot = (unsigned)slot;
+    set->id = atomic_fetch_add(&last_id, 1) + 1;
+    set->limit = config->limit;
+    set->dirty_decay_ms = config->dirty_decay_ms;
+    set->metadata_use_hooks = config->metadata_use_hooks;
+    if (config->user_hooks != NULL)
+        extent_owner_init_user(&set->extents, config->user_hooks,
+                               config->address_owner);
+    else
+        extent_owner_init(&set->extents, config->pool, config->source,
+                          config->address_owner);
+    pthread_mutex_init(&set->lock, NULL);
+    pthread_mutex_init(&set->reclaim_lock, NULL);
+
+    result = add_arena(set);
+    if (result != 0)
+        goto fail_arena;
+    set->fallback = (struct thread_cache){
+        .set_id = set->id,
+        .set = set,
+        .free_flags = JE_TCACHE_NONE,
+        .alloc_flags = JE_TCACHE_NONE | JE_ARENA(set->arenas[0].index),
+    };
+    *result_set = set;
+    return 0;
+
+fail_arena:
+    pthread_mutex_destroy(&set->reclaim_lock);
+    pthread_mutex_destroy(&set->lock);
+    extent_owner_fini(&set->extents);
+    thread_cache_slot_put(set->slot);
+fail_slot:
+    JE_NAME(dallocx)(set, 0);
+    return result;
+}
+
+void arena_set_destroy(struct memkind_arena_set *set)
+{
+    extent_owner_retire(&set->extents);
+    thread_cache_retire(set);
+    unsigned count = atomic_load(&set->count);
+    for (unsigned i = 0; i < count; i++) {
+        int result = je_arena_destroy(set->arenas[i].index);
+        if (result != 0)
+            debug_log("arena %u cannot be destroyed: %d", set->arenas[i].index,
+                      result);
+    }
+    atomic_fetch_sub(&extra_arenas, count - 1);
+    extent_owner_fini(&set->extents);
+    pthread_mutex_destroy(&set->reclaim_lock);
+    pthread_mutex_destroy(&set->lock);
+    thread_cache_slot_put(set->slot);
+    JE_NAME(dallocx)(set, 0);
+}
+
+static bool may_add_arena(void)
+{
+    if (atomic_fetch_add(&extra_arenas, 1) < ARENAS_FOR_GROWTH)
+        return true;
+    atomic_fetch_sub(&extra_arenas, 1);
+    return false;
+}
+
+unsigned arena_set_attach(struct memkind_arena_set *set)
+{
+    pthread_mutex_lock(&set->lock);
+    unsigned count = atomic_load(&set->count);
+    unsigned place = 0;
+    for (unsigned i = 1; i < count; i++)
+        if (set->arenas[i].threads < set->arenas[place].threads)
+            place = i;
+    if (set->arenas[place].threads > 0 && count < set->limit &&
+        may_add_arena()) {
+        if (add_arena(set) == 0)
+            place = count;
+        else
+            atomic_fetch_sub(&extra_arenas, 1);
+    }
+    set->arenas[place].threads++;
+    pthread_mutex_unlock(&set->lock);
+    return place;
+}
+
+void arena_set_detach(struct memkind_arena_set *set, unsigned place)
+{
+    pthread_mutex_lock(&set->lock);
+    set->arenas[place].threads--;
+    pthread_mutex_unlock(&set->lock);
+}
+
+void arena_set_purge(struct memkind_arena_set *set)
+{
+    unsigned count = atomic_load_explicit(&set->count, memory_order_acquire);
+    for (unsigned i = 0; i < count; i++)
+        (void)je_arena_purge(set->arenas[i].index);
+}
+
+int arena_set_decay(struct memkind_arena_set *set, ssize_t milliseconds)
+{
+    int result = 0;
+    pthread_mutex_lock(&set->lock);
+    unsigned count = atomic_load(&set->count);
+    set->dirty_decay_ms = milliseconds;
+    for (unsigned i = 0; i < count && result == 0; i++)
+        result = je_arena_set_decay(set->arenas[i].index, milliseconds);
+    pthread_mutex_unlock(&set->lock);
+    return result;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The jemalloc arenas of one kind. Arenas are made as threads arrive; each
+ * thread that uses the kind is attached to the arena with the fewest threads,
+ * through a cache of its own (thread_cache.h).
+ *
+ * Locks, in the order in which they may be taken: a set's reclaim lock, the
+ * registry lock of thread_cache.c, a set's lock, jemalloc's own, a region
+ * pool's and what is below. None of the first three is ever taken by a hook.
+ */
+#ifndef ARENA_SET_H
+#define ARENA_SET_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "extent_hooks.h"
+#include "thread_cache.h"
+
+struct memkind_arena_set {
+    uint64_t id;   /* never used twice */
+    unsigned slot; /* index in each thread's table of caches */
+    struct extent_owner extents;
+    bool metadata_use_hooks;
+    bool retiring; /* no more arenas or caches */
+    ssize_t dirty_decay_ms;
+    pthread_mutex_t reclaim_lock; /* one thread at a time purges */
+    pthread_mutex_t lock;         /* guards what follows, and growth */
+    unsigned limit;               /* most arenas */
+    _Atomic unsigned count;       /* arenas made */
+    struct thread_cache fallback; /* for threads that can have no cache */
+    struct thread_cache *caches;  /* of live threads; registry lock */
+    struct thread_cache *idle;    /* of threads that have gone; likewise */
+    unsigned idle_count;
+    _Atomic size_t resident; /* at the last snapshot */
+    struct arena_slot {
+        unsigned index;   /* jemalloc's */
+        unsigned threads; /* attached */
+    } arenas[];
+};
+
+struct arena_set_config {
+    struct region_pool *pool;          /* either of these, or both */
+    const struct block_source *source; /* see extent_hooks.h */
+    extent_hooks_t *user_hooks;        /* or these */
+    void *address_owner;
+    unsigned limit;         /* most arenas, at least 1 */
+    ssize_t dirty_decay_ms; /* -1: never */
+    bool metadata_use_hooks;
+};
+
+/* Makes a set with its first arena. 0; -ENOMEM; -ENOSPC where there are too
+ * many sets; -EAGAIN where jemalloc makes no more arenas. */
+int arena_set_create(const struct arena_set_config *config,
+                     struct memkind_arena_set **set);
+
+/* Drops all objects, cached ones too, and the arenas. No other thread may be
+ * using the set. */
+void arena_set_destroy(struct memkind_arena_set *set);
+
+/* The arena for one more thread; its place in `arenas`. */
+unsigned arena_set_attach(struct memkind_arena_set *set);
+void arena_set_detach(struct memkind_arena_set *set, unsigned place);
+
+/* Gives all free pages of all arenas back. */
+void arena_set_purge(struct memkind_arena_set *set);
+
+/* For arenas there are and arenas to come. */
+int arena_set_decay(struct memkind_arena_set *set, ssize_t milliseconds);
+
+#endif

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "extent_hooks.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "address_table.h"
+#include "debug_log.h"
+#include "sys_calls.h"
+
+static struct extent_owner *owner_of(extent_hooks_t *hooks)
+{
+    return (struct extent_owner *)((char *)hooks -
+                                   offsetof(struct extent_owner, hooks));
+}
+
+/* ---- over a region pool ---------------------------------------------------- */
+
+static void *pool_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
+                        size_t alignment, bool *zero, bool *commit,
+                        unsigned arena_ind)
+{
+    (void)arena_ind;
+    if (new_addr != NULL) /* blocks are where they are */
+        return NULL;
+    bool zeroed;
+    void *block =
+        region_pool_alloc(owner_of(hooks)->pool, size, alignment, commit,
+                          &zeroed);
+    if (block == NULL)
+        return NULL;
+    if (*zero && !zeroed)
+        memset(block, 0, size);
+    *zero = *zero || zeroed;
+    return block;
+}
+
+static bool refuse_dalloc(extent_hooks_t *hooks, void *addr, size_t size,
+                          bool committed, unsigned arena_ind)
+{
+    (void)hooks, (void)addr, (void)size, (void)committed, (void)arena_ind;
+    return true;
+}
+
+static bool forget_dalloc(extent_hooks_t *hooks, void *addr, size_t size,
+                          bool committed, unsigned arena_ind)
+{
+    (void)hooks, (void)addr, (void)size, (void)committed, (void)arena_ind;
+    return false;
+}
+
+static bool pool_commit(extent_hooks_t *hooks, void *addr, size_t size,
+                        size_t offset, size_t length, unsigned arena_ind)
+{
+    (void)size, (void)arena_ind;
+    int result = region_pool_commit(owner_of(hooks)->pool,
+                                    (char *)addr + offset, length);
+    if (result != 0)
+        debug_log("no file space for %zu bytes: %s", length,
+                  strerror(-result));
+    return result != 0;
+}
+
+static bool pool_decommit(extent_hooks_t *hooks, void *addr, size_t size,
+                          size_t offset, size_t length, unsigned arena_ind)
+{
+    (void)size, (void)arena_ind;
+    return region_pool_decommit(owner_of(hooks)->pool, (char *)addr + offset,
+                                length) != 0;
+}
+
+static bool allow_split(extent_hooks_t *hooks, void *addr, size_t size,
+                        size_t size_a, size_t size_b, bool committed,
+                        unsigned arena_ind)
+{
+    (void)hooks, (void)addr, (void)size, (void)size_a, (void)size_b;
+    (void)committed, (void)arena_ind;
+    return false;
+}
+
+static bool pool_merge(extent_hooks_t *hooks, void *addr_a, size_t size_a,
+                       void *addr_b, size_t size_b, bool committed,
+                       unsigned arena_ind)
+{
+    (void)size_a, (void)size_b, (void)committed, (void)arena_ind;
+    struct region_pool *pool = owner_of(hooks)->pool;
+    const struct region *region = region_pool_find(pool, addr_a);
+    return region == NULL || !region_contains(region, addr_b);
+}
+
+/* ---- over blocks of the program's own --------------------------------------- */
+
+/* Records of blocks, in mappings of their own: hooks may not allocate. */
+#define RECORDS_SIZE ((size_t)16 << 10)
+
+struct source_block {
+    struct source_block *next;
+    size_t count;
+    struct {
+        void *base;
+        size_t size;
+    } entries[];
+};
+
+static bool remember_block(struct extent_owner *owner, void *base, size_t size)
+{
+    const size_t capacity = (RECORDS_SIZE - sizeof(struct source_block)) /
+                            sizeof owner->blocks->entries[0];
+    struct source_block *page = owner->blocks;
+    if (page == NULL || page->count == capacity) {
+        page = sys.mmap(NULL, RECORDS_SIZE, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (page == MAP_FAILED)
+            return false;
+        page->next = owner->blocks;
+        page->count = 0;
+        owner->blocks = page;
+    }
+    if (address_table_add(base, size, owner->address_owner) != 0)
+        return false;
+    page->entries[page->count].base = base;
+    page->entries[page->count].size = size;
+    page->count++;
+    return true;
+}
+
+static bool know_block(struct extent_owner *owner, void *base, size_t size)
+{
+    if (owner->pool != NULL && region_pool_find(owner->pool, base) != NULL)
+        return true;
+    pthread_mutex_lock(&owner->blocks_lock);
+    bool known = remember_block(owner, base, size);
+    pthread_mutex_unlock(&owner->blocks_lock);
+    return known;
+}
+
+static void *source_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
+                          size_t alignment, bool *zero, bool *commit,
+                          unsigned arena_ind)
+{
+    (void)arena_ind;
+    struct extent_owner *owner = owner_of(hooks);
+    size_t room = size + (alignment - region_page_size());
+    if (new_addr != NULL || room < size)
+        return NULL;
+    void *base = owner->source.map(owner->source.context, room);
+    if (base == NULL || !know_block(owner, base, room))
+        return NULL;
+    uintptr_t at = (uintptr_t)base;
+    char *block = (char *)base + (((at + alignment - 1) & ~(alignment - 1)) -
+                                  at);
+    if (*zero)
+        memset(block, 0, size);
+    *commit = true;
+    return block;
+}
+
+/* Pieces of one block may merge: the first piece of a block never merges with
+ * what lies before it. */
+static bool allow_merge(extent_hooks_t *hooks, void *addr_a, size_t size_a,
+                        void *addr_b, size_t size_b, bool committed,
+                        unsigned arena_ind)
+{
+    (void)hooks, (void)addr_a, (void)size_a, (void)addr_b, (void)size_b;
+    (void)committed, (void)arena_ind;
+    return false;
+}
+
+/* ---- by hooks of the program's own ------------------------------------------ */
+
+static void *user_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
+                        size_t alignment, bool *zero, bool *commit,
+                        unsigned arena_ind)
+{
+    struct extent_owner *owner = owner_of(hooks);
+    void *block = owner->user->alloc(owner->user, new_addr, size, alignment,
+                                     zero, commit, arena_ind);
+    return block != NULL && know_block(owner, block, size) ? block : NULL;
+}
+
+static bool user_commit(extent_hooks_t *hooks, void *addr, size_t size,
+                          size_t offset, size_t length, unsigned arena_ind)
+{
+    extent_hooks_t *user = owner_of(hooks)->user;
+    return user->commit == NULL ||
+           user->commit(user, addr, size, offset, length, arena_ind);
+}
+
+static bool user_decommit(extent_hooks_t *hooks, void *addr, size_t size,
+                            size_t offset, size_t length, unsigned arena_ind)
+{
+    extent_hooks_t *user = owner_of(hooks)->user;
+    return user->decommit == NULL ||
+           user->decommit(user, addr, size, offset, length, arena_ind);
+}
+
+static bool user_purge_lazy(extent_hooks_t *hooks, void *addr, size_t size,
+                              size_t offset, size_t length, unsigned arena_ind)
+{
+    extent_hooks_t *user = owner_of(hooks)->user;
+    return user->purge_lazy == NULL ||
+           user->purge_lazy(user, addr, size, offset, length, arena_ind);
+}
+
+static bool user_purge_forced(extent_hooks_t *hooks, void *addr, size_t size,
+                                size_t offset, size_t length,
+                                unsigned arena_ind)
+{
+    extent_hooks_t *user = owner_of(hooks)->user;
+    return user->purge_forced == NULL ||
+           user->purge_forced(user, addr, size, offset, length, arena_ind);
+}
+
+static bool user_merge(extent_hooks_t *hooks, void *addr_a, size_t size_a,
+                         void *addr_b, size_t size_b, bool committed,
+                         unsigned arena_ind)
+{
+    extent_hooks_t *user = owner_of(hooks)->user;
+    return user->merge == NULL || user->merge(user, addr_a, size_a, addr_b,
+                                              size_b, committed, arena_ind);
+}
+
+static bool user_split(extent_hooks_t *hooks, void *addr, size_t size,
+                         size_t size_a, size_t size_b, bool committed,
+                         unsigned arena_ind)
+{
+    extent_hooks_t *user = owner_of(hooks)->user;
+    return user->split == NULL || user->split(user, addr, size, size_a, size_b,
+                                              committed, arena_ind);
+}
+
+static void user_destroy(extent_hooks_t *hooks, void *addr, size_t size,
+                           bool committed, unsigned arena_ind)
+{
+    extent_hooks_t *user = owner_of(hooks)->user;
+    if (user->destroy != NULL)
+        user->destroy(user, addr, size, committed, arena_ind);
+}
+
+/* ---- owners ------------------------------------------------------------------- */
+
+void extent_owner_init(struct extent_owner *owner, struct region_pool *pool,
+                       const struct block_source *source, void *address_owner)
+{
+    *owner = (struct extent_owner){
+        .hooks =
+            {
+                .alloc = source != NULL ? source_alloc : pool_alloc,
+                .dalloc = refuse_dalloc,
+                .commit = pool != NULL ? pool_commit : NULL,
+                .decommit = pool != NULL ? pool_decommit : NULL,
+                .split = allow_split,
+                .merge = pool != NULL ? pool_merge : allow_merge,
+            },
+        .pool = pool,
+        .address_owner = address_owner,
+    };
+    if (source != NULL)
+        owner->source = *source;
+    pthread_mutex_init(&owner->blocks_lock, NULL);
+}
+
+void extent_owner_init_user(struct extent_owner *owner, extent_hooks_t *user,
+                            void *address_owner)
+{
+    *owner = (struct extent_owner){
+        .hooks =
+            {
+                .alloc = user_alloc,
+                .dalloc = refuse_dalloc,
+                .destroy = user_destroy,
+                .commit = user_commit,
+                .decommit = user_decommit,
+                .purge_lazy = user_purge_lazy,
+                .purge_forced = user_purge_forced,
+                .split = user_split,
+                .merge = user_merge,
+            },
+        .user = user,
+        .address_owner = address_owner,
+    };
+    pthread_mutex_init(&owner->blocks_lock, NULL);
+}
+
+void extent_owner_retire(struct extent_owner *owner)
+{
+    /* A background thread may be reading the table. With hooks of the
+     * program's own, their destroy hook is to see every extent. */
+    if (owner->user == NULL)
+        __atomic_store_n(&owner->hooks.dalloc, forget_dalloc,
+                         __ATOMIC_RELEASE);
+}
+
+void extent_owner_fini(struct extent_owner *owner)
+{
+    while (owner->blocks != NULL) {
+        struct source_block *page = owner->blocks;
+        for (size_t i = 0; i < page->count; i++) {
+            address_table_remove(page->entries[i].base, page->entries[i].size);
+            if (owner->source.unmap)
+                sys.munmap(page->entries[i].base, page->entries[i].size);
+        }
+        owner->blocks = page->next;
+        sys.munmap(page, RECORDS_SIZE);
+    }
+    pthread_mutex_destroy(&owner->blocks_lock);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Options of the private jemalloc. jemalloc reads this variable last, so that
+ * neither MALLOC_CONF nor /etc/malloc.conf, which are meant for the process's
+ * own malloc, can change what the extent hooks rely on.
+ */
+#include "jemalloc_private.h"
+
+#ifdef MEMKIND_JEMALLOC_EMBEDDED
+
+extern const char *JE_NAME(malloc_conf_2_conf_harder);
+
+const char *JE_NAME(malloc_conf_2_conf_harder) =
+    /* No message, no abort, no filling, no profiling: we are a library. */
+    "abort:false,abort_conf:false,confirm_conf:false,stats_print:false,"
+    "xmalloc:false,junk:false,zero:false,"
+    /* Blocks are kept for ever; see extent_hooks.h. */
+    "retain:true,"
+    /* Large objects start at a page, and take no page more than they need:
+     * file space is what users count. */
+    "cache_oblivious:false,"
+    /* Freed pages wait in the dirty list only; the muzzy one is for memory
+     * that madvise(2) can take away. */
+    "dirty_decay_ms:10000,muzzy_decay_ms:0,"
+    /* Objects over 8 MiB are reused like any other. */
+    "oversize_threshold:0,"
+    /* Automatic arenas hold the library's own data alone. */
+    "narenas:1,percpu_arena:disabled,"
+    "tcache:true,tcache_max:32768,"
+    "hpa:false,san_guard_small:0,san_guard_large:0,background_thread:false";
+
+#endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "jemalloc_ctl.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <string.h>
+
+#define MIB_LENGTH 6
+
+/* Names with an index, translated once. */
+struct indexed_name {
+    const char *name;
+    size_t length;
+    size_t index_at;
+    size_t mib[MIB_LENGTH];
+};
+
+enum {
+    NAME_DESTROY = JE_STAT_COUNT,
+    NAME_PURGE,
+    NAME_DIRTY_DECAY,
+    NAME_COUNT,
+};
+
+static struct indexed_name names[NAME_COUNT] = {
+    [JE_STAT_SMALL_ALLOCATED] = {"stats.arenas.0.small.allocated", 5, 2, {0}},
+    [JE_STAT_LARGE_ALLOCATED] = {"stats.arenas.0.large.allocated", 5, 2, {0}},
+    [JE_STAT_PACTIVE] = {"stats.arenas.0.pactive", 4, 2, {0}},
+    [JE_STAT_RESIDENT] = {"stats.arenas.0.resident", 4, 2, {0}},
+    [NAME_DESTROY] = {"arena.0.destroy", 3, 1, {0}},
+    [NAME_PURGE] = {"arena.0.purge", 3, 1, {0}},
+    [NAME_DIRTY_DECAY] = {"arena.0.dirty_decay_ms", 3, 1, {0}},
+};
+
+static pthread_once_t names_once = PTHREAD_ONCE_INIT;
+
+static void translate_names(void)
+{
+    for (size_t i = 0; i < NAME_COUNT; i++) {
+        size_t length = names[i].length;
+        if (JE_NAME(mallctlnametomib)(names[i].name, names[i].mib, &length) !=
+            0)
+            names[i].length = 0;
+    }
+}
+
+static int ctl_indexed(size_t which, unsigned index, void *oldp,
+                       size_t *oldlenp, void *newp, size_t newlen)
+{
+    pthread_once(&names_once, translate_names);
+    const struct indexed_name *name = &names[which];
+    if (name->length == 0)
+        return -ENOENT;
+    size_t mib[MIB_LENGTH];
+    memcpy(mib, name->mib, sizeof mib);
+    mib[name->index_at] = index;
+    return -JE_NAME(mallctlbymib)(mib, name->length, oldp, oldlenp, newp,
+                                  newlen);
+}
+
+bool je_retains_blocks(void)
+{
+    bool retain = false;
+    size_t length = sizeof retain;
+    return JE_NAME(mallctl)("opt.retain", &retain, &length, NULL, 0) == 0 &&
+           retain;
+}
+
+int je_arena_create(extent_hooks_t *hooks, bool metadata_use_hooks,
+                    unsigned *arena)
+{
+    struct arena_config_s config = {hooks, metadata_use_hooks};
+    size_t length = sizeof *arena;
+    return -JE_NAME(mallctl)("experimental.arenas_create_ext", arena, &length,
+                             &config, sizeof config);
+}
+
+int je_arena_destroy(unsigned arena)
+{
+    return ctl_indexed(NAME_DESTROY, arena, NULL, NULL, NULL, 0);
+}
+
+int je_arena_purge(unsigned arena)
+{
+    return ctl_indexed(NAME_PURGE, arena, NULL, NULL, NULL, 0);
+}
+
+int je_arena_set_decay(unsigned arena, ssize_t milliseconds)
+{
+    return ctl_indexed(NAME_DIRTY_DECAY, arena, NULL, NULL, &milliseconds,
+                       sizeof milliseconds);
+}
+
+int je_tcache_create(unsigned *tcache)
+{
+    size_t length = sizeof *tcache;
+    return -JE_NAME(mallctl)("tcache.create", tcache, &length, NULL, 0);
+}
+
+int je_tcache_flush(unsigned tcache)
+{
+    return -JE_NAME(mallctl)("tcache.flush", NULL, NULL, &tcache,
+                             sizeof tcache);
+}
+
+int je_tcache_destroy(unsigned tcache)
+{
+    return -JE_NAME(mallctl)("tcache.destroy", NULL, NULL, &tcache,
+                             sizeof tcache);
+}
+
+int je_stats_refresh(void)
+{
+    uint64_t epoch = 1;
+    return -JE_NAME(mallctl)("epoch", NULL, NULL, &epoch, sizeof epoch);
+}
+
+size_t je_arena_stat(unsigned arena, enum je_arena_stat stat)
+{
+    size_t value = 0;
+    size_t length = sizeof value;
+    if (ctl_indexed(stat, arena, &value, &length, NULL, 0) != 0)
+        return 0;
+    return value;
+}
+
+int je_stat(const char *name, size_t *value)
+{
+    size_t length = sizeof *value;
+    return -JE_NAME(mallctl)(name, value, &length, NULL, 0);
+}
+
+/* The layout is jemalloc's inspect_extent_util_stats_verbose_t. */
+int je_utilization(const void *object, struct je_utilization *utilization)
+{
+    struct {
+        void *current_slab;
+        size_t slab_free, slab_objects, slab_size;
+        size_t bin_free, bin_objects;
+    } answer;
+    size_t length = sizeof answer;
+    int result =
+        -JE_NAME(mallctl)("experimental.utilization.query", &answer, &length,
+                          &object, sizeof object);
+    if (result != 0)
+        return result;
+    *utilization = (struct je_utilization){
+        .slab_free = answer.slab_free,
+        .slab_objects = answer.slab_objects,
+        .slab_size = answer.slab_size,
+        .bin_free = answer.bin_free,
+        .bin_objects = answer.bin_objects,
+        .current_slab = answer.current_slab,
+    };
+    return 0;
+}
+
+int je_background_threads(bool on)
+{
+    return -JE_NAME(mallctl)("background_thread", NULL, NULL, &on, sizeof on);
+}
+
+int je_background_threads_max(size_t max)
+{
+    return -JE_NAME(mallctl)("max_background_threads", NULL, NULL, &max,
+                             sizeof max);
+}

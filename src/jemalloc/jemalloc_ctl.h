@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The mallctl() names that this library uses, as functions. They return 0 or a
+ * negative errno. Arenas and caches are named by jemalloc's index.
+ */
+#ifndef JEMALLOC_CTL_H
+#define JEMALLOC_CTL_H
+
+#include "jemalloc_private.h"
+
+#include <sys/types.h>
+
+enum je_arena_stat {
+    JE_STAT_SMALL_ALLOCATED, /* bytes */
+    JE_STAT_LARGE_ALLOCATED, /* bytes */
+    JE_STAT_PACTIVE,         /* pages */
+    JE_STAT_RESIDENT,        /* bytes */
+    JE_STAT_COUNT
+};
+
+/* How full the slab of an object is, and all slabs of its size class. */
+struct je_utilization {
+    size_t slab_free, slab_objects; /* of its slab; 1 object: no slab */
+    size_t slab_size;               /* bytes */
+    size_t bin_free, bin_objects;   /* of all slabs of its size class */
+    void *current_slab;
+};
+
+/* Whether jemalloc keeps blocks for ever, on which the extent hooks rely. A
+ * jemalloc that is not our own copy could be told otherwise. */
+bool je_retains_blocks(void);
+
+int je_arena_create(extent_hooks_t *hooks, bool metadata_use_hooks,
+                    unsigned *arena);
+int je_arena_destroy(unsigned arena);
+int je_arena_purge(unsigned arena);
+int je_arena_set_decay(unsigned arena, ssize_t milliseconds);
+
+int je_tcache_create(unsigned *tcache);
+int je_tcache_flush(unsigned tcache);
+int je_tcache_destroy(unsigned tcache);
+
+/* Refreshes what the je_*_stat functions read. */
+int je_stats_refresh(void);
+/* 0 for an arena that is younger than the last refresh. */
+size_t je_arena_stat(unsigned arena, enum je_arena_stat stat);
+/* name: "stats.allocated" and so on */
+int je_stat(const char *name, size_t *value);
+
+int je_utilization(const void *object, struct je_utilization *utilization);
+
+int je_background_threads(bool on);
+int je_background_threads_max(size_t max);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "kind_regions.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include <memkind/internal/memkind_arena.h>
+
+#include "jemalloc_private.h"
+#include "kind_error.h"
+
+int kind_regions_set_source(struct memkind *kind, const void *source)
+{
+    if (kind == NULL || source == NULL || kind->arenas != NULL)
+        return MEMKIND_ERROR_INVALID;
+    kind->priv = (void *)source;
+    return MEMKIND_SUCCESS;
+}
+
+int kind_regions_create(struct memkind *kind, struct memkind_ops *ops,
+                        const char *name, kind_open_fn *open,
+                        kind_mmap_fn *mmap)
+{
+    if (kind == NULL || kind->arenas != NULL || kind->priv == NULL)
+        return MEMKIND_ERROR_INVALID;
+    const void *source = kind->priv;
+    kind->priv = NULL; /* the source is the caller's, and may go now */
+    struct region_pool *pool = JE_NAME(mallocx)(sizeof *pool, 0);
+    if (pool == NULL)
+        return MEMKIND_ERROR_MALLOC;
+    int err = kind_error_of_region(open(pool, source, kind));
+    if (err != MEMKIND_SUCCESS)
+        goto fail_open;
+
+    kind->regions = pool;
+    kind->regions_mmap = mmap;
+    err = memkind_arena_create(kind, ops, name);
+    if (err != MEMKIND_SUCCESS)
+        goto fail_arenas;
+    return MEMKIND_SUCCESS;
+
+fail_arenas:
+    kind->regions = NULL;
+    kind->regions_mmap = NULL;
+    region_pool_close(pool);
+fail_open:
+    JE_NAME(dallocx)(pool, 0);
+    return err;
+}
+
+int kind_regions_destroy(struct memkind *kind)
+{
+    if (kind == NULL || kind->regions == NULL)
+        return MEMKIND_ERROR_INVALID;
+    struct region_pool *pool = kind->regions;
+    int err = memkind_arena_destroy(kind);
+    kind->regions = NULL;
+    kind->regions_mmap = NULL;
+    region_pool_close(pool);
+    JE_NAME(dallocx)(pool, 0);
+    return err;
+}
+
+void *kind_regions_mmap(struct memkind *kind, size_t size, kind_mmap_fn *self)
+{
+    const size_t page_size = region_page_size();
+    if (kind == NULL || kind->regions == NULL || kind->regions_mmap != self ||
+        size == 0) {
+        errno = EINVAL;
+        return MAP_FAILED;
+    }
+    if (size > SIZE_MAX - page_size) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    size = (size + page_size - 1) & ~(page_size - 1);
+    bool commit = true;
+    bool zeroed;
+    void *block =
+        region_pool_alloc(kind->regions, size, page_size, &commit, &zeroed);
+    return block != NULL ? block : MAP_FAILED;
+}

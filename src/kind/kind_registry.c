@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "kind_registry.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "arena_set.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct memkind *kinds[THREAD_CACHE_SLOTS]; /* by their sets' slots */
+static struct memkind storage[MEMKIND_MAX_KIND];
+static bool storage_taken[MEMKIND_MAX_KIND];
+
+void kind_registry_add(struct memkind *kind)
+{
+    pthread_mutex_lock(&lock);
+    kinds[kind->arenas->slot] = kind;
+    pthread_mutex_unlock(&lock);
+}
+
+void kind_registry_remove(struct memkind *kind)
+{
+    pthread_mutex_lock(&lock);
+    kinds[kind->arenas->slot] = NULL;
+    pthread_mutex_unlock(&lock);
+}
+
+bool kind_registry_contains(const struct memkind *kind)
+{
+    bool found = false;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < THREAD_CACHE_SLOTS && !found; i++)
+        found = kinds[i] == kind;
+    pthread_mutex_unlock(&lock);
+    return found;
+}
+
+/* With the lock held: a kind that is being visited is not destroyed. */
+void kind_registry_for_each(void (*visit)(struct memkind *kind))
+{
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < THREAD_CACHE_SLOTS; i++)
+        if (kinds[i] != NULL)
+            visit(kinds[i]);
+    pthread_mutex_unlock(&lock);
+}
+
+struct memkind *kind_storage_get(void)
+{
+    struct memkind *kind = NULL;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < MEMKIND_MAX_KIND && kind == NULL; i++) {
+        if (storage_taken[i])
+            continue;
+        storage_taken[i] = true;
+        kind = &storage[i];
+        memset(kind, 0, sizeof *kind);
+        kind->partition = MEMKIND_NUM_BASE_KIND + (unsigned)i;
+    }
+    pthread_mutex_unlock(&lock);
+    return kind;
+}
+
+void kind_storage_put(struct memkind *kind)
+{
+    pthread_mutex_lock(&lock);
+    storage_taken[kind - storage] = false;
+    pthread_mutex_unlock(&lock);
+}
+
+bool kind_storage_owns(const struct memkind *kind)
+{
+    return kind >= storage && kind < storage + MEMKIND_MAX_KIND;
+}

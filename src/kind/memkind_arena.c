@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <memkind/internal/memkind_arena.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <memkind/internal/memkind_default.h>
+
+#include "address_table.h"
+#include "debug_log.h"
+#include "environment.h"
+#include "heap.h"
+#include "jemalloc_ctl.h"
+#include "kind_error.h"
+#include "kind_registry.h"
+#include "region_pool.h"
+
+#define ARENAS_PER_CPU 4
+#define ARENAS_MAX 4094
+
+#define DECAY_DEFAULT_MS 10000
+#define DECAY_AT_ONCE_MS 0
+#define DECAY_NEVER_MS (-1)
+
+/* ---- making a heap ------------------------------------------------------------ */
+
+static int start_background_threads(void)
+{
+    static _Atomic bool done;
+    bool set;
+    size_t limit;
+    int err = environment_number("MEMKIND_BACKGROUND_THREAD_LIMIT", 0,
+                                 UINT_MAX, &set, &limit);
+    if (err != MEMKIND_SUCCESS || !set || atomic_exchange(&done, true))
+        return err;
+    err = memkind_arena_set_max_bg_threads(limit);
+    if (err == MEMKIND_SUCCESS)
+        err = memkind_arena_set_bg_threads(true);
+    if (err != MEMKIND_SUCCESS)
+        debug_log("background threads cannot be started");
+    return MEMKIND_SUCCESS; /* a kind does without */
+}
+
+static int choose_limit(const struct memkind *kind, unsigned *limit)
+{
+    bool set;
+    size_t asked;
+    int err = environment_number("MEMKIND_ARENA_NUM_PER_KIND", 1, INT_MAX, &set,
+                                 &asked);
+    if (err != MEMKIND_SUCCESS)
+        return err;
+    if (kind->ops->get_arena == memkind_bijective_get_arena)
+        *limit = 1;
+    else if (set)
+        *limit = asked < ARENAS_MAX ? (unsigned)asked : ARENAS_MAX;
+    else if (kind->regions != NULL)
+        *limit = region_pool_arenas(kind->regions, ARENAS_PER_CPU);
+    else
+        *limit = (unsigned)sysconf(_SC_NPROCESSORS_ONLN) * ARENAS_PER_CPU;
+    return MEMKIND_SUCCESS;
+}
+
+static void *map_by_operation(void *context, size_t size)
+{
+    struct memkind *kind = context;
+    void *block = kind->ops->mmap != NULL
+                      ? kind->ops->mmap(kind, NULL, size)
+                      : memkind_default_mmap(kind, NULL, size);
+    return block == MAP_FAILED ? NULL : block;
+}
+
+static bool maps_in_its_own_way(const struct memkind *kind)
+{
+    const struct memkind_ops *ops = kind->ops;
+    if (kind->regions != NULL)
+        return ops->mmap != NULL && ops->mmap != kind->regions_mmap;
+    return ops->mmap != NULL || ops->get_mmap_flags != NULL ||
+           ops->mbind != NULL || ops->madvise != NULL;
+}
+
+static int open_dram(struct memkind *kind)
+{
+    struct region_pool *pool = JE_NAME(mallocx)(sizeof *pool, 0);
+    if (pool == NULL)
+        return MEMKIND_ERROR_MALLOC;
+    int err = kind_error_of_region(region_pool_open_memory(pool, kind));
+    if (err != MEMKIND_SUCCESS) {
+        JE_NAME(dallocx)(pool, 0);
+        return err;
+    }
+    kind->regions = pool;
+    kind->owns_regions = true;
+    return MEMKIND_SUCCESS;
+}
+
+static void close_own_regions(struct memkind *kind)
+{
+    if (!kind->owns_regions)
+        return;
+    region_pool_close(kind->regions);
+    JE_NAME(dallocx)(kind->regions, 0);
+    kind->regions = NULL;
+    kind->owns_regions = false;
+}
+
+int memkind_arena_create_map(struct memkind *kind, extent_hooks_t *hooks,
+                             bool metadata_use_hooks)
+{
+    if (kind == NULL || kind->ops == NULL || kind->arenas != NULL)
+        return MEMKIND_ERROR_INVALID;
+    const struct block_source source = {
+        .map = map_by_operation,
+        .context = kind,
+        .unmap = kind->ops->mmap == NULL ||
+                 kind->ops->mmap == memkind_default_mmap,
+    };
+    struct arena_set_config config = {
+        .address_owner = kind,
+        .user_hooks = hooks,
+        .metadata_use_hooks = metadata_use_hooks,
+        .dirty_decay_ms =
+            environment_hog_memory() ? DECAY_NEVER_MS : DECAY_DEFAULT_MS,
+    };
+    int err = start_background_threads();
+    if (err != MEMKIND_SUCCESS)
+        return err;
+    if (maps_in_its_own_way(kind))
+        config.source = &source;
+    else if (kind->regions == NULL && hooks == NULL)
+        err = open_dram(kind);
+    if (err != MEMKIND_SUCCESS)
+        return err;
+    config.pool = kind->regions;
+
+    struct memkind_arena_set *arenas = NULL;
+    err = choose_limit(kind, &config.limit);
+    if (err == MEMKIND_SUCCESS)
+        err = kind_error_of_arenas(arena_set_create(&config, &arenas));
+    if (err != MEMKIND_SUCCESS) {
+        close_own_regions(kind);
+        return err;
+    }
+    __atomic_store_n(&kind->arenas, arenas, __ATOMIC_RELEASE);
+    kind_registry_add(kind);
+    return MEMKIND_SUCCESS;
+}
+
+int memkind_arena_create(struct memkind *kind, struct memkind_ops *ops,
+                         const char *name)
+{
+    int err = memkind_default_create(kind, ops, name);
+    if (err != MEMKIND_SUCCESS)
+        return err;
+    err = memkind_arena_create_map(kind, NULL, false);
+    if (err != MEMKIND_SUCCESS)
+        (void)memkind_default_destroy(kind);
+    return err;
+}
+
+int memkind_arena_destroy(struct memkind *kind)
+{
+    if (kind == NULL)
+        return MEMKIND_ERROR_INVALID;
+    if (kind->arenas != NULL) {
+        kind_registry_remove(kind);
+        arena_set_destroy(kind->arenas);
+        kind->arenas = NULL;
+    }
+    close_own_regions(kind);
+    return memkind_default_destroy(kind);
+}
+
+int memkind_arena_finalize(struct memkind *kind)
+{
+    return memkind_arena_destroy(kind);
+}
+
+/* ---- which kind ----------------------------------------------------------------- */
+
+struct memkind *memkind_arena_detect_kind(void *ptr)
+{
+    return address_table_find(ptr);
+}
+
+/* The heap that an address belongs to: most often that of the kind named. */
+static inline struct memkind_arena_set *heap_of(const struct memkind *kind,
+                                                const void *ptr)
+{
+    if (__builtin_expect(kind != NULL && kind->regions != NULL &&
+                             region_contains(&kind->regions->regions[0], ptr),
+                         1))
+        return kind->arenas;
+    const struct memkind *owner = address_table_find(ptr);
+    if (owner == NULL) {
+        debug_log("%p is no object of any kind", ptr);
+        return NULL;
+    }
+    if (kind != NULL && owner != kind)
+        debug_log("%p is an object of %s, not of %s", ptr, owner->name,
+                  kind->name);
+    return owner->arenas;
+}
+
+/* ---- the heap operations --------------------------------------------------------- */
+
+/* Kinds give NULL for nothing unless told otherwise. Returns false then. */
+static inline bool size_to_ask_for(const struct memkind *kind, size_t *size)
+{
+    if (__builtin_expect(*size != 0, 1))
+        return true;
+    *size = 1;
+    return kind->allow_zero_allocs;
+}
+
+void *memkind_arena_malloc(struct memkind *kind, size_t size)
+{
+    if (__builtin_expect(kind->arenas == NULL, 0)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    if (!size_to_ask_for(kind, &size))
+        return NULL;
+    return heap_malloc(kind->arenas, size, 0);
+}
+
+void *memkind_arena_calloc(struct memkind *kind, size_t num, size_t size)
+{
+    size_t total;
+    if (kind->arenas == NULL) {
+        errno = EINVAL;
+        return NULL;
+    }
+    if (__builtin_mul_overflow(num, size, &total)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    if (!size_to_ask_for(kind, &total))
+        return NULL;
+    return heap_malloc(kind->arenas, total, JE_ZERO);
+}
+
+int memkind_arena_posix_memalign(struct memkind *kind, void **memptr,
+                                 size_t alignment, size_t size)
+{
+    if (memptr == NULL || kind->arenas == NULL ||
+        memkind_posix_check_alignment(kind, alignment) != 0)
+        return EINVAL;
+    if (!size_to_ask_for(kind, &size)) {
+        *memptr = NULL;
+        return 0;
+    }
+    int saved_errno = errno;
+    void *ptr = heap_malloc(kind->arenas, size,
+                            JE_LG_ALIGN(__builtin_ctzl(alignment)));
+    errno = saved_errno;
+    if (ptr == NULL)
+        return ENOMEM;
+    *memptr = ptr;
+    return 0;
+}
+
+void *memkind_arena_realloc(struct memkind *kind, void *ptr, size_t size)
+{
+    if (ptr == NULL && kind != NULL)
+        return memkind_arena_malloc(kind, size);
+    if (ptr == NULL) {
+        errno = EINVAL;
+        return NULL;
+    }
+    if (size == 0) {
+        memkind_arena_free(kind, ptr);
+        return NULL;
+    }
+    struct memkind_arena_set *heap = heap_of(kind, ptr);
+    if (heap == NULL) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return heap_realloc(heap, ptr, size);
+}
+
+void memkind_arena_free(struct memkind *kind, void *ptr)
+{
+    if (ptr == NULL)
+        return;
+    int saved_errno = errno;
+    struct memkind_arena_set *heap = heap_of(kind, ptr);
+    if (__builtin_expect(heap != NULL, 1))
+        heap_free(heap, ptr);
+    errno = saved_errno;
+}
+
+void *memkind_arena_defrag_reallocate(struct memkind *kind, void *ptr)
+{
+    struct memkind_arena_set *heap = ptr != NULL ? heap_of(kind, ptr) : NULL;
+    return heap != NULL ? heap_defragment(heap, ptr) : NULL;
+}
+
+void *memkind_arena_realloc_with_kind_detect(void *ptr, size_t size)
+{
+    return memkind_arena_realloc(NULL, ptr, size);
+}
+
+void memkind_arena_free_with_kind_detect(void *ptr)
+{
+    memkind_arena_free(NULL, ptr);
+}
+
+void *memkind_arena_defrag_reallocate_with_kind_detect(void *ptr)
+{
+    return memkind_arena_defrag_reallocate(NULL, ptr);
+}
+
+/* ---- arenas and policies --------------------------------------------------------- */
+
+int memkind_thread_get_arena(struct memkind *kind, unsigned int *arena,
+                             size_t size)
+{
+    (void)size;
+    if (kind == NULL || arena == NULL || kind->arenas == NULL)
+        return MEMKIND_ERROR_INVALID;
+    *arena = kind->arenas->arenas[heap_cache(kind->arenas)->place].index;
+    return MEMKIND_SUCCESS;
+}
+
+int memkind_bijective_get_arena(struct memkind *kind, unsigned int *arena,
+                                size_t size)
+{
+    (void)size;
+    if (kind == NULL || arena == NULL || kind->arenas == NULL)
+        return MEMKIND_ERROR_INVALID;
+    *arena = kind->arenas->arenas[0].index;
+    return MEMKIND_SUCCESS;
+}
+
+int memkind_arena_update_memory_usage_policy(struct memkind *kind,
+                                             memkind_mem_usage_policy policy)
+{
+    ssize_t decay;
+    if (kind == NULL || kind->arenas == NULL)
+        return MEMKIND_ERROR_INVALID;
+    if (policy == MEMKIND_MEM_USAGE_POLICY_DEFAULT)
+        decay = DECAY_DEFAULT_MS;
+    else if (policy == MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE)
+        decay = DECAY_AT_ONCE_MS;
+    else
+        return MEMKIND_ERROR_INVALID;
+    if (environment_hog_memory())
+        decay = DECAY_NEVER_MS;
+    return arena_set_decay(kind->arenas, decay) == 0
+               ? MEMKIND_SUCCESS
+               : MEMKIND_ERROR_RUNTIME;
+}
+
+int memkind_arena_set_max_bg_threads(size_t threads_limit)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    /* jemalloc takes no more than one for each CPU. */
+    if (threads_limit == 0 || (cpus > 0 && threads_limit > (size_t)cpus))
+        threads_limit = cpus > 0 ? (size_t)cpus : 1;
+    return je_background_threads_max(threads_limit) == 0
+               ? MEMKIND_SUCCESS
+               : MEMKIND_ERROR_INVALID;
+}
+
+int memkind_arena_set_bg_threads(bool state)
+{
+    return je_background_threads(state) == 0 ? MEMKIND_SUCCESS
+                                             : MEMKIND_ERROR_OPERATION_FAILED;
+}
+
+/* ---- statistics ------------------------------------------------------------------- */
+
+static void snapshot(struct memkind *kind)
+{
+    heap_stat_snapshot_set(kind->arenas);
+}
+
+int memkind_arena_update_cached_stats(void)
+{
+    if (heap_stat_snapshot() != 0)
+        return MEMKIND_ERROR_OPERATION_FAILED;
+    kind_registry_for_each(snapshot);
+    return MEMKIND_SUCCESS;
+}
+
+int memkind_arena_get_kind_stat(struct memkind *kind, memkind_stat_type stat,
+                                size_t *value)
+{
+    static const enum heap_stat heap_stats[MEMKIND_STAT_TYPE_MAX_VALUE] = {
+        [MEMKIND_STAT_TYPE_RESIDENT] = HEAP_RESIDENT,
+        [MEMKIND_STAT_TYPE_ACTIVE] = HEAP_ACTIVE,
+        [MEMKIND_STAT_TYPE_ALLOCATED] = HEAP_ALLOCATED,
+    };
+    if (kind == NULL || value == NULL || (int)stat < 0 ||
+        stat >= MEMKIND_STAT_TYPE_MAX_VALUE)
+        return MEMKIND_ERROR_INVALID;
+    struct memkind_arena_set *arenas =
+        __atomic_load_n(&kind->arenas, __ATOMIC_ACQUIRE);
+    *value = arenas != NULL ? heap_stat(arenas, heap_stats[stat]) : 0;
+    return MEMKIND_SUCCESS;
+}
+
+int memkind_arena_get_global_stat(memkind_stat_type stat, size_t *value)
+{
+    static const char *const stats[MEMKIND_STAT_TYPE_MAX_VALUE] = {
+        [MEMKIND_STAT_TYPE_RESIDENT] = "stats.resident",
+        [MEMKIND_STAT_TYPE_ACTIVE] = "stats.active",
+        [MEMKIND_STAT_TYPE_ALLOCATED] = "stats.allocated",
+    };
+    if (value == NULL || (int)stat < 0 || stat >= MEMKIND_STAT_TYPE_MAX_VALUE)
+        return MEMKIND_ERROR_INVALID;
+    return je_stat(stats[stat], value) == 0 ? MEMKIND_SUCCESS
+                                            : MEMKIND_ERROR_OPERATION_FAILED;
+}
+
+int memkind_arena_stats_print(void (*write_cb)(void *, const char *),
+                              void *cbopaque, memkind_stat_print_opt opts)
+{
+    /* jemalloc's letters, in the order of memkind's bits */
+    static const char letters[] = "Jgmdablxe";
+    char chosen[sizeof letters] = "";
+    size_t count = 0;
+    if ((unsigned)opts >> (sizeof letters - 1) != 0)
+        return MEMKIND_ERROR_INVALID;
+    for (size_t bit = 0; letters[bit] != '\0'; bit++)
+        if ((unsigned)opts & 1U << bit)
+            chosen[count++] = letters[bit];
+    JE_NAME(malloc_stats_print)(write_cb, cbopaque, chosen);
+    return MEMKIND_SUCCESS;
+}

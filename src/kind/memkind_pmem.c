@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <memkind/internal/memkind_pmem.h>
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "kind_regions.h"
+#include "region_file.h"
+
+struct memkind_ops MEMKIND_PMEM_OPS = {
+    .create = memkind_pmem_create,
+    .destroy = memkind_pmem_destroy,
+    .malloc = memkind_arena_malloc,
+    .calloc = memkind_arena_calloc,
+    .posix_memalign = memkind_arena_posix_memalign,
+    .realloc = memkind_arena_realloc,
+    .free = memkind_arena_free,
+    .mmap = memkind_pmem_mmap,
+    .get_mmap_flags = memkind_pmem_get_mmap_flags,
+    .get_arena = memkind_thread_get_arena,
+    .finalize = memkind_pmem_destroy,
+    .malloc_usable_size = memkind_default_malloc_usable_size,
+    .update_memory_usage_policy = memkind_arena_update_memory_usage_policy,
+    .get_stat = memkind_arena_get_kind_stat,
+    .defrag_reallocate = memkind_arena_defrag_reallocate,
+};
+
+int memkind_pmem_set_source(struct memkind *kind,
+                            const struct memkind_pmem_source *source)
+{
+    return kind_regions_set_source(kind, source);
+}
+
+static int open_source(struct region_pool *pool, const void *context,
+                       struct memkind *kind)
+{
+    const struct memkind_pmem_source *source = context;
+    if (source->max_size != 0 && source->max_size < MEMKIND_PMEM_MIN_SIZE)
+        return -EINVAL;
+    if (source->dir != NULL)
+        return region_pool_open_files(pool, source->dir, source->max_size,
+                                      kind);
+    return region_pool_open_file(pool, source->fd, source->max_size, kind);
+}
+
+int memkind_pmem_create(struct memkind *kind, struct memkind_ops *ops,
+                        const char *name)
+{
+    return kind_regions_create(kind, ops, name, open_source,
+                               memkind_pmem_mmap);
+}
+
+int memkind_pmem_destroy(struct memkind *kind)
+{
+    return kind_regions_destroy(kind);
+}
+
+void *memkind_pmem_mmap(struct memkind *kind, void *addr, size_t size)
+{
+    (void)addr;
+    return kind_regions_mmap(kind, size, memkind_pmem_mmap);
+}
+
+int memkind_pmem_get_mmap_flags(struct memkind *kind, int *flags)
+{
+    (void)kind;
+    if (flags == NULL)
+        return MEMKIND_ERROR_INVALID;
+    *flags = MAP_SHARED;
+    return MEMKIND_SUCCESS;
+}
+
+int memkind_pmem_validate_dir(const char *dir)
+{
+    bool is_dax = false;
+    if (dir == NULL) {
+        errno = EINVAL;
+        return MEMKIND_ERROR_INVALID;
+    }
+    int result = region_file_probe_dax(dir, &is_dax);
+    if (result != 0) {
+        errno = -result;
+        return MEMKIND_ERROR_RUNTIME;
+    }
+    return is_dax ? MEMKIND_SUCCESS : MEMKIND_ERROR_MMAP;
+}
+
+int memkind_pmem_persist(struct memkind *kind, const void *addr, size_t size)
+{
+    if (kind == NULL || kind->regions == NULL)
+        return MEMKIND_ERROR_INVALID;
+    int result = region_pool_persist(kind->regions, addr, size);
+    if (result == 0)
+        return MEMKIND_SUCCESS;
+    errno = -result;
+    return result == -EINVAL ? MEMKIND_ERROR_INVALID
+                             : MEMKIND_ERROR_OPERATION_FAILED;
+}
+
+bool memkind_pmem_is_pmem(struct memkind *kind)
+{
+    return kind != NULL && kind->regions != NULL &&
+           region_pool_is_pmem(kind->regions);
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "static_kinds.h"
+
+#include <errno.h>
+
+#include <memkind/internal/memkind_arena.h>
+#include <memkind/internal/memkind_default.h>
+
+/* ---- DRAM ------------------------------------------------------------------------ */
+
+static int refuse_create(struct memkind *kind, struct memkind_ops *ops,
+                         const char *name)
+{
+    (void)kind, (void)ops, (void)name;
+    return MEMKIND_ERROR_OPERATION_FAILED;
+}
+
+static int refuse_destroy(struct memkind *kind)
+{
+    (void)kind;
+    return MEMKIND_ERROR_OPERATION_FAILED;
+}
+
+struct memkind_ops MEMKIND_DEFAULT_OPS = {
+    .create = refuse_create,
+    .destroy = refuse_destroy,
+    .malloc = memkind_default_malloc,
+    .calloc = memkind_default_calloc,
+    .posix_memalign = memkind_default_posix_memalign,
+    .realloc = memkind_default_realloc,
+    .free = memkind_default_free,
+    .get_arena = memkind_thread_get_arena,
+    .malloc_usable_size = memkind_default_malloc_usable_size,
+    .update_memory_usage_policy = memkind_arena_update_memory_usage_policy,
+    .get_stat = memkind_arena_get_kind_stat,
+    .defrag_reallocate = memkind_arena_defrag_reallocate,
+};
+
+struct memkind_ops static_kind_dram_ops = {
+    .create = memkind_arena_create,
+    .destroy = memkind_arena_destroy,
+    .malloc = memkind_arena_malloc,
+    .calloc = memkind_arena_calloc,
+    .posix_memalign = memkind_arena_posix_memalign,
+    .realloc = memkind_arena_realloc,
+    .free = memkind_arena_free,
+    .get_arena = memkind_thread_get_arena,
+    .finalize = memkind_arena_finalize,
+    .malloc_usable_size = memkind_default_malloc_usable_size,
+    .update_memory_usage_policy = memkind_arena_update_memory_usage_policy,
+    .get_stat = memkind_arena_get_kind_stat,
+    .defrag_reallocate = memkind_arena_defrag_reallocate,
+};
+
+/* ---- kinds that cannot be had ------------------------------------------------------ */
+
+static int say_unavailable(struct memkind *kind)
+{
+    (void)kind;
+    return MEMKIND_ERROR_UNAVAILABLE;
+}
+
+static void *no_malloc(struct memkind *kind, size_t size)
+{
+    (void)kind, (void)size;
+    errno = ENOMEM;
+    return NULL;
+}
+
+static void *no_calloc(struct memkind *kind, size_t num, size_t size)
+{
+    (void)kind, (void)num, (void)size;
+    errno = ENOMEM;
+    return NULL;
+}
+
+static int no_posix_memalign(struct memkind *kind, void **memptr,
+                             size_t alignment, size_t size)
+{
+    if (memptr == NULL || memkind_posix_check_alignment(kind, alignment) != 0)
+        return EINVAL;
+    if (size == 0) {
+        *memptr = NULL;
+        return 0;
+    }
+    return ENOMEM;
+}
+
+/* An object that was handed in is another kind's. */
+static void *no_realloc(struct memkind *kind, void *ptr, size_t size)
+{
+    if (ptr == NULL)
+        return no_malloc(kind, size);
+    return memkind_arena_realloc_with_kind_detect(ptr, size);
+}
+
+static void no_free(struct memkind *kind, void *ptr)
+{
+    (void)kind;
+    memkind_arena_free_with_kind_detect(ptr);
+}
+
+struct memkind_ops static_kind_unavailable_ops = {
+    .create = refuse_create,
+    .destroy = refuse_destroy,
+    .malloc = no_malloc,
+    .calloc = no_calloc,
+    .posix_memalign = no_posix_memalign,
+    .realloc = no_realloc,
+    .free = no_free,
+    .check_available = say_unavailable,
+    .malloc_usable_size = memkind_default_malloc_usable_size,
+};
+
+/* ---- the kinds ---------------------------------------------------------------------- */
+
+#define KIND(NAME, OPS)                                                        \
+    [MEMKIND_PARTITION_##NAME] = {                                             \
+        .ops = &(OPS),                                                         \
+        .partition = MEMKIND_PARTITION_##NAME,                                 \
+        .name = "memkind_" #NAME,                                              \
+        .init_once = PTHREAD_ONCE_INIT,                                        \
+    }
+#define NO_KIND(NAME) KIND(NAME, static_kind_unavailable_ops)
+
+static struct memkind kinds[MEMKIND_NUM_BASE_KIND] = {
+    KIND(DEFAULT, MEMKIND_DEFAULT_OPS),
+    KIND(REGULAR, MEMKIND_DEFAULT_OPS),
+    NO_KIND(HBW),
+    NO_KIND(HBW_HUGETLB),
+    NO_KIND(HBW_PREFERRED),
+    NO_KIND(HBW_PREFERRED_HUGETLB),
+    NO_KIND(HUGETLB),
+    NO_KIND(HBW_GBTLB),
+    NO_KIND(HBW_PREFERRED_GBTLB),
+    NO_KIND(GBTLB),
+    NO_KIND(HBW_INTERLEAVE),
+    NO_KIND(INTERLEAVE),
+    NO_KIND(HBW_ALL),
+    NO_KIND(HBW_ALL_HUGETLB),
+    NO_KIND(DAX_KMEM),
+    NO_KIND(DAX_KMEM_ALL),
+    NO_KIND(DAX_KMEM_PREFERRED),
+    NO_KIND(DAX_KMEM_INTERLEAVE),
+    NO_KIND(HIGHEST_CAPACITY),
+    NO_KIND(HIGHEST_CAPACITY_PREFERRED),
+    NO_KIND(HIGHEST_CAPACITY_LOCAL),
+    NO_KIND(HIGHEST_CAPACITY_LOCAL_PREFERRED),
+    NO_KIND(LOWEST_LATENCY_LOCAL),
+    NO_KIND(LOWEST_LATENCY_LOCAL_PREFERRED),
+    NO_KIND(HIGHEST_BANDWIDTH_LOCAL),
+    NO_KIND(HIGHEST_BANDWIDTH_LOCAL_PREFERRED),
+};
+
+#define HANDLE(NAME)                                                           \
+    memkind_t MEMKIND_##NAME = &kinds[MEMKIND_PARTITION_##NAME]
+
+HANDLE(DEFAULT);
+HANDLE(REGULAR);
+HANDLE(HUGETLB);
+HANDLE(INTERLEAVE);
+HANDLE(HBW);
+HANDLE(HBW_ALL);
+HANDLE(HBW_PREFERRED);
+HANDLE(HBW_HUGETLB);
+HANDLE(HBW_ALL_HUGETLB);
+HANDLE(HBW_PREFERRED_HUGETLB);
+HANDLE(HBW_INTERLEAVE);
+HANDLE(HBW_GBTLB);
+HANDLE(HBW_PREFERRED_GBTLB);
+HANDLE(GBTLB);
+HANDLE(DAX_KMEM);
+HANDLE(DAX_KMEM_ALL);
+HANDLE(DAX_KMEM_PREFERRED);
+HANDLE(DAX_KMEM_INTERLEAVE);
+HANDLE(HIGHEST_CAPACITY);
+HANDLE(HIGHEST_CAPACITY_PREFERRED);
+HANDLE(HIGHEST_CAPACITY_LOCAL);
+HANDLE(HIGHEST_CAPACITY_LOCAL_PREFERRED);
+HANDLE(LOWEST_LATENCY_LOCAL);
+HANDLE(LOWEST_LATENCY_LOCAL_PREFERRED);
+HANDLE(HIGHEST_BANDWIDTH_LOCAL);
+HANDLE(HIGHEST_BANDWIDTH_LOCAL_PREFERRED);
+
+struct memkind *static_kind(int partition)
+{
+    if (partition < 0 || partition >= MEMKIND_NUM_BASE_KIND)
+        return NULL;
+    return &kinds[partition];
+}
+
+bool static_kind_owns(const struct memkind *kind)
+{
+    return kind >= kinds && kind < kinds + MEMKIND_NUM_BASE_KIND;
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "address_table.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sys_calls.h"
+#include <sys/mman.h>
+
+#define SLOT_BITS 30
+#define SLOT_SIZE ((uintptr_t)1 << SLOT_BITS)
+#define ADDRESS_BITS 47
+#define SLOT_COUNT ((size_t)1 << (ADDRESS_BITS - SLOT_BITS))
+#define NODE_BLOCK_SIZE ((size_t)64 << 10)
+
+/* Part of a slot. `next` also links the free nodes. */
+struct node {
+    _Atomic uintptr_t base;
+    _Atomic uintptr_t end;
+    _Atomic(void *) owner;
+    _Atomic(struct node *) next;
+};
+
+struct slot {
+    _Atomic(void *) whole;
+    _Atomic(struct node *) parts;
+};
+
+static struct slot slots[SLOT_COUNT]; /* touched only where it is used */
+static _Atomic unsigned long sequence; /* odd while a writer is at work */
+static pthread_mutex_t writer = PTHREAD_MUTEX_INITIALIZER;
+static struct node *free_nodes; /* guarded by writer */
+
+static struct node *node_get(void)
+{
+    if (free_nodes == NULL) {
+        struct node *block =
+            sys.mmap(NULL, NODE_BLOCK_SIZE, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (block == MAP_FAILED)
+            return NULL;
+        for (size_t i = 0; i < NODE_BLOCK_SIZE / sizeof *block; i++) {
+            atomic_store_explicit(&block[i].next, free_nodes,
+                                  memory_order_relaxed);
+            free_nodes = &block[i];
+        }
+    }
+    struct node *node = free_nodes;
+    free_nodes = atomic_load_explicit(&node->next, memory_order_relaxed);
+    return node;
+}
+
+static void node_put(struct node *node)
+{
+    atomic_store_explicit(&node->next, free_nodes, memory_order_release);
+    free_nodes = node;
+}
+
+static bool slot_overlaps(const struct slot *slot, uintptr_t base,
+                          uintptr_t end)
+{
+    if (atomic_load_explicit(&slot->whole, memory_order_relaxed) != NULL)
+        return true;
+    for (struct node *node = atomic_load(&slot->parts); node != NULL;
+         node = atomic_load(&node->next))
+        if (base < atomic_load(&node->end) && atomic_load(&node->base) < end)
+            return true;
+    return false;
+}
+
+static void slot_remove(struct slot *slot, uintptr_t base, uintptr_t end)
+{
+    if (end - base == SLOT_SIZE) {
+        atomic_store_explicit(&slot->whole, NULL, memory_order_release);
+        return;
+    }
+    _Atomic(struct node *) *link = &slot->parts;
+    for (struct node *node; (node = atomic_load(link)) != NULL;
+         link = &node->next) {
+        if (atomic_load(&node->base) == base) {
+            atomic_store_explicit(link, atomic_load(&node->next),
+                                  memory_order_release);
+            node_put(node);
+            return;
+        }
+    }
+}
+
+static int slot_add(struct slot *slot, uintptr_t base, uintptr_t end,
+                    void *owner)
+{
+    if (end - base == SLOT_SIZE) {
+        atomic_store_explicit(&slot->whole, owner, memory_order_release);
+        return 0;
+    }
+    struct node *node = node_get();
+    if (node == NULL)
+        return -ENOMEM;
+    atomic_store_explicit(&node->base, base, memory_order_release);
+    atomic_store_explicit(&node->end, end, memory_order_release);
+    atomic_store_explicit(&node->owner, owner, memory_order_release);
+    atomic_store_explicit(&node->next, atomic_load(&slot->parts),
+                          memory_order_release);
+    atomic_store_explicit(&slot->parts, node, memory_order_release);
+    return 0;
+}
+
+static uintptr_t piece_end(uintptr_t at, uintptr_t end)
+{
+    uintptr_t slot_end = (at & ~(SLOT_SIZE - 1)) + SLOT_SIZE;
+    return slot_end < end ? slot_end : end;
+}
+
+static void remove_pieces(uintptr_t base, uintptr_t end)
+{
+    for (uintptr_t at = base; at < end; at = piece_end(at, end))
+        slot_remove(&slots[at >> SLOT_BITS], at, piece_end(at, end));
+}
+
+static void write_begin(void)
+{
+    pthread_mutex_lock(&writer);
+    atomic_fetch_add_explicit(&sequence, 1, memory_order_acq_rel);
+}
+
+static void write_end(void)
+{
+    atomic_fetch_add_explicit(&sequence, 1, memory_order_release);
+    pthread_mutex_unlock(&writer);
+}
+
+int address_table_add(const void *base_addr, size_t size, void *owner)
+{
+    uintptr_t base = (uintptr_t)base_addr;
+    uintptr_t end = base + size;
+    if (size == 0 || end < base || (end - 1) >> ADDRESS_BITS != 0)
+        return -EINVAL;
+
+    int result = 0;
+    write_begin();
+    for (uintptr_t at = base; at < end; at = piece_end(at, end)) {
+        if (slot_overlaps(&slots[at >> SLOT_BITS], at, piece_end(at, end))) {
+            result = -EEXIST;
+            goto out;
+        }
+    }
+    for (uintptr_t at = base; at < end; at = piece_end(at, end)) {
+        result = slot_add(&slots[at >> SLOT_BITS], at, piece_end(at, end),
+                          owner);
+        if (result != 0) {
+            remove_pieces(base, at);
+            goto out;
+        }
+    }
+out:
+    write_end();
+    return result;
+}
+
+void address_table_remove(const void *base_addr, size_t size)
+{
+    uintptr_t base = (uintptr_t)base_addr;
+    write_begin();
+    remove_pieces(base, base + size);
+    write_end();
+}
+
+void *address_table_find(const void *addr)
+{
+    uintptr_t at = (uintptr_t)addr;
+    if (at >> ADDRESS_BITS != 0)
+        return NULL;
+    const struct slot *slot = &slots[at >> SLOT_BITS];
+    void *owner = atomic_load_explicit(&slot->whole, memory_order_acquire);
+    if (owner != NULL)
+        return owner;
+
+    if (atomic_load_explicit(&slot->parts, memory_order_acquire) == NULL)
+        return NULL;
+
+    for (;;) {
+        unsigned long before =
+            atomic_load_explicit(&sequence, memory_order_acquire);
+        bool torn = before % 2 != 0;
+        owner = NULL;
+        struct node *node =
+            atomic_load_explicit(&slot->parts, memory_order_acquire);
+        while (node != NULL && !torn) {
+            uintptr_t base =
+                atomic_load_explicit(&node->base, memory_order_acquire);
+            uintptr_t end =
+                atomic_load_explicit(&node->end, memory_order_acquire);
+            if (base <= at && at < end) {
+                owner =
+                    atomic_load_explicit(&node->owner, memory_order_acquire);
+                break;
+            }
+            node = atomic_load_explicit(&node->next, memory_order_acquire);
+            torn = atomic_load_explicit(&sequence, memory_order_relaxed) !=
+                   before;
+        }
+        if (!torn && atomic_load_explicit(&sequence, memory_order_relaxed) ==
+                         before)
+            return owner;
+    }
+}
+
+void address_table_prefork(void)
+{
+    pthread_mutex_lock(&writer);
+}
+
+void address_table_postfork_parent(void)
+{
+    pthread_mutex_unlock(&writer);
+}
+
+void address_table_postfork_child(void)
+{
+    pthread_mutex_init(&writer, NULL);
+}

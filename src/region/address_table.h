@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which owner an address belongs to, for any address at all.
+ *
+ * The user address space (47 bits) is cut into slots of 1 GiB. A slot that one
+ * range covers wholly holds that range's owner, so that most look-ups are one
+ * load; ranges that cover part of a slot hang in a list there. Readers take no
+ * lock: a sequence number tells them that a writer came in between. List nodes
+ * are never returned to the system, so a reader may follow a stale one.
+ */
+#ifndef ADDRESS_TABLE_H
+#define ADDRESS_TABLE_H
+
+#include <stddef.h>
+
+/*
+ * Adds a range. Returns 0; -EEXIST where it overlaps one that is there;
+ * -EINVAL where it is empty or outside of the user address space; -ENOMEM.
+ */
+int address_table_add(const void *base, size_t size, void *owner);
+
+/* Removes a range that was added with just these bounds. */
+void address_table_remove(const void *base, size_t size);
+
+/* The owner of an address, or NULL. Lock-free, safe for any address. */
+void *address_table_find(const void *addr);
+
+/* Around fork(2): no writer is half-way while the child is made. */
+void address_table_prefork(void);
+void address_table_postfork_parent(void);
+void address_table_postfork_child(void);
+
+#endif

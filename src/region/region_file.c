@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "region_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <libpmem.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "debug_log.h"
+#include "sys_calls.h"
+
+/* One fallocate(2) call asks for this much at most: on tmpfs a signal makes
+ * the call undo all it did, and large ones would never get done. */
+#define ALLOCATE_STEP ((size_t)64 << 20)
+#define ALLOCATE_STEP_MIN ((size_t)64 << 10)
+
+static int create_unnamed(const char *dir)
+{
+    /* O_EXCL: the file can never be given a name. */
+    int fd = sys.open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600);
+    return fd >= 0 ? fd : -errno;
+}
+
+static int create_and_unlink(const char *dir)
+{
+    static const char name[] = "/memkind.XXXXXX";
+    char path[PATH_MAX];
+    int length = snprintf(path, sizeof path, "%s%s", dir, name);
+    if (length < 0 || (size_t)length >= sizeof path)
+        return -ENAMETOOLONG;
+
+    /* No signal handler may leave (by longjmp or exit) a file with a name. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    int fd = sys.mkostemp(path, O_CLOEXEC);
+    int result = fd >= 0 ? fd : -errno;
+    if (fd >= 0 && sys.unlink(path) != 0) {
+        result = -errno;
+        sys.close(fd);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return result;
+}
+
+int region_file_create(const char *dir)
+{
+    int fd = create_unnamed(dir);
+    /* What kernels and file systems without O_TMPFILE answer; EISDIR is that
+     * of kernels which take it for O_DIRECTORY. */
+    if (fd == -EOPNOTSUPP || fd == -EISDIR || fd == -ENOENT || fd == -EINVAL)
+        fd = create_and_unlink(dir);
+    if (fd < 0)
+        return fd;
+    /* The umask may have taken the owner's rights, without which libpmem
+     * could not open the file once more. A file system without modes (vfat)
+     * may refuse; that loses nothing. */
+    (void)sys.fchmod(fd, 0600);
+    return fd;
+}
+
+int region_file_resize(int fd, size_t size)
+{
+    struct rlimit limit;
+    if (size > INT64_MAX)
+        return -EFBIG;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+        limit.rlim_cur != RLIM_INFINITY && size > limit.rlim_cur)
+        return -EFBIG;
+    int result;
+    do
+        result = sys.ftruncate(fd, (off_t)size);
+    while (result != 0 && errno == EINTR);
+    return result == 0 ? 0 : -errno;
+}
+
+static void map_by_libpmem(int fd, size_t size, struct mapping *mapping)
+{
+    char path[sizeof "/proc/self/fd/" + 3 * sizeof fd];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    size_t mapped = 0;
+    int is_pmem = 0;
+    void *base = sys.pmem_map_file(path, 0, 0, 0, &mapped, &is_pmem);
+    if (base == NULL)
+        return;
+    if (mapped != size) {
+        sys.pmem_unmap(base, mapped);
+        errno = EINVAL;
+        return;
+    }
+    mapping->base = base;
+    mapping->size = size;
+    mapping->is_pmem = is_pmem != 0;
+    mapping->by_libpmem = true;
+}
+
+int region_file_map(int fd, size_t size, struct mapping *mapping)
+{
+    *mapping = (struct mapping){0};
+    map_by_libpmem(fd, size, mapping);
+    if (mapping->base != NULL)
+        return 0;
+    if (errno == ENOMEM || errno == EAGAIN)
+        return -errno;
+
+    /* No /proc, or one that hides the descriptors: the mapping is the same,
+     * only that nothing can be said about persistence. */
+    debug_log("libpmem cannot map the file (%s), mapping it directly",
+              strerror(errno));
+    void *base =
+        sys.mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (base == MAP_FAILED)
+        return -errno;
+    mapping->base = base;
+    mapping->size = size;
+    return 0;
+}
+
+void region_file_unmap(const struct mapping *mapping)
+{
+    if (mapping->by_libpmem)
+        sys.pmem_unmap(mapping->base, mapping->size);
+    else
+        sys.munmap(mapping->base, mapping->size);
+}
+
+int region_file_punch(int fd, size_t offset, size_t size)
+{
+    int result;
+    do
+        result = sys.fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                               (off_t)offset, (off_t)size);
+    while (result != 0 && errno == EINTR);
+    return result == 0 ? 0 : -errno;
+}
+
+static int allocate_by_writing(int fd, size_t offset, size_t size)
+{
+    static const char zeroes[64 << 10];
+    while (size > 0) {
+        size_t step = size < sizeof zeroes ? size : sizeof zeroes;
+        ssize_t written = sys.pwrite(fd, zeroes, step, (off_t)offset);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return written < 0 ? -errno : -ENOSPC;
+        offset += (size_t)written;
+        size -= (size_t)written;
+    }
+    return 0;
+}
+
+static int allocate_by_fallocate(int fd, size_t offset, size_t size)
+{
+    size_t step = ALLOCATE_STEP;
+    while (size > 0) {
+        if (step > size)
+            step = size;
+        if (sys.fallocate(fd, 0, (off_t)offset, (off_t)step) != 0) {
+            if (errno != EINTR)
+                return -errno;
+            if (step > ALLOCATE_STEP_MIN)
+                step /= 2;
+            continue;
+        }
+        offset += step;
+        size -= step;
+    }
+    return 0;
+}
+
+int region_file_allocate(int fd, size_t offset, size_t size, bool *no_fallocate)
+{
+    int result = -EOPNOTSUPP;
+    if (!*no_fallocate)
+        result = allocate_by_fallocate(fd, offset, size);
+    if (result == -EOPNOTSUPP || result == -ENOSYS) {
+        *no_fallocate = true;
+        result = allocate_by_writing(fd, offset, size);
+    }
+    /* ext4 keeps the part that it did allocate. */
+    if (result != 0)
+        (void)region_file_punch(fd, offset, size);
+    return result;
+}
+
+size_t region_file_system_size(int fd)
+{
+    struct statvfs st;
+    if (fstatvfs(fd, &st) != 0)
+        return 0;
+    return (size_t)st.f_blocks * st.f_frsize;
+}
+
+int region_file_probe_dax(const char *dir, bool *is_dax)
+{
+    const size_t size = (size_t)2 << 20;
+    struct mapping mapping;
+    int fd = region_file_create(dir);
+    if (fd < 0)
+        return fd;
+    int result = region_file_resize(fd, size);
+    if (result == 0)
+        result = region_file_map(fd, size, &mapping);
+    if (result == 0) {
+        *is_dax = mapping.is_pmem;
+        region_file_unmap(&mapping);
+    }
+    sys.close(fd);
+    return result;
+}

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "region_pool.h"
+
+#include <errno.h>
+#include <libpmem.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "address_table.h"
+#include "debug_log.h"
+#include "region_file.h"
+#include "region_grains.h"
+#include "sys_calls.h"
+
+#define MIB ((size_t)1 << 20)
+#define GIB ((size_t)1 << 30)
+
+/* Address space of a first region. Arenas take it in blocks of growing size
+ * that other arenas cannot use, hence the generous multiple of the limit. */
+#define REGION_SIZE_UNLIMITED (64 * GIB)
+#define REGION_SIZE_MIN (16 * MIB)
+#define REGION_SIZE_PER_BUDGET 8
+
+#define DAX_GRAIN (2 * MIB)
+
+/* How much of a limited pool is worth an arena. */
+#define BUDGET_PER_ARENA (8 * MIB)
+#define BUFFER_PER_ARENA (1024 * MIB)
+
+size_t region_page_size(void)
+{
+    static _Atomic size_t page_size;
+    size_t size = atomic_load_explicit(&page_size, memory_order_relaxed);
+    if (size == 0) {
+        size = (size_t)sysconf(_SC_PAGESIZE);
+        atomic_store_explicit(&page_size, size, memory_order_relaxed);
+    }
+    return size;
+}
+
+static size_t round_up(size_t value, size_t unit)
+{
+    return (value + unit - 1) & ~(unit - 1);
+}
+
+static size_t power_of_two_from(size_t value)
+{
+    size_t power = 1;
+    while (power < value && power <= SIZE_MAX / 2)
+        power *= 2;
+    return power;
+}
+
+/* ---- mapping regions ------------------------------------------------------ */
+
+static bool has_files(const struct region_pool *pool)
+{
+    return pool->backing == REGION_FILES || pool->backing == REGION_FILE;
+}
+
+/* Failures that less address space, or a smaller file, may not meet. */
+static bool worth_retrying_smaller(int error)
+{
+    return error == -ENOMEM || error == -EFBIG || error == -ENOSPC ||
+           error == -EINVAL || error == -EOVERFLOW || error == -EDQUOT ||
+           error == -EAGAIN;
+}
+
+static int map_file_of_size(int fd, size_t size, struct mapping *mapping)
+{
+    int result = region_file_resize(fd, size);
+    return result == 0 ? region_file_map(fd, size, mapping) : result;
+}
+
+static int map_memory(size_t size, struct mapping *mapping)
+{
+    void *base = sys.mmap(NULL, size, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED)
+        return -errno;
+    *mapping = (struct mapping){.base = base, .size = size};
+    return 0;
+}
+
+/* Maps `size` bytes, or as much less as can be had, down to `least`. */
+static int map_largest(const struct region_pool *pool, int fd, size_t size,
+                       size_t least, struct mapping *mapping)
+{
+    for (;;) {
+        int result = has_files(pool) ? map_file_of_size(fd, size, mapping)
+                                     : map_memory(size, mapping);
+        if (result == 0 || size <= least || !worth_retrying_smaller(result))
+            return result;
+        debug_log("no region of %zu MiB (%s), trying half", size / MIB,
+                  strerror(-result));
+        size = size / 2 > least ? size / 2 : least;
+    }
+}
+
+static void unmap_region(const struct region_pool *pool,
+                         const struct region *region)
+{
+    if (pool->backing == REGION_BUFFER)
+        return;
+    region_file_unmap(&(struct mapping){.base = region->base,
+                                        .size = region->size,
+                                        .by_libpmem = region->by_libpmem});
+}
+
+static void close_region_file(const struct region_pool *pool, int fd)
+{
+    if (fd < 0)
+        return;
+    /* The caller's file outlives the pool; its space must not. */
+    if (pool->backing == REGION_FILE)
+        (void)region_file_resize(fd, 0);
+    sys.close(fd);
+}
+
+/* Makes a mapping the pool's next region. Called with the lock held, or before
+ * anyone else knows the pool. */
+static int add_region(struct region_pool *pool, const struct mapping *mapping,
+                      int fd)
+{
+    unsigned count = atomic_load(&pool->count);
+    struct region *region = &pool->regions[count];
+    *region = (struct region){
+        .base = mapping->base,
+        .size = mapping->size,
+        .fd = fd,
+        .is_pmem = mapping->is_pmem,
+        .by_libpmem = mapping->by_libpmem,
+    };
+    if (count == 0 && region->is_pmem)
+        pool->grain = DAX_GRAIN;
+    int result = region_grains_init(pool, region);
+    if (result != 0)
+        return result;
+    result = address_table_add(region->base, region->size, pool->owner);
+    if (result != 0) {
+        region_grains_fini(pool, region);
+        return result;
+    }
+    atomic_store_explicit(&pool->count, count + 1, memory_order_release);
+    return 0;
+}
+
+/* Opens, maps and adds a region with room for `least` bytes. */
+static int grow(struct region_pool *pool, int fd, size_t least)
+{
+    if (atomic_load(&pool->count) == REGION_POOL_MAX_REGIONS)
+        return -ENOMEM;
+    least = round_up(least, DAX_GRAIN);
+    size_t size = pool->new_size > least ? pool->new_size : least;
+    if (pool->backing == REGION_FILES) {
+        fd = region_file_create(pool->dir);
+        if (fd < 0)
+            return fd;
+    }
+    struct mapping mapping;
+    int result = map_largest(pool, fd, size, least, &mapping);
+    if (result != 0)
+        goto fail_map;
+    result = add_region(pool, &mapping, fd);
+    if (result != 0)
+        goto fail_add;
+    pool->new_size = mapping.size * 2;
+    return 0;
+
+fail_add:
+    region_file_unmap(&mapping);
+fail_map:
+    close_region_file(pool, fd);
+    return result;
+}
+
+/* ---- opening and closing -------------------------------------------------- */
+
+static void init_pool(struct region_pool *pool, enum region_backing backing,
+                      size_t max_size, void *owner)
+{
+    *pool = (struct region_pool){
+        .backing = backing,
+        .budget = max_size == 0
+                      ? SIZE_MAX
+                      : max_size & ~(region_page_size() - 1),
+        .grain = region_page_size(),
+        .new_size = REGION_SIZE_UNLIMITED,
+        .owner = owner,
+    };
+    if (max_size != 0 && max_size < REGION_SIZE_UNLIMITED) {
+        pool->new_size = power_of_two_from(max_size) * REGION_SIZE_PER_BUDGET;
+        if (pool->new_size < GIB)
+            pool->new_size = GIB;
+    } else if (max_size != 0) {
+        pool->new_size = round_up(max_size, GIB) * 2;
+    }
+    pthread_mutex_init(&pool->lock, NULL);
+}
+
+static int fail_open(struct region_pool *pool, int error)
+{
+    pthread_mutex_destroy(&pool->lock);
+    return error;
+}
+
+int region_pool_open_files(struct region_pool *pool, const char *dir,
+                           size_t max_size, void *owner)
+{
+    init_pool(pool, REGION_FILES, max_size, owner);
+    /* Later regions are made in the same place even if the process has
+     * changed its directory. */
+    if (realpath(dir, pool->dir) == NULL)
+        return fail_open(pool, -errno);
+    int result = grow(pool, -1, REGION_SIZE_MIN);
+    return result == 0 ? 0 : fail_open(pool, result);
+}
+
+int region_pool_open_file(struct region_pool *pool, int fd, size_t max_size,
+                          void *owner)
+{
+    struct stat st;
+    if (sys.fstat(fd, &st) != 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode) || st.st_size != 0)
+        return -EINVAL;
+    int own = sys.dup_cloexec(fd);
+    if (own < 0)
+        return -errno;
+    init_pool(pool, REGION_FILE, max_size, owner);
+    int result = grow(pool, own, REGION_SIZE_MIN);
+    return result == 0 ? 0 : fail_open(pool, result);
+}
+
+int region_pool_open_buffer(struct region_pool *pool, void *addr, size_t size,
+                            void *owner)
+{
+    const size_t page_size = region_page_size();
+    uintptr_t end = (uintptr_t)addr + size;
+    uintptr_t base = ((uintptr_t)addr + page_size - 1) & ~(page_size - 1);
+    if (end < (uintptr_t)addr || base < (uintptr_t)addr)
+        return -EINVAL;
+    end &= ~(page_size - 1);
+    if (addr == NULL || base >= end)
+        return -EINVAL;
+    init_pool(pool, REGION_BUFFER, end - base, owner);
+    struct mapping mapping = {.base = (char *)addr + (base - (uintptr_t)addr),
+                              .size = end - base};
+    int result = add_region(pool, &mapping, -1);
+    return result == 0 ? 0 : fail_open(pool, result);
+}
+
+int region_pool_open_memory(struct region_pool *pool, void *owner)
+{
+    init_pool(pool, REGION_MEMORY, 0, owner);
+    int result = grow(pool, -1, REGION_SIZE_MIN);
+    return result == 0 ? 0 : fail_open(pool, result);
+}
+
+void region_pool_close(struct region_pool *pool)
+{
+    unsigned count = atomic_load(&pool->count);
+    for (unsigned i = 0; i < count; i++) {
+        struct region *region = &pool->regions[i];
+        address_table_remove(region->base, region->size);
+        unmap_region(pool, region);
+        close_region_file(pool, region->fd);
+        region_grains_fini(pool, region);
+    }
+    atomic_store(&pool->count, 0);
+    pthread_mutex_destroy(&pool->lock);
+}
+
+/* ---- blocks ----------------------------------------------------------------- */
+
+/* Where a block would lie in a region; its size where there is no room. */
+static size_t place_block(const struct region_pool *pool,
+                          const struct region *region, size_t size,
+                          size_t alignment)
+{
+    /* No two blocks share a grain: one arena's decommit never waits for
+     * another's pages. */
+    if (alignment < pool->grain)
+        alignment = pool->grain;
+    uintptr_t base = (uintptr_t)region->base;
+    size_t offset = round_up(base + region->used, alignment) - base;
+    if (offset > region->size || size > region->size - offset)
+        return region->size;
+    return offset;
+}
+
+static void *take_block(struct region_pool *pool, struct region *region,
+                        size_t offset, size_t size, bool *commit, bool *zeroed)
+{
+    char *block = region->base + offset;
+    *zeroed = true;
+    if (pool->backing == REGION_BUFFER) {
+        atomic_fetch_add(&pool->charged, size);
+        *commit = true;
+        *zeroed = false;
+    } else if (*commit) {
+        int result = region_pool_commit(pool, block, size);
+        if (result != 0) {
+            errno = -result;
+            return NULL;
+        }
+    }
+    region->used = offset + size;
+    return block;
+}
+
+static bool can_grow(const struct region_pool *pool)
+{
+    return pool->backing == REGION_FILES || pool->backing == REGION_MEMORY;
+}
+
+void *region_pool_alloc(struct region_pool *pool, size_t size, size_t alignment,
+                        bool *commit, bool *zeroed)
+{
+    void *block = NULL;
+    errno = ENOMEM;
+    if (size > SIZE_MAX / 4 || alignment > SIZE_MAX / 4)
+        return NULL;
+
+    pthread_mutex_lock(&pool->lock);
+    /* The newest region is the largest; older ones have been used up. */
+    struct region *region = &pool->regions[atomic_load(&pool->count) - 1];
+    size_t offset = place_block(pool, region, size, alignment);
+    if (offset == region->size && can_grow(pool)) {
+        int result = grow(pool, -1, size + alignment);
+        if (result != 0) {
+            errno = -result;
+            goto out;
+        }
+        region = &pool->regions[atomic_load(&pool->count) - 1];
+        offset = place_block(pool, region, size, alignment);
+    }
+    if (offset < region->size)
+        block = take_block(pool, region, offset, size, commit, zeroed);
+    else
+        errno = ENOMEM;
+out:
+    pthread_mutex_unlock(&pool->lock);
+    return block;
+}
+
+struct region *region_pool_find(struct region_pool *pool, const void *addr)
+{
+    unsigned count = atomic_load_explicit(&pool->count, memory_order_acquire);
+    for (unsigned i = 0; i < count; i++)
+        if (region_contains(&pool->regions[i], addr))
+            return &pool->regions[i];
+    return NULL;
+}
+
+int region_pool_commit(struct region_pool *pool, void *addr, size_t size)
+{
+    struct region *region = region_pool_find(pool, addr);
+    if (region == NULL)
+        return -EINVAL;
+    if (pool->backing == REGION_BUFFER)
+        return 0;
+    size_t offset = (size_t)((char *)addr - region->base);
+    if (region->grain_live != NULL)
+        return region_grains_commit(pool, region, offset, size);
+    return region_space_take(pool, region, offset, size);
+}
+
+int region_pool_decommit(struct region_pool *pool, void *addr, size_t size)
+{
+    struct region *region = region_pool_find(pool, addr);
+    if (region == NULL)
+        return -EINVAL;
+    if (pool->backing == REGION_BUFFER)
+        return -EOPNOTSUPP;
+    size_t offset = (size_t)((char *)addr - region->base);
+    if (region->grain_live != NULL)
+        return region_grains_decommit(pool, region, offset, size);
+    return region_space_give(pool, region, offset, size);
+}
+
+size_t region_pool_charged(const struct region_pool *pool)
+{
+    return atomic_load_explicit(&pool->charged, memory_order_relaxed);
+}
+
+size_t region_pool_capacity(const struct region_pool *pool)
+{
+    if (pool->budget != SIZE_MAX)
+        return pool->budget;
+    if (has_files(pool))
+        return region_file_system_size(pool->regions[0].fd);
+    long pages = sysconf(_SC_PHYS_PAGES);
+    return pages > 0 ? (size_t)pages * region_page_size() : 0;
+}
+
+int region_pool_persist(struct region_pool *pool, const void *addr, size_t size)
+{
+    const struct region *region = region_pool_find(pool, addr);
+    if (region == NULL || region->fd < 0)
+        return -EINVAL;
+    size_t offset = (size_t)((const char *)addr - region->base);
+    if (size > region->size - offset)
+        return -EINVAL;
+    if (region->is_pmem)
+        pmem_persist(addr, size);
+    else if (size != 0 && pmem_msync(addr, size) != 0)
+        return -errno;
+    return 0;
+}
+
+bool region_pool_is_pmem(const struct region_pool *pool)
+{
+    return atomic_load(&pool->count) != 0 && pool->regions[0].is_pmem;
+}
+
+unsigned region_pool_arenas(const struct region_pool *pool, unsigned per_cpu)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t most = (cpus > 0 ? (size_t)cpus : 1) * per_cpu;
+    size_t by_size = SIZE_MAX;
+    /* An arena keeps some slabs half empty; and where there is no spare
+     * address space, what one arena has had, no other arena gets. */
+    if (pool->backing == REGION_BUFFER)
+        by_size = pool->budget / BUFFER_PER_ARENA;
+    else if (pool->budget != SIZE_MAX)
+        by_size = pool->budget / (pool->grain + BUDGET_PER_ARENA);
+    if (by_size < most)
+        most = by_size;
+    return most == 0 ? 1 : (unsigned)most;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The memory that a kind's extents lie in.
+ *
+ * A pool is a list of regions. A region is one large mapping, of which blocks
+ * are handed out by bumping an offset; blocks are never taken back. Address
+ * space is cheap, so regions are far larger than what is stored in them; file
+ * space is what counts, and it is allocated and given back within blocks:
+ *
+ *     region:   | block of arena 0 | block of arena 1 | arena 0 |  unused ...
+ *     file:     |####....##........|######............|#........|
+ *
+ *     '#' committed: file space is allocated, and charged to the budget
+ *     '.' a hole: touching it could be SIGBUS, so nobody is given its address
+ *
+ * File space is taken in whole grains: a page on ordinary file systems, 2 MiB
+ * on DAX, where only whole aligned 2 MiB units are mapped by huge pages and
+ * where the first touch of each smaller piece waits for the file system.
+ *
+ * All functions may be called from any thread. They return 0 or a negative
+ * errno unless they say otherwise. None calls into jemalloc: extent hooks run
+ * under its locks and use this layer.
+ */
+#ifndef REGION_POOL_H
+#define REGION_POOL_H
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Each further region is as large as those before it together, or larger. */
+#define REGION_POOL_MAX_REGIONS 24
+
+/* What regions are made of. */
+enum region_backing {
+    REGION_FILES,  /* files in a directory, one for each region */
+    REGION_FILE,   /* one file of the caller's, one region */
+    REGION_BUFFER, /* memory of the caller's: always committed */
+    REGION_MEMORY, /* private anonymous memory */
+};
+
+struct region {
+    char *base;
+    size_t size;
+    size_t used; /* bytes handed out in blocks; guarded by the pool's lock */
+    int fd;      /* -1 where there is no file */
+    bool is_pmem;
+    bool by_libpmem; /* pmem_map_file() made the mapping */
+    /* Where a grain is more than a page (grain_live is NULL otherwise): */
+    pthread_mutex_t grain_lock;
+    uint16_t *grain_live; /* committed pages of each grain */
+    uint64_t *page_dirty; /* a bit for each page that may not be zero */
+};
+
+struct region_pool {
+    enum region_backing backing;
+    size_t budget;   /* most bytes of file space; SIZE_MAX: no limit */
+    size_t grain;    /* unit of file space, a power of two, >= page size */
+    size_t new_size; /* of the next region */
+    void *owner;     /* what address_table_find() says of its addresses */
+    _Atomic size_t charged;   /* bytes of file space held now */
+    atomic_bool no_punch;     /* the file system cannot punch holes */
+    atomic_bool no_fallocate; /* nor allocate but by writing */
+    pthread_mutex_t lock;     /* guards growth and region.used */
+    _Atomic unsigned count;
+    struct region regions[REGION_POOL_MAX_REGIONS];
+    char dir[PATH_MAX]; /* of REGION_FILES, absolute */
+};
+
+/*
+ * Each makes a pool with its first region. On failure nothing is left behind.
+ *
+ * files:  dir is a writable directory; max_size 0 means no limit;
+ * file:   fd is an empty regular file, which is duplicated;
+ * buffer: whole pages within [addr, addr + size) are used;
+ * memory: DRAM, without limit.
+ */
+int region_pool_open_files(struct region_pool *pool, const char *dir,
+                           size_t max_size, void *owner);
+int region_pool_open_file(struct region_pool *pool, int fd, size_t max_size,
+                          void *owner);
+int region_pool_open_buffer(struct region_pool *pool, void *addr, size_t size,
+                            void *owner);
+int region_pool_open_memory(struct region_pool *pool, void *owner);
+
+/* Unmaps all regions and gives their file space back. */
+void region_pool_close(struct region_pool *pool);
+
+/*
+ * Takes a block.
+ * size, alignment: multiples of the page size, alignment a power of two
+ * commit:  in: the block has to be committed; out: whether it is
+ * zeroed:  out: whether a committed block is all zero (an uncommitted one
+ *          always will be, once it is committed)
+ * Returns the block; NULL with errno set.
+ */
+void *region_pool_alloc(struct region_pool *pool, size_t size, size_t alignment,
+                        bool *commit, bool *zeroed);
+
+/*
+ * Allocates file space for a page-aligned range within one block, none of
+ * which is committed. Its contents are zero afterwards. -ENOMEM: over budget.
+ */
+int region_pool_commit(struct region_pool *pool, void *addr, size_t size);
+
+/*
+ * Gives the file space of a committed range back, where whole grains become
+ * free. On failure the range stays committed, with its contents.
+ */
+int region_pool_decommit(struct region_pool *pool, void *addr, size_t size);
+
+/* The region that an address lies in, or NULL. Lock-free. */
+struct region *region_pool_find(struct region_pool *pool, const void *addr);
+
+static inline bool region_contains(const struct region *region,
+                                   const void *addr)
+{
+    return (uintptr_t)addr - (uintptr_t)region->base < region->size;
+}
+
+/* Bytes of file space (or memory) that the pool holds. */
+size_t region_pool_charged(const struct region_pool *pool);
+
+/* Budget, or the size of what the regions lie in; 0 where that is not known. */
+size_t region_pool_capacity(const struct region_pool *pool);
+
+/* Makes a range durable. -EINVAL where it does not lie in one file. */
+int region_pool_persist(struct region_pool *pool, const void *addr,
+                        size_t size);
+
+/* Whether the pool's mappings are persistent memory. */
+bool region_pool_is_pmem(const struct region_pool *pool);
+
+/* Most arenas that make sense for a pool, at `per_cpu` for each CPU. */
+unsigned region_pool_arenas(const struct region_pool *pool, unsigned per_cpu);
+
+size_t region_page_size(void);
+
+#endif

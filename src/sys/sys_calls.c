@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "sys_calls.h"
+
+#include <fcntl.h>
+#include <libpmem.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int real_open(const char *path, int flags, mode_t mode)
+{
+    return open(path, flags, mode);
+}
+
+static int real_dup_cloexec(int fd)
+{
+    return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+struct sys_calls sys = {
+    .open = real_open,
+    .mkostemp = mkostemp,
+    .unlink = unlink,
+    .close = close,
+    .dup_cloexec = real_dup_cloexec,
+    .fchmod = fchmod,
+    .fstat = fstat,
+    .ftruncate = ftruncate,
+    .fallocate = fallocate,
+    .pwrite = pwrite,
+    .mmap = mmap,
+    .munmap = munmap,
+    .madvise = madvise,
+    .pmem_map_file = pmem_map_file,
+    .pmem_unmap = pmem_unmap,
+};
