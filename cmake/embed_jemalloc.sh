@@ -19,5 +19,7 @@ for member in $("$ar" t "$work/copy.a" | grep jemalloc_cpp || true); do
 done
 "$ld" -r --whole-archive "$work/copy.a" -o "$work/all.o"
 printf '%s mkje_%s\n' $(for name in "${public[@]}"; do echo "$name" "$name"; done) >"$work/names"
+# An option that has no other way in; see jemalloc_conf.c.
+echo je_opt_cache_oblivious mkje_opt_cache_oblivious >>"$work/names"
 "$objcopy" --redefine-syms="$work/names" "$work/all.o" "$work/renamed.o"
 "$objcopy" --wildcard --keep-global-symbol='mkje_*' "$work/renamed.o" "$object"

@@ -24,11 +24,6 @@
 #define VERSION_MINOR 14
 #define VERSION_PATCH 0
 
-__attribute__((constructor)) static void on_load(void)
-{
-    debug_log_init();
-}
-
 int memkind_get_version(void)
 {
     return VERSION_MAJOR * 1000000 + VERSION_MINOR * 1000 + VERSION_PATCH;

@@ -4,21 +4,21 @@
  * neither MALLOC_CONF nor /etc/malloc.conf, which are meant for the process's
  * own malloc, can change what the extent hooks rely on.
  */
+#include "debug_log.h"
 #include "jemalloc_private.h"
 
 #ifdef MEMKIND_JEMALLOC_EMBEDDED
 
 extern const char *JE_NAME(malloc_conf_2_conf_harder);
+extern void (*JE_NAME(malloc_message))(void *, const char *);
+extern bool JE_NAME(opt_cache_oblivious);
 
 const char *JE_NAME(malloc_conf_2_conf_harder) =
     /* No message, no abort, no filling, no profiling: we are a library. */
     "abort:false,abort_conf:false,confirm_conf:false,stats_print:false,"
-    "xmalloc:false,junk:false,zero:false,"
+    "junk:false,zero:false,prof:false,"
     /* Blocks are kept for ever; see extent_hooks.h. */
     "retain:true,"
-    /* Large objects start at a page, and take no page more than they need:
-     * file space is what users count. */
-    "cache_oblivious:false,"
     /* Freed pages wait in the dirty list only; the muzzy one is for memory
      * that madvise(2) can take away. */
     "dirty_decay_ms:10000,muzzy_decay_ms:0,"
@@ -28,5 +28,23 @@ const char *JE_NAME(malloc_conf_2_conf_harder) =
     "narenas:1,percpu_arena:disabled,"
     "tcache:true,tcache_max:32768,"
     "hpa:false,san_guard_small:0,san_guard_large:0,background_thread:false";
+
+static void report_message(void *opaque, const char *message)
+{
+    (void)opaque;
+    debug_log("%s", message);
+}
+
+/* Before jemalloc's own constructor, which has no priority. */
+__attribute__((constructor(101))) static void configure(void)
+{
+    /* MALLOC_CONF may hold options of another jemalloc, about which ours has
+     * something to say. */
+    JE_NAME(malloc_message) = report_message;
+    /* Large objects start at a page, and take no page more than they need:
+     * file space is what users count. 5.3.0 has no option for it, only the
+     * variable. */
+    JE_NAME(opt_cache_oblivious) = false;
+}
 
 #endif

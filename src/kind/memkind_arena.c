@@ -418,6 +418,13 @@ int memkind_arena_get_global_stat(memkind_stat_type stat, size_t *value)
                                             : MEMKIND_ERROR_OPERATION_FAILED;
 }
 
+static void write_to_stderr(void *opaque, const char *text)
+{
+    (void)opaque;
+    ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
+    (void)ignored;
+}
+
 int memkind_arena_stats_print(void (*write_cb)(void *, const char *),
                               void *cbopaque, memkind_stat_print_opt opts)
 {
@@ -430,6 +437,7 @@ int memkind_arena_stats_print(void (*write_cb)(void *, const char *),
     for (size_t bit = 0; letters[bit] != '\0'; bit++)
         if ((unsigned)opts & 1U << bit)
             chosen[count++] = letters[bit];
-    JE_NAME(malloc_stats_print)(write_cb, cbopaque, chosen);
+    JE_NAME(malloc_stats_print)
+    (write_cb != NULL ? write_cb : write_to_stderr, cbopaque, chosen);
     return MEMKIND_SUCCESS;
 }

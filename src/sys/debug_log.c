@@ -10,7 +10,8 @@
 
 atomic_bool debug_log_on;
 
-void debug_log_init(void)
+/* Before anything else in the library that has something to say. */
+__attribute__((constructor(101))) static void debug_log_init(void)
 {
     const char *value = secure_getenv("MEMKIND_DEBUG");
     atomic_store(&debug_log_on, value != NULL && strcmp(value, "1") == 0);

@@ -6,10 +6,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+/* Set from MEMKIND_DEBUG when the library is loaded. */
 extern atomic_bool debug_log_on;
-
-/* Reads MEMKIND_DEBUG; called once, when the library is loaded. */
-void debug_log_init(void);
 
 /* Keeps errno. The newline is added. */
 void debug_log_print(const char *format, ...)

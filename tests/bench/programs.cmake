@@ -1,0 +1,1 @@
+# Benchmarks: built with the tests, run by hand.

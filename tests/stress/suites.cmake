@@ -1,0 +1,1 @@
+# memkind_suite() and add_test() calls of this folder.

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "test_support.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+static char directory[PATH_MAX];
+
+static int make_directory(void)
+{
+    const char *parent = getenv("MEMKIND_TEST_DIR");
+    if (parent == NULL || parent[0] == '\0')
+        parent = "/dev/shm";
+    snprintf(directory, sizeof directory, "%s/memkind-test-XXXXXX", parent);
+    if (mkdtemp(directory) != NULL)
+        return 0;
+    fprintf(stderr, "cannot make %s: %s\n", directory, strerror(errno));
+    return 1;
+}
+
+/* Fails where a test has left a file: the library's own have no names. */
+static int remove_directory(void)
+{
+    if (rmdir(directory) == 0)
+        return 0;
+    fprintf(stderr, "cannot remove %s: %s\n", directory, strerror(errno));
+    return 1;
+}
+
+const char *test_dir(void)
+{
+    return directory;
+}
+
+const char *test_path(const char *name)
+{
+    static char path[PATH_MAX + NAME_MAX + 2];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    return path;
+}
+
+static bool is_wanted(const char *name, int argc, char **argv)
+{
+    if (argc < 2)
+        return true;
+    for (int i = 1; i < argc; i++)
+        if (strstr(name, argv[i]) != NULL)
+            return true;
+    return false;
+}
+
+int test_main(const char *suite_name, const struct test_case *tests, int argc,
+              char **argv)
+{
+    if (CU_initialize_registry() != CUE_SUCCESS)
+        return EXIT_FAILURE;
+    CU_pSuite suite = CU_add_suite(suite_name, make_directory,
+                                   remove_directory);
+    if (suite == NULL)
+        return EXIT_FAILURE;
+    for (; tests->name != NULL; tests++)
+        if (is_wanted(tests->name, argc, argv) &&
+            CU_add_test(suite, tests->name, tests->run) == NULL)
+            return EXIT_FAILURE;
+    CU_basic_set_mode(CU_BRM_VERBOSE);
+    CU_basic_run_tests();
+    bool passed = CU_get_number_of_failures() == 0 &&
+                  CU_get_number_of_suites_failed() == 0 &&
+                  CU_get_number_of_tests_run() > 0;
+    CU_cleanup_registry();
+    return passed ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static size_t count_lines(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    size_t lines = 0;
+    if (file == NULL)
+        return 0;
+    for (int c; (c = getc(file)) != EOF;)
+        lines += c == '\n';
+    fclose(file);
+    return lines;
+}
+
+static size_t count_fds(void)
+{
+    size_t count = 0;
+    DIR *fds = opendir("/proc/self/fd");
+    if (fds == NULL)
+        return 0;
+    while (readdir(fds) != NULL)
+        count++;
+    closedir(fds);
+    return count;
+}
+
+static size_t mapped_pages(void)
+{
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%lu", &pages) != 1)
+        pages = 0;
+    fclose(file);
+    return pages;
+}
+
+static struct statvfs file_system(void)
+{
+    struct statvfs st = {0};
+    (void)statvfs(directory, &st);
+    return st;
+}
+
+void test_resources_take(struct test_resources *resources)
+{
+    struct statvfs st = file_system();
+    resources->fds = count_fds();
+    resources->maps = count_lines("/proc/self/maps");
+    resources->mapped_kib =
+        mapped_pages() * (size_t)sysconf(_SC_PAGESIZE) / 1024;
+    resources->file_blocks = (st.f_blocks - st.f_bfree) * (st.f_frsize / 512);
+}
+
+size_t test_free_space(void)
+{
+    struct statvfs st = file_system();
+    return st.f_bavail * st.f_frsize;
+}
+
+unsigned long long test_random(unsigned long long *state)
+{
+    /* xorshift64* */
+    *state ^= *state >> 12;
+    *state ^= *state << 25;
+    *state ^= *state >> 27;
+    return *state * 2685821657736338717ull;
+}
+
+static unsigned char pattern_byte(unsigned seed, size_t i)
+{
+    return (unsigned char)(seed * 31 + i * 7 + (i >> 8));
+}
+
+void test_fill(void *object, size_t size, unsigned seed)
+{
+    unsigned char *bytes = object;
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = pattern_byte(seed, i);
+}
+
+bool test_check(const void *object, size_t size, unsigned seed)
+{
+    const unsigned char *bytes = object;
+    for (size_t i = 0; i < size; i++)
+        if (bytes[i] != pattern_byte(seed, i))
+            return false;
+    return true;
+}

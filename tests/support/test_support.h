@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the CUnit programs share: one program for each suite, with a directory
+ * of its own under $MEMKIND_TEST_DIR (default /dev/shm) that is there while
+ * the tests run and has to be empty after them.
+ */
+#ifndef TEST_SUPPORT_H
+#define TEST_SUPPORT_H
+
+#include <CUnit/Basic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* CTest takes this exit status for "skipped". */
+#define TEST_SKIPPED 77
+
+struct test_case {
+    const char *name;
+    void (*run)(void);
+};
+
+/*
+ * Runs the tests, which end with {NULL, NULL}, and prints CUnit's summary.
+ * Returns the exit status for main(). With arguments, only tests whose names
+ * contain one of them are run.
+ */
+int test_main(const char *suite, const struct test_case *tests, int argc,
+              char **argv);
+
+/* The suite's directory, and a path in it (in a static buffer). */
+const char *test_dir(void);
+const char *test_path(const char *name);
+
+/* What the process holds: to be the same before and after. */
+struct test_resources {
+    size_t fds;
+    size_t maps;        /* lines of /proc/self/maps */
+    size_t mapped_kib;  /* VmSize */
+    size_t file_blocks; /* 512-byte blocks in use on test_dir()'s file system */
+};
+void test_resources_take(struct test_resources *resources);
+
+/* Bytes of free space on test_dir()'s file system. */
+size_t test_free_space(void);
+
+/* A 64-bit pseudo-random number; *state is the seed, not 0. */
+unsigned long long test_random(unsigned long long *state);
+
+/* Fills an object with a pattern of its seed, and checks it. */
+void test_fill(void *object, size_t size, unsigned seed);
+bool test_check(const void *object, size_t size, unsigned seed);
+
+#endif

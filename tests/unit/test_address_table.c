@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "address_table.h"
+#include "test_support.h"
+
+#define GIB ((uintptr_t)1 << 30)
+
+/* Nothing is mapped at these addresses; the table does not touch them. */
+static void *at(uintptr_t address)
+{
+    return (void *)address;
+}
+
+static int owner_a, owner_b;
+
+static void test_finds_ranges_of_every_shape(void)
+{
+    static const struct {
+        uintptr_t base;
+        size_t size;
+    } shapes[] = {
+        {64 * GIB, GIB},                  /* a slot */
+        {64 * GIB, 3 * GIB},              /* several */
+        {64 * GIB + 4096, 4096},          /* a part */
+        {64 * GIB - 4096, 8192},          /* over a border */
+        {64 * GIB - 4096, GIB + 8192},    /* a slot and two parts */
+        {64 * GIB + 4096, 4 * GIB},       /* parts and slots */
+        {0, 4096},                        /* the lowest */
+        {(1ul << 47) - 4096, 4096},       /* the highest */
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        uintptr_t base = shapes[i].base;
+        size_t size = shapes[i].size;
+        CU_ASSERT_EQUAL(address_table_add(at(base), size, &owner_a), 0);
+        CU_ASSERT_PTR_EQUAL(address_table_find(at(base)), &owner_a);
+        CU_ASSERT_PTR_EQUAL(address_table_find(at(base + size / 2)), &owner_a);
+        CU_ASSERT_PTR_EQUAL(address_table_find(at(base + size - 1)), &owner_a);
+        CU_ASSERT_PTR_NULL(address_table_find(at(base + size)));
+        CU_ASSERT_PTR_NULL(address_table_find(at(base - 1)));
+        address_table_remove(at(base), size);
+        CU_ASSERT_PTR_NULL(address_table_find(at(base)));
+        CU_ASSERT_PTR_NULL(address_table_find(at(base + size - 1)));
+    }
+}
+
+static void test_neighbours_keep_apart(void)
+{
+    CU_ASSERT_EQUAL(address_table_add(at(GIB), 4096, &owner_a), 0);
+    CU_ASSERT_EQUAL(address_table_add(at(GIB + 4096), 4096, &owner_b), 0);
+    CU_ASSERT_PTR_EQUAL(address_table_find(at(GIB + 4095)), &owner_a);
+    CU_ASSERT_PTR_EQUAL(address_table_find(at(GIB + 4096)), &owner_b);
+    address_table_remove(at(GIB), 4096);
+    CU_ASSERT_PTR_NULL(address_table_find(at(GIB + 4095)));
+    CU_ASSERT_PTR_EQUAL(address_table_find(at(GIB + 4096)), &owner_b);
+    address_table_remove(at(GIB + 4096), 4096);
+}
+
+static void test_overlaps_are_refused(void)
+{
+    CU_ASSERT_EQUAL(address_table_add(at(2 * GIB), 2 * GIB, &owner_a), 0);
+    CU_ASSERT_EQUAL(address_table_add(at(3 * GIB), 4096, &owner_b), -EEXIST);
+    CU_ASSERT_EQUAL(address_table_add(at(GIB), 8 * GIB, &owner_b), -EEXIST);
+    CU_ASSERT_EQUAL(address_table_add(at(2 * GIB - 4096), 4097, &owner_b),
+                    -EEXIST);
+    /* What was refused has left nothing. */
+    CU_ASSERT_PTR_NULL(address_table_find(at(2 * GIB - 1)));
+    CU_ASSERT_PTR_NULL(address_table_find(at(5 * GIB)));
+    CU_ASSERT_PTR_EQUAL(address_table_find(at(3 * GIB)), &owner_a);
+    address_table_remove(at(2 * GIB), 2 * GIB);
+}
+
+static void test_bad_ranges_are_refused(void)
+{
+    CU_ASSERT_EQUAL(address_table_add(at(GIB), 0, &owner_a), -EINVAL);
+    CU_ASSERT_EQUAL(address_table_add(at(1ul << 47), 4096, &owner_a), -EINVAL);
+    CU_ASSERT_EQUAL(address_table_add(at(UINTPTR_MAX - 4095), 8192, &owner_a),
+                    -EINVAL);
+    CU_ASSERT_PTR_NULL(address_table_find(NULL));
+    CU_ASSERT_PTR_NULL(address_table_find(at(UINTPTR_MAX)));
+    CU_ASSERT_PTR_NULL(address_table_find(at(1ul << 47)));
+}
+
+/* While others come and go in its slot, a range that stays is found. */
+#define CHURN_ROUNDS 20000
+static atomic_bool churning;
+static atomic_size_t misses;
+
+static void *look_up(void *unused)
+{
+    (void)unused;
+    while (atomic_load(&churning)) {
+        if (address_table_find(at(9 * GIB + 8192)) != &owner_a)
+            atomic_fetch_add(&misses, 1);
+        if (address_table_find(at(9 * GIB + 4096)) != NULL)
+            atomic_fetch_add(&misses, 1);
+    }
+    return NULL;
+}
+
+static void test_readers_meet_writers(void)
+{
+    pthread_t reader;
+    CU_ASSERT_EQUAL(address_table_add(at(9 * GIB + 8192), 4096, &owner_a), 0);
+    atomic_store(&churning, true);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&reader, NULL, look_up, NULL), 0);
+    for (uintptr_t i = 0; i < CHURN_ROUNDS; i++) {
+        uintptr_t base = 9 * GIB + (4 + i % 64) * 4096;
+        uintptr_t other = 10 * GIB + i % 64 * 4096;
+        if (address_table_add(at(base), 4096, &owner_b) != 0 ||
+            address_table_add(at(other), 4096, &owner_b) != 0)
+            atomic_fetch_add(&misses, 1);
+        address_table_remove(at(base), 4096);
+        address_table_remove(at(other), 4096);
+    }
+    atomic_store(&churning, false);
+    pthread_join(reader, NULL);
+    CU_ASSERT_EQUAL(atomic_load(&misses), 0);
+    address_table_remove(at(9 * GIB + 8192), 4096);
+}
+
+static const struct test_case tests[] = {
+    {"finds ranges of every shape", test_finds_ranges_of_every_shape},
+    {"neighbours keep apart", test_neighbours_keep_apart},
+    {"overlaps are refused", test_overlaps_are_refused},
+    {"bad ranges are refused", test_bad_ranges_are_refused},
+    {"readers meet writers", test_readers_meet_writers},
+    {NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    return test_main("address table", tests, argc, argv);
+}
