@@ -2,6 +2,7 @@
 #include "region_pool.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libpmem.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -226,7 +227,9 @@ int region_pool_open_file(struct region_pool *pool, int fd, size_t max_size,
     struct stat st;
     if (sys.fstat(fd, &st) != 0)
         return -errno;
-    if (!S_ISREG(st.st_mode) || st.st_size != 0)
+    int flags = fcntl(fd, F_GETFL);
+    if (!S_ISREG(st.st_mode) || st.st_size != 0 || flags < 0 ||
+        (flags & O_ACCMODE) != O_RDWR)
         return -EINVAL;
     int own = sys.dup_cloexec(fd);
     if (own < 0)

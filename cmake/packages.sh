@@ -1,0 +1,39 @@
+# Everything that is installed to build and test, in one place (Debian names).
+# To be sourced:  install_packages GROUP...
+
+declare -A memkind_packages=(
+    # to build the library and the examples
+    [build]="gcc g++ libc6-dev binutils make ninja-build cmake pkg-config
+             libpmem-dev libjemalloc-dev"
+    # to build and run all tests
+    [test]="libcunit1-dev python3 man-db mandoc e2fsprogs util-linux mount"
+    # what CI does besides: a second compiler, a debug jemalloc, checkers
+    [ci]="clang clang-format clang-tidy libclang-rt-14-dev autoconf git"
+)
+
+# Installs what is missing of the groups, through sudo where we are not root.
+install_packages() {
+    local group package missing=() as_root=()
+    for group in "$@"; do
+        for package in ${memkind_packages[$group]}; do
+            [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] ||
+                missing+=("$package")
+        done
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    if ! command -v apt-get >/dev/null; then
+        echo "not installed: ${missing[*]} (and there is no apt-get to install them with)" >&2
+        return 1
+    fi
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || {
+            echo "not installed: ${missing[*]} (run this as root, or with sudo installed)" >&2
+            return 1
+        }
+        as_root=(sudo)
+    fi
+    echo "installing: ${missing[*]}" >&2
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q update >&2
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+        --no-install-recommends install "${missing[@]}" >&2
+}
