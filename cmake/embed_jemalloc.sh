@@ -12,14 +12,24 @@ public=(aligned_alloc calloc dallocx free mallctl mallctlbymib mallctlnametomib
 
 work=$(mktemp -d "$object.XXXXXX")
 trap 'rm -rf "$work"' EXIT
+work=$(realpath "$work")
 cp "$archive" "$work/copy.a"
 # The C++ operators would take part in the program's own new and delete.
 for member in $("$ar" t "$work/copy.a" | grep jemalloc_cpp || true); do
     "$ar" d "$work/copy.a" "$member"
 done
+# With retain:true, what an arena's own data was in stays mapped for ever once
+# the arena is destroyed; kinds come and go, so that has to be unmapped.
+for member in $("$ar" t "$work/copy.a" | grep '^base\.'); do
+    (cd "$work" && "$ar" x copy.a "$member" &&
+        "$objcopy" --redefine-sym je_extent_dalloc_mmap=mkje_unmap_base "$member" &&
+        "$ar" r copy.a "$member")
+done
 "$ld" -r --whole-archive "$work/copy.a" -o "$work/all.o"
 printf '%s mkje_%s\n' $(for name in "${public[@]}"; do echo "$name" "$name"; done) >"$work/names"
 # An option that has no other way in; see jemalloc_conf.c.
 echo je_opt_cache_oblivious mkje_opt_cache_oblivious >>"$work/names"
+# MALLOC_CONF and /etc/malloc.conf are for the process's own malloc.
+printf '%s\n' 'secure_getenv mkje_getenv' 'readlink mkje_readlink' >>"$work/names"
 "$objcopy" --redefine-syms="$work/names" "$work/all.o" "$work/renamed.o"
 "$objcopy" --wildcard --keep-global-symbol='mkje_*' "$work/renamed.o" "$object"

@@ -1,1 +1,68 @@
+# What is installed: both libraries, the headers, the man pages, a pkg-config
+# file and a CMake package. All of it works from wherever the prefix is moved.
 include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+# Of the interface, not of this project: what programs for libmemkind ask for.
+set(MEMKIND_INTERFACE_VERSION 1.14.0)
+
+# Two exports, as only the static library needs libpmem where it is used.
+install(TARGETS memkind EXPORT memkindTargets
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS memkind_static EXPORT memkindStaticTargets
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/
+  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+  FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
+
+foreach(section IN ITEMS 3 7)
+  file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/man/*.${section})
+  install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+endforeach()
+
+# ---- pkg-config -----------------------------------------------------------------
+# The prefix is found from the file's own place, unless the directories are
+# absolute ones.
+set(_pc_folder ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+if(IS_ABSOLUTE ${CMAKE_INSTALL_LIBDIR})
+  set(MEMKIND_PC_PREFIX ${CMAKE_INSTALL_PREFIX})
+else()
+  file(RELATIVE_PATH _to_prefix /prefix/${_pc_folder} /prefix)
+  string(REGEX REPLACE "/$" "" MEMKIND_PC_PREFIX "\${pcfiledir}/${_to_prefix}")
+endif()
+foreach(dir IN ITEMS LIBDIR INCLUDEDIR)
+  set(MEMKIND_PC_${dir} ${CMAKE_INSTALL_${dir}})
+  if(NOT IS_ABSOLUTE ${CMAKE_INSTALL_${dir}})
+    string(PREPEND MEMKIND_PC_${dir} "\${prefix}/")
+  endif()
+endforeach()
+set(MEMKIND_PC_LIBS_PRIVATE "${CMAKE_THREAD_LIBS_INIT} -lm")
+foreach(library IN LISTS CMAKE_DL_LIBS)
+  string(APPEND MEMKIND_PC_LIBS_PRIVATE " -l${library}")
+endforeach()
+if(MEMKIND_JEMALLOC_LIBRARIES)
+  string(PREPEND MEMKIND_PC_LIBS_PRIVATE "-ljemalloc ")
+endif()
+string(STRIP "${MEMKIND_PC_LIBS_PRIVATE}" MEMKIND_PC_LIBS_PRIVATE)
+configure_file(${CMAKE_CURRENT_LIST_DIR}/memkind.pc.in
+  ${PROJECT_BINARY_DIR}/memkind.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/memkind.pc DESTINATION ${_pc_folder})
+
+# ---- find_package(memkind) ------------------------------------------------------
+set(_package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/memkind)
+install(EXPORT memkindTargets NAMESPACE memkind::
+  DESTINATION ${_package_folder})
+install(EXPORT memkindStaticTargets NAMESPACE memkind::
+  DESTINATION ${_package_folder})
+configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/memkindConfig.cmake.in
+  ${PROJECT_BINARY_DIR}/memkindConfig.cmake
+  INSTALL_DESTINATION ${_package_folder}
+  NO_SET_AND_CHECK_MACRO)
+write_basic_package_version_file(
+  ${PROJECT_BINARY_DIR}/memkindConfigVersion.cmake
+  VERSION ${MEMKIND_INTERFACE_VERSION} COMPATIBILITY SameMajorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/memkindConfig.cmake
+              ${PROJECT_BINARY_DIR}/memkindConfigVersion.cmake
+  DESTINATION ${_package_folder})

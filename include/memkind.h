@@ -237,14 +237,17 @@ void memkind_error_message(int err, char *msg, size_t size);
  * Makes a kind whose memory lies in unnamed files in a directory. The files
  * are readable by nobody else, cannot be inherited by exec, and go when the
  * kind is destroyed or the process ends.
- * @param dir      the directory; it has to be writable
+ * @param dir      the directory, which has to be writable; or a device DAX
+ *                 (/dev/dax0.0), which is mapped as a whole and can have one
+ *                 kind at a time
  * @param max_size limit of the file space that the kind may hold, at least
  *                 MEMKIND_PMEM_MIN_SIZE; 0 for "until the file system is full"
  * @param kind     receives the handle
  * @return MEMKIND_SUCCESS; MEMKIND_ERROR_INVALID for a NULL argument, a size
  *         that is too small, or a directory in which no file can be made
  *         (errno says why); MEMKIND_ERROR_MMAP where nothing can be mapped;
- *         MEMKIND_ERROR_TOOMANY; MEMKIND_ERROR_MALLOC;
+ *         MEMKIND_ERROR_UNAVAILABLE with errno EBUSY where another kind has
+ *         the device; MEMKIND_ERROR_TOOMANY; MEMKIND_ERROR_MALLOC;
  *         MEMKIND_ERROR_ARENAS_CREATE.
  */
 int memkind_create_pmem(const char *dir, size_t max_size, memkind_t *kind);
@@ -272,7 +275,8 @@ int memkind_check_available(memkind_t kind);
 
 /**
  * @return how much the kind could hold at most: the limit of a limited
- *         file-backed kind, the size of the file system for an unlimited one,
+ *         file-backed kind, the size of the file system (or the device) for an
+ *         unlimited one,
  *         the area's size for a fixed kind, all of the machine's memory for
  *         the DRAM kinds; -1 where that is not known.
  */

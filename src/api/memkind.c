@@ -4,6 +4,7 @@
 #include <memkind.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -169,7 +170,7 @@ ssize_t memkind_get_capacity(memkind_t kind)
         return -1;
     if (kind->regions != NULL) {
         size_t capacity = region_pool_capacity(kind->regions);
-        return capacity != 0 ? (ssize_t)capacity : -1;
+        return capacity != 0 && capacity <= SSIZE_MAX ? (ssize_t)capacity : -1;
     }
     if (kind->ops != &MEMKIND_DEFAULT_OPS) /* whose heap is made when needed */
         return -1;

@@ -137,6 +137,7 @@ void heap_take_in(struct memkind_arena_set *set, size_t size)
     const int flags = set->fallback.alloc_flags;
     if (set->limit != 1)
         return;
+    region_pool_set_pretending(set->extents.pool, true);
     while (size >= PIECE_LEAST && count < PIECES_MAX) {
         size_t class = size_class_below(size);
         pieces[count] = JE_NAME(mallocx)(class, flags);
@@ -147,6 +148,8 @@ void heap_take_in(struct memkind_arena_set *set, size_t size)
     }
     while (count > 0)
         JE_NAME(dallocx)(pieces[--count], JE_TCACHE_NONE);
+    arena_set_purge(set);
+    region_pool_set_pretending(set->extents.pool, false);
 }
 
 int heap_stat_snapshot(void)

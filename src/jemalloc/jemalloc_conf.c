@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Options of the private jemalloc. jemalloc reads this variable last, so that
- * neither MALLOC_CONF nor /etc/malloc.conf, which are meant for the process's
- * own malloc, can change what the extent hooks rely on.
+ * Options of the private jemalloc, and what cmake/embed_jemalloc.sh has it call
+ * in place of functions of its own or of libc.
  */
+#include <sys/mman.h>
+#include <sys/types.h>
+
 #include "debug_log.h"
 #include "jemalloc_private.h"
 
@@ -12,6 +14,9 @@
 extern const char *JE_NAME(malloc_conf_2_conf_harder);
 extern void (*JE_NAME(malloc_message))(void *, const char *);
 extern bool JE_NAME(opt_cache_oblivious);
+char *JE_NAME(getenv)(const char *name);
+ssize_t JE_NAME(readlink)(const char *path, char *buffer, size_t size);
+bool JE_NAME(unmap_base)(void *addr, size_t size);
 
 const char *JE_NAME(malloc_conf_2_conf_harder) =
     /* No message, no abort, no filling, no profiling: we are a library. */
@@ -38,13 +43,32 @@ static void report_message(void *opaque, const char *message)
 /* Before jemalloc's own constructor, which has no priority. */
 __attribute__((constructor(101))) static void configure(void)
 {
-    /* MALLOC_CONF may hold options of another jemalloc, about which ours has
-     * something to say. */
     JE_NAME(malloc_message) = report_message;
     /* Large objects start at a page, and take no page more than they need:
      * file space is what users count. 5.3.0 has no option for it, only the
      * variable. */
     JE_NAME(opt_cache_oblivious) = false;
+}
+
+/* For secure_getenv() and readlink(): MALLOC_CONF and /etc/malloc.conf are
+ * meant for the process's own malloc. */
+char *JE_NAME(getenv)(const char *name)
+{
+    (void)name;
+    return NULL;
+}
+
+ssize_t JE_NAME(readlink)(const char *path, char *buffer, size_t size)
+{
+    (void)path, (void)buffer, (void)size;
+    return -1;
+}
+
+/* For extent_dalloc_mmap() where the data of a destroyed arena goes: that
+ * would keep the address space. False is success. */
+bool JE_NAME(unmap_base)(void *addr, size_t size)
+{
+    return munmap(addr, size) != 0;
 }
 
 #endif

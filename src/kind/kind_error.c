@@ -18,6 +18,8 @@ int kind_error_of_region(int error)
     case ENOSPC:
     case EDQUOT:
         return MEMKIND_ERROR_MMAP;
+    case EBUSY: /* a device that another kind has */
+        return MEMKIND_ERROR_UNAVAILABLE;
     default:
         return MEMKIND_ERROR_INVALID;
     }

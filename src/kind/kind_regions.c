@@ -6,6 +6,7 @@
 
 #include <memkind/internal/memkind_arena.h>
 
+#include "heap.h"
 #include "jemalloc_private.h"
 #include "kind_error.h"
 
@@ -37,6 +38,8 @@ int kind_regions_create(struct memkind *kind, struct memkind_ops *ops,
     err = memkind_arena_create(kind, ops, name);
     if (err != MEMKIND_SUCCESS)
         goto fail_arenas;
+    if (region_pool_is_fixed(pool))
+        heap_take_in(kind->arenas, pool->regions[0].size);
     return MEMKIND_SUCCESS;
 
 fail_arenas:

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <memkind/internal/memkind_fixed.h>
 
-#include "heap.h"
 #include "kind_regions.h"
 
 struct memkind_ops MEMKIND_FIXED_OPS = {
@@ -38,11 +37,8 @@ static int open_source(struct region_pool *pool, const void *context,
 int memkind_fixed_create(struct memkind *kind, struct memkind_ops *ops,
                          const char *name)
 {
-    int err = kind_regions_create(kind, ops, name, open_source,
-                                  memkind_fixed_mmap);
-    if (err == MEMKIND_SUCCESS)
-        heap_take_in(kind->arenas, region_pool_capacity(kind->regions));
-    return err;
+    return kind_regions_create(kind, ops, name, open_source,
+                               memkind_fixed_mmap);
 }
 
 int memkind_fixed_destroy(struct memkind *kind)

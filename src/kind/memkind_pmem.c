@@ -37,6 +37,9 @@ static int open_source(struct region_pool *pool, const void *context,
     const struct memkind_pmem_source *source = context;
     if (source->max_size != 0 && source->max_size < MEMKIND_PMEM_MIN_SIZE)
         return -EINVAL;
+    if (source->dir != NULL && region_file_is_device(source->dir))
+        return region_pool_open_device(pool, source->dir, source->max_size,
+                                       kind);
     if (source->dir != NULL)
         return region_pool_open_files(pool, source->dir, source->max_size,
                                       kind);

@@ -5,14 +5,19 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <libpmem.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "debug_log.h"
@@ -54,6 +59,9 @@ static int create_and_unlink(const char *dir)
 
 int region_file_create(const char *dir)
 {
+    /* The fallback would take the root directory for it. */
+    if (dir[0] == '\0')
+        return -ENOENT;
     int fd = create_unnamed(dir);
     /* What kernels and file systems without O_TMPFILE answer; EISDIR is that
      * of kernels which take it for O_DIRECTORY. */
@@ -92,13 +100,13 @@ static void map_by_libpmem(int fd, size_t size, struct mapping *mapping)
     void *base = sys.pmem_map_file(path, 0, 0, 0, &mapped, &is_pmem);
     if (base == NULL)
         return;
-    if (mapped != size) {
+    if (size != 0 && mapped != size) {
         sys.pmem_unmap(base, mapped);
         errno = EINVAL;
         return;
     }
     mapping->base = base;
-    mapping->size = size;
+    mapping->size = mapped;
     mapping->is_pmem = is_pmem != 0;
     mapping->by_libpmem = true;
 }
@@ -109,7 +117,7 @@ int region_file_map(int fd, size_t size, struct mapping *mapping)
     map_by_libpmem(fd, size, mapping);
     if (mapping->base != NULL)
         return 0;
-    if (errno == ENOMEM || errno == EAGAIN)
+    if (errno == ENOMEM || errno == EAGAIN || size == 0)
         return -errno;
 
     /* No /proc, or one that hides the descriptors: the mapping is the same,
@@ -123,6 +131,17 @@ int region_file_map(int fd, size_t size, struct mapping *mapping)
     mapping->base = base;
     mapping->size = size;
     return 0;
+}
+
+int region_file_map_unsynced(int fd, const struct mapping *mapping)
+{
+    void *base = sys.mmap(mapping->base, mapping->size, PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_FIXED, fd, 0);
+    if (base != MAP_FAILED)
+        return 0;
+    int error = -errno;
+    region_file_unmap(mapping);
+    return error;
 }
 
 void region_file_unmap(const struct mapping *mapping)
@@ -201,14 +220,83 @@ size_t region_file_system_size(int fd)
     return (size_t)st.f_blocks * st.f_frsize;
 }
 
-int region_file_probe_dax(const char *dir, bool *is_dax)
+/* What a file that was made longer takes tells; for the file systems that are
+ * known to keep holes, nothing needs to be tried. */
+bool region_file_has_holes(int fd)
 {
-    const size_t size = (size_t)2 << 20;
+    struct statfs fs;
+    struct stat before, after;
+    const size_t probe = (size_t)1 << 20;
+    if (fstatfs(fd, &fs) != 0 || fs.f_type == TMPFS_MAGIC ||
+        fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC ||
+        fs.f_type == BTRFS_SUPER_MAGIC)
+        return true;
+    if (sys.fstat(fd, &before) != 0 || region_file_resize(fd, probe) != 0)
+        return true;
+    bool has_holes =
+        sys.fstat(fd, &after) != 0 ||
+        (size_t)(after.st_blocks - before.st_blocks) * 512 < probe / 2;
+    (void)region_file_resize(fd, 0);
+    return has_holes;
+}
+
+bool region_file_is_device(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISCHR(st.st_mode);
+}
+
+/* Only a device DAX has this in sysfs. */
+static bool is_device_dax(const struct stat *st)
+{
+    char path[64];
+    char target[PATH_MAX];
+    snprintf(path, sizeof path, "/sys/dev/char/%u:%u/subsystem",
+             major(st->st_rdev), minor(st->st_rdev));
+    if (realpath(path, target) == NULL)
+        return false;
+    const char *name = strrchr(target, '/');
+    return name != NULL && strcmp(name, "/dax") == 0;
+}
+
+static int open_device_shared(const char *path)
+{
+    struct stat st;
+    int fd = sys.open(path, O_RDWR | O_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    if (sys.fstat(fd, &st) == 0 && is_device_dax(&st))
+        return fd;
+    sys.close(fd);
+    return -ENOTTY;
+}
+
+int region_file_open_device(const char *path)
+{
+    int fd = open_device_shared(path);
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    int error = errno == EWOULDBLOCK ? -EBUSY : -errno;
+    sys.close(fd);
+    return error;
+}
+
+int region_file_probe_dax(const char *path, bool *is_dax)
+{
+    size_t size = 0;
+    int result = 0;
     struct mapping mapping;
-    int fd = region_file_create(dir);
+    int fd;
+    if (region_file_is_device(path)) {
+        fd = open_device_shared(path);
+    } else {
+        size = (size_t)2 << 20;
+        fd = region_file_create(path);
+        if (fd >= 0)
+            result = region_file_resize(fd, size);
+    }
     if (fd < 0)
         return fd;
-    int result = region_file_resize(fd, size);
     if (result == 0)
         result = region_file_map(fd, size, &mapping);
     if (result == 0) {

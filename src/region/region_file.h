@@ -25,8 +25,22 @@ int region_file_create(const char *dir);
 /* Sets the file's size without ever raising SIGXFSZ. */
 int region_file_resize(int fd, size_t size);
 
-/* Maps the whole file, by libpmem where /proc lets it open the file. */
+/*
+ * Whether the file system keeps holes in files. Where it does not (vfat, say),
+ * a file's size is the space that it takes.
+ */
+bool region_file_has_holes(int fd);
+
+/*
+ * Maps the whole file (or device, whose size may be given as 0), by libpmem
+ * where /proc lets it open the file. A mapping that is persistent memory is
+ * MAP_SYNC, which makes the first store to each page wait for the file system.
+ */
 int region_file_map(int fd, size_t size, struct mapping *mapping);
+
+/* Makes a mapping of a file whose contents need not outlive a crash an
+ * ordinary one, at the same place. On failure the mapping is gone. */
+int region_file_map_unsynced(int fd, const struct mapping *mapping);
 void region_file_unmap(const struct mapping *mapping);
 
 /*
@@ -39,8 +53,18 @@ int region_file_allocate(int fd, size_t offset, size_t size,
 /* Punches a hole. -EOPNOTSUPP where the file system cannot. */
 int region_file_punch(int fd, size_t offset, size_t size);
 
-/* Whether files in `dir` are mapped with DAX. */
-int region_file_probe_dax(const char *dir, bool *is_dax);
+/*
+ * Opens a device DAX for this process alone. Returns the descriptor, or a
+ * negative errno: -EBUSY where another kind has it, -ENOTTY where the path is
+ * a character device of another sort.
+ */
+int region_file_open_device(const char *path);
+
+/* Whether a path is a character device, and not a directory. */
+bool region_file_is_device(const char *path);
+
+/* Whether files in a directory, or a device, are mapped with DAX. */
+int region_file_probe_dax(const char *path, bool *is_dax);
 
 /* Size of the file system that the file is on, in bytes; 0 if not known. */
 size_t region_file_system_size(int fd);

@@ -2,6 +2,7 @@
 #include "region_grains.h"
 
 #include <errno.h>
+#include <libpmem.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -33,6 +34,12 @@ int region_space_take(struct region_pool *pool, struct region *region,
 {
     if (!charge(pool, size))
         return -ENOMEM;
+    if (pool->backing == REGION_DEVICE) {
+        /* What was there before, in this kind or another one, is nobody's
+         * business. */
+        pmem_memset_nodrain(region->base + offset, 0, size);
+        return 0;
+    }
     if (region->fd < 0)
         return 0;
     bool no_fallocate = atomic_load(&pool->no_fallocate);
@@ -50,7 +57,9 @@ int region_space_give(struct region_pool *pool, struct region *region,
     int result;
     if (atomic_load_explicit(&pool->no_punch, memory_order_relaxed))
         return -EOPNOTSUPP;
-    if (region->fd >= 0)
+    if (pool->backing == REGION_DEVICE)
+        result = 0; /* the space is the device's; it is cleared when taken */
+    else if (region->fd >= 0)
         result = region_file_punch(region->fd, offset, size);
     else if (pool->backing == REGION_MEMORY)
         result = sys.madvise(region->base + offset, size, MADV_DONTNEED) == 0

@@ -24,6 +24,7 @@
  * that other arenas cannot use, hence the generous multiple of the limit. */
 #define REGION_SIZE_UNLIMITED (64 * GIB)
 #define REGION_SIZE_MIN (16 * MIB)
+#define REGION_SIZE_WITHOUT_HOLES (64 * MIB)
 #define REGION_SIZE_PER_BUDGET 8
 
 #define DAX_GRAIN (2 * MIB)
@@ -58,6 +59,16 @@ static size_t power_of_two_from(size_t value)
 
 /* ---- mapping regions ------------------------------------------------------ */
 
+static bool can_grow(const struct region_pool *pool)
+{
+    return pool->backing == REGION_FILES || pool->backing == REGION_MEMORY;
+}
+
+bool region_pool_is_fixed(const struct region_pool *pool)
+{
+    return pool->backing == REGION_BUFFER || pool->backing == REGION_DEVICE;
+}
+
 static bool has_files(const struct region_pool *pool)
 {
     return pool->backing == REGION_FILES || pool->backing == REGION_FILE;
@@ -71,10 +82,16 @@ static bool worth_retrying_smaller(int error)
            error == -EAGAIN;
 }
 
-static int map_file_of_size(int fd, size_t size, struct mapping *mapping)
+static int map_file_of_size(const struct region_pool *pool, int fd, size_t size,
+                            struct mapping *mapping)
 {
     int result = region_file_resize(fd, size);
-    return result == 0 ? region_file_map(fd, size, mapping) : result;
+    if (result == 0)
+        result = region_file_map(fd, size, mapping);
+    /* Nobody will see an unnamed file after a crash. */
+    if (result == 0 && mapping->is_pmem && pool->backing == REGION_FILES)
+        result = region_file_map_unsynced(fd, mapping);
+    return result;
 }
 
 static int map_memory(size_t size, struct mapping *mapping)
@@ -92,7 +109,7 @@ static int map_largest(const struct region_pool *pool, int fd, size_t size,
                        size_t least, struct mapping *mapping)
 {
     for (;;) {
-        int result = has_files(pool) ? map_file_of_size(fd, size, mapping)
+        int result = has_files(pool) ? map_file_of_size(pool, fd, size, mapping)
                                      : map_memory(size, mapping);
         if (result == 0 || size <= least || !worth_retrying_smaller(result))
             return result;
@@ -136,7 +153,7 @@ static int add_region(struct region_pool *pool, const struct mapping *mapping,
         .is_pmem = mapping->is_pmem,
         .by_libpmem = mapping->by_libpmem,
     };
-    if (count == 0 && region->is_pmem)
+    if (count == 0 && region->is_pmem && has_files(pool))
         pool->grain = DAX_GRAIN;
     int result = region_grains_init(pool, region);
     if (result != 0)
@@ -148,6 +165,17 @@ static int add_region(struct region_pool *pool, const struct mapping *mapping,
     }
     atomic_store_explicit(&pool->count, count + 1, memory_order_release);
     return 0;
+}
+
+/* Where files have no holes, a region takes all its space at once: that of the
+ * limit, or a little at a time. */
+static size_t size_without_holes(const struct region_pool *pool, size_t least)
+{
+    size_t size = pool->budget != SIZE_MAX
+                      ? round_up(pool->budget, DAX_GRAIN)
+                      : REGION_SIZE_WITHOUT_HOLES
+                            << atomic_load(&pool->count);
+    return size > least ? size : least;
 }
 
 /* Opens, maps and adds a region with room for `least` bytes. */
@@ -162,6 +190,8 @@ static int grow(struct region_pool *pool, int fd, size_t least)
         if (fd < 0)
             return fd;
     }
+    if (has_files(pool) && !region_file_has_holes(fd))
+        size = size_without_holes(pool, least);
     struct mapping mapping;
     int result = map_largest(pool, fd, size, least, &mapping);
     if (result != 0)
@@ -239,6 +269,32 @@ int region_pool_open_file(struct region_pool *pool, int fd, size_t max_size,
     return result == 0 ? 0 : fail_open(pool, result);
 }
 
+int region_pool_open_device(struct region_pool *pool, const char *path,
+                            size_t max_size, void *owner)
+{
+    struct mapping mapping;
+    int fd = region_file_open_device(path);
+    if (fd < 0)
+        return fd;
+    int result = region_file_map(fd, 0, &mapping);
+    if (result != 0)
+        goto fail_map;
+    if (max_size == 0 || max_size > mapping.size)
+        max_size = mapping.size;
+    init_pool(pool, REGION_DEVICE, max_size, owner);
+    result = add_region(pool, &mapping, fd);
+    if (result != 0)
+        goto fail_add;
+    return 0;
+
+fail_add:
+    (void)fail_open(pool, result);
+    region_file_unmap(&mapping);
+fail_map:
+    sys.close(fd);
+    return result;
+}
+
 int region_pool_open_buffer(struct region_pool *pool, void *addr, size_t size,
                             void *owner)
 {
@@ -281,14 +337,9 @@ void region_pool_close(struct region_pool *pool)
 /* ---- blocks ----------------------------------------------------------------- */
 
 /* Where a block would lie in a region; its size where there is no room. */
-static size_t place_block(const struct region_pool *pool,
-                          const struct region *region, size_t size,
+static size_t place_block(const struct region *region, size_t size,
                           size_t alignment)
 {
-    /* No two blocks share a grain: one arena's decommit never waits for
-     * another's pages. */
-    if (alignment < pool->grain)
-        alignment = pool->grain;
     uintptr_t base = (uintptr_t)region->base;
     size_t offset = round_up(base + region->used, alignment) - base;
     if (offset > region->size || size > region->size - offset)
@@ -316,11 +367,6 @@ static void *take_block(struct region_pool *pool, struct region *region,
     return block;
 }
 
-static bool can_grow(const struct region_pool *pool)
-{
-    return pool->backing == REGION_FILES || pool->backing == REGION_MEMORY;
-}
-
 void *region_pool_alloc(struct region_pool *pool, size_t size, size_t alignment,
                         bool *commit, bool *zeroed)
 {
@@ -332,7 +378,7 @@ void *region_pool_alloc(struct region_pool *pool, size_t size, size_t alignment,
     pthread_mutex_lock(&pool->lock);
     /* The newest region is the largest; older ones have been used up. */
     struct region *region = &pool->regions[atomic_load(&pool->count) - 1];
-    size_t offset = place_block(pool, region, size, alignment);
+    size_t offset = place_block(region, size, alignment);
     if (offset == region->size && can_grow(pool)) {
         int result = grow(pool, -1, size + alignment);
         if (result != 0) {
@@ -340,7 +386,7 @@ void *region_pool_alloc(struct region_pool *pool, size_t size, size_t alignment,
             goto out;
         }
         region = &pool->regions[atomic_load(&pool->count) - 1];
-        offset = place_block(pool, region, size, alignment);
+        offset = place_block(region, size, alignment);
     }
     if (offset < region->size)
         block = take_block(pool, region, offset, size, commit, zeroed);
@@ -365,7 +411,7 @@ int region_pool_commit(struct region_pool *pool, void *addr, size_t size)
     struct region *region = region_pool_find(pool, addr);
     if (region == NULL)
         return -EINVAL;
-    if (pool->backing == REGION_BUFFER)
+    if (pool->backing == REGION_BUFFER || atomic_load(&pool->pretending))
         return 0;
     size_t offset = (size_t)((char *)addr - region->base);
     if (region->grain_live != NULL)
@@ -380,10 +426,17 @@ int region_pool_decommit(struct region_pool *pool, void *addr, size_t size)
         return -EINVAL;
     if (pool->backing == REGION_BUFFER)
         return -EOPNOTSUPP;
+    if (atomic_load(&pool->pretending))
+        return 0;
     size_t offset = (size_t)((char *)addr - region->base);
     if (region->grain_live != NULL)
         return region_grains_decommit(pool, region, offset, size);
     return region_space_give(pool, region, offset, size);
+}
+
+void region_pool_set_pretending(struct region_pool *pool, bool pretending)
+{
+    atomic_store(&pool->pretending, pretending);
 }
 
 size_t region_pool_charged(const struct region_pool *pool)
@@ -428,7 +481,7 @@ unsigned region_pool_arenas(const struct region_pool *pool, unsigned per_cpu)
     size_t by_size = SIZE_MAX;
     /* An arena keeps some slabs half empty; and where there is no spare
      * address space, what one arena has had, no other arena gets. */
-    if (pool->backing == REGION_BUFFER)
+    if (region_pool_is_fixed(pool))
         by_size = pool->budget / BUFFER_PER_ARENA;
     else if (pool->budget != SIZE_MAX)
         by_size = pool->budget / (pool->grain + BUDGET_PER_ARENA);

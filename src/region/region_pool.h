@@ -38,6 +38,7 @@
 enum region_backing {
     REGION_FILES,  /* files in a directory, one for each region */
     REGION_FILE,   /* one file of the caller's, one region */
+    REGION_DEVICE, /* a device DAX: of fixed size, and without holes */
     REGION_BUFFER, /* memory of the caller's: always committed */
     REGION_MEMORY, /* private anonymous memory */
 };
@@ -62,6 +63,7 @@ struct region_pool {
     size_t new_size; /* of the next region */
     void *owner;     /* what address_table_find() says of its addresses */
     _Atomic size_t charged;   /* bytes of file space held now */
+    atomic_bool pretending;   /* see region_pool_set_pretending() */
     atomic_bool no_punch;     /* the file system cannot punch holes */
     atomic_bool no_fallocate; /* nor allocate but by writing */
     pthread_mutex_t lock;     /* guards growth and region.used */
@@ -75,6 +77,7 @@ struct region_pool {
  *
  * files:  dir is a writable directory; max_size 0 means no limit;
  * file:   fd is an empty regular file, which is duplicated;
+ * device: path is a device DAX, which no other pool may have; -EBUSY;
  * buffer: whole pages within [addr, addr + size) are used;
  * memory: DRAM, without limit.
  */
@@ -82,6 +85,8 @@ int region_pool_open_files(struct region_pool *pool, const char *dir,
                            size_t max_size, void *owner);
 int region_pool_open_file(struct region_pool *pool, int fd, size_t max_size,
                           void *owner);
+int region_pool_open_device(struct region_pool *pool, const char *path,
+                            size_t max_size, void *owner);
 int region_pool_open_buffer(struct region_pool *pool, void *addr, size_t size,
                             void *owner);
 int region_pool_open_memory(struct region_pool *pool, void *owner);
@@ -120,6 +125,15 @@ static inline bool region_contains(const struct region *region,
 {
     return (uintptr_t)addr - (uintptr_t)region->base < region->size;
 }
+
+/*
+ * While this is on, commit and decommit do nothing: an arena can then take all
+ * of a pool of fixed size in as one uncommitted extent. See heap_take_in().
+ */
+void region_pool_set_pretending(struct region_pool *pool, bool pretending);
+
+/* Whether the pool can never have more address space than it has now. */
+bool region_pool_is_fixed(const struct region_pool *pool);
 
 /* Bytes of file space (or memory) that the pool holds. */
 size_t region_pool_charged(const struct region_pool *pool);

@@ -1,2 +1,11 @@
 # memkind_suite() and add_test() calls of this folder.
+# What libpmem says of a mapping decides the unit of file space: suites that
+# count it say so themselves, wherever they are run.
 memkind_suite(test_address_table unit INTERNAL)
+memkind_suite(test_region_file unit INTERNAL)
+memkind_suite(test_region_pool unit INTERNAL
+  ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
+memkind_suite(test_region_grains unit INTERNAL
+  ENVIRONMENT PMEM_IS_PMEM_FORCE=1)
+memkind_suite(test_extent_hooks unit INTERNAL
+  ENVIRONMENT PMEM_IS_PMEM_FORCE=0)

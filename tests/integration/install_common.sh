@@ -1,0 +1,44 @@
+# What the install_*.sh and dropin_*.sh scripts share. To be sourced:
+#
+#   script BUILD-DIRECTORY
+#
+# CC, CXX, CFLAGS, CXXFLAGS  compilers and what they always get   [cc, c++]
+# MEMKIND_TEST_DIR           directory for the kinds              [/dev/shm]
+#
+# Gives $root, $build, $here (this folder), $cc and $cxx (command lines as
+# arrays), $work (a directory that goes when the script ends).
+# shellcheck shell=bash disable=SC2034,SC2206
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+build=$(cd "${1:?usage: $0 BUILD-DIRECTORY}" && pwd)
+cc=(${CC:-cc} ${CFLAGS:-}) cxx=(${CXX:-c++} ${CXXFLAGS:-})
+export LC_ALL=C MEMKIND_TEST_DIR=${MEMKIND_TEST_DIR:-/dev/shm}
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/memkind-${0##*/}.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+failures=0
+
+pass() { echo "ok       $*"; }
+skipped() { echo "skipped  $*"; }
+fail() { echo "FAILED   $*"; failures=$((failures + 1)); }
+skip_all() { skipped "$*"; exit 77; }
+
+# check NAME COMMAND...: what the command prints is shown where it fails.
+check() {
+    local name=$1 status=0
+    shift
+    "$@" >"$work/log" 2>&1 </dev/null || status=$?
+    if [ $status = 0 ]; then
+        pass "$name"
+    else
+        fail "$name: exit status $status: $*"
+        tail -n 40 "$work/log" | sed 's/^/    /'
+        return 1
+    fi
+}
+
+# The last line of every script.
+finish() {
+    [ "$failures" = 0 ] || { echo "$failures failures"; exit 1; }
+    exit 0
+}

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Each public header compiles on its own, twice, without a warning: C headers
+# as C11 and as C++17, C++ headers as C++17 and, where they say so, as C++11.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/install_common.sh"
+
+warnings=(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
+
+# alone COMPILER STANDARD HEADER
+alone() {
+    local language=c
+    [[ $2 != c++* ]] || language=c++
+    printf '#include <%s>\n#include <%s>\n' "$3" "$3" >"$work/alone"
+    check "$1 $2 $3" "$1" -x $language "-std=$2" "${warnings[@]}" \
+        -I"$root/include" -fsyntax-only "$work/alone" || true
+}
+
+for compilers in "gcc g++" "clang clang++"; do
+    read -r c cpp <<<"$compilers"
+    if ! command -v "$c" >/dev/null || ! command -v "$cpp" >/dev/null; then
+        skipped "$c and $cpp (not installed)"
+        continue
+    fi
+    while read -r header; do
+        if grep -q 'extern "C"' "$root/include/$header"; then
+            alone "$c" c11 "$header"
+        fi
+        alone "$cpp" c++17 "$header"
+        [ "$header" = pmem_memory_resource.hpp ] || alone "$cpp" c++11 "$header"
+    done < <(cd "$root/include" && find . -name '*.h*' -printf '%P\n' | sort)
+    # what is in templates is only looked at where they are used
+    for standard in c11 c++17; do
+        program=$here/install_program.c compiler=$c
+        [ $standard = c11 ] || program=$here/install_program.cpp compiler=$cpp
+        check "$compiler $standard ${program##*/}" "$compiler" "-std=$standard" \
+            -D_GNU_SOURCE "${warnings[@]}" -I"$root/include" -fsyntax-only "$program" || true
+    done
+done
+finish

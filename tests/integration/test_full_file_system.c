@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Unlimited kinds on a file system that gets full. Argument: "tmpfs" or
+ * "ext4". The file system is made and mounted for each test, in a child with a
+ * mount namespace of its own; where that is not allowed, the test is skipped.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <memkind.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "test_support.h"
+
+#define MIB ((size_t)1 << 20)
+
+static const char *file_system;
+static char mount_point[4096];
+static char image[4096];
+
+/* ---- mounting ------------------------------------------------------------------ */
+
+static bool run_command(const char *format, const char *a, const char *b)
+{
+    char command[10000];
+    snprintf(command, sizeof command, format, a, b);
+    return system(command) == 0;
+}
+
+static bool mount_it(void)
+{
+    if (unshare(CLONE_NEWNS) != 0 ||
+        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+        return false;
+    if (strcmp(file_system, "tmpfs") == 0)
+        return mount("none", mount_point, "tmpfs", 0, "size=64m") == 0;
+    return run_command("mkfs.ext4 -q -m 0 %s >/dev/null 2>&1", image, "") &&
+           run_command("mount -o loop %s %s >/dev/null 2>&1", image,
+                       mount_point);
+}
+
+#define NOT_MOUNTED 90
+#define KILLED 1000
+
+/* Runs a scenario on the file system. Its answer: 0, a line number of what
+ * went wrong (modulo 256), or KILLED + the signal. */
+static int run_there(int (*scenario)(void))
+{
+    snprintf(mount_point, sizeof mount_point, "%s", test_path("mounted"));
+    snprintf(image, sizeof image, "%s", test_path("image"));
+    if (mkdir(mount_point, 0700) != 0)
+        return NOT_MOUNTED;
+    int fd = open(image, O_CREAT | O_RDWR, 0600);
+    if (fd < 0 || ftruncate(fd, (off_t)(96 * MIB)) != 0)
+        return NOT_MOUNTED;
+    close(fd);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        if (!mount_it())
+            _exit(NOT_MOUNTED);
+        int line = scenario();
+        if (line != 0)
+            fprintf(stderr, "\n%s:%d: failed\n", __FILE__, line);
+        fflush(NULL);
+        (void)umount2(mount_point, MNT_DETACH);
+        _exit(line == 0 ? 0 : 1);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    unlink(image);
+    rmdir(mount_point);
+    if (WIFSIGNALED(status))
+        fprintf(stderr, "\nkilled by signal %d\n", WTERMSIG(status));
+    return WIFEXITED(status) ? WEXITSTATUS(status)
+                             : KILLED + WTERMSIG(status);
+}
+
+/* In a scenario: what must be so. */
+#define NEED(condition)                                                        \
+    do                                                                         \
+        if (!(condition))                                                      \
+            return __LINE__;                                                   \
+    while (0)
+
+static size_t used_space(void)
+{
+    struct statvfs st;
+    if (statvfs(mount_point, &st) != 0)
+        return 0;
+    return (st.f_blocks - st.f_bfree) * st.f_frsize;
+}
+
+static size_t free_space(void)
+{
+    struct statvfs st;
+    if (statvfs(mount_point, &st) != 0)
+        return 0;
+    return st.f_bfree * st.f_frsize;
+}
+
+/* ---- scenarios --------------------------------------------------------------------- */
+
+struct object {
+    struct object *next;
+    size_t size;
+};
+
+static size_t fill_kind(memkind_t kind, struct object **list, size_t least,
+                        size_t most)
+{
+    unsigned long long random = 5;
+    size_t total = 0;
+    for (;;) {
+        size_t size = least + test_random(&random) % (most - least + 1);
+        struct object *object = memkind_malloc(kind, size);
+        if (object == NULL)
+            return total;
+        object->size = memkind_malloc_usable_size(kind, object);
+        /* SIGBUS, were there no space behind it. */
+        memset(object + 1, 0x77, object->size - sizeof *object);
+        object->next = *list;
+        *list = object;
+        total += object->size;
+    }
+}
+
+static bool empty_kind(memkind_t kind, struct object **list)
+{
+    bool intact = true;
+    while (*list != NULL) {
+        struct object *object = *list;
+        const char *bytes = (const char *)object;
+        intact = intact && bytes[sizeof *object] == 0x77 &&
+                 bytes[object->size - 1] == 0x77;
+        *list = object->next;
+        memkind_free(kind, object);
+    }
+    return intact;
+}
+
+static int fill_empty_refill(size_t least, size_t most)
+{
+    memkind_t kind;
+    struct object *list = NULL;
+    const size_t used = used_space(), room = free_space();
+    NEED(room >= 48 * MIB);
+    NEED(memkind_create_pmem(mount_point, 0, &kind) == MEMKIND_SUCCESS);
+    for (int i = 0; i < 3; i++) {
+        errno = 0;
+        size_t total = fill_kind(kind, &list, least, most);
+        NEED(errno == ENOMEM);
+        fprintf(stderr, "%.1f %% ", 100. * (double)total / (double)room);
+        NEED(total >= room / 10 * 9);
+        NEED(total <= room);
+        NEED(memkind_malloc(kind, 8 * MIB) == NULL);
+        NEED(empty_kind(kind, &list));
+        char *half = memkind_malloc(kind, room / 2);
+        NEED(half != NULL);
+        memset(half, 1, room / 2);
+        memkind_free(kind, half);
+    }
+    NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
+    NEED(used_space() <= used + 64 * 1024);
+    return 0;
+}
+
+static int small_objects(void)
+{
+    return fill_empty_refill(64, 64);
+}
+
+static int mixed_objects(void)
+{
+    return fill_empty_refill(16, 8000);
+}
+
+static int large_objects(void)
+{
+    return fill_empty_refill(MIB, MIB);
+}
+
+/* What is freed under the conservative policy is the file system's again. */
+static int give_back(void)
+{
+    memkind_t kind;
+    struct object *list = NULL;
+    const size_t used = used_space();
+    struct memkind_config *config = memkind_config_new();
+    memkind_config_set_path(config, mount_point);
+    memkind_config_set_memory_usage_policy(
+        config, MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE);
+    NEED(memkind_create_pmem_with_config(config, &kind) == MEMKIND_SUCCESS);
+    memkind_config_delete(config);
+    size_t total = fill_kind(kind, &list, 100000, 900000);
+    NEED(used_space() >= used + total);
+    NEED(empty_kind(kind, &list));
+    NEED(memkind_update_cached_stats() == MEMKIND_SUCCESS);
+    NEED(used_space() <= used + MIB);
+    NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
+    NEED(used_space() <= used + 64 * 1024);
+    return 0;
+}
+
+/* Files of others take the space, and give it back. */
+static int others_fill_the_file_system(void)
+{
+    static const char zeroes[1 << 16];
+    char path[5000];
+    memkind_t kind;
+    NEED(memkind_create_pmem(mount_point, 0, &kind) == MEMKIND_SUCCESS);
+    char *kept = memkind_malloc(kind, 3 * MIB);
+    NEED(kept != NULL);
+    test_fill(kept, 3 * MIB, 1);
+    snprintf(path, sizeof path, "%s/other", mount_point);
+    int fd = open(path, O_CREAT | O_RDWR, 0600);
+    NEED(fd >= 0);
+    while (write(fd, zeroes, sizeof zeroes) > 0)
+        ;
+    errno = 0;
+    NEED(memkind_malloc(kind, 8 * MIB) == NULL);
+    NEED(errno == ENOMEM);
+    NEED(memkind_calloc(kind, 8, MIB) == NULL);
+    NEED(memkind_realloc(kind, kept, 12 * MIB) == NULL);
+    NEED(test_check(kept, 3 * MIB, 1));
+    /* A second kind cannot have anything either, but can be made. */
+    memkind_t other;
+    NEED(memkind_create_pmem(mount_point, 0, &other) == MEMKIND_SUCCESS);
+    NEED(memkind_malloc(other, MIB) == NULL);
+    NEED(memkind_destroy_kind(other) == MEMKIND_SUCCESS);
+    close(fd);
+    NEED(unlink(path) == 0);
+    char *more = memkind_malloc(kind, 8 * MIB);
+    NEED(more != NULL);
+    test_fill(more, 8 * MIB, 2);
+    NEED(test_check(more, 8 * MIB, 2) && test_check(kept, 3 * MIB, 1));
+    NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
+    return 0;
+}
+
+/* What could never fit is refused, however absurd, and takes nothing. */
+static int absurd_sizes(void)
+{
+    memkind_t kind;
+    const size_t room = free_space();
+    struct object *list = NULL;
+    NEED(memkind_create_pmem(mount_point, 0, &kind) == MEMKIND_SUCCESS);
+    for (int i = 27; i < 64; i++) {
+        void *object = NULL;
+        errno = 0;
+        NEED(memkind_malloc(kind, (size_t)1 << i) == NULL);
+        NEED(errno == ENOMEM);
+        NEED(memkind_posix_memalign(kind, &object, 64, (size_t)1 << i) ==
+             ENOMEM);
+    }
+    NEED(free_space() >= room - MIB);
+    NEED(fill_kind(kind, &list, MIB, MIB) >= room / 10 * 9);
+    NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
+    return 0;
+}
+
+/* Four threads meet the end of the file system together. */
+static memkind_t shared_kind;
+
+static void *fill_and_empty(void *total)
+{
+    struct object *list = NULL;
+    *(size_t *)total = fill_kind(shared_kind, &list, 16, 30000);
+    return empty_kind(shared_kind, &list) ? NULL : total;
+}
+
+static int threads_on_a_full_file_system(void)
+{
+    enum { THREADS = 4, ROUNDS = 3 };
+    const size_t used = used_space();
+    NEED(memkind_create_pmem(mount_point, 0, &shared_kind) == MEMKIND_SUCCESS);
+    for (int round = 0; round < ROUNDS; round++) {
+        pthread_t threads[THREADS];
+        size_t totals[THREADS] = {0};
+        for (int i = 0; i < THREADS; i++)
+            NEED(pthread_create(&threads[i], NULL, fill_and_empty,
+                                &totals[i]) == 0);
+        for (int i = 0; i < THREADS; i++) {
+            void *broken;
+            NEED(pthread_join(threads[i], &broken) == 0);
+            NEED(broken == NULL);
+        }
+    }
+    NEED(memkind_destroy_kind(shared_kind) == MEMKIND_SUCCESS);
+    NEED(used_space() <= used + 64 * 1024);
+    return 0;
+}
+
+/* ---- tests ---------------------------------------------------------------------------- */
+
+static void test_small_objects(void)
+{
+    CU_ASSERT_EQUAL(run_there(small_objects), 0);
+}
+
+static void test_mixed_objects(void)
+{
+    CU_ASSERT_EQUAL(run_there(mixed_objects), 0);
+}
+
+static void test_large_objects(void)
+{
+    CU_ASSERT_EQUAL(run_there(large_objects), 0);
+}
+
+static void test_give_back(void)
+{
+    CU_ASSERT_EQUAL(run_there(give_back), 0);
+}
+
+static void test_others(void)
+{
+    CU_ASSERT_EQUAL(run_there(others_fill_the_file_system), 0);
+}
+
+static void test_absurd_sizes(void)
+{
+    CU_ASSERT_EQUAL(run_there(absurd_sizes), 0);
+}
+
+static void test_threads(void)
+{
+    CU_ASSERT_EQUAL(run_there(threads_on_a_full_file_system), 0);
+}
+
+static const struct test_case tests[] = {
+    {"refill with small objects", test_small_objects},
+    {"refill with mixed objects", test_mixed_objects},
+    {"refill with large objects", test_large_objects},
+    {"freed space is the file system's", test_give_back},
+    {"others fill the file system", test_others},
+    {"absurd sizes", test_absurd_sizes},
+    {"threads", test_threads},
+    {NULL, NULL},
+};
+
+/* ---- can it be done here? ---------------------------------------------------------------- */
+
+static bool mounted;
+
+static int do_nothing(void)
+{
+    return 0;
+}
+
+static void try_to_mount(void)
+{
+    mounted = run_there(do_nothing) != NOT_MOUNTED;
+}
+
+static const struct test_case trial[] = {
+    {"mounting", try_to_mount},
+    {NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    file_system = argc > 1 ? argv[1] : "tmpfs";
+    if (test_main("trial", trial, 1, argv) != EXIT_SUCCESS)
+        return EXIT_FAILURE;
+    if (!mounted) {
+        printf("skipped: no %s can be mounted here\n", file_system);
+        return TEST_SKIPPED;
+    }
+    return test_main("full file system", tests, argc > 1 ? argc - 1 : argc,
+                     argc > 1 ? argv + 1 : argv);
+}

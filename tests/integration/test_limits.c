@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* How much file space a kind takes, how much of it objects get, and when it
+ * is given back. */
+#include <errno.h>
+#include <memkind.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "test_support.h"
+
+#define KIB ((size_t)1 << 10)
+#define MIB ((size_t)1 << 20)
+#define LIMIT (64 * MIB)
+
+static memkind_t make_kind(size_t max_size, memkind_mem_usage_policy policy)
+{
+    memkind_t kind = NULL;
+    struct memkind_config *config = memkind_config_new();
+    memkind_config_set_path(config, test_dir());
+    memkind_config_set_size(config, max_size);
+    memkind_config_set_memory_usage_policy(config, policy);
+    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem_with_config(config, &kind),
+                          MEMKIND_SUCCESS);
+    memkind_config_delete(config);
+    return kind;
+}
+
+/* Bytes of file space behind this process's files in the suite's directory.
+ * (Others may be using the file system, whose own numbers say little.) */
+static size_t file_space(void)
+{
+    size_t space = 0;
+    for (int fd = 0; fd < 256; fd++) {
+        char link[64], target[4096];
+        struct stat st;
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        ssize_t length = readlink(link, target, sizeof target - 1);
+        if (length < 0)
+            continue;
+        target[length] = '\0';
+        if (strncmp(target, test_dir(), strlen(test_dir())) == 0 &&
+            fstat(fd, &st) == 0)
+            space += (size_t)st.st_blocks * 512;
+    }
+    return space;
+}
+
+static size_t stat_of(memkind_t kind, memkind_stat_type stat)
+{
+    size_t value = SIZE_MAX;
+    CU_ASSERT_EQUAL(memkind_update_cached_stats(), MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(memkind_get_stat(kind, stat, &value), MEMKIND_SUCCESS);
+    return value;
+}
+
+/* ---- lists of objects ------------------------------------------------------------ */
+
+/* Each object holds the next one's address. */
+struct object {
+    struct object *next;
+};
+
+static size_t add_object(memkind_t kind, struct object **list, size_t size)
+{
+    struct object *object = memkind_malloc(kind, size);
+    if (object == NULL)
+        return 0;
+    size_t usable = memkind_malloc_usable_size(kind, object);
+    /* Each page is touched: none of them may be without file space. */
+    for (size_t at = 0; at < usable; at += 4096)
+        ((char *)object)[at] = 1;
+    object->next = *list;
+    *list = object;
+    return usable;
+}
+
+static void free_objects(memkind_t kind, struct object **list)
+{
+    while (*list != NULL) {
+        struct object *next = (*list)->next;
+        memkind_free(kind, *list);
+        *list = next;
+    }
+}
+
+/* ---- the limit --------------------------------------------------------------------- */
+
+static void test_the_limit_holds(void)
+{
+    static const size_t sizes[] = {8, 100, 3000, 4096, 20000, 200 * KIB, MIB};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        memkind_t kind = make_kind(MEMKIND_PMEM_MIN_SIZE,
+                                   MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+        struct object *list = NULL;
+        size_t total = 0, count = 0;
+        errno = 0;
+        for (size_t usable;
+             (usable = add_object(kind, &list, sizes[i])) != 0; count++) {
+            total += usable;
+            if (count % 512 == 0)
+                CU_ASSERT(file_space() <= MEMKIND_PMEM_MIN_SIZE);
+        }
+        CU_ASSERT_EQUAL(errno, ENOMEM);
+        CU_ASSERT(total <= MEMKIND_PMEM_MIN_SIZE);
+        CU_ASSERT(total >= MEMKIND_PMEM_MIN_SIZE / 10 * 9);
+        CU_ASSERT(file_space() >= total);
+        CU_ASSERT(file_space() <= MEMKIND_PMEM_MIN_SIZE);
+        size_t resident = stat_of(kind, MEMKIND_STAT_TYPE_RESIDENT);
+        CU_ASSERT(resident <= MEMKIND_PMEM_MIN_SIZE);
+        CU_ASSERT_EQUAL(resident, file_space());
+
+        /* No more, in whatever way one asks. */
+        void *object = NULL;
+        errno = 0;
+        CU_ASSERT_PTR_NULL(memkind_calloc(kind, 4, MIB));
+        CU_ASSERT_EQUAL(errno, ENOMEM);
+        errno = 0;
+        CU_ASSERT_PTR_NULL(memkind_realloc(kind, NULL, 4 * MIB));
+        CU_ASSERT_EQUAL(errno, ENOMEM);
+        CU_ASSERT_EQUAL(memkind_posix_memalign(kind, &object, 4096, 4 * MIB),
+                        ENOMEM);
+        errno = 0;
+        CU_ASSERT_PTR_NULL(memkind_realloc(kind, list, 4 * MIB));
+        CU_ASSERT_EQUAL(errno, ENOMEM);
+        free_objects(kind, &list);
+        CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+        CU_ASSERT_EQUAL(file_space(), 0);
+    }
+}
+
+static void test_the_largest_object(void)
+{
+    memkind_t kind = make_kind(MEMKIND_PMEM_MIN_SIZE,
+                               MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    for (int i = 0; i < 5; i++) {
+        char *object = memkind_malloc(kind, MEMKIND_PMEM_MIN_SIZE);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+        memset(object, 1, MEMKIND_PMEM_MIN_SIZE);
+        CU_ASSERT_PTR_NULL(memkind_malloc(kind, 4096));
+        CU_ASSERT_PTR_NULL(memkind_malloc(kind, 8));
+        memkind_free(kind, object);
+        CU_ASSERT_PTR_NULL(memkind_malloc(kind, MEMKIND_PMEM_MIN_SIZE + 1));
+        object = memkind_malloc(kind, 8);
+        CU_ASSERT_PTR_NOT_NULL(object);
+        memkind_free(kind, object);
+    }
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+}
+
+/* Two kinds in one directory have a limit each. */
+static void test_limits_are_separate(void)
+{
+    memkind_t one = make_kind(MEMKIND_PMEM_MIN_SIZE,
+                              MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    memkind_t other = make_kind(MEMKIND_PMEM_MIN_SIZE,
+                                MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    struct object *in_one = NULL, *in_other = NULL;
+    while (add_object(one, &in_one, MIB) != 0)
+        ;
+    size_t total = 0;
+    for (size_t usable; (usable = add_object(other, &in_other, MIB)) != 0;)
+        total += usable;
+    CU_ASSERT_EQUAL(total, MEMKIND_PMEM_MIN_SIZE);
+    free_objects(one, &in_one);
+    free_objects(other, &in_other);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(one), MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(other), MEMKIND_SUCCESS);
+}
+
+/* ---- filled, emptied, and filled again ------------------------------------------------ */
+
+#define FILLERS 4
+#define FILLINGS 2
+
+static struct filling {
+    memkind_t kind;
+    size_t least, most; /* sizes of objects */
+    pthread_barrier_t barrier;
+} filling;
+
+struct filler {
+    pthread_t thread;
+    unsigned long long random;
+    size_t total[FILLINGS];
+    bool enomem;
+};
+
+static void *fill_and_empty(void *context)
+{
+    struct filler *self = context;
+    self->enomem = true;
+    for (int i = 0; i < FILLINGS; i++) {
+        struct object *list = NULL;
+        size_t span = filling.most - filling.least + 1;
+        size_t usable;
+        errno = 0;
+        while ((usable = add_object(filling.kind, &list,
+                                    filling.least +
+                                        test_random(&self->random) % span)) !=
+               0)
+            self->total[i] += usable;
+        self->enomem = self->enomem && errno == ENOMEM;
+        pthread_barrier_wait(&filling.barrier);
+        free_objects(filling.kind, &list);
+        pthread_barrier_wait(&filling.barrier);
+    }
+    return NULL;
+}
+
+static void fill_twice(size_t least, size_t most)
+{
+    struct filler fillers[FILLERS];
+    memset(fillers, 0, sizeof fillers);
+    filling.kind = make_kind(LIMIT, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    filling.least = least;
+    filling.most = most;
+    pthread_barrier_init(&filling.barrier, NULL, FILLERS);
+    for (unsigned i = 0; i < FILLERS; i++) {
+        fillers[i].random = 77 + i;
+        CU_ASSERT_EQUAL_FATAL(pthread_create(&fillers[i].thread, NULL,
+                                             fill_and_empty, &fillers[i]),
+                              0);
+    }
+    size_t total[FILLINGS] = {0};
+    for (unsigned i = 0; i < FILLERS; i++) {
+        pthread_join(fillers[i].thread, NULL);
+        CU_ASSERT(fillers[i].enomem);
+        for (int j = 0; j < FILLINGS; j++)
+            total[j] += fillers[i].total[j];
+    }
+    pthread_barrier_destroy(&filling.barrier);
+    printf("[%zu..%zu B: %.1f %%, %.1f %%] ", least, most,
+           100. * (double)total[0] / (double)LIMIT,
+           100. * (double)total[1] / (double)LIMIT);
+    for (int j = 0; j < FILLINGS; j++) {
+        CU_ASSERT(total[j] >= LIMIT / 10 * 9);
+        CU_ASSERT(total[j] <= LIMIT);
+    }
+    char *half = memkind_malloc(filling.kind, LIMIT / 2);
+    CU_ASSERT_PTR_NOT_NULL(half);
+    if (half != NULL)
+        memset(half, 1, LIMIT / 2);
+    CU_ASSERT(file_space() <= LIMIT);
+    memkind_free(filling.kind, half);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(filling.kind), MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(file_space(), 0);
+}
+
+static void test_refill_64_bytes(void)
+{
+    fill_twice(64, 64);
+}
+
+static void test_refill_mixed(void)
+{
+    fill_twice(16, 8000);
+}
+
+static void test_refill_pages(void)
+{
+    fill_twice(4096, 4096);
+}
+
+static void test_refill_64_kib(void)
+{
+    fill_twice(64 * KIB, 64 * KIB);
+}
+
+static void test_refill_mib(void)
+{
+    fill_twice(MIB, MIB);
+}
+
+/* A kind changes over from one size to the next, with nothing else left. */
+static void test_one_size_after_the_other(void)
+{
+    static const size_t sizes[] = {16,       3 * MIB, 64,       4096, 300,
+                                   100 * KIB, 8,      20 * KIB, 9 * MIB};
+    memkind_t kind = make_kind(LIMIT, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct object *list = NULL;
+        size_t total = 0;
+        for (size_t usable;
+             (usable = add_object(kind, &list, sizes[i])) != 0;)
+            total += usable;
+        if (total < LIMIT / 10 * 8)
+            printf("\n%zu B: %zu KiB\n", sizes[i], total / KIB);
+        CU_ASSERT(total >= LIMIT / 10 * 8);
+        free_objects(kind, &list);
+    }
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+}
+
+/* ---- space that goes back ------------------------------------------------------------------ */
+
+static void test_conservative_kinds_give_back_at_once(void)
+{
+    memkind_t kind = make_kind(LIMIT, MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE);
+    for (size_t size = 32 * KIB; size <= 16 * MIB; size *= 4) {
+        struct object *list = NULL;
+        size_t total = 0;
+        while (total < 32 * MIB)
+            total += add_object(kind, &list, size);
+        CU_ASSERT(file_space() >= total);
+        free_objects(kind, &list);
+        /* What this thread has cached, the snapshot gives back. */
+        CU_ASSERT_EQUAL(memkind_update_cached_stats(), MEMKIND_SUCCESS);
+        CU_ASSERT(file_space() <= 128 * KIB);
+    }
+    struct object *list = NULL;
+    for (int i = 0; i < 100000; i++)
+        CU_ASSERT_NOT_EQUAL(add_object(kind, &list, 100), 0);
+    CU_ASSERT(file_space() > 10 * MIB);
+    free_objects(kind, &list);
+    CU_ASSERT_EQUAL(memkind_update_cached_stats(), MEMKIND_SUCCESS);
+    CU_ASSERT(file_space() <= 128 * KIB);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+}
+
+/* The other policy keeps it for a while, for the next objects. */
+static void test_other_kinds_keep_it_for_a_while(void)
+{
+    memkind_t kind = make_kind(LIMIT, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    struct object *list = NULL;
+    size_t total = 0;
+    while (total < 32 * MIB)
+        total += add_object(kind, &list, MIB);
+    free_objects(kind, &list);
+    CU_ASSERT(file_space() >= 16 * MIB);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(file_space(), 0);
+}
+
+/* Freed in the middle of what stays. */
+static void test_holes_go_back(void)
+{
+    enum { COUNT = 64 };
+    char *objects[COUNT];
+    memkind_t kind = make_kind(LIMIT, MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE);
+    for (unsigned i = 0; i < COUNT; i++) {
+        objects[i] = memkind_malloc(kind, 512 * KIB);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(objects[i]);
+        test_fill(objects[i], 512 * KIB, i);
+    }
+    for (unsigned i = 0; i < COUNT; i += 2)
+        memkind_free(kind, objects[i]);
+    CU_ASSERT(file_space() <= COUNT / 2 * 512 * KIB + 128 * KIB);
+    for (unsigned i = 1; i < COUNT; i += 2)
+        CU_ASSERT(test_check(objects[i], 512 * KIB, i));
+    /* An object shrinks: so does the file's space. */
+    for (unsigned i = 1; i < COUNT; i += 2) {
+        objects[i] = memkind_realloc(kind, objects[i], 64 * KIB);
+        CU_ASSERT(test_check(objects[i], 64 * KIB, i));
+    }
+    CU_ASSERT(file_space() <= COUNT / 2 * 64 * KIB + 128 * KIB);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(file_space(), 0);
+}
+
+static void test_an_unlimited_kind_goes_beyond_any_limit(void)
+{
+    memkind_t kind = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    struct object *list = NULL;
+    size_t total = 0;
+    while (total < 5 * LIMIT) {
+        size_t usable = add_object(kind, &list, 3 * MIB);
+        CU_ASSERT_NOT_EQUAL_FATAL(usable, 0);
+        total += usable;
+    }
+    CU_ASSERT(file_space() >= total);
+    free_objects(kind, &list);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(file_space(), 0);
+}
+
+static const struct test_case tests[] = {
+    {"the limit holds", test_the_limit_holds},
+    {"the largest object", test_the_largest_object},
+    {"limits are separate", test_limits_are_separate},
+    {"refill with objects of 64 bytes", test_refill_64_bytes},
+    {"refill with mixed objects", test_refill_mixed},
+    {"refill with pages", test_refill_pages},
+    {"refill with objects of 64 KiB", test_refill_64_kib},
+    {"refill with objects of 1 MiB", test_refill_mib},
+    {"one size after the other", test_one_size_after_the_other},
+    {"conservative kinds give back at once",
+     test_conservative_kinds_give_back_at_once},
+    {"other kinds keep it for a while", test_other_kinds_keep_it_for_a_while},
+    {"holes go back", test_holes_go_back},
+    {"an unlimited kind goes beyond any limit",
+     test_an_unlimited_kind_goes_beyond_any_limit},
+    {NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    return test_main("limits", tests, argc, argv);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the suites of the inner layers share. */
+#ifndef LAYER_TEST_H
+#define LAYER_TEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "test_support.h"
+
+#define KIB ((size_t)1 << 10)
+#define MIB ((size_t)1 << 20)
+#define GIB ((size_t)1 << 30)
+
+/* Sanitizers map memory of their own whenever they like. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define COUNT_MAPPINGS false
+#else
+#define COUNT_MAPPINGS true
+#endif
+
+/* Bytes of file space behind a descriptor. */
+static inline size_t file_bytes(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 ? (size_t)st.st_blocks * 512 : (size_t)-1;
+}
+
+static inline bool is_zero(const void *object, size_t size)
+{
+    const unsigned char *bytes = object;
+    for (size_t i = 0; i < size; i++)
+        if (bytes[i] != 0)
+            return false;
+    return true;
+}
+
+/* Whether the process holds what it held before. */
+static inline bool nothing_leaked(const struct test_resources *before)
+{
+    struct test_resources now;
+    test_resources_take(&now);
+    bool same = now.fds == before->fds;
+    if (COUNT_MAPPINGS)
+        same = same && now.maps == before->maps &&
+               now.mapped_kib == before->mapped_kib;
+    if (!same)
+        fprintf(stderr, "%zu fds, %zu maps, %zu KiB; before %zu, %zu, %zu\n",
+                now.fds, now.maps, now.mapped_kib, before->fds, before->maps,
+                before->mapped_kib);
+    return same;
+}
+
+/* The seed of a random test: printed, and taken from TEST_SEED for a replay. */
+static inline unsigned long long test_seed(unsigned long long fallback)
+{
+    const char *text = getenv("TEST_SEED");
+    unsigned long long seed = text != NULL ? strtoull(text, NULL, 0) : fallback;
+    if (seed == 0)
+        seed = 1;
+    printf("TEST_SEED=%llu ", seed);
+    return seed;
+}
+
+#endif

@@ -1,0 +1,623 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "address_table.h"
+#include "extent_hooks.h"
+#include "layer_test.h"
+#include "region_pool.h"
+#include "sys_calls.h"
+
+#define ARENA 1
+
+static int owner;
+static struct region_pool pool;
+static struct extent_owner extents;
+static extent_hooks_t *const hooks = &extents.hooks;
+
+static size_t page(void)
+{
+    return region_page_size();
+}
+
+static void open_files(void)
+{
+    CU_ASSERT_EQUAL_FATAL(
+        region_pool_open_files(&pool, test_dir(), 32 * MIB, &owner), 0);
+    extent_owner_init(&extents, &pool, NULL, &owner);
+}
+
+static void close_all(void)
+{
+    extent_owner_fini(&extents);
+    region_pool_close(&pool);
+}
+
+static void *reserve(size_t size)
+{
+    bool zero = false, commit = false;
+    void *block =
+        hooks->alloc(hooks, NULL, size, page(), &zero, &commit, ARENA);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+    CU_ASSERT_FALSE(commit);
+    return block;
+}
+
+/* ---- over a region pool ---------------------------------------------------------- */
+
+static void test_alloc(void)
+{
+    open_files();
+    for (int zero_in = 0; zero_in < 2; zero_in++) {
+        /* Uncommitted blocks hold no space, and will be zero. */
+        bool zero = zero_in, commit = false;
+        char *block =
+            hooks->alloc(hooks, NULL, MIB, 4 * MIB, &zero, &commit, ARENA);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+        CU_ASSERT_EQUAL((uintptr_t)block % (4 * MIB), 0);
+        CU_ASSERT_FALSE(commit);
+        CU_ASSERT_TRUE(zero);
+        CU_ASSERT_PTR_EQUAL(address_table_find(block), &owner);
+        size_t charged = region_pool_charged(&pool);
+
+        zero = zero_in;
+        commit = true;
+        block = hooks->alloc(hooks, NULL, MIB, page(), &zero, &commit, ARENA);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+        CU_ASSERT_TRUE(commit);
+        CU_ASSERT_TRUE(zero);
+        CU_ASSERT_TRUE(is_zero(block, MIB));
+        CU_ASSERT_EQUAL(region_pool_charged(&pool), charged + MIB);
+        memset(block, 1, MIB);
+    }
+    /* More than there is. */
+    bool zero = false, commit = true;
+    CU_ASSERT_PTR_NULL(
+        hooks->alloc(hooks, NULL, 64 * MIB, page(), &zero, &commit, ARENA));
+    CU_ASSERT_EQUAL(region_pool_charged(&pool), 2 * MIB);
+    close_all();
+}
+
+static void test_place_cannot_be_chosen(void)
+{
+    bool zero = false, commit = false;
+    open_files();
+    char *block = reserve(MIB);
+    CU_ASSERT_PTR_NULL(hooks->alloc(hooks, block + MIB, MIB, page(), &zero,
+                                    &commit, ARENA));
+    CU_ASSERT_EQUAL(region_pool_charged(&pool), 0);
+    CU_ASSERT_PTR_EQUAL(reserve(page()), block + MIB);
+    close_all();
+}
+
+static void test_buffer_is_cleared_on_demand(void)
+{
+    char *buffer = mmap(NULL, MIB, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CU_ASSERT_FATAL(buffer != MAP_FAILED);
+    memset(buffer, 0xaa, MIB);
+    CU_ASSERT_EQUAL_FATAL(region_pool_open_buffer(&pool, buffer, MIB, &owner),
+                          0);
+    extent_owner_init(&extents, &pool, NULL, &owner);
+    bool zero = false, commit = false;
+    char *block = hooks->alloc(hooks, NULL, 64 * KIB, page(), &zero, &commit,
+                               ARENA);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+    CU_ASSERT_TRUE(commit);
+    CU_ASSERT_FALSE(zero);
+    zero = true;
+    commit = false;
+    block = hooks->alloc(hooks, NULL, 64 * KIB, page(), &zero, &commit, ARENA);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+    CU_ASSERT_TRUE(commit);
+    CU_ASSERT_TRUE(zero);
+    CU_ASSERT_TRUE(is_zero(block, 64 * KIB));
+    CU_ASSERT_FALSE(is_zero(block + 64 * KIB, page()));
+    /* Its pages are there for good. */
+    CU_ASSERT_TRUE(hooks->decommit(hooks, block, 64 * KIB, 0, page(), ARENA));
+    CU_ASSERT_FALSE(hooks->commit(hooks, block, 64 * KIB, 0, page(), ARENA));
+    close_all();
+    munmap(buffer, MIB);
+}
+
+/* Offset and length count, not address and size of the extent. */
+static void test_commit_and_decommit(void)
+{
+    open_files();
+    char *extent = reserve(8 * MIB);
+    CU_ASSERT_FALSE(
+        hooks->commit(hooks, extent, 8 * MIB, MIB, 2 * MIB, ARENA));
+    CU_ASSERT_EQUAL(region_pool_charged(&pool), 2 * MIB);
+    CU_ASSERT_TRUE(is_zero(extent + MIB, 2 * MIB));
+    test_fill(extent + MIB, 2 * MIB, 1);
+    CU_ASSERT_FALSE(
+        hooks->decommit(hooks, extent, 8 * MIB, 2 * MIB, MIB, ARENA));
+    CU_ASSERT_EQUAL(region_pool_charged(&pool), MIB);
+    CU_ASSERT_TRUE(test_check(extent + MIB, MIB, 1));
+    CU_ASSERT_FALSE(hooks->commit(hooks, extent + MIB, 4 * MIB, MIB, MIB,
+                                  ARENA));
+    CU_ASSERT_TRUE(is_zero(extent + 2 * MIB, MIB));
+    CU_ASSERT_TRUE(test_check(extent + MIB, MIB, 1));
+
+    char *large = reserve(64 * MIB);
+    CU_ASSERT_TRUE(
+        hooks->commit(hooks, large, 64 * MIB, 0, 31 * MIB, ARENA));
+    CU_ASSERT_EQUAL(region_pool_charged(&pool), 2 * MIB);
+    CU_ASSERT_FALSE(
+        hooks->commit(hooks, large, 64 * MIB, 0, 30 * MIB, ARENA));
+    close_all();
+}
+
+static int refuse_punch(int fd, int mode, off_t offset, off_t len)
+{
+    (void)fd, (void)offset, (void)len;
+    errno = EOPNOTSUPP;
+    return mode & 2 ? -1 : 0;
+}
+
+static void test_refused_decommit_keeps_contents(void)
+{
+    const struct sys_calls real = sys;
+    open_files();
+    char *extent = reserve(MIB);
+    CU_ASSERT_FALSE(hooks->commit(hooks, extent, MIB, 0, MIB, ARENA));
+    test_fill(extent, MIB, 2);
+    sys.fallocate = refuse_punch;
+    CU_ASSERT_TRUE(hooks->decommit(hooks, extent, MIB, 0, MIB, ARENA));
+    sys = real;
+    CU_ASSERT_TRUE(test_check(extent, MIB, 2));
+    CU_ASSERT_EQUAL(region_pool_charged(&pool), MIB);
+    close_all();
+}
+
+static void test_blocks_are_kept_until_retired(void)
+{
+    open_files();
+    char *block = reserve(MIB);
+    CU_ASSERT_FALSE(hooks->commit(hooks, block, MIB, 0, MIB, ARENA));
+    test_fill(block, MIB, 3);
+    CU_ASSERT_TRUE(hooks->dalloc(hooks, block, MIB, true, ARENA));
+    CU_ASSERT_TRUE(hooks->dalloc(hooks, block, page(), true, ARENA));
+    CU_ASSERT_TRUE(hooks->dalloc(hooks, block, MIB, false, ARENA));
+    extent_owner_retire(&extents);
+    CU_ASSERT_FALSE(hooks->dalloc(hooks, block, page(), true, ARENA));
+    CU_ASSERT_FALSE(hooks->dalloc(hooks, block, MIB, false, ARENA));
+    /* Forgotten, not given back: the region goes as a whole. */
+    CU_ASSERT_TRUE(test_check(block, MIB, 3));
+    CU_ASSERT_PTR_EQUAL(address_table_find(block), &owner);
+    CU_ASSERT_EQUAL(region_pool_charged(&pool), MIB);
+    close_all();
+}
+
+/* A purged page would be a committed one without file space. */
+static void test_nothing_is_purged(void)
+{
+    open_files();
+    CU_ASSERT_PTR_NULL(hooks->purge_lazy);
+    CU_ASSERT_PTR_NULL(hooks->purge_forced);
+    CU_ASSERT_PTR_NULL(hooks->destroy);
+    close_all();
+}
+
+static void test_split_and_merge(void)
+{
+    open_files();
+    char *first = reserve(MIB);
+    char *second = reserve(MIB);
+    CU_ASSERT_PTR_EQUAL_FATAL(second, first + MIB);
+    CU_ASSERT_FALSE(hooks->split(hooks, first, MIB, page(), MIB - page(), true,
+                                 ARENA));
+    CU_ASSERT_FALSE(hooks->merge(hooks, first, page(), first + page(),
+                                 MIB - page(), true, ARENA));
+    CU_ASSERT_FALSE(
+        hooks->merge(hooks, first, MIB, second, MIB, false, ARENA));
+
+    /* Another region's, even where it happens to be a neighbour. */
+    char *far = reserve(pool.regions[0].size);
+    CU_ASSERT_EQUAL_FATAL(atomic_load(&pool.count), 2);
+    CU_ASSERT_TRUE(hooks->merge(hooks, second, MIB, far, MIB, false, ARENA));
+    CU_ASSERT_TRUE(hooks->merge(hooks, far, MIB, second, MIB, false, ARENA));
+    char *end = pool.regions[0].base + pool.regions[0].size;
+    CU_ASSERT_TRUE(
+        hooks->merge(hooks, end - page(), page(), end, page(), false, ARENA));
+    CU_ASSERT_TRUE(hooks->merge(hooks, end, page(), end + page(), page(), false,
+                                ARENA));
+    CU_ASSERT_FALSE(
+        hooks->merge(hooks, far, MIB, far + MIB, MIB, false, ARENA));
+    close_all();
+}
+
+/* Two owners' hooks find each its own pool. */
+static void test_hooks_find_their_owner(void)
+{
+    static struct region_pool other_pool;
+    static struct extent_owner other;
+    int other_owner;
+    open_files();
+    CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&other_pool, &other_owner),
+                          0);
+    extent_owner_init(&other, &other_pool, NULL, &other_owner);
+    bool zero = false, commit = true;
+    void *mine = hooks->alloc(hooks, NULL, MIB, page(), &zero, &commit, ARENA);
+    void *theirs = other.hooks.alloc(&other.hooks, NULL, 2 * MIB, page(), &zero,
+                                     &commit, ARENA + 1);
+    CU_ASSERT_PTR_EQUAL(address_table_find(mine), &owner);
+    CU_ASSERT_PTR_EQUAL(address_table_find(theirs), &other_owner);
+    CU_ASSERT_EQUAL(region_pool_charged(&pool), MIB);
+    CU_ASSERT_EQUAL(region_pool_charged(&other_pool), 2 * MIB);
+    extent_owner_retire(&extents);
+    CU_ASSERT_FALSE(hooks->dalloc(hooks, mine, MIB, true, ARENA));
+    CU_ASSERT_TRUE(
+        other.hooks.dalloc(&other.hooks, theirs, MIB, true, ARENA));
+    extent_owner_fini(&other);
+    region_pool_close(&other_pool);
+    close_all();
+}
+
+/* ---- over blocks of the program's own ------------------------------------------------ */
+
+static struct {
+    size_t calls;
+    size_t asked; /* bytes, of the last call */
+    char *given;
+    size_t shift; /* how far off an alignment blocks are */
+    bool fail;
+} source_state;
+
+static void *source_map(void *context, size_t size)
+{
+    CU_ASSERT_PTR_EQUAL(context, &source_state);
+    source_state.calls++;
+    source_state.asked = size;
+    if (source_state.fail) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    char *base = mmap(NULL, size + source_state.shift, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED)
+        return NULL;
+    if (source_state.shift != 0)
+        munmap(base, source_state.shift);
+    source_state.given = base + source_state.shift;
+    return source_state.given;
+}
+
+static void open_source(bool unmap)
+{
+    const struct block_source source = {source_map, &source_state, unmap};
+    memset(&source_state, 0, sizeof source_state);
+    extent_owner_init(&extents, NULL, &source, &owner);
+}
+
+static void test_source_blocks_are_aligned(void)
+{
+    open_source(true);
+    for (size_t alignment = page(); alignment <= GIB; alignment *= 4) {
+        for (size_t shift = 0; shift <= 3; shift++) {
+            bool zero = false, commit = false;
+            source_state.shift = shift * page();
+            char *block = hooks->alloc(hooks, NULL, 3 * page(), alignment,
+                                       &zero, &commit, ARENA);
+            CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+            CU_ASSERT_TRUE(commit);
+            CU_ASSERT_EQUAL((uintptr_t)block % alignment, 0);
+            CU_ASSERT_TRUE(block >= source_state.given);
+            CU_ASSERT_TRUE(block + 3 * page() <=
+                           source_state.given + source_state.asked);
+            CU_ASSERT_PTR_EQUAL(address_table_find(block), &owner);
+            CU_ASSERT_PTR_EQUAL(address_table_find(block + 3 * page() - 1),
+                                &owner);
+        }
+    }
+    bool zero = true, commit = false;
+    char *block =
+        hooks->alloc(hooks, NULL, MIB, page(), &zero, &commit, ARENA);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+    CU_ASSERT_TRUE(zero);
+    CU_ASSERT_TRUE(is_zero(block, MIB));
+    extent_owner_fini(&extents);
+}
+
+static void test_source_hooks(void)
+{
+    bool zero = false, commit = false;
+    open_source(true);
+    /* Nobody knows how to take space away from such a block. */
+    CU_ASSERT_PTR_NULL(hooks->decommit);
+    CU_ASSERT_PTR_NULL(hooks->purge_lazy);
+    CU_ASSERT_PTR_NULL(hooks->purge_forced);
+    char *block =
+        hooks->alloc(hooks, NULL, MIB, page(), &zero, &commit, ARENA);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+    CU_ASSERT_PTR_NULL(hooks->alloc(hooks, block + MIB, MIB, page(), &zero,
+                                    &commit, ARENA));
+    CU_ASSERT_EQUAL(source_state.calls, 1);
+    CU_ASSERT_FALSE(hooks->split(hooks, block, MIB, page(), MIB - page(), true,
+                                 ARENA));
+    CU_ASSERT_FALSE(hooks->merge(hooks, block, page(), block + page(),
+                                 MIB - page(), true, ARENA));
+    CU_ASSERT_TRUE(hooks->dalloc(hooks, block, MIB, true, ARENA));
+    extent_owner_retire(&extents);
+    CU_ASSERT_FALSE(hooks->dalloc(hooks, block, MIB, true, ARENA));
+
+    source_state.fail = true;
+    CU_ASSERT_PTR_NULL(
+        hooks->alloc(hooks, NULL, MIB, page(), &zero, &commit, ARENA));
+    CU_ASSERT_PTR_NULL(hooks->alloc(hooks, NULL, SIZE_MAX - page() + 1,
+                                    4 * page(), &zero, &commit, ARENA));
+    CU_ASSERT_EQUAL(source_state.calls, 2);
+    extent_owner_fini(&extents);
+}
+
+/* More blocks than one page of records holds. */
+#define MANY_BLOCKS 3000
+
+static void take_many_source_blocks(void)
+{
+    static char *taken[MANY_BLOCKS];
+    open_source(true);
+    for (int i = 0; i < MANY_BLOCKS; i++) {
+        bool zero = false, commit = false;
+        taken[i] = hooks->alloc(hooks, NULL, page(), page(), &zero, &commit,
+                                ARENA);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(taken[i]);
+        *taken[i] = 1;
+    }
+    CU_ASSERT_PTR_EQUAL(address_table_find(taken[0]), &owner);
+    CU_ASSERT_PTR_EQUAL(address_table_find(taken[MANY_BLOCKS - 1]), &owner);
+    extent_owner_fini(&extents);
+    for (int i = 0; i < MANY_BLOCKS; i++)
+        CU_ASSERT_PTR_NULL(address_table_find(taken[i]));
+}
+
+static void test_source_blocks_are_unmapped(void)
+{
+    struct test_resources before;
+    take_many_source_blocks();
+    test_resources_take(&before);
+    take_many_source_blocks();
+    CU_ASSERT_TRUE(nothing_leaked(&before));
+}
+
+static void test_source_blocks_are_left(void)
+{
+    bool zero = false, commit = false;
+    open_source(false);
+    char *block = hooks->alloc(hooks, NULL, MIB, page(), &zero, &commit, ARENA);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+    test_fill(block, MIB, 4);
+    extent_owner_fini(&extents);
+    CU_ASSERT_PTR_NULL(address_table_find(block));
+    CU_ASSERT_TRUE(test_check(block, MIB, 4));
+    munmap(source_state.given, source_state.asked);
+}
+
+/* A source that takes blocks from the pool: the regions are known already. */
+static void *map_from_pool(void *context, size_t size)
+{
+    bool commit = true, zeroed;
+    return region_pool_alloc(context, size, page(), &commit, &zeroed);
+}
+
+static void test_source_in_a_pool(void)
+{
+    const struct block_source source = {map_from_pool, &pool, false};
+    bool zero = false, commit = false;
+    CU_ASSERT_EQUAL_FATAL(
+        region_pool_open_files(&pool, test_dir(), 32 * MIB, &owner), 0);
+    extent_owner_init(&extents, &pool, &source, &owner);
+    char *block = hooks->alloc(hooks, NULL, MIB, page(), &zero, &commit, ARENA);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+    CU_ASSERT_TRUE(commit);
+    CU_ASSERT_PTR_EQUAL(address_table_find(block), &owner);
+    CU_ASSERT_PTR_NULL(extents.blocks);
+    CU_ASSERT_EQUAL(region_pool_charged(&pool), MIB);
+    CU_ASSERT_FALSE(hooks->decommit(hooks, block, MIB, 0, MIB, ARENA));
+    CU_ASSERT_EQUAL(region_pool_charged(&pool), 0);
+    extent_owner_fini(&extents);
+    CU_ASSERT_PTR_EQUAL(address_table_find(block), &owner);
+    region_pool_close(&pool);
+}
+
+/* ---- hooks of the program's own ------------------------------------------------------- */
+
+static struct {
+    const char *last; /* hook that was called */
+    extent_hooks_t *table;
+    char *addr, *other;
+    size_t size, offset, length;
+    unsigned arena;
+    bool answer;
+} heard;
+
+static bool hear(const char *name, extent_hooks_t *table, void *addr,
+                 size_t size, size_t offset, size_t length, unsigned arena)
+{
+    heard.last = name;
+    heard.table = table;
+    heard.addr = addr;
+    heard.size = size;
+    heard.offset = offset;
+    heard.length = length;
+    heard.arena = arena;
+    return heard.answer;
+}
+
+static char *user_block;
+
+static void *hear_alloc(extent_hooks_t *table, void *new_addr, size_t size,
+                        size_t alignment, bool *zero, bool *commit,
+                        unsigned arena)
+{
+    hear("alloc", table, new_addr, size, alignment, 0, arena);
+    *zero = true;
+    *commit = true;
+    return user_block;
+}
+
+static bool hear_dalloc(extent_hooks_t *table, void *addr, size_t size,
+                        bool committed, unsigned arena)
+{
+    return hear("dalloc", table, addr, size, committed, 0, arena);
+}
+
+static void hear_destroy(extent_hooks_t *table, void *addr, size_t size,
+                         bool committed, unsigned arena)
+{
+    hear("destroy", table, addr, size, committed, 0, arena);
+}
+
+#define HEAR_RANGE(name)                                                       \
+    static bool hear_##name(extent_hooks_t *table, void *addr, size_t size,    \
+                            size_t offset, size_t length, unsigned arena)      \
+    {                                                                          \
+        return hear(#name, table, addr, size, offset, length, arena);          \
+    }
+HEAR_RANGE(commit)
+HEAR_RANGE(decommit)
+HEAR_RANGE(purge_lazy)
+HEAR_RANGE(purge_forced)
+
+static bool hear_split(extent_hooks_t *table, void *addr, size_t size,
+                       size_t size_a, size_t size_b, bool committed,
+                       unsigned arena)
+{
+    (void)committed;
+    return hear("split", table, addr, size, size_a, size_b, arena);
+}
+
+static bool hear_merge(extent_hooks_t *table, void *addr_a, size_t size_a,
+                       void *addr_b, size_t size_b, bool committed,
+                       unsigned arena)
+{
+    (void)committed;
+    heard.other = addr_b;
+    return hear("merge", table, addr_a, size_a, 0, size_b, arena);
+}
+
+static extent_hooks_t user_hooks = {
+    .alloc = hear_alloc,
+    .dalloc = hear_dalloc,
+    .destroy = hear_destroy,
+    .commit = hear_commit,
+    .decommit = hear_decommit,
+    .purge_lazy = hear_purge_lazy,
+    .purge_forced = hear_purge_forced,
+    .split = hear_split,
+    .merge = hear_merge,
+};
+
+/* The program's hooks see their own table, not ours. */
+static bool was_heard(const char *name, size_t offset, size_t length)
+{
+    bool right = heard.last != NULL && strcmp(heard.last, name) == 0 &&
+                 heard.table == &user_hooks && heard.addr == user_block &&
+                 heard.size == MIB && heard.offset == offset &&
+                 heard.length == length && heard.arena == 9;
+    heard.last = NULL;
+    return right;
+}
+
+static void check_forwarding(bool answer)
+{
+    const size_t half = MIB / 2;
+    heard.answer = answer;
+    CU_ASSERT_EQUAL(hooks->commit(hooks, user_block, MIB, 1, 2, 9), answer);
+    CU_ASSERT_TRUE(was_heard("commit", 1, 2));
+    CU_ASSERT_EQUAL(hooks->decommit(hooks, user_block, MIB, 3, 4, 9), answer);
+    CU_ASSERT_TRUE(was_heard("decommit", 3, 4));
+    CU_ASSERT_EQUAL(hooks->purge_lazy(hooks, user_block, MIB, 5, 6, 9),
+                    answer);
+    CU_ASSERT_TRUE(was_heard("purge_lazy", 5, 6));
+    CU_ASSERT_EQUAL(hooks->purge_forced(hooks, user_block, MIB, 7, 8, 9),
+                    answer);
+    CU_ASSERT_TRUE(was_heard("purge_forced", 7, 8));
+    CU_ASSERT_EQUAL(
+        hooks->split(hooks, user_block, MIB, half, half + 1, true, 9), answer);
+    CU_ASSERT_TRUE(was_heard("split", half, half + 1));
+    CU_ASSERT_EQUAL(hooks->merge(hooks, user_block, MIB, user_block + MIB, half,
+                                 true, 9),
+                    answer);
+    CU_ASSERT_TRUE(was_heard("merge", 0, half));
+    CU_ASSERT_PTR_EQUAL(heard.other, user_block + MIB);
+}
+
+static void test_user_hooks_are_forwarded(void)
+{
+    bool zero = false, commit = false;
+    user_block = mmap(NULL, MIB, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CU_ASSERT_FATAL(user_block != MAP_FAILED);
+    extent_owner_init_user(&extents, &user_hooks, &owner);
+    CU_ASSERT_PTR_EQUAL(
+        hooks->alloc(hooks, user_block, MIB, 4096, &zero, &commit, 9),
+        user_block);
+    CU_ASSERT_TRUE(was_heard("alloc", 4096, 0));
+    CU_ASSERT_TRUE(zero);
+    CU_ASSERT_TRUE(commit);
+    CU_ASSERT_PTR_EQUAL(address_table_find(user_block + MIB - 1), &owner);
+    check_forwarding(false);
+    check_forwarding(true);
+
+    /* Pieces of a block never go back, before and after: the destroy hook
+     * sees them. */
+    heard.answer = false;
+    CU_ASSERT_TRUE(hooks->dalloc(hooks, user_block, MIB, true, 9));
+    extent_owner_retire(&extents);
+    CU_ASSERT_TRUE(hooks->dalloc(hooks, user_block, MIB, true, 9));
+    CU_ASSERT_PTR_NULL(heard.last);
+    hooks->destroy(hooks, user_block, MIB, true, 9);
+    CU_ASSERT_TRUE(was_heard("destroy", true, 0));
+    extent_owner_fini(&extents);
+    CU_ASSERT_PTR_NULL(address_table_find(user_block));
+    munmap(user_block, MIB);
+}
+
+/* As jemalloc takes a missing hook: one that always fails. */
+static void test_user_hooks_may_be_missing(void)
+{
+    static extent_hooks_t bare = {.alloc = hear_alloc};
+    bool zero = false, commit = false;
+    extent_owner_init_user(&extents, &bare, &owner);
+    user_block = NULL;
+    CU_ASSERT_PTR_NULL(
+        hooks->alloc(hooks, NULL, MIB, 4096, &zero, &commit, 9));
+    char here[64];
+    CU_ASSERT_TRUE(hooks->commit(hooks, here, 64, 0, 64, 9));
+    CU_ASSERT_TRUE(hooks->decommit(hooks, here, 64, 0, 64, 9));
+    CU_ASSERT_TRUE(hooks->purge_lazy(hooks, here, 64, 0, 64, 9));
+    CU_ASSERT_TRUE(hooks->purge_forced(hooks, here, 64, 0, 64, 9));
+    CU_ASSERT_TRUE(hooks->split(hooks, here, 64, 32, 32, true, 9));
+    CU_ASSERT_TRUE(hooks->merge(hooks, here, 32, here + 32, 32, true, 9));
+    CU_ASSERT_TRUE(hooks->dalloc(hooks, here, 64, true, 9));
+    hooks->destroy(hooks, here, 64, true, 9);
+    extent_owner_fini(&extents);
+}
+
+static const struct test_case tests[] = {
+    {"alloc", test_alloc},
+    {"place cannot be chosen", test_place_cannot_be_chosen},
+    {"buffer is cleared on demand", test_buffer_is_cleared_on_demand},
+    {"commit and decommit", test_commit_and_decommit},
+    {"refused decommit keeps contents", test_refused_decommit_keeps_contents},
+    {"blocks are kept until retired", test_blocks_are_kept_until_retired},
+    {"nothing is purged", test_nothing_is_purged},
+    {"split and merge", test_split_and_merge},
+    {"hooks find their owner", test_hooks_find_their_owner},
+    {"source blocks are aligned", test_source_blocks_are_aligned},
+    {"source hooks", test_source_hooks},
+    {"source blocks are unmapped", test_source_blocks_are_unmapped},
+    {"source blocks are left", test_source_blocks_are_left},
+    {"source in a pool", test_source_in_a_pool},
+    {"user hooks are forwarded", test_user_hooks_are_forwarded},
+    {"user hooks may be missing", test_user_hooks_may_be_missing},
+    {NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    return test_main("extent hooks", tests, argc, argv);
+}

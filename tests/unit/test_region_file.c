@@ -1,0 +1,714 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libpmem.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+
+#include "layer_test.h"
+#include "region_file.h"
+#include "sys_calls.h"
+
+static size_t names_in_directory(void)
+{
+    size_t count = 0;
+    DIR *dir = opendir(test_dir());
+    if (dir == NULL)
+        return SIZE_MAX;
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
+        count += strcmp(entry->d_name, ".") != 0 &&
+                 strcmp(entry->d_name, "..") != 0;
+    closedir(dir);
+    return count;
+}
+
+/* A sized file to try things on. */
+static int make_file(size_t size)
+{
+    int fd = region_file_create(test_dir());
+    CU_ASSERT_FATAL(fd >= 0);
+    CU_ASSERT_EQUAL_FATAL(region_file_resize(fd, size), 0);
+    return fd;
+}
+
+/* ---- creating --------------------------------------------------------------- */
+
+static int tmpfile_error;
+static unsigned mkostemp_calls;
+static bool mkostemp_unmasked;
+
+static int open_without_tmpfile(const char *path, int flags, mode_t mode)
+{
+    if ((flags & O_TMPFILE) == O_TMPFILE) {
+        errno = tmpfile_error;
+        return -1;
+    }
+    return open(path, flags, mode);
+}
+
+static int mkostemp_counted(char *path_template, int flags)
+{
+    sigset_t blocked;
+    mkostemp_calls++;
+    pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+    mkostemp_unmasked = mkostemp_unmasked || !sigismember(&blocked, SIGTERM) ||
+                        !sigismember(&blocked, SIGALRM);
+    return mkostemp(path_template, flags);
+}
+
+static void check_new_file(void)
+{
+    int fd = region_file_create(test_dir());
+    struct stat st;
+    CU_ASSERT_FATAL(fd >= 0);
+    CU_ASSERT_EQUAL(fstat(fd, &st), 0);
+    CU_ASSERT_TRUE(S_ISREG(st.st_mode));
+    CU_ASSERT_EQUAL(st.st_mode & 07777, 0600);
+    CU_ASSERT_EQUAL(st.st_nlink, 0);
+    CU_ASSERT_EQUAL(st.st_size, 0);
+    CU_ASSERT_EQUAL(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+    CU_ASSERT_EQUAL(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR);
+    CU_ASSERT_EQUAL(names_in_directory(), 0);
+    CU_ASSERT_EQUAL(close(fd), 0);
+}
+
+static const mode_t umasks[] = {0, 022, 0777};
+#define UMASKS (sizeof umasks / sizeof umasks[0])
+
+static void test_new_file_is_private(void)
+{
+    for (size_t i = 0; i < UMASKS; i++) {
+        mode_t before = umask(umasks[i]);
+        check_new_file();
+        CU_ASSERT_EQUAL(umask(before), umasks[i]);
+    }
+}
+
+static void test_new_file_without_tmpfile(void)
+{
+    static const int answers[] = {EOPNOTSUPP, EISDIR, ENOENT, EINVAL};
+    const struct sys_calls real = sys;
+    sigset_t before, after;
+    pthread_sigmask(SIG_BLOCK, NULL, &before);
+    sys.open = open_without_tmpfile;
+    sys.mkostemp = mkostemp_counted;
+    mkostemp_unmasked = false;
+    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+        tmpfile_error = answers[i];
+        for (size_t j = 0; j < UMASKS; j++) {
+            mode_t mask = umask(umasks[j]);
+            mkostemp_calls = 0;
+            check_new_file();
+            CU_ASSERT_EQUAL(mkostemp_calls, 1);
+            umask(mask);
+        }
+    }
+    sys = real;
+    /* A signal handler cannot leave while the file has a name. */
+    CU_ASSERT_FALSE(mkostemp_unmasked);
+    pthread_sigmask(SIG_BLOCK, NULL, &after);
+    CU_ASSERT_EQUAL(sigismember(&before, SIGTERM), sigismember(&after, SIGTERM));
+}
+
+static void test_other_errors_of_tmpfile_stay(void)
+{
+    static const int answers[] = {EMFILE, EACCES, ENOSPC, EROFS};
+    const struct sys_calls real = sys;
+    sys.open = open_without_tmpfile;
+    sys.mkostemp = mkostemp_counted;
+    mkostemp_calls = 0;
+    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+        tmpfile_error = answers[i];
+        CU_ASSERT_EQUAL(region_file_create(test_dir()), -answers[i]);
+    }
+    CU_ASSERT_EQUAL(mkostemp_calls, 0);
+    sys = real;
+}
+
+static char left_behind[PATH_MAX];
+
+static int refuse_unlink(const char *path)
+{
+    snprintf(left_behind, sizeof left_behind, "%s", path);
+    errno = EPERM;
+    return -1;
+}
+
+static void test_name_that_cannot_be_removed(void)
+{
+    const struct sys_calls real = sys;
+    struct test_resources before;
+    test_resources_take(&before);
+    sys.open = open_without_tmpfile;
+    sys.unlink = refuse_unlink;
+    tmpfile_error = EOPNOTSUPP;
+    CU_ASSERT_EQUAL(region_file_create(test_dir()), -EPERM);
+    sys = real;
+    CU_ASSERT_EQUAL(unlink(left_behind), 0);
+    CU_ASSERT_TRUE(nothing_leaked(&before));
+}
+
+static void check_bad_directories(void)
+{
+    static char long_name[NAME_MAX + 2], long_path[PATH_MAX + 16];
+    memset(long_name, 'x', sizeof long_name - 1);
+    for (size_t i = 0; i < sizeof long_path - 1; i++)
+        long_path[i] = i % 2 == 0 ? '/' : '.';
+    CU_ASSERT_EQUAL(region_file_create(test_path("missing")), -ENOENT);
+    CU_ASSERT_EQUAL(region_file_create(""), -ENOENT);
+    CU_ASSERT_EQUAL(region_file_create(test_path(long_name)), -ENAMETOOLONG);
+    CU_ASSERT_EQUAL(region_file_create(long_path), -ENAMETOOLONG);
+
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s", test_path("file"));
+    int fd = open(path, O_CREAT | O_RDWR, 0600);
+    CU_ASSERT_EQUAL(region_file_create(path), -ENOTDIR);
+    close(fd);
+    unlink(path);
+}
+
+static void test_bad_directories(void)
+{
+    const struct sys_calls real = sys;
+    struct test_resources before;
+    test_resources_take(&before);
+    check_bad_directories();
+    sys.open = open_without_tmpfile;
+    tmpfile_error = EOPNOTSUPP;
+    check_bad_directories();
+    sys = real;
+    CU_ASSERT_EQUAL(names_in_directory(), 0);
+    CU_ASSERT_TRUE(nothing_leaked(&before));
+}
+
+static void test_directory_of_somebody_else(void)
+{
+    uid_t user = geteuid();
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s", test_path("closed"));
+    CU_ASSERT_EQUAL_FATAL(mkdir(path, 0500), 0);
+    /* The superuser may write everywhere. */
+    if (user == 0)
+        CU_ASSERT_EQUAL_FATAL(seteuid(65534), 0);
+    CU_ASSERT_EQUAL(region_file_create(path), -EACCES);
+    if (user == 0)
+        CU_ASSERT_EQUAL_FATAL(seteuid(user), 0);
+    rmdir(path);
+}
+
+/* ---- resizing --------------------------------------------------------------- */
+
+static volatile sig_atomic_t size_signals;
+
+static void count_signal(int number)
+{
+    (void)number;
+    size_signals = size_signals + 1;
+}
+
+static void test_resize_within_limits(void)
+{
+    struct sigaction action = {.sa_handler = count_signal}, before_action;
+    struct rlimit before;
+    struct stat st;
+    int fd = make_file(0);
+    CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_FSIZE, &before), 0);
+    sigaction(SIGXFSZ, &action, &before_action);
+    struct rlimit small = {MIB, before.rlim_max};
+    CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_FSIZE, &small), 0);
+    CU_ASSERT_EQUAL(region_file_resize(fd, MIB), 0);
+    CU_ASSERT_EQUAL(region_file_resize(fd, MIB + 1), -EFBIG);
+    CU_ASSERT_EQUAL(region_file_resize(fd, 64 * GIB), -EFBIG);
+    setrlimit(RLIMIT_FSIZE, &before);
+    sigaction(SIGXFSZ, &before_action, NULL);
+    CU_ASSERT_EQUAL(size_signals, 0);
+    CU_ASSERT_EQUAL(fstat(fd, &st), 0);
+    CU_ASSERT_EQUAL((size_t)st.st_size, MIB);
+
+    CU_ASSERT_EQUAL(region_file_resize(fd, SIZE_MAX), -EFBIG);
+    CU_ASSERT_EQUAL(region_file_resize(fd, (size_t)INT64_MAX + 1), -EFBIG);
+    CU_ASSERT_EQUAL(region_file_resize(fd, 0), 0);
+    CU_ASSERT_EQUAL(region_file_resize(-1, 0), -EBADF);
+    close(fd);
+}
+
+static unsigned interruptions;
+
+static bool interrupted(void)
+{
+    if (interruptions == 0)
+        return false;
+    interruptions--;
+    errno = EINTR;
+    return true;
+}
+
+static int ftruncate_interrupted(int fd, off_t length)
+{
+    return interrupted() ? -1 : ftruncate(fd, length);
+}
+
+static void test_resize_is_retried(void)
+{
+    const struct sys_calls real = sys;
+    struct stat st;
+    int fd = make_file(0);
+    sys.ftruncate = ftruncate_interrupted;
+    interruptions = 5;
+    CU_ASSERT_EQUAL(region_file_resize(fd, MIB), 0);
+    CU_ASSERT_EQUAL(interruptions, 0);
+    sys = real;
+    CU_ASSERT_EQUAL(fstat(fd, &st), 0);
+    CU_ASSERT_EQUAL((size_t)st.st_size, MIB);
+    close(fd);
+}
+
+/* ---- mapping ---------------------------------------------------------------- */
+
+static int libpmem_error;
+static unsigned mmap_calls;
+
+static void *refuse_pmem_map(const char *path, size_t len, int flags,
+                             mode_t mode, size_t *mapped_len, int *is_pmem)
+{
+    (void)path, (void)len, (void)flags, (void)mode;
+    (void)mapped_len, (void)is_pmem;
+    errno = libpmem_error;
+    return NULL;
+}
+
+/* As if the file had been resized meanwhile. */
+static void *pmem_map_other_size(const char *path, size_t len, int flags,
+                                 mode_t mode, size_t *mapped_len, int *is_pmem)
+{
+    (void)len;
+    char *base = pmem_map_file(path, 0, flags, mode, mapped_len, is_pmem);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(base);
+    *mapped_len -= 4096;
+    munmap(base + *mapped_len, 4096);
+    return base;
+}
+
+static void *mmap_counted(void *addr, size_t len, int prot, int flags, int fd,
+                          off_t offset)
+{
+    mmap_calls++;
+    return mmap(addr, len, prot, flags, fd, offset);
+}
+
+static void *refuse_mmap(void *addr, size_t len, int prot, int flags, int fd,
+                         off_t offset)
+{
+    (void)addr, (void)len, (void)prot, (void)flags, (void)fd, (void)offset;
+    errno = EACCES;
+    return MAP_FAILED;
+}
+
+/* Writes by the mapping are seen in the file, and the other way round. */
+static void check_mapping(int fd, size_t size, bool by_libpmem)
+{
+    struct mapping mapping;
+    unsigned char byte = 0;
+    memset(&mapping, 0xff, sizeof mapping);
+    CU_ASSERT_EQUAL_FATAL(region_file_map(fd, size, &mapping), 0);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mapping.base);
+    CU_ASSERT_EQUAL(mapping.size, size);
+    CU_ASSERT_EQUAL(mapping.by_libpmem, by_libpmem);
+    if (!by_libpmem)
+        CU_ASSERT_FALSE(mapping.is_pmem);
+    unsigned char *bytes = mapping.base;
+    bytes[size - 1] = 17;
+    CU_ASSERT_EQUAL(pread(fd, &byte, 1, (off_t)size - 1), 1);
+    CU_ASSERT_EQUAL(byte, 17);
+    byte = 99;
+    CU_ASSERT_EQUAL(pwrite(fd, &byte, 1, 0), 1);
+    CU_ASSERT_EQUAL(bytes[0], 99);
+    region_file_unmap(&mapping);
+}
+
+static void test_map_by_libpmem(void)
+{
+    const struct sys_calls real = sys;
+    struct test_resources before;
+    int fd = make_file(8 * MIB);
+    check_mapping(fd, 8 * MIB, true);
+    test_resources_take(&before);
+    sys.mmap = mmap_counted;
+    mmap_calls = 0;
+    check_mapping(fd, 8 * MIB, true);
+    CU_ASSERT_EQUAL(mmap_calls, 0);
+    sys = real;
+    CU_ASSERT_TRUE(nothing_leaked(&before));
+    close(fd);
+}
+
+static void test_map_without_libpmem(void)
+{
+    static const int answers[] = {ENOENT, EACCES, EPERM, EINVAL};
+    const struct sys_calls real = sys;
+    struct test_resources before;
+    int fd = make_file(8 * MIB);
+    test_resources_take(&before);
+    sys.pmem_map_file = refuse_pmem_map;
+    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+        libpmem_error = answers[i];
+        check_mapping(fd, 8 * MIB, false);
+    }
+    sys.pmem_map_file = pmem_map_other_size;
+    check_mapping(fd, 8 * MIB, false);
+    sys = real;
+    CU_ASSERT_TRUE(nothing_leaked(&before));
+    close(fd);
+}
+
+static void test_map_failures(void)
+{
+    static const int no_room[] = {ENOMEM, EAGAIN};
+    const struct sys_calls real = sys;
+    struct test_resources before;
+    struct mapping mapping;
+    int fd = make_file(MIB);
+    test_resources_take(&before);
+    sys.pmem_map_file = refuse_pmem_map;
+    sys.mmap = mmap_counted;
+    /* What has no room in the address space has none for mmap() either. */
+    mmap_calls = 0;
+    for (size_t i = 0; i < sizeof no_room / sizeof no_room[0]; i++) {
+        libpmem_error = no_room[i];
+        CU_ASSERT_EQUAL(region_file_map(fd, MIB, &mapping), -no_room[i]);
+    }
+    CU_ASSERT_EQUAL(mmap_calls, 0);
+    libpmem_error = ENOENT;
+    sys.mmap = refuse_mmap;
+    CU_ASSERT_EQUAL(region_file_map(fd, MIB, &mapping), -EACCES);
+    sys = real;
+    CU_ASSERT_TRUE(nothing_leaked(&before));
+    close(fd);
+}
+
+/* ---- file space ------------------------------------------------------------- */
+
+static void test_allocate_and_punch(void)
+{
+    const size_t size = 16 * MIB;
+    struct mapping mapping;
+    bool no_fallocate = false;
+    int fd = make_file(size);
+    CU_ASSERT_EQUAL_FATAL(region_file_map(fd, size, &mapping), 0);
+    char *bytes = mapping.base;
+    CU_ASSERT_EQUAL(file_bytes(fd), 0);
+
+    CU_ASSERT_EQUAL(region_file_allocate(fd, 4 * MIB, 4 * MIB, &no_fallocate),
+                    0);
+    CU_ASSERT_FALSE(no_fallocate);
+    CU_ASSERT_TRUE(file_bytes(fd) >= 4 * MIB);
+    CU_ASSERT_TRUE(file_bytes(fd) < 5 * MIB);
+    CU_ASSERT_TRUE(is_zero(bytes + 4 * MIB, 4 * MIB));
+    test_fill(bytes + 4 * MIB, 4 * MIB, 1);
+
+    CU_ASSERT_EQUAL(region_file_punch(fd, 5 * MIB, MIB), 0);
+    CU_ASSERT_TRUE(file_bytes(fd) >= 3 * MIB);
+    CU_ASSERT_TRUE(file_bytes(fd) < 4 * MIB);
+    CU_ASSERT_EQUAL(region_file_allocate(fd, 5 * MIB, MIB, &no_fallocate), 0);
+    CU_ASSERT_TRUE(is_zero(bytes + 5 * MIB, MIB));
+    CU_ASSERT_TRUE(test_check(bytes + 4 * MIB, MIB, 1));
+
+    CU_ASSERT_EQUAL(region_file_punch(fd, 0, size), 0);
+    CU_ASSERT_TRUE(file_bytes(fd) < MIB);
+    struct stat st;
+    CU_ASSERT_EQUAL(fstat(fd, &st), 0);
+    CU_ASSERT_EQUAL((size_t)st.st_size, size);
+    region_file_unmap(&mapping);
+    close(fd);
+}
+
+/* A file system of which the steps are written down. */
+static struct {
+    size_t at;           /* where the next step has to begin */
+    size_t largest;      /* step that was asked for */
+    size_t interrupt_at; /* steps above this are interrupted */
+    unsigned fail_at;    /* the step, from 1, that finds the disk full */
+    unsigned steps;
+    unsigned punches;
+    bool gap;
+    bool real;
+} steps;
+
+static int fallocate_in_steps(int fd, int mode, off_t offset, off_t len)
+{
+    if (mode & FALLOC_FL_PUNCH_HOLE) {
+        steps.punches++;
+        return interrupted() ? -1 : fallocate(fd, mode, offset, len);
+    }
+    if ((size_t)len > steps.largest)
+        steps.largest = (size_t)len;
+    if (interrupted())
+        return -1;
+    if ((size_t)len > steps.interrupt_at) {
+        errno = EINTR;
+        return -1;
+    }
+    if (++steps.steps == steps.fail_at) {
+        /* As ext4, which keeps what it got. */
+        if (steps.real)
+            CU_ASSERT_EQUAL(fallocate(fd, mode, offset, len / 2), 0);
+        errno = ENOSPC;
+        return -1;
+    }
+    steps.gap = steps.gap || (size_t)offset != steps.at;
+    steps.at = (size_t)(offset + len);
+    return steps.real ? fallocate(fd, mode, offset, len) : 0;
+}
+
+static void steps_reset(size_t at, bool real)
+{
+    memset(&steps, 0, sizeof steps);
+    steps.at = at;
+    steps.interrupt_at = SIZE_MAX;
+    steps.real = real;
+}
+
+static void test_interrupted_allocation_takes_smaller_steps(void)
+{
+    const struct sys_calls real = sys;
+    bool no_fallocate = false;
+    int fd = make_file(GIB);
+    sys.fallocate = fallocate_in_steps;
+
+    steps_reset(MIB, false);
+    CU_ASSERT_EQUAL(region_file_allocate(fd, MIB, 500 * MIB, &no_fallocate), 0);
+    CU_ASSERT_EQUAL(steps.at, 501 * MIB);
+    CU_ASSERT_FALSE(steps.gap);
+    size_t largest = steps.largest;
+    CU_ASSERT_TRUE(largest <= 64 * MIB);
+
+    steps_reset(MIB, false);
+    steps.interrupt_at = MIB;
+    CU_ASSERT_EQUAL(region_file_allocate(fd, MIB, 500 * MIB, &no_fallocate), 0);
+    CU_ASSERT_EQUAL(steps.at, 501 * MIB);
+    CU_ASSERT_FALSE(steps.gap);
+    CU_ASSERT_TRUE(steps.steps >= 500);
+
+    /* The least step is tried again and again. */
+    steps_reset(0, false);
+    interruptions = 50;
+    CU_ASSERT_EQUAL(region_file_allocate(fd, 0, 3 * MIB + 4096, &no_fallocate),
+                    0);
+    CU_ASSERT_EQUAL(interruptions, 0);
+    CU_ASSERT_EQUAL(steps.at, 3 * MIB + 4096);
+    CU_ASSERT_FALSE(steps.gap);
+    CU_ASSERT_FALSE(no_fallocate);
+    sys = real;
+    close(fd);
+}
+
+static void test_full_disk_leaves_no_blocks(void)
+{
+    const struct sys_calls real = sys;
+    bool no_fallocate = false;
+    int fd = make_file(GIB);
+    sys.fallocate = fallocate_in_steps;
+    for (unsigned step = 1; step <= 4; step++) {
+        steps_reset(0, true);
+        steps.interrupt_at = MIB;
+        steps.fail_at = step;
+        CU_ASSERT_EQUAL(region_file_allocate(fd, 0, 8 * MIB, &no_fallocate),
+                        -ENOSPC);
+        CU_ASSERT_EQUAL(steps.steps, step);
+        CU_ASSERT_TRUE(file_bytes(fd) < 64 * KIB);
+        CU_ASSERT_FALSE(no_fallocate);
+    }
+    sys = real;
+    close(fd);
+}
+
+static void test_punch_is_retried(void)
+{
+    const struct sys_calls real = sys;
+    bool no_fallocate = false;
+    int fd = make_file(MIB);
+    sys.fallocate = fallocate_in_steps;
+    steps_reset(0, true);
+    CU_ASSERT_EQUAL(region_file_allocate(fd, 0, MIB, &no_fallocate), 0);
+    interruptions = 3;
+    CU_ASSERT_EQUAL(region_file_punch(fd, 0, MIB), 0);
+    CU_ASSERT_EQUAL(steps.punches, 4);
+    CU_ASSERT_TRUE(file_bytes(fd) < 64 * KIB);
+    sys = real;
+    close(fd);
+}
+
+/* ---- file systems without fallocate(2) --------------------------------------- */
+
+static int fallocate_error;
+static unsigned fallocate_calls;
+static bool punch_works;
+static size_t disk_left; /* bytes that pwrite() can still place */
+
+static int refuse_fallocate(int fd, int mode, off_t offset, off_t len)
+{
+    if (punch_works && (mode & FALLOC_FL_PUNCH_HOLE))
+        return fallocate(fd, mode, offset, len);
+    fallocate_calls++;
+    errno = fallocate_error;
+    return -1;
+}
+
+static ssize_t pwrite_in_pieces(int fd, const void *buf, size_t count,
+                                off_t offset)
+{
+    if (interrupted())
+        return -1;
+    if (count > 5000)
+        count = 5000;
+    if (count > disk_left) {
+        errno = ENOSPC;
+        return -1;
+    }
+    disk_left -= count;
+    return pwrite(fd, buf, count, offset);
+}
+
+static ssize_t pwrite_nothing(int fd, const void *buf, size_t count,
+                              off_t offset)
+{
+    (void)fd, (void)buf, (void)count, (void)offset;
+    return 0;
+}
+
+static void test_allocate_by_writing(void)
+{
+    static const int answers[] = {EOPNOTSUPP, ENOSYS};
+    const struct sys_calls real = sys;
+    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+        bool no_fallocate = false;
+        int fd = make_file(4 * MIB);
+        sys.fallocate = refuse_fallocate;
+        sys.pwrite = pwrite_in_pieces;
+        fallocate_error = answers[i];
+        fallocate_calls = 0;
+        interruptions = 7;
+        disk_left = SIZE_MAX;
+        CU_ASSERT_EQUAL(region_file_allocate(fd, MIB, MIB, &no_fallocate), 0);
+        CU_ASSERT_TRUE(no_fallocate);
+        CU_ASSERT_EQUAL(fallocate_calls, 1);
+        CU_ASSERT_TRUE(file_bytes(fd) >= MIB);
+        CU_ASSERT_TRUE(file_bytes(fd) < 2 * MIB);
+        char page[4096];
+        CU_ASSERT_EQUAL(pread(fd, page, sizeof page, (off_t)(2 * MIB - 4096)),
+                        4096);
+        CU_ASSERT_TRUE(is_zero(page, sizeof page));
+
+        /* It is not asked a second time. */
+        CU_ASSERT_EQUAL(region_file_allocate(fd, 0, 4096, &no_fallocate), 0);
+        CU_ASSERT_EQUAL(fallocate_calls, 1);
+        struct stat st;
+        CU_ASSERT_EQUAL(fstat(fd, &st), 0);
+        CU_ASSERT_EQUAL((size_t)st.st_size, 4 * MIB);
+
+        CU_ASSERT_EQUAL(region_file_punch(fd, 0, 4096), -answers[i]);
+        sys = real;
+        close(fd);
+    }
+}
+
+static void test_full_disk_while_writing(void)
+{
+    const struct sys_calls real = sys;
+    bool no_fallocate = false;
+    int fd = make_file(4 * MIB);
+    sys.fallocate = refuse_fallocate;
+    sys.pwrite = pwrite_in_pieces;
+    fallocate_error = EOPNOTSUPP;
+    punch_works = true;
+    disk_left = MIB;
+    CU_ASSERT_EQUAL(region_file_allocate(fd, 0, 2 * MIB, &no_fallocate),
+                    -ENOSPC);
+    CU_ASSERT_TRUE(file_bytes(fd) < 64 * KIB);
+    sys.pwrite = pwrite_nothing;
+    CU_ASSERT_EQUAL(region_file_allocate(fd, 0, 2 * MIB, &no_fallocate),
+                    -ENOSPC);
+    punch_works = false;
+    sys = real;
+    close(fd);
+}
+
+/* ---- the file system --------------------------------------------------------- */
+
+static void test_file_system_size(void)
+{
+    struct statvfs st;
+    int fd = make_file(0);
+    CU_ASSERT_EQUAL(statvfs(test_dir(), &st), 0);
+    CU_ASSERT_EQUAL(region_file_system_size(fd),
+                    (size_t)st.f_blocks * st.f_frsize);
+    close(fd);
+    CU_ASSERT_EQUAL(region_file_system_size(-1), 0);
+}
+
+static int claimed_pmem;
+
+static void *pmem_map_claiming(const char *path, size_t len, int flags,
+                               mode_t mode, size_t *mapped_len, int *is_pmem)
+{
+    void *base = pmem_map_file(path, len, flags, mode, mapped_len, is_pmem);
+    *is_pmem = claimed_pmem;
+    return base;
+}
+
+static void test_probe_dax(void)
+{
+    const struct sys_calls real = sys;
+    struct test_resources before;
+    test_resources_take(&before);
+    sys.pmem_map_file = pmem_map_claiming;
+    for (claimed_pmem = 0; claimed_pmem < 2; claimed_pmem++) {
+        bool is_dax = !claimed_pmem;
+        CU_ASSERT_EQUAL(region_file_probe_dax(test_dir(), &is_dax), 0);
+        CU_ASSERT_EQUAL(is_dax, claimed_pmem != 0);
+    }
+    bool unused;
+    libpmem_error = ENOMEM;
+    sys.pmem_map_file = refuse_pmem_map;
+    CU_ASSERT_EQUAL(region_file_probe_dax(test_dir(), &unused), -ENOMEM);
+    sys = real;
+    CU_ASSERT_EQUAL(region_file_probe_dax(test_path("missing"), &unused),
+                    -ENOENT);
+    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CU_ASSERT_EQUAL(names_in_directory(), 0);
+}
+
+static const struct test_case tests[] = {
+    {"new file is private", test_new_file_is_private},
+    {"new file without O_TMPFILE", test_new_file_without_tmpfile},
+    {"other errors of O_TMPFILE stay", test_other_errors_of_tmpfile_stay},
+    {"name that cannot be removed", test_name_that_cannot_be_removed},
+    {"bad directories", test_bad_directories},
+    {"directory of somebody else", test_directory_of_somebody_else},
+    {"resize within limits", test_resize_within_limits},
+    {"resize is retried", test_resize_is_retried},
+    {"map by libpmem", test_map_by_libpmem},
+    {"map without libpmem", test_map_without_libpmem},
+    {"map failures", test_map_failures},
+    {"allocate and punch", test_allocate_and_punch},
+    {"interrupted allocation takes smaller steps",
+     test_interrupted_allocation_takes_smaller_steps},
+    {"full disk leaves no blocks", test_full_disk_leaves_no_blocks},
+    {"punch is retried", test_punch_is_retried},
+    {"allocate by writing", test_allocate_by_writing},
+    {"full disk while writing", test_full_disk_while_writing},
+    {"file system size", test_file_system_size},
+    {"probe DAX", test_probe_dax},
+    {NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    return test_main("region file", tests, argc, argv);
+}

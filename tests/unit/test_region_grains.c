@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * File space in grains of 2 MiB, as on persistent memory: the environment has
+ * PMEM_IS_PMEM_FORCE=1, by which libpmem takes any file for it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "layer_test.h"
+#include "region_pool.h"
+#include "sys_calls.h"
+
+#define GRAIN (2 * MIB)
+#define BLOCKS_SLACK (256 * KIB)
+
+static int owner;
+static struct region_pool pool;
+
+static size_t page(void)
+{
+    return region_page_size();
+}
+
+/* Opens the pool and takes a block of whole grains. */
+static char *open_pool(size_t budget, size_t size)
+{
+    bool commit = false, zeroed = false;
+    CU_ASSERT_EQUAL_FATAL(
+        region_pool_open_files(&pool, test_dir(), budget, &owner), 0);
+    CU_ASSERT_TRUE_FATAL(region_pool_is_pmem(&pool));
+    CU_ASSERT_EQUAL_FATAL(pool.grain, GRAIN);
+    char *block = region_pool_alloc(&pool, size, GRAIN, &commit, &zeroed);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+    CU_ASSERT_FALSE(commit);
+    return block;
+}
+
+/* That so many grains are charged, and that the file has so much space. */
+static bool holds(size_t grains)
+{
+    size_t charged = region_pool_charged(&pool);
+    size_t held = file_bytes(pool.regions[0].fd);
+    bool right = charged == grains * GRAIN && held >= charged &&
+                 held <= charged + BLOCKS_SLACK;
+    if (!right)
+        fprintf(stderr, "%zu grains: %zu charged, %zu held\n", grains, charged,
+                held);
+    return right;
+}
+
+static void test_mapping_is_aligned(void)
+{
+    open_pool(64 * MIB, 16 * MIB);
+    CU_ASSERT_EQUAL((uintptr_t)pool.regions[0].base % GRAIN, 0);
+    CU_ASSERT_EQUAL(pool.regions[0].size % GRAIN, 0);
+    region_pool_close(&pool);
+}
+
+static void test_space_is_taken_in_grains(void)
+{
+    char *block = open_pool(64 * MIB, 16 * MIB);
+    CU_ASSERT_TRUE(holds(0));
+    CU_ASSERT_EQUAL(region_pool_commit(&pool, block, page()), 0);
+    CU_ASSERT_TRUE(holds(1));
+    CU_ASSERT_EQUAL(region_pool_commit(&pool, block + GRAIN - page(), page()),
+                    0);
+    CU_ASSERT_TRUE(holds(1));
+    /* Over a border, into a grain that is held and one that is not. */
+    CU_ASSERT_EQUAL(
+        region_pool_commit(&pool, block + GRAIN - 2 * page(), page()), 0);
+    CU_ASSERT_TRUE(holds(1));
+    CU_ASSERT_EQUAL(region_pool_commit(&pool, block + 2 * GRAIN - page(),
+                                       GRAIN + 2 * page()),
+                    0);
+    CU_ASSERT_TRUE(holds(4));
+    /* Into a held one on each side. */
+    CU_ASSERT_EQUAL(
+        region_pool_commit(&pool, block + 3 * GRAIN + page(), GRAIN), 0);
+    CU_ASSERT_TRUE(holds(5));
+    region_pool_close(&pool);
+}
+
+static void test_grain_goes_with_its_last_page(void)
+{
+    char *block = open_pool(64 * MIB, 16 * MIB);
+    CU_ASSERT_EQUAL(region_pool_commit(&pool, block, 4 * GRAIN), 0);
+    CU_ASSERT_TRUE(holds(4));
+    /* All of the inner grains, a page less than all of the outer ones. */
+    CU_ASSERT_EQUAL(region_pool_decommit(&pool, block + page(),
+                                         4 * GRAIN - 2 * page()),
+                    0);
+    CU_ASSERT_TRUE(holds(2));
+    CU_ASSERT_EQUAL(region_pool_decommit(&pool, block, page()), 0);
+    CU_ASSERT_TRUE(holds(1));
+    CU_ASSERT_EQUAL(
+        region_pool_decommit(&pool, block + 4 * GRAIN - page(), page()), 0);
+    CU_ASSERT_TRUE(holds(0));
+
+    /* In many pieces, from both sides. */
+    CU_ASSERT_EQUAL(region_pool_commit(&pool, block, 2 * GRAIN), 0);
+    for (size_t at = 0; at < GRAIN; at += 16 * page()) {
+        CU_ASSERT_TRUE(holds(2));
+        CU_ASSERT_EQUAL(region_pool_decommit(&pool, block + at, 16 * page()),
+                        0);
+        CU_ASSERT_EQUAL(
+            region_pool_decommit(&pool, block + 2 * GRAIN - at - 16 * page(),
+                                 16 * page()),
+            0);
+    }
+    CU_ASSERT_TRUE(holds(0));
+    region_pool_close(&pool);
+}
+
+static void test_recommitted_pages_are_zero(void)
+{
+    char *block = open_pool(64 * MIB, 16 * MIB);
+    CU_ASSERT_EQUAL(region_pool_commit(&pool, block, 2 * GRAIN), 0);
+    CU_ASSERT_TRUE(is_zero(block, 2 * GRAIN));
+    for (unsigned round = 0; round < 3; round++) {
+        test_fill(block, 2 * GRAIN, round);
+        /* The grains stay, through the pages that are left. */
+        CU_ASSERT_EQUAL(
+            region_pool_decommit(&pool, block + page(), GRAIN), 0);
+        CU_ASSERT_TRUE(holds(2));
+        CU_ASSERT_EQUAL(region_pool_commit(&pool, block + page(), GRAIN / 2),
+                        0);
+        CU_ASSERT_EQUAL(region_pool_commit(&pool, block + page() + GRAIN / 2,
+                                           GRAIN / 2),
+                        0);
+        CU_ASSERT_TRUE(is_zero(block + page(), GRAIN));
+        CU_ASSERT_TRUE(test_check(block, page(), round));
+        /* Written before they went, and in a grain that went wholly. */
+        memset(block, 0x5a, 2 * GRAIN);
+        CU_ASSERT_EQUAL(region_pool_decommit(&pool, block, 2 * GRAIN), 0);
+        CU_ASSERT_TRUE(holds(0));
+        CU_ASSERT_EQUAL(region_pool_commit(&pool, block + page(), page()), 0);
+        CU_ASSERT_EQUAL(region_pool_commit(&pool, block, page()), 0);
+        CU_ASSERT_EQUAL(region_pool_commit(&pool, block + 2 * page(),
+                                           2 * GRAIN - 2 * page()),
+                        0);
+        CU_ASSERT_TRUE(is_zero(block, 2 * GRAIN));
+    }
+    region_pool_close(&pool);
+}
+
+static void test_budget_in_grains(void)
+{
+    /* Half a grain of it can never be used. */
+    char *block = open_pool(16 * MIB + MIB, 32 * MIB);
+    CU_ASSERT_EQUAL(region_pool_commit(&pool, block, 9 * GRAIN), -ENOMEM);
+    CU_ASSERT_TRUE(holds(0));
+    for (size_t i = 0; i < 8; i++)
+        CU_ASSERT_EQUAL(region_pool_commit(&pool, block + i * GRAIN, page()),
+                        0);
+    CU_ASSERT_TRUE(holds(8));
+    CU_ASSERT_EQUAL(region_pool_commit(&pool, block + 8 * GRAIN, page()),
+                    -ENOMEM);
+    /* What needs no further grain is still to be had. */
+    CU_ASSERT_EQUAL(
+        region_pool_commit(&pool, block + page(), GRAIN - page()), 0);
+    CU_ASSERT_EQUAL(
+        region_pool_commit(&pool, block + 8 * GRAIN - page(), page()), 0);
+    CU_ASSERT_TRUE(holds(8));
+    /* A range that fails leaves the grain that it shares as it was. */
+    CU_ASSERT_EQUAL(region_pool_commit(&pool, block + 8 * GRAIN - 2 * page(),
+                                       3 * page()),
+                    -ENOMEM);
+    CU_ASSERT_EQUAL(
+        region_pool_decommit(&pool, block + 8 * GRAIN - page(), page()), 0);
+    CU_ASSERT_TRUE(holds(8));
+    CU_ASSERT_EQUAL(region_pool_decommit(&pool, block + 7 * GRAIN, page()), 0);
+    CU_ASSERT_TRUE(holds(7));
+    region_pool_close(&pool);
+}
+
+/* Blocks in one grain: each is charged once, and goes with the other. */
+static void test_blocks_that_share_a_grain(void)
+{
+    open_pool(64 * MIB, GRAIN);
+    bool commit = false, zeroed;
+    char *a = region_pool_alloc(&pool, 64 * KIB, page(), &commit, &zeroed);
+    char *b = region_pool_alloc(&pool, 64 * KIB, page(), &commit, &zeroed);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(a);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(b);
+    size_t grains = (uintptr_t)a / GRAIN == (uintptr_t)b / GRAIN ? 1 : 2;
+    CU_ASSERT_EQUAL(region_pool_commit(&pool, a, 64 * KIB), 0);
+    CU_ASSERT_EQUAL(region_pool_commit(&pool, b, 64 * KIB), 0);
+    CU_ASSERT_TRUE(holds(grains));
+    test_fill(b, 64 * KIB, 4);
+    CU_ASSERT_EQUAL(region_pool_decommit(&pool, a, 64 * KIB), 0);
+    CU_ASSERT_TRUE(holds(1));
+    CU_ASSERT_TRUE(test_check(b, 64 * KIB, 4));
+    CU_ASSERT_EQUAL(region_pool_decommit(&pool, b, 64 * KIB), 0);
+    CU_ASSERT_TRUE(holds(0));
+    region_pool_close(&pool);
+}
+
+static void test_tables_are_unmapped(void)
+{
+    struct test_resources before;
+    open_pool(64 * MIB, 16 * MIB);
+    region_pool_close(&pool);
+    test_resources_take(&before);
+    for (int i = 0; i < 10; i++) {
+        char *block = open_pool(64 * MIB, 16 * MIB);
+        bool commit = false, zeroed;
+        CU_ASSERT_EQUAL(region_pool_commit(&pool, block, 3 * page()), 0);
+        /* A further region has tables of its own. */
+        char *far = region_pool_alloc(&pool, 8 * GIB, page(), &commit, &zeroed);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(far);
+        CU_ASSERT_EQUAL(atomic_load(&pool.count), 2);
+        CU_ASSERT_EQUAL(
+            region_pool_commit(&pool, far + 8 * GIB - page(), page()), 0);
+        CU_ASSERT_EQUAL(region_pool_charged(&pool), 2 * GRAIN);
+        region_pool_close(&pool);
+    }
+    CU_ASSERT_TRUE(nothing_leaked(&before));
+}
+
+/* ---- failures ------------------------------------------------------------------ */
+
+static int punch_error, allocate_error;
+
+static int failing_fallocate(int fd, int mode, off_t offset, off_t len)
+{
+    int error = mode & FALLOC_FL_PUNCH_HOLE ? punch_error : allocate_error;
+    if (error == 0)
+        return fallocate(fd, mode, offset, len);
+    errno = error;
+    return -1;
+}
+
+static void test_refused_punch(void)
+{
+    static const int answers[] = {EOPNOTSUPP, ENOSYS, EIO};
+    const struct sys_calls real = sys;
+    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+        char *block = open_pool(64 * MIB, 16 * MIB);
+        size_t size = 2 * GRAIN + 5 * page();
+        CU_ASSERT_EQUAL(region_pool_commit(&pool, block, size), 0);
+        test_fill(block, size, 6);
+        sys.fallocate = failing_fallocate;
+        punch_error = answers[i];
+        CU_ASSERT_NOT_EQUAL(region_pool_decommit(&pool, block, size), 0);
+        CU_ASSERT_TRUE(holds(3));
+        CU_ASSERT_TRUE(test_check(block, size, 6));
+        CU_ASSERT_NOT_EQUAL(
+            region_pool_decommit(&pool, block + page(), 2 * GRAIN), 0);
+        CU_ASSERT_TRUE(test_check(block, size, 6));
+        /* Committed as before: the rest of the last grain is free to take. */
+        CU_ASSERT_EQUAL(
+            region_pool_commit(&pool, block + size, GRAIN - 5 * page()), 0);
+        CU_ASSERT_TRUE(holds(3));
+        sys = real;
+        /* An error that passes is not taken for what cannot be. */
+        if (punch_error == EIO) {
+            CU_ASSERT_EQUAL(region_pool_decommit(&pool, block, 3 * GRAIN), 0);
+            CU_ASSERT_TRUE(holds(0));
+        }
+        region_pool_close(&pool);
+    }
+    punch_error = 0;
+}
+
+static void test_full_file_system(void)
+{
+    const struct sys_calls real = sys;
+    char *block = open_pool(64 * MIB, 16 * MIB);
+    CU_ASSERT_EQUAL(region_pool_commit(&pool, block, page()), 0);
+    test_fill(block, page(), 8);
+    sys.fallocate = failing_fallocate;
+    allocate_error = ENOSPC;
+    CU_ASSERT_EQUAL(region_pool_commit(&pool, block + page(), GRAIN), -ENOSPC);
+    CU_ASSERT_TRUE(holds(1));
+    CU_ASSERT_EQUAL(region_pool_commit(&pool, block + 2 * GRAIN, page()),
+                    -ENOSPC);
+    CU_ASSERT_TRUE(holds(1));
+    CU_ASSERT_EQUAL(
+        region_pool_commit(&pool, block + page(), GRAIN - page()), 0);
+    sys = real;
+    allocate_error = 0;
+    CU_ASSERT_TRUE(is_zero(block + page(), GRAIN - page()));
+    CU_ASSERT_TRUE(test_check(block, page(), 8));
+    CU_ASSERT_EQUAL(region_pool_decommit(&pool, block, GRAIN), 0);
+    CU_ASSERT_TRUE(holds(0));
+    region_pool_close(&pool);
+}
+
+/* ---- against a model ------------------------------------------------------------ */
+
+#define MODEL_GRAINS 12
+#define MODEL_BUDGET 8
+#define MODEL_ROUNDS 6000
+
+/* What is written at the start of each page; 0: not committed. */
+static unsigned *model;
+static size_t model_pages, pages_per_grain;
+
+static size_t model_live_grains(void)
+{
+    size_t live = 0;
+    for (size_t i = 0; i < model_pages; i += pages_per_grain) {
+        size_t page_number = i;
+        while (page_number < i + pages_per_grain && model[page_number] == 0)
+            page_number++;
+        live += page_number < i + pages_per_grain;
+    }
+    return live;
+}
+
+/* How far pages from `first` on are alike, at most `most` of them. */
+static size_t model_run(size_t first, size_t most)
+{
+    size_t end = first;
+    while (end < model_pages && end - first < most &&
+           (model[end] != 0) == (model[first] != 0))
+        end++;
+    return end - first;
+}
+
+static bool page_holds(const char *block, size_t number, unsigned value)
+{
+    const unsigned *words = (const void *)(block + number * page());
+    const size_t last = page() / sizeof *words - 1;
+    return words[0] == value && words[last / 2] == value &&
+           words[last] == value;
+}
+
+static void page_write(char *block, size_t number, unsigned value)
+{
+    unsigned *words = (void *)(block + number * page());
+    const size_t last = page() / sizeof *words - 1;
+    words[0] = words[last / 2] = words[last] = value;
+}
+
+/* 0 where the pool did as it should. */
+static int model_step(char *block, unsigned long long *random, unsigned value)
+{
+    size_t first = test_random(random) % model_pages;
+    size_t most = 1 + test_random(random) %
+                          (test_random(random) % 4 == 0 ? 3 * pages_per_grain
+                                                        : 40);
+    size_t count = model_run(first, most);
+    bool was_live = model[first] != 0;
+    bool wrong = false;
+    /* A tenth of the calls finds the file system in trouble. */
+    bool fault = test_random(random) % 10 == 0;
+    punch_error = allocate_error = fault ? EIO : 0;
+
+    static unsigned saved[MODEL_GRAINS * 2 * MIB / 4096];
+    memcpy(saved, &model[first], count * sizeof *saved);
+    size_t grains_before = model_live_grains();
+    for (size_t i = first; i < first + count; i++)
+        model[i] = was_live ? 0 : value;
+    size_t grains_after = model_live_grains();
+
+    int expected = 0;
+    if (!was_live && grains_after > MODEL_BUDGET)
+        expected = -ENOMEM;
+    else if (fault && grains_after != grains_before)
+        expected = -EIO;
+    int result = was_live
+                     ? region_pool_decommit(&pool, block + first * page(),
+                                            count * page())
+                     : region_pool_commit(&pool, block + first * page(),
+                                          count * page());
+    punch_error = allocate_error = 0;
+    if (result != expected)
+        wrong = true;
+    if (result != 0)
+        memcpy(&model[first], saved, count * sizeof *saved);
+    for (size_t i = first; i < first + count; i++) {
+        if (result == 0 && !was_live) {
+            wrong = wrong ||
+                    !is_zero(block + i * page(), page());
+            page_write(block, i, value);
+        } else if (result != 0 && was_live) {
+            wrong = wrong || !page_holds(block, i, model[i]);
+        }
+    }
+    wrong = wrong || region_pool_charged(&pool) != model_live_grains() * GRAIN;
+    return wrong;
+}
+
+static void test_random_against_model(void)
+{
+    const struct sys_calls real = sys;
+    unsigned long long random = test_seed(20240611);
+    char *block = open_pool(MODEL_BUDGET * GRAIN, MODEL_GRAINS * GRAIN);
+    pages_per_grain = GRAIN / page();
+    model_pages = MODEL_GRAINS * pages_per_grain;
+    model = calloc(model_pages, sizeof *model);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(model);
+    sys.fallocate = failing_fallocate;
+    unsigned wrong_at = 0;
+    for (unsigned i = 1; i <= MODEL_ROUNDS && wrong_at == 0; i++) {
+        if (model_step(block, &random, i) != 0)
+            wrong_at = i;
+        if (i % 500 == 0 && !holds(model_live_grains()))
+            wrong_at = i;
+    }
+    CU_ASSERT_EQUAL(wrong_at, 0);
+    for (size_t i = 0; i < model_pages; i++)
+        if (model[i] != 0 && !page_holds(block, i, model[i]))
+            CU_FAIL("a page has lost its contents");
+    for (size_t i = 0; i < model_pages;) {
+        size_t count = model_run(i, model_pages);
+        if (model[i] != 0)
+            CU_ASSERT_EQUAL(region_pool_decommit(&pool, block + i * page(),
+                                                 count * page()),
+                            0);
+        i += count;
+    }
+    sys = real;
+    CU_ASSERT_TRUE(holds(0));
+    region_pool_close(&pool);
+    free(model);
+}
+
+/* ---- several threads -------------------------------------------------------------- */
+
+#define THREADS 4
+#define THREAD_ROUNDS 2500
+#define SHARED_GRAINS 2
+#define STRIPE 3 /* pages: grains have pages of every thread */
+
+static char *shared_block;
+static atomic_size_t thread_errors;
+
+/* Commits and decommits its own stripes, which lie between those of others. */
+static void *work_on_stripes(void *argument)
+{
+    const size_t number = (uintptr_t)argument;
+    const size_t stripes = SHARED_GRAINS * GRAIN / page() / STRIPE / THREADS;
+    const size_t size = STRIPE * page();
+    unsigned long long random = number + 77;
+    unsigned char *live = calloc(stripes, 1);
+    size_t errors = live == NULL;
+    for (int i = 0; i < THREAD_ROUNDS && errors == 0; i++) {
+        size_t which = test_random(&random) % stripes;
+        char *at = shared_block + (which * THREADS + number) * size;
+        unsigned seed = (unsigned)(which * THREADS + number);
+        if (live[which]) {
+            errors += !test_check(at, size, seed);
+            errors += region_pool_decommit(&pool, at, size) != 0;
+        } else {
+            errors += region_pool_commit(&pool, at, size) != 0;
+            errors += !is_zero(at, size);
+            test_fill(at, size, seed);
+        }
+        live[which] = !live[which];
+        /* Now and then all goes, so that grains become free. */
+        for (size_t j = 0; i % 250 == 249 && j < stripes; j++) {
+            at = shared_block + (j * THREADS + number) * size;
+            seed = (unsigned)(j * THREADS + number);
+            if (!live[j])
+                continue;
+            errors += !test_check(at, size, seed);
+            errors += region_pool_decommit(&pool, at, size) != 0;
+            live[j] = 0;
+        }
+    }
+    free(live);
+    atomic_fetch_add(&thread_errors, errors);
+    return NULL;
+}
+
+static void test_threads_share_grains(void)
+{
+    pthread_t threads[THREADS];
+    shared_block = open_pool(64 * MIB, SHARED_GRAINS * GRAIN);
+    for (uintptr_t i = 0; i < THREADS; i++)
+        CU_ASSERT_EQUAL_FATAL(
+            pthread_create(&threads[i], NULL, work_on_stripes, (void *)i), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    CU_ASSERT_EQUAL(atomic_load(&thread_errors), 0);
+    CU_ASSERT_TRUE(holds(0));
+    region_pool_close(&pool);
+}
+
+static void test_persist(void)
+{
+    char *block = open_pool(64 * MIB, 16 * MIB);
+    CU_ASSERT_EQUAL(region_pool_commit(&pool, block, page()), 0);
+    test_fill(block, page(), 3);
+    CU_ASSERT_EQUAL(region_pool_persist(&pool, block + 1, page() - 1), 0);
+    CU_ASSERT_TRUE(test_check(block, page(), 3));
+    region_pool_close(&pool);
+}
+
+static const struct test_case tests[] = {
+    {"mapping is aligned", test_mapping_is_aligned},
+    {"space is taken in grains", test_space_is_taken_in_grains},
+    {"grain goes with its last page", test_grain_goes_with_its_last_page},
+    {"recommitted pages are zero", test_recommitted_pages_are_zero},
+    {"budget in grains", test_budget_in_grains},
+    {"blocks that share a grain", test_blocks_that_share_a_grain},
+    {"tables are unmapped", test_tables_are_unmapped},
+    {"refused punch", test_refused_punch},
+    {"full file system", test_full_file_system},
+    {"random against model", test_random_against_model},
+    {"threads share grains", test_threads_share_grains},
+    {"persist", test_persist},
+    {NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    return test_main("region grains", tests, argc, argv);
+}
