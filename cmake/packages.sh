@@ -7,6 +7,9 @@ declare -A memkind_packages=(
              libpmem-dev libjemalloc-dev"
     # to build and run all tests
     [test]="libcunit1-dev python3 man-db mandoc e2fsprogs util-linux mount"
+    # to boot a guest with emulated persistent memory
+    [pmem]="qemu-system-x86 busybox-static cpio lz4 xz-utils kmod python3 gcc
+            libc6-dev e2fsprogs xfsprogs dosfstools ndctl"
     # what CI does besides: a second compiler, a debug jemalloc, checkers
     [ci]="clang clang-format clang-tidy libclang-rt-14-dev autoconf git"
 )

@@ -152,6 +152,8 @@ int memkind_arena_create_map(struct memkind *kind, extent_hooks_t *hooks,
 int memkind_arena_create(struct memkind *kind, struct memkind_ops *ops,
                          const char *name)
 {
+    if (kind != NULL && kind->arenas != NULL)
+        return MEMKIND_ERROR_INVALID;
     int err = memkind_default_create(kind, ops, name);
     if (err != MEMKIND_SUCCESS)
         return err;

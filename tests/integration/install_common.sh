@@ -21,13 +21,14 @@ failures=0
 pass() { echo "ok       $*"; }
 skipped() { echo "skipped  $*"; }
 fail() { echo "FAILED   $*"; failures=$((failures + 1)); }
-skip_all() { skipped "$*"; exit 77; }
+skip_all() { skipped "$*"; [ "$failures" = 0 ] || finish; exit 77; }
 
 # check NAME COMMAND...: what the command prints is shown where it fails.
 check() {
     local name=$1 status=0
     shift
-    "$@" >"$work/log" 2>&1 </dev/null || status=$?
+    : >"$work/log"
+    "$@" >>"$work/log" 2>&1 </dev/null || status=$?
     if [ $status = 0 ]; then
         pass "$name"
     else

@@ -13,7 +13,8 @@
 #include <utility>
 #include <vector>
 
-template <typename Allocator> static bool works(const Allocator &allocator)
+template <typename Allocator>
+static bool works(const Allocator &allocator)
 {
     std::vector<int, Allocator> numbers(allocator);
     for (int i = 0; i < 1000; i++)

@@ -11,3 +11,32 @@ foreach(file_system tmpfs ext4)
     COMMAND test_full_file_system ${file_system})
   memkind_set_test(test_full_${file_system} integration)
 endforeach()
+memkind_suite(test_detect integration)
+memkind_suite(test_stats integration)
+memkind_suite(test_defrag integration)
+
+# Scripts that use the library from outside the build, as other projects do.
+# memkind_outside(NAME SCRIPT [TIMEOUT s])
+function(memkind_outside name script)
+  add_test(NAME ${name} COMMAND bash
+    ${CMAKE_CURRENT_SOURCE_DIR}/integration/${script} ${PROJECT_BINARY_DIR})
+  set(flags "")
+  if(MEMKIND_SANITIZE)
+    set(flags "-fsanitize=${MEMKIND_SANITIZE}")
+  endif()
+  memkind_set_test(${name} scripts ${ARGN} ENVIRONMENT
+    "CC=${CMAKE_C_COMPILER}" "CXX=${CMAKE_CXX_COMPILER}"
+    "CFLAGS=${flags}" "CXXFLAGS=${flags}")
+endfunction()
+memkind_outside(test_install install_test.sh TIMEOUT 300)
+memkind_outside(test_headers install_headers.sh)
+memkind_outside(test_man install_man.sh)
+memkind_outside(test_dropin dropin_test.sh TIMEOUT 600)
+memkind_outside(test_dlopen dropin_dlopen.sh)
+memkind_suite(test_internal_kind integration)
+memkind_suite(test_threads integration)
+add_executable(test_cpp integration/test_cpp.cpp)
+target_link_libraries(test_cpp PRIVATE memkind_test_support memkind::memkind
+  Threads::Threads)
+add_test(NAME test_cpp COMMAND test_cpp)
+memkind_set_test(test_cpp integration)

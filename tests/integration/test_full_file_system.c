@@ -181,7 +181,7 @@ static int small_objects(void)
 
 static int mixed_objects(void)
 {
-    return fill_empty_refill(16, 8000);
+    return fill_empty_refill(32, 8000);
 }
 
 static int large_objects(void)
@@ -274,7 +274,7 @@ static memkind_t shared_kind;
 static void *fill_and_empty(void *total)
 {
     struct object *list = NULL;
-    *(size_t *)total = fill_kind(shared_kind, &list, 16, 30000);
+    *(size_t *)total = fill_kind(shared_kind, &list, 32, 30000);
     return empty_kind(shared_kind, &list) ? NULL : total;
 }
 

@@ -1,1 +1,7 @@
 # memkind_suite() and add_test() calls of this folder.
+add_executable(stress_threads stress/stress_threads.c)
+target_link_libraries(stress_threads PRIVATE memkind_test_support
+  memkind::memkind Threads::Threads)
+add_test(NAME stress_threads
+  COMMAND stress_threads 10 ${MEMKIND_TEST_DIR} 4)
+memkind_set_test(stress_threads stress)

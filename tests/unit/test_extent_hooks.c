@@ -45,7 +45,8 @@ static void *reserve(size_t size)
     return block;
 }
 
-/* ---- over a region pool ---------------------------------------------------------- */
+/* ---- over a region pool
+ * ---------------------------------------------------------- */
 
 static void test_alloc(void)
 {
@@ -85,8 +86,8 @@ static void test_place_cannot_be_chosen(void)
     bool zero = false, commit = false;
     open_files();
     char *block = reserve(MIB);
-    CU_ASSERT_PTR_NULL(hooks->alloc(hooks, block + MIB, MIB, page(), &zero,
-                                    &commit, ARENA));
+    CU_ASSERT_PTR_NULL(
+        hooks->alloc(hooks, block + MIB, MIB, page(), &zero, &commit, ARENA));
     CU_ASSERT_EQUAL(region_pool_charged(&pool), 0);
     CU_ASSERT_PTR_EQUAL(reserve(page()), block + MIB);
     close_all();
@@ -102,8 +103,8 @@ static void test_buffer_is_cleared_on_demand(void)
                           0);
     extent_owner_init(&extents, &pool, NULL, &owner);
     bool zero = false, commit = false;
-    char *block = hooks->alloc(hooks, NULL, 64 * KIB, page(), &zero, &commit,
-                               ARENA);
+    char *block =
+        hooks->alloc(hooks, NULL, 64 * KIB, page(), &zero, &commit, ARENA);
     CU_ASSERT_PTR_NOT_NULL_FATAL(block);
     CU_ASSERT_TRUE(commit);
     CU_ASSERT_FALSE(zero);
@@ -127,8 +128,7 @@ static void test_commit_and_decommit(void)
 {
     open_files();
     char *extent = reserve(8 * MIB);
-    CU_ASSERT_FALSE(
-        hooks->commit(hooks, extent, 8 * MIB, MIB, 2 * MIB, ARENA));
+    CU_ASSERT_FALSE(hooks->commit(hooks, extent, 8 * MIB, MIB, 2 * MIB, ARENA));
     CU_ASSERT_EQUAL(region_pool_charged(&pool), 2 * MIB);
     CU_ASSERT_TRUE(is_zero(extent + MIB, 2 * MIB));
     test_fill(extent + MIB, 2 * MIB, 1);
@@ -136,17 +136,15 @@ static void test_commit_and_decommit(void)
         hooks->decommit(hooks, extent, 8 * MIB, 2 * MIB, MIB, ARENA));
     CU_ASSERT_EQUAL(region_pool_charged(&pool), MIB);
     CU_ASSERT_TRUE(test_check(extent + MIB, MIB, 1));
-    CU_ASSERT_FALSE(hooks->commit(hooks, extent + MIB, 4 * MIB, MIB, MIB,
-                                  ARENA));
+    CU_ASSERT_FALSE(
+        hooks->commit(hooks, extent + MIB, 4 * MIB, MIB, MIB, ARENA));
     CU_ASSERT_TRUE(is_zero(extent + 2 * MIB, MIB));
     CU_ASSERT_TRUE(test_check(extent + MIB, MIB, 1));
 
     char *large = reserve(64 * MIB);
-    CU_ASSERT_TRUE(
-        hooks->commit(hooks, large, 64 * MIB, 0, 31 * MIB, ARENA));
+    CU_ASSERT_TRUE(hooks->commit(hooks, large, 64 * MIB, 0, 31 * MIB, ARENA));
     CU_ASSERT_EQUAL(region_pool_charged(&pool), 2 * MIB);
-    CU_ASSERT_FALSE(
-        hooks->commit(hooks, large, 64 * MIB, 0, 30 * MIB, ARENA));
+    CU_ASSERT_FALSE(hooks->commit(hooks, large, 64 * MIB, 0, 30 * MIB, ARENA));
     close_all();
 }
 
@@ -207,12 +205,11 @@ static void test_split_and_merge(void)
     char *first = reserve(MIB);
     char *second = reserve(MIB);
     CU_ASSERT_PTR_EQUAL_FATAL(second, first + MIB);
-    CU_ASSERT_FALSE(hooks->split(hooks, first, MIB, page(), MIB - page(), true,
-                                 ARENA));
+    CU_ASSERT_FALSE(
+        hooks->split(hooks, first, MIB, page(), MIB - page(), true, ARENA));
     CU_ASSERT_FALSE(hooks->merge(hooks, first, page(), first + page(),
                                  MIB - page(), true, ARENA));
-    CU_ASSERT_FALSE(
-        hooks->merge(hooks, first, MIB, second, MIB, false, ARENA));
+    CU_ASSERT_FALSE(hooks->merge(hooks, first, MIB, second, MIB, false, ARENA));
 
     /* Another region's, even where it happens to be a neighbour. */
     char *far = reserve(pool.regions[0].size);
@@ -222,8 +219,8 @@ static void test_split_and_merge(void)
     char *end = pool.regions[0].base + pool.regions[0].size;
     CU_ASSERT_TRUE(
         hooks->merge(hooks, end - page(), page(), end, page(), false, ARENA));
-    CU_ASSERT_TRUE(hooks->merge(hooks, end, page(), end + page(), page(), false,
-                                ARENA));
+    CU_ASSERT_TRUE(
+        hooks->merge(hooks, end, page(), end + page(), page(), false, ARENA));
     CU_ASSERT_FALSE(
         hooks->merge(hooks, far, MIB, far + MIB, MIB, false, ARENA));
     close_all();
@@ -249,14 +246,14 @@ static void test_hooks_find_their_owner(void)
     CU_ASSERT_EQUAL(region_pool_charged(&other_pool), 2 * MIB);
     extent_owner_retire(&extents);
     CU_ASSERT_FALSE(hooks->dalloc(hooks, mine, MIB, true, ARENA));
-    CU_ASSERT_TRUE(
-        other.hooks.dalloc(&other.hooks, theirs, MIB, true, ARENA));
+    CU_ASSERT_TRUE(other.hooks.dalloc(&other.hooks, theirs, MIB, true, ARENA));
     extent_owner_fini(&other);
     region_pool_close(&other_pool);
     close_all();
 }
 
-/* ---- over blocks of the program's own ------------------------------------------------ */
+/* ---- over blocks of the program's own
+ * ------------------------------------------------ */
 
 static struct {
     size_t calls;
@@ -313,8 +310,7 @@ static void test_source_blocks_are_aligned(void)
         }
     }
     bool zero = true, commit = false;
-    char *block =
-        hooks->alloc(hooks, NULL, MIB, page(), &zero, &commit, ARENA);
+    char *block = hooks->alloc(hooks, NULL, MIB, page(), &zero, &commit, ARENA);
     CU_ASSERT_PTR_NOT_NULL_FATAL(block);
     CU_ASSERT_TRUE(zero);
     CU_ASSERT_TRUE(is_zero(block, MIB));
@@ -329,14 +325,13 @@ static void test_source_hooks(void)
     CU_ASSERT_PTR_NULL(hooks->decommit);
     CU_ASSERT_PTR_NULL(hooks->purge_lazy);
     CU_ASSERT_PTR_NULL(hooks->purge_forced);
-    char *block =
-        hooks->alloc(hooks, NULL, MIB, page(), &zero, &commit, ARENA);
+    char *block = hooks->alloc(hooks, NULL, MIB, page(), &zero, &commit, ARENA);
     CU_ASSERT_PTR_NOT_NULL_FATAL(block);
-    CU_ASSERT_PTR_NULL(hooks->alloc(hooks, block + MIB, MIB, page(), &zero,
-                                    &commit, ARENA));
+    CU_ASSERT_PTR_NULL(
+        hooks->alloc(hooks, block + MIB, MIB, page(), &zero, &commit, ARENA));
     CU_ASSERT_EQUAL(source_state.calls, 1);
-    CU_ASSERT_FALSE(hooks->split(hooks, block, MIB, page(), MIB - page(), true,
-                                 ARENA));
+    CU_ASSERT_FALSE(
+        hooks->split(hooks, block, MIB, page(), MIB - page(), true, ARENA));
     CU_ASSERT_FALSE(hooks->merge(hooks, block, page(), block + page(),
                                  MIB - page(), true, ARENA));
     CU_ASSERT_TRUE(hooks->dalloc(hooks, block, MIB, true, ARENA));
@@ -361,8 +356,8 @@ static void take_many_source_blocks(void)
     open_source(true);
     for (int i = 0; i < MANY_BLOCKS; i++) {
         bool zero = false, commit = false;
-        taken[i] = hooks->alloc(hooks, NULL, page(), page(), &zero, &commit,
-                                ARENA);
+        taken[i] =
+            hooks->alloc(hooks, NULL, page(), page(), &zero, &commit, ARENA);
         CU_ASSERT_PTR_NOT_NULL_FATAL(taken[i]);
         *taken[i] = 1;
     }
@@ -422,7 +417,8 @@ static void test_source_in_a_pool(void)
     region_pool_close(&pool);
 }
 
-/* ---- hooks of the program's own ------------------------------------------------------- */
+/* ---- hooks of the program's own
+ * ------------------------------------------------------- */
 
 static struct {
     const char *last; /* hook that was called */
@@ -529,8 +525,7 @@ static void check_forwarding(bool answer)
     CU_ASSERT_TRUE(was_heard("commit", 1, 2));
     CU_ASSERT_EQUAL(hooks->decommit(hooks, user_block, MIB, 3, 4, 9), answer);
     CU_ASSERT_TRUE(was_heard("decommit", 3, 4));
-    CU_ASSERT_EQUAL(hooks->purge_lazy(hooks, user_block, MIB, 5, 6, 9),
-                    answer);
+    CU_ASSERT_EQUAL(hooks->purge_lazy(hooks, user_block, MIB, 5, 6, 9), answer);
     CU_ASSERT_TRUE(was_heard("purge_lazy", 5, 6));
     CU_ASSERT_EQUAL(hooks->purge_forced(hooks, user_block, MIB, 7, 8, 9),
                     answer);
@@ -538,9 +533,9 @@ static void check_forwarding(bool answer)
     CU_ASSERT_EQUAL(
         hooks->split(hooks, user_block, MIB, half, half + 1, true, 9), answer);
     CU_ASSERT_TRUE(was_heard("split", half, half + 1));
-    CU_ASSERT_EQUAL(hooks->merge(hooks, user_block, MIB, user_block + MIB, half,
-                                 true, 9),
-                    answer);
+    CU_ASSERT_EQUAL(
+        hooks->merge(hooks, user_block, MIB, user_block + MIB, half, true, 9),
+        answer);
     CU_ASSERT_TRUE(was_heard("merge", 0, half));
     CU_ASSERT_PTR_EQUAL(heard.other, user_block + MIB);
 }
@@ -583,8 +578,7 @@ static void test_user_hooks_may_be_missing(void)
     bool zero = false, commit = false;
     extent_owner_init_user(&extents, &bare, &owner);
     user_block = NULL;
-    CU_ASSERT_PTR_NULL(
-        hooks->alloc(hooks, NULL, MIB, 4096, &zero, &commit, 9));
+    CU_ASSERT_PTR_NULL(hooks->alloc(hooks, NULL, MIB, 4096, &zero, &commit, 9));
     char here[64];
     CU_ASSERT_TRUE(hooks->commit(hooks, here, 64, 0, 64, 9));
     CU_ASSERT_TRUE(hooks->decommit(hooks, here, 64, 0, 64, 9));

@@ -22,8 +22,8 @@ static size_t names_in_directory(void)
     if (dir == NULL)
         return SIZE_MAX;
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
-        count += strcmp(entry->d_name, ".") != 0 &&
-                 strcmp(entry->d_name, "..") != 0;
+        count +=
+            strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
     closedir(dir);
     return count;
 }
@@ -37,7 +37,8 @@ static int make_file(size_t size)
     return fd;
 }
 
-/* ---- creating --------------------------------------------------------------- */
+/* ---- creating ---------------------------------------------------------------
+ */
 
 static int tmpfile_error;
 static unsigned mkostemp_calls;
@@ -113,7 +114,8 @@ static void test_new_file_without_tmpfile(void)
     /* A signal handler cannot leave while the file has a name. */
     CU_ASSERT_FALSE(mkostemp_unmasked);
     pthread_sigmask(SIG_BLOCK, NULL, &after);
-    CU_ASSERT_EQUAL(sigismember(&before, SIGTERM), sigismember(&after, SIGTERM));
+    CU_ASSERT_EQUAL(sigismember(&before, SIGTERM),
+                    sigismember(&after, SIGTERM));
 }
 
 static void test_other_errors_of_tmpfile_stay(void)
@@ -202,7 +204,8 @@ static void test_directory_of_somebody_else(void)
     rmdir(path);
 }
 
-/* ---- resizing --------------------------------------------------------------- */
+/* ---- resizing ---------------------------------------------------------------
+ */
 
 static volatile sig_atomic_t size_signals;
 
@@ -269,7 +272,8 @@ static void test_resize_is_retried(void)
     close(fd);
 }
 
-/* ---- mapping ---------------------------------------------------------------- */
+/* ---- mapping ----------------------------------------------------------------
+ */
 
 static int libpmem_error;
 static unsigned mmap_calls;
@@ -392,7 +396,35 @@ static void test_map_failures(void)
     close(fd);
 }
 
-/* ---- file space ------------------------------------------------------------- */
+/* Once more at the same address, of the same file. */
+static void test_map_unsynced(void)
+{
+    const struct sys_calls real = sys;
+    struct test_resources before;
+    struct mapping mapping;
+    int fd = make_file(8 * MIB);
+    test_resources_take(&before);
+    CU_ASSERT_EQUAL_FATAL(region_file_map(fd, 8 * MIB, &mapping), 0);
+    char *bytes = mapping.base;
+    bytes[0] = 5;
+    CU_ASSERT_EQUAL(region_file_map_unsynced(fd, &mapping), 0);
+    CU_ASSERT_EQUAL(bytes[0], 5);
+    char byte = 6;
+    CU_ASSERT_EQUAL(pwrite(fd, &byte, 1, 8 * MIB - 1), 1);
+    CU_ASSERT_EQUAL(bytes[8 * MIB - 1], 6);
+    region_file_unmap(&mapping);
+    CU_ASSERT_TRUE(nothing_leaked(&before));
+
+    CU_ASSERT_EQUAL_FATAL(region_file_map(fd, 8 * MIB, &mapping), 0);
+    sys.mmap = refuse_mmap;
+    CU_ASSERT_EQUAL(region_file_map_unsynced(fd, &mapping), -EACCES);
+    sys = real;
+    CU_ASSERT_TRUE(nothing_leaked(&before));
+    close(fd);
+}
+
+/* ---- file space -------------------------------------------------------------
+ */
 
 static void test_allocate_and_punch(void)
 {
@@ -544,7 +576,8 @@ static void test_punch_is_retried(void)
     close(fd);
 }
 
-/* ---- file systems without fallocate(2) --------------------------------------- */
+/* ---- file systems without fallocate(2)
+ * --------------------------------------- */
 
 static int fallocate_error;
 static unsigned fallocate_calls;
@@ -639,7 +672,8 @@ static void test_full_disk_while_writing(void)
     close(fd);
 }
 
-/* ---- the file system --------------------------------------------------------- */
+/* ---- the file system
+ * --------------------------------------------------------- */
 
 static void test_file_system_size(void)
 {
@@ -650,6 +684,29 @@ static void test_file_system_size(void)
                     (size_t)st.f_blocks * st.f_frsize);
     close(fd);
     CU_ASSERT_EQUAL(region_file_system_size(-1), 0);
+}
+
+static void test_devices(void)
+{
+    CU_ASSERT_TRUE(region_file_is_device("/dev/null"));
+    CU_ASSERT_FALSE(region_file_is_device(test_dir()));
+    CU_ASSERT_FALSE(region_file_is_device(test_path("missing")));
+    /* Not one that can be mapped. */
+    CU_ASSERT_EQUAL(region_file_open_device("/dev/null"), -ENOTTY);
+    CU_ASSERT_EQUAL(region_file_open_device(test_path("missing")), -ENOENT);
+    bool unused;
+    CU_ASSERT_EQUAL(region_file_probe_dax("/dev/null", &unused), -ENOTTY);
+}
+
+static void test_holes(void)
+{
+    struct stat st;
+    int fd = make_file(0);
+    CU_ASSERT_TRUE(region_file_has_holes(fd));
+    CU_ASSERT_EQUAL(fstat(fd, &st), 0);
+    CU_ASSERT_EQUAL(st.st_size, 0);
+    CU_ASSERT_EQUAL(file_bytes(fd), 0);
+    close(fd);
 }
 
 static int claimed_pmem;
@@ -696,6 +753,7 @@ static const struct test_case tests[] = {
     {"map by libpmem", test_map_by_libpmem},
     {"map without libpmem", test_map_without_libpmem},
     {"map failures", test_map_failures},
+    {"map unsynced", test_map_unsynced},
     {"allocate and punch", test_allocate_and_punch},
     {"interrupted allocation takes smaller steps",
      test_interrupted_allocation_takes_smaller_steps},
@@ -704,6 +762,8 @@ static const struct test_case tests[] = {
     {"allocate by writing", test_allocate_by_writing},
     {"full disk while writing", test_full_disk_while_writing},
     {"file system size", test_file_system_size},
+    {"holes", test_holes},
+    {"devices", test_devices},
     {"probe DAX", test_probe_dax},
     {NULL, NULL},
 };

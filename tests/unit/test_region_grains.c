@@ -91,15 +91,17 @@ static void test_grain_goes_with_its_last_page(void)
     CU_ASSERT_EQUAL(region_pool_commit(&pool, block, 4 * GRAIN), 0);
     CU_ASSERT_TRUE(holds(4));
     /* All of the inner grains, a page less than all of the outer ones. */
-    CU_ASSERT_EQUAL(region_pool_decommit(&pool, block + page(),
-                                         4 * GRAIN - 2 * page()),
-                    0);
+    CU_ASSERT_EQUAL(
+        region_pool_decommit(&pool, block + page(), 4 * GRAIN - 2 * page()), 0);
     CU_ASSERT_TRUE(holds(2));
     CU_ASSERT_EQUAL(region_pool_decommit(&pool, block, page()), 0);
     CU_ASSERT_TRUE(holds(1));
     CU_ASSERT_EQUAL(
         region_pool_decommit(&pool, block + 4 * GRAIN - page(), page()), 0);
     CU_ASSERT_TRUE(holds(0));
+    /* Its next pages need not be cleared. */
+    CU_ASSERT_TRUE(
+        is_zero(pool.regions[0].page_dirty, pool.regions[0].size / page() / 8));
 
     /* In many pieces, from both sides. */
     CU_ASSERT_EQUAL(region_pool_commit(&pool, block, 2 * GRAIN), 0);
@@ -124,14 +126,13 @@ static void test_recommitted_pages_are_zero(void)
     for (unsigned round = 0; round < 3; round++) {
         test_fill(block, 2 * GRAIN, round);
         /* The grains stay, through the pages that are left. */
-        CU_ASSERT_EQUAL(
-            region_pool_decommit(&pool, block + page(), GRAIN), 0);
+        CU_ASSERT_EQUAL(region_pool_decommit(&pool, block + page(), GRAIN), 0);
         CU_ASSERT_TRUE(holds(2));
         CU_ASSERT_EQUAL(region_pool_commit(&pool, block + page(), GRAIN / 2),
                         0);
-        CU_ASSERT_EQUAL(region_pool_commit(&pool, block + page() + GRAIN / 2,
-                                           GRAIN / 2),
-                        0);
+        CU_ASSERT_EQUAL(
+            region_pool_commit(&pool, block + page() + GRAIN / 2, GRAIN / 2),
+            0);
         CU_ASSERT_TRUE(is_zero(block + page(), GRAIN));
         CU_ASSERT_TRUE(test_check(block, page(), round));
         /* Written before they went, and in a grain that went wholly. */
@@ -161,15 +162,15 @@ static void test_budget_in_grains(void)
     CU_ASSERT_EQUAL(region_pool_commit(&pool, block + 8 * GRAIN, page()),
                     -ENOMEM);
     /* What needs no further grain is still to be had. */
-    CU_ASSERT_EQUAL(
-        region_pool_commit(&pool, block + page(), GRAIN - page()), 0);
+    CU_ASSERT_EQUAL(region_pool_commit(&pool, block + page(), GRAIN - page()),
+                    0);
     CU_ASSERT_EQUAL(
         region_pool_commit(&pool, block + 8 * GRAIN - page(), page()), 0);
     CU_ASSERT_TRUE(holds(8));
     /* A range that fails leaves the grain that it shares as it was. */
-    CU_ASSERT_EQUAL(region_pool_commit(&pool, block + 8 * GRAIN - 2 * page(),
-                                       3 * page()),
-                    -ENOMEM);
+    CU_ASSERT_EQUAL(
+        region_pool_commit(&pool, block + 8 * GRAIN - 2 * page(), 3 * page()),
+        -ENOMEM);
     CU_ASSERT_EQUAL(
         region_pool_decommit(&pool, block + 8 * GRAIN - page(), page()), 0);
     CU_ASSERT_TRUE(holds(8));
@@ -222,7 +223,8 @@ static void test_tables_are_unmapped(void)
     CU_ASSERT_TRUE(nothing_leaked(&before));
 }
 
-/* ---- failures ------------------------------------------------------------------ */
+/* ---- failures
+ * ------------------------------------------------------------------ */
 
 static int punch_error, allocate_error;
 
@@ -280,8 +282,8 @@ static void test_full_file_system(void)
     CU_ASSERT_EQUAL(region_pool_commit(&pool, block + 2 * GRAIN, page()),
                     -ENOSPC);
     CU_ASSERT_TRUE(holds(1));
-    CU_ASSERT_EQUAL(
-        region_pool_commit(&pool, block + page(), GRAIN - page()), 0);
+    CU_ASSERT_EQUAL(region_pool_commit(&pool, block + page(), GRAIN - page()),
+                    0);
     sys = real;
     allocate_error = 0;
     CU_ASSERT_TRUE(is_zero(block + page(), GRAIN - page()));
@@ -291,7 +293,8 @@ static void test_full_file_system(void)
     region_pool_close(&pool);
 }
 
-/* ---- against a model ------------------------------------------------------------ */
+/* ---- against a model
+ * ------------------------------------------------------------ */
 
 #define MODEL_GRAINS 12
 #define MODEL_BUDGET 8
@@ -342,9 +345,9 @@ static void page_write(char *block, size_t number, unsigned value)
 static int model_step(char *block, unsigned long long *random, unsigned value)
 {
     size_t first = test_random(random) % model_pages;
-    size_t most = 1 + test_random(random) %
-                          (test_random(random) % 4 == 0 ? 3 * pages_per_grain
-                                                        : 40);
+    size_t most =
+        1 + test_random(random) %
+                (test_random(random) % 4 == 0 ? 3 * pages_per_grain : 40);
     size_t count = model_run(first, most);
     bool was_live = model[first] != 0;
     bool wrong = false;
@@ -364,11 +367,10 @@ static int model_step(char *block, unsigned long long *random, unsigned value)
         expected = -ENOMEM;
     else if (fault && grains_after != grains_before)
         expected = -EIO;
-    int result = was_live
-                     ? region_pool_decommit(&pool, block + first * page(),
-                                            count * page())
-                     : region_pool_commit(&pool, block + first * page(),
-                                          count * page());
+    int result = was_live ? region_pool_decommit(&pool, block + first * page(),
+                                                 count * page())
+                          : region_pool_commit(&pool, block + first * page(),
+                                               count * page());
     punch_error = allocate_error = 0;
     if (result != expected)
         wrong = true;
@@ -376,8 +378,7 @@ static int model_step(char *block, unsigned long long *random, unsigned value)
         memcpy(&model[first], saved, count * sizeof *saved);
     for (size_t i = first; i < first + count; i++) {
         if (result == 0 && !was_live) {
-            wrong = wrong ||
-                    !is_zero(block + i * page(), page());
+            wrong = wrong || !is_zero(block + i * page(), page());
             page_write(block, i, value);
         } else if (result != 0 && was_live) {
             wrong = wrong || !page_holds(block, i, model[i]);
@@ -411,9 +412,9 @@ static void test_random_against_model(void)
     for (size_t i = 0; i < model_pages;) {
         size_t count = model_run(i, model_pages);
         if (model[i] != 0)
-            CU_ASSERT_EQUAL(region_pool_decommit(&pool, block + i * page(),
-                                                 count * page()),
-                            0);
+            CU_ASSERT_EQUAL(
+                region_pool_decommit(&pool, block + i * page(), count * page()),
+                0);
         i += count;
     }
     sys = real;
@@ -422,7 +423,8 @@ static void test_random_against_model(void)
     free(model);
 }
 
-/* ---- several threads -------------------------------------------------------------- */
+/* ---- several threads
+ * -------------------------------------------------------------- */
 
 #define THREADS 4
 #define THREAD_ROUNDS 2500

@@ -71,7 +71,8 @@ static char *reserve(size_t size)
     return block;
 }
 
-/* ---- opening and closing ------------------------------------------------------ */
+/* ---- opening and closing
+ * ------------------------------------------------------ */
 
 static void check_open_pool(enum region_backing backing)
 {
@@ -159,7 +160,8 @@ static void test_relative_directory(void)
     close(here);
 }
 
-/* ---- budget ------------------------------------------------------------------- */
+/* ---- budget
+ * ------------------------------------------------------------------- */
 
 static void test_budget_is_the_limit(void)
 {
@@ -188,8 +190,7 @@ static void test_budget_is_the_limit(void)
     CU_ASSERT_TRUE(blocks_match_charge());
 
     CU_ASSERT_EQUAL(region_pool_decommit(&pool, block, 4 * page()), 0);
-    CU_ASSERT_EQUAL(region_pool_commit(&pool, block + at, 5 * page()),
-                    -ENOMEM);
+    CU_ASSERT_EQUAL(region_pool_commit(&pool, block + at, 5 * page()), -ENOMEM);
     CU_ASSERT_EQUAL(region_pool_commit(&pool, block + at, 4 * page()), 0);
     CU_ASSERT_EQUAL(region_pool_charged(&pool), budget);
     region_pool_close(&pool);
@@ -207,8 +208,7 @@ static void test_block_over_budget(void)
     CU_ASSERT_EQUAL(errno, ENOMEM);
     CU_ASSERT_EQUAL(region_pool_charged(&pool), 0);
     CU_ASSERT_EQUAL(pool.regions[0].used, used);
-    char *block =
-        region_pool_alloc(&pool, 16 * MIB, page(), &commit, &zeroed);
+    char *block = region_pool_alloc(&pool, 16 * MIB, page(), &commit, &zeroed);
     CU_ASSERT_PTR_NOT_NULL_FATAL(block);
     CU_ASSERT_TRUE(commit);
     CU_ASSERT_TRUE(zeroed);
@@ -228,14 +228,15 @@ static void test_absurd_sizes(void)
     CU_ASSERT_PTR_NULL(alloc_block(top, page(), false));
     CU_ASSERT_PTR_NULL(alloc_block(SIZE_MAX - page() + 1, page(), false));
     CU_ASSERT_PTR_NULL(alloc_block(page(), top, false));
-    CU_ASSERT_PTR_NULL(alloc_block(SIZE_MAX / 4 & ~(page() - 1), page(),
-                                   false));
+    CU_ASSERT_PTR_NULL(
+        alloc_block(SIZE_MAX / 4 & ~(page() - 1), page(), false));
     CU_ASSERT_EQUAL(atomic_load(&pool.count), 1);
     CU_ASSERT_PTR_NOT_NULL(alloc_block(page(), page(), true));
     region_pool_close(&pool);
 }
 
-/* ---- commit and decommit -------------------------------------------------------- */
+/* ---- commit and decommit
+ * -------------------------------------------------------- */
 
 static void check_commit_cycle(bool has_file)
 {
@@ -399,7 +400,8 @@ static void test_full_file_system(void)
     region_pool_close(&pool);
 }
 
-/* ---- blocks ---------------------------------------------------------------------- */
+/* ---- blocks
+ * ---------------------------------------------------------------------- */
 
 #define BLOCKS_MAX 128
 static struct {
@@ -430,8 +432,7 @@ static void check_alignments(size_t most)
             note_block(block, pages * page());
             struct region *region = region_pool_find(&pool, block);
             CU_ASSERT_PTR_NOT_NULL_FATAL(region);
-            CU_ASSERT_TRUE(region_contains(region,
-                                           block + pages * page() - 1));
+            CU_ASSERT_TRUE(region_contains(region, block + pages * page() - 1));
             CU_ASSERT_PTR_EQUAL(address_table_find(block), &owner);
         }
     }
@@ -448,8 +449,7 @@ static void test_blocks_are_aligned_and_apart(void)
     region_pool_close(&pool);
     /* A file of 8 GiB or more of address space. */
     int fd = make_empty_file();
-    CU_ASSERT_EQUAL_FATAL(region_pool_open_file(&pool, fd, 8 * GIB, &owner),
-                          0);
+    CU_ASSERT_EQUAL_FATAL(region_pool_open_file(&pool, fd, 8 * GIB, &owner), 0);
     check_alignments(GIB);
     region_pool_close(&pool);
     close(fd);
@@ -583,7 +583,8 @@ static void test_one_file_never_grows(void)
     close(fd);
 }
 
-/* ---- limits of the process -------------------------------------------------------- */
+/* ---- limits of the process
+ * -------------------------------------------------------- */
 
 static size_t process_size(void)
 {
@@ -598,10 +599,9 @@ static void with_address_space(size_t room, size_t max_size)
     CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_AS, &before), 0);
     struct rlimit limit = {process_size() + room, before.rlim_max};
     CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_AS, &limit), 0);
-    int result = max_size == 0
-                     ? region_pool_open_memory(&pool, &owner)
-                     : region_pool_open_files(&pool, test_dir(), max_size,
-                                              &owner);
+    int result = max_size == 0 ? region_pool_open_memory(&pool, &owner)
+                               : region_pool_open_files(&pool, test_dir(),
+                                                        max_size, &owner);
     setrlimit(RLIMIT_AS, &before);
     CU_ASSERT_EQUAL_FATAL(result, 0);
     CU_ASSERT_TRUE(pool.regions[0].size <= room);
@@ -642,8 +642,7 @@ static int open_files_below(size_t file_size)
     CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_FSIZE, &before), 0);
     struct rlimit limit = {file_size, before.rlim_max};
     CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    int result =
-        region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner);
+    int result = region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner);
     setrlimit(RLIMIT_FSIZE, &before);
     return result;
 }
@@ -676,7 +675,7 @@ static int ftruncate_small(int fd, off_t length)
 static void test_very_large_pools(void)
 {
     static const size_t sizes[] = {
-        100 * GIB, 1024 * GIB, 100003 * GIB, (size_t)1 << 47,
+        100 * GIB,       1024 * GIB,      100003 * GIB,    (size_t)1 << 47,
         (size_t)1 << 50, (size_t)1 << 62, (size_t)1 << 63, SIZE_MAX - 1};
     const struct sys_calls real = sys;
     struct test_resources before;
@@ -686,8 +685,7 @@ static void test_very_large_pools(void)
         ftruncate_most = i % 2 == 0 ? 2048 * GIB : 16 * GIB;
         CU_ASSERT_EQUAL_FATAL(
             region_pool_open_files(&pool, test_dir(), sizes[i], &owner), 0);
-        CU_ASSERT_EQUAL(region_pool_capacity(&pool),
-                        sizes[i] & ~(page() - 1));
+        CU_ASSERT_EQUAL(region_pool_capacity(&pool), sizes[i] & ~(page() - 1));
         CU_ASSERT_EQUAL(pool.regions[0].size % page(), 0);
         CU_ASSERT_TRUE(pool.regions[0].size >= 16 * MIB);
         check_usable(reserve(MIB), 1);
@@ -697,7 +695,8 @@ static void test_very_large_pools(void)
     CU_ASSERT_TRUE(nothing_leaked(&before));
 }
 
-/* ---- buffers ------------------------------------------------------------------------ */
+/* ---- buffers
+ * ------------------------------------------------------------------------ */
 
 static void test_whole_pages_of_a_buffer(void)
 {
@@ -706,6 +705,7 @@ static void test_whole_pages_of_a_buffer(void)
     test_fill(buffer, size, 7);
     CU_ASSERT_EQUAL_FATAL(
         region_pool_open_buffer(&pool, buffer + 1, size - 2, &owner), 0);
+    CU_ASSERT_TRUE(region_pool_is_fixed(&pool));
     CU_ASSERT_PTR_EQUAL(pool.regions[0].base, buffer + page());
     CU_ASSERT_EQUAL(pool.regions[0].size, size - 2 * page());
     CU_ASSERT_EQUAL(region_pool_capacity(&pool), size - 2 * page());
@@ -743,8 +743,7 @@ static void test_bad_buffers(void)
     test_resources_take(&before);
     CU_ASSERT_EQUAL(region_pool_open_buffer(&pool, NULL, size, &owner),
                     -EINVAL);
-    CU_ASSERT_EQUAL(region_pool_open_buffer(&pool, buffer, 0, &owner),
-                    -EINVAL);
+    CU_ASSERT_EQUAL(region_pool_open_buffer(&pool, buffer, 0, &owner), -EINVAL);
     CU_ASSERT_EQUAL(region_pool_open_buffer(&pool, buffer, page() - 1, &owner),
                     -EINVAL);
     /* Two parts of pages. */
@@ -753,12 +752,12 @@ static void test_bad_buffers(void)
         -EINVAL);
     CU_ASSERT_EQUAL(
         region_pool_open_buffer(&pool, buffer, SIZE_MAX - 1, &owner), -EINVAL);
-    CU_ASSERT_EQUAL(region_pool_open_buffer(&pool, (void *)UINTPTR_MAX,
-                                            page(), &owner),
-                    -EINVAL);
-    CU_ASSERT_EQUAL(region_pool_open_buffer(&pool, (void *)(UINTPTR_MAX - 5), 3,
-                                            &owner),
-                    -EINVAL);
+    CU_ASSERT_EQUAL(
+        region_pool_open_buffer(&pool, (void *)UINTPTR_MAX, page(), &owner),
+        -EINVAL);
+    CU_ASSERT_EQUAL(
+        region_pool_open_buffer(&pool, (void *)(UINTPTR_MAX - 5), 3, &owner),
+        -EINVAL);
 
     CU_ASSERT_EQUAL_FATAL(region_pool_open_buffer(&other, buffer + 8 * page(),
                                                   16 * page(), &owner),
@@ -772,8 +771,8 @@ static void test_bad_buffers(void)
         region_pool_open_buffer(&pool, buffer, 8 * page() + page(), &owner),
         -EEXIST);
     /* Neighbours are none of its business. */
-    CU_ASSERT_EQUAL(
-        region_pool_open_buffer(&pool, buffer, 8 * page(), &owner), 0);
+    CU_ASSERT_EQUAL(region_pool_open_buffer(&pool, buffer, 8 * page(), &owner),
+                    0);
     region_pool_close(&pool);
     region_pool_close(&other);
     CU_ASSERT_EQUAL(region_pool_open_buffer(&pool, buffer, size, &owner), 0);
@@ -782,7 +781,8 @@ static void test_bad_buffers(void)
     munmap(buffer, size);
 }
 
-/* ---- files of the caller's ------------------------------------------------------------ */
+/* ---- files of the caller's
+ * ------------------------------------------------------------ */
 
 static void test_files_that_are_refused(void)
 {
@@ -812,18 +812,22 @@ static void test_files_that_are_refused(void)
     CU_ASSERT_TRUE(nothing_leaked(&before));
 }
 
-/* A file of which one can only read cannot be sized. */
-static void test_read_only_file(void)
+/* A file has to be open for both, and stays as it was otherwise. */
+static void test_read_only_and_write_only_files(void)
 {
+    static const int modes[] = {O_RDONLY, O_WRONLY};
     struct test_resources before;
     char path[64];
     test_resources_take(&before);
     int writer = make_empty_file();
     snprintf(path, sizeof path, "/proc/self/fd/%d", writer);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    CU_ASSERT_FATAL(fd >= 0);
-    CU_ASSERT_TRUE(region_pool_open_file(&pool, fd, 16 * MIB, &owner) < 0);
-    close(fd);
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        int fd = open(path, modes[i] | O_CLOEXEC);
+        CU_ASSERT_FATAL(fd >= 0);
+        CU_ASSERT_EQUAL(region_pool_open_file(&pool, fd, 16 * MIB, &owner),
+                        -EINVAL);
+        close(fd);
+    }
     close(writer);
     CU_ASSERT_TRUE(nothing_leaked(&before));
 }
@@ -857,7 +861,22 @@ static void test_callers_file_survives_and_is_empty(void)
     CU_ASSERT_TRUE(nothing_leaked(&before));
 }
 
-/* ---- the rest ------------------------------------------------------------------------- */
+static void test_paths_that_are_no_device(void)
+{
+    struct test_resources before;
+    test_resources_take(&before);
+    CU_ASSERT_EQUAL(
+        region_pool_open_device(&pool, test_path("missing"), 0, &owner),
+        -ENOENT);
+    CU_ASSERT_EQUAL(region_pool_open_device(&pool, test_dir(), 0, &owner),
+                    -EISDIR);
+    CU_ASSERT_EQUAL(region_pool_open_device(&pool, "/dev/null", 0, &owner),
+                    -ENOTTY);
+    CU_ASSERT_TRUE(nothing_leaked(&before));
+}
+
+/* ---- the rest
+ * ------------------------------------------------------------------------- */
 
 static void test_persist(void)
 {
@@ -881,6 +900,25 @@ static void test_persist(void)
     CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&pool, &owner), 0);
     CU_ASSERT_EQUAL(region_pool_persist(&pool, pool.regions[0].base, 1),
                     -EINVAL);
+    region_pool_close(&pool);
+}
+
+static void test_pretending(void)
+{
+    CU_ASSERT_EQUAL_FATAL(
+        region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
+    CU_ASSERT_FALSE(region_pool_is_fixed(&pool));
+    char *block = reserve(64 * MIB);
+    region_pool_set_pretending(&pool, true);
+    CU_ASSERT_EQUAL(region_pool_commit(&pool, block, 64 * MIB), 0);
+    CU_ASSERT_EQUAL(region_pool_charged(&pool), 0);
+    CU_ASSERT_EQUAL(region_pool_decommit(&pool, block, 64 * MIB), 0);
+    CU_ASSERT_EQUAL(region_pool_charged(&pool), 0);
+    CU_ASSERT_TRUE(blocks_match_charge());
+    region_pool_set_pretending(&pool, false);
+    CU_ASSERT_EQUAL(region_pool_commit(&pool, block, 64 * MIB), -ENOMEM);
+    check_usable(block, 1);
+    CU_ASSERT_EQUAL(region_pool_charged(&pool), page());
     region_pool_close(&pool);
 }
 
@@ -913,7 +951,8 @@ static void test_number_of_arenas(void)
     munmap(buffer, 16 * MIB);
 }
 
-/* ---- several threads -------------------------------------------------------------------- */
+/* ---- several threads
+ * -------------------------------------------------------------------- */
 
 #define THREADS 4
 #define THREAD_ROUNDS 300
@@ -934,8 +973,7 @@ static void *work_on_blocks(void *number)
         }
         if (region_pool_commit(&pool, block, size) != 0)
             continue;
-        if (region_pool_charged(&pool) > pool.budget ||
-            !is_zero(block, size))
+        if (region_pool_charged(&pool) > pool.budget || !is_zero(block, size))
             atomic_fetch_add(&thread_errors, 1);
         test_fill(block, size, seed);
         if (region_pool_find(&pool, block) == NULL ||
@@ -997,10 +1035,12 @@ static const struct test_case tests[] = {
     {"whole pages of a buffer", test_whole_pages_of_a_buffer},
     {"bad buffers", test_bad_buffers},
     {"files that are refused", test_files_that_are_refused},
-    {"read-only file", test_read_only_file},
+    {"read-only and write-only files", test_read_only_and_write_only_files},
     {"caller's file survives and is empty",
      test_callers_file_survives_and_is_empty},
+    {"paths that are no device", test_paths_that_are_no_device},
     {"persist", test_persist},
+    {"pretending", test_pretending},
     {"number of arenas", test_number_of_arenas},
     {"threads", test_threads},
     {NULL, NULL},

@@ -1,0 +1,153 @@
+#!/usr/bin/env bash
+# Takes libmemkind's place: Debian's examples of it, built with our headers and
+# library, and built with Debian's and then run on our library; the interface
+# compared. Debian's packages are unpacked, not installed, and kept in the build
+# directory. Skipped where they cannot be had.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/install_common.sh"
+
+library=$build/src/libmemkind.so
+ours=(-I"$root/include" -L"$build/src")
+
+# ---- what can be seen without Debian's ------------------------------------------------
+exported() { nm -D --defined-only "$1" | awk '$2 != "A" { sub("@.*", "", $3); print $3 }' | sort -u; }
+exported "$library" >"$work/exported"
+nothing_else() { ! grep -vE '^(memkind|MEMKIND)_' "$work/exported"; }
+right_soname() { readelf -d "$library" | tee -a /dev/stderr | grep -E "SONAME.*\[libmemkind\.so\.0\]"; }
+check "nothing but memkind_* and MEMKIND_* is exported" nothing_else || true
+check "soname" right_soname || true
+
+if readelf -d "$library" | grep 'NEEDED.*libjemalloc' >/dev/null; then
+    skipped "malloc is the C library's (this build uses the shared jemalloc)"
+else
+    from=libc.so
+    [[ ${CFLAGS:-} != *-fsanitize* ]] || from=
+    check "malloc: build" "${cc[@]}" -D_GNU_SOURCE "$here/dropin_malloc.c" \
+        -o "$work/program" "${ours[@]}" -lmemkind -ldl &&
+        check "malloc is the C library's" env LD_LIBRARY_PATH="$build/src" \
+            "$work/program" "$from" || true
+fi
+
+# ---- Debian's packages --------------------------------------------------------------
+packages=(libmemkind-dev libmemkind0)
+debs=$build/tests/debian
+download() {
+    (cd "$work/debs" && rm -f ./* && apt-get "$@" download "${packages[@]}") >"$work/log" 2>&1
+}
+if [ ! -d "$debs" ]; then
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
+        skip_all "no apt-get and dpkg-deb to get Debian's libmemkind with"
+    mkdir -p "$work/debs" "$work/lists/partial" "$work/cache"
+    # Without package lists, with lists of our own.
+    own=(-o "Dir::State::Lists=$work/lists" -o "Dir::Cache=$work/cache"
+        -o "APT::Sandbox::User=$(id -un)")
+    download || { apt-get "${own[@]}" update >"$work/log" 2>&1 && download "${own[@]}"; } ||
+        skip_all "Debian's libmemkind cannot be downloaded: $(tail -n 1 "$work/log")"
+    mkdir -p "${debs%/*}"
+    mv "$work/debs" "$debs"
+fi
+debian=$work/debian
+for deb in "$debs"/*.deb; do
+    dpkg-deb -x "$deb" "$debian"
+done
+debian_libs=$(dirname "$(find "$debian" -name libmemkind.so)")
+examples=$debian/usr/share/doc/libmemkind-dev/examples
+gunzip -q "$examples"/*.gz 2>/dev/null || true
+
+# ---- the examples -------------------------------------------------------------------
+# Leaks are the examples' own.
+export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0"
+# Its own dependencies need not be there to link, as they are not used.
+theirs=(-I"$debian/usr/include" -L"$debian_libs"
+    -Wl,--unresolved-symbols=ignore-in-shared-libs)
+
+# runs PROGRAM: on our library, within a minute.
+runs() {
+    LD_LIBRARY_PATH=$build/src ldd "$1" | grep -F "libmemkind.so.0 => $build/src/" || return
+    LD_LIBRARY_PATH=$build/src timeout 60 "$1" "$MEMKIND_TEST_DIR"
+}
+# There is no persistent memory that is a NUMA node.
+refuses_dax_kmem() {
+    local status=0
+    runs "$1" || status=$?
+    [ $status = 1 ] && grep -q "Unable allocate .* in persistent memory NUMA node" "$work/log"
+}
+
+number=0
+for example in "$examples"/{pmem_*.c*,fixed_*.c*,memkind_cpp_allocator.cpp,memkind_get_stat.c}; do
+    name=${example##*/} how=runs number=$((number + 1))
+    case $name in
+        pmem_and_dax_kmem_kind.c) how=refuses_dax_kmem ;;
+        pmem_and_default_kind.c)
+            if [[ ${CFLAGS:-} == *-fsanitize* ]]; then
+                skipped "$name (sets a limit that sanitizers cannot live with)"
+                continue
+            fi ;;
+    esac
+    compile=("${cc[@]}")
+    [[ $name != *.cpp ]] || compile=("${cxx[@]}")
+    for from in ours theirs; do
+        declare -n options=$from
+        for pie in -pie -no-pie; do
+            mode=(-fPIE -pie)
+            [ $pie = -pie ] || mode=(-fno-pie -no-pie)
+            # Debian's is linked with a warning for each missing dependency
+            check "$name, $from, $pie: build" "${compile[@]}" "${mode[@]}" "$example" \
+                -o "$work/program" "${options[@]}" -lmemkind -pthread &&
+                check "$name, $from, $pie" $how "$work/program" || true
+        done
+    done
+done
+[ $number -ge 17 ] || fail "only $number examples in libmemkind-dev"
+
+# ---- the interface ------------------------------------------------------------------
+# preprocessed INCLUDE-DIRECTORY: memkind.h and what it includes of its own.
+preprocessed() { echo '#include <memkind.h>' | "${cc[@]}" -E -P -I"$1" -x c -; }
+declared() {
+    preprocessed "$1" | grep -oE '\bmemkind_\w+ *\(|extern memkind_t \w+' |
+        sed 's/ *($//; s/.* //' | sort -u
+}
+everything_declared() {
+    local missing
+    missing=$(declared "$debian/usr/include" | comm -23 - "$work/exported")
+    echo "missing: ${missing:-nothing}"
+    [ -z "$missing" ]
+}
+
+# Every constant of Debian's header has the same value in ours.
+values() {
+    local names
+    names=$(preprocessed "$debian/usr/include" | sed 's/extern memkind_t [^;]*;//g' |
+        grep -oE '\bMEMKIND_\w+' | sort -u)
+    {
+        printf '#include <memkind.h>\n#include <stdio.h>\nint main(void) {\n'
+        printf 'printf("%%s %%lld\\n", "%s", (long long)(%s));\n' $(for n in $names; do echo "$n" "$n"; done)
+        echo 'return 0; }'
+    } >"$work/values.c"
+    "${cc[@]}" -I"$1" -o "$work/values" "$work/values.c" && "$work/values"
+}
+same_values() {
+    values "$debian/usr/include" >"$work/values.theirs" &&
+        [ "$(wc -l <"$work/values.theirs")" -gt 50 ] &&
+        values "$root/include" >"$work/values.ours" &&
+        diff "$work/values.theirs" "$work/values.ours"
+}
+# ... and every function the same type (-aux-info is gcc's).
+types() {
+    echo '#include <memkind.h>' >"$work/types.c"
+    "${cc[@]}" -I"$1" -aux-info "$work/types" -fsyntax-only "$work/types.c" &&
+        sed 's,^/\*[^*]*\*/ ,,; s,(/\* ??? \*/),(void),' "$work/types" | grep '\bmemkind_' | sort -u
+}
+same_types() {
+    types "$debian/usr/include" >"$work/types.theirs" && types "$root/include" >"$work/types.ours" &&
+        [ "$(wc -l <"$work/types.theirs")" -gt 25 ] &&
+        [ -z "$(comm -23 "$work/types.theirs" "$work/types.ours" | tee -a /dev/stderr)" ]
+}
+check "all that Debian's memkind.h declares is exported" everything_declared || true
+check "the constants' values" same_values || true
+if "${cc[@]}" -dM -E -x c /dev/null | grep __clang__ >/dev/null; then
+    skipped "the functions' types (clang cannot list them)"
+else
+    check "the functions' types" same_types || true
+fi
+finish

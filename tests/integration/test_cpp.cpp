@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The C++ headers, with the containers of the standard library.
+#include <CUnit/Basic.h>
+
+extern "C" {
+#include "test_support.h"
+}
+
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <forward_list>
+#include <list>
+#include <map>
+#include <memory_resource>
+#include <new>
+#include <scoped_allocator>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <sys/mman.h>
+#include <thread>
+#include <type_traits>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "fixed_allocator.h"
+#include "memkind_allocator.h"
+#include "pmem_allocator.h"
+#include "pmem_memory_resource.hpp"
+
+namespace pmem = libmemkind::pmem;
+namespace fixed = libmemkind::fixed;
+namespace static_kind = libmemkind::static_kind;
+
+namespace
+{
+
+constexpr std::size_t MIB = std::size_t{1} << 20;
+
+std::size_t open_files()
+{
+    test_resources resources;
+    test_resources_take(&resources);
+    return resources.fds;
+}
+
+template <typename Exception, typename Action>
+bool throws(Action action)
+{
+    try {
+        action();
+    } catch (const Exception &) {
+        return true;
+    } catch (...) {
+    }
+    return false;
+}
+
+// Fills and empties the containers of the standard library.
+template <template <typename> class Allocator>
+void use_containers(const Allocator<int> &allocator)
+{
+    using pair = std::pair<const int, std::string>;
+    std::vector<int, Allocator<int>> vector{allocator};
+    std::list<int, Allocator<int>> list{allocator};
+    std::forward_list<int, Allocator<int>> forward_list{allocator};
+    std::deque<int, Allocator<int>> deque{allocator};
+    std::set<int, std::less<int>, Allocator<int>> set{allocator};
+    std::map<int, std::string, std::less<int>, Allocator<pair>> map{
+        Allocator<pair>{allocator}};
+    std::unordered_map<int, std::string, std::hash<int>, std::equal_to<int>,
+                       Allocator<pair>>
+        hashes{Allocator<pair>{allocator}};
+    std::basic_string<char, std::char_traits<char>, Allocator<char>> text{
+        Allocator<char>{allocator}};
+    for (int i = 0; i < 2000; i++) {
+        vector.push_back(i);
+        list.push_back(i);
+        forward_list.push_front(i);
+        deque.push_front(i);
+        set.insert(i * 7919 % 2000);
+        map[i] = std::to_string(i);
+        hashes[i] = std::to_string(i);
+        text += static_cast<char>('a' + i % 26);
+    }
+    CU_ASSERT_EQUAL(vector.size(), 2000);
+    CU_ASSERT_EQUAL(list.back(), 1999);
+    CU_ASSERT_EQUAL(forward_list.front(), 1999);
+    CU_ASSERT_EQUAL(deque.front(), 1999);
+    CU_ASSERT_EQUAL(set.size(), 2000);
+    CU_ASSERT(map[1234] == "1234");
+    CU_ASSERT(hashes[1234] == "1234");
+    CU_ASSERT(text.compare(26, 26, "abcdefghijklmnopqrstuvwxyz") == 0);
+    memkind_t kind = memkind_detect_kind(vector.data());
+    CU_ASSERT_PTR_NOT_NULL(kind);
+    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(&list.back()), kind);
+    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(&map[7]), kind);
+    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(&hashes[7]), kind);
+    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(&text[0]), kind);
+
+    auto copy = vector;
+    auto moved = std::move(vector);
+    CU_ASSERT(copy == moved);
+    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(copy.data()), kind);
+    copy.clear();
+    copy.shrink_to_fit();
+    list.remove_if([](int i) { return i % 2 == 0; });
+    CU_ASSERT_EQUAL(list.size(), 1000);
+}
+
+void test_containers_in_files()
+{
+    const std::size_t before = open_files();
+    {
+        pmem::allocator<int> limited{test_dir(), 64 * MIB};
+        pmem::allocator<int> unlimited{std::string{test_dir()}, 0};
+        pmem::allocator<int> conservative{
+            test_dir(), 64 * MIB, libmemkind::allocation_policy::CONSERVATIVE};
+        CU_ASSERT(limited != unlimited);
+        CU_ASSERT(open_files() >= before + 3);
+        use_containers(limited);
+        use_containers(unlimited);
+        use_containers(conservative);
+    }
+    CU_ASSERT_EQUAL(open_files(), before);
+}
+
+void test_containers_on_dram()
+{
+    use_containers(static_kind::allocator<int>{libmemkind::kinds::DEFAULT});
+    use_containers(static_kind::allocator<int>{libmemkind::kinds::REGULAR});
+    static_kind::allocator<int> one{libmemkind::kinds::DEFAULT};
+    int *object = one.allocate(10);
+    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(object), MEMKIND_DEFAULT);
+    one.deallocate(object, 10);
+    static_kind::allocator<int> none{libmemkind::kinds::HBW};
+    CU_ASSERT(throws<std::bad_alloc>([&] { (void)none.allocate(1); }));
+    CU_ASSERT(one != none);
+    CU_ASSERT(throws<std::runtime_error>([] {
+        static_kind::allocator<int> bad{static_cast<libmemkind::kinds>(100)};
+    }));
+    CU_ASSERT(throws<std::runtime_error>([] {
+        static_kind::allocator<int> bad{static_cast<libmemkind::kinds>(-1)};
+    }));
+}
+
+void test_containers_in_an_area()
+{
+    const std::size_t size = 32 * MIB;
+    void *area = mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CU_ASSERT_FATAL(area != MAP_FAILED);
+    for (int i = 0; i < 2; i++) {
+        fixed::allocator<int> allocator{area, size};
+        use_containers(allocator);
+        int *object = allocator.allocate(1000);
+        CU_ASSERT(static_cast<void *>(object) >= area &&
+                  reinterpret_cast<char *>(object + 1000) <=
+                      static_cast<char *>(area) + size);
+        allocator.deallocate(object, 1000);
+        CU_ASSERT(throws<std::bad_alloc>(
+            [&] { (void)allocator.allocate(size / sizeof(int) + 1); }));
+        CU_ASSERT(throws<std::invalid_argument>(
+            [&] { fixed::allocator<int> second{area, size}; }));
+    }
+    CU_ASSERT(throws<std::invalid_argument>(
+        [] { fixed::allocator<int> bad{nullptr, 1000}; }));
+    CU_ASSERT(throws<std::invalid_argument>(
+        [&] { fixed::allocator<int> bad{area, 100}; }));
+    munmap(area, size);
+}
+
+void test_bad_arguments()
+{
+    const std::size_t before = open_files();
+    CU_ASSERT(throws<std::invalid_argument>(
+        [] { pmem::allocator<int> bad{"/nowhere", 0}; }));
+    CU_ASSERT(throws<std::invalid_argument>(
+        [] { pmem::allocator<int> bad{std::string{"/nowhere"}, 0}; }));
+    CU_ASSERT(throws<std::invalid_argument>(
+        [] { pmem::allocator<int> bad{test_dir(), 1000}; }));
+    CU_ASSERT(throws<std::invalid_argument>([] {
+        pmem::allocator<int> bad{test_dir(), 0,
+                                 libmemkind::allocation_policy::MAX};
+    }));
+    CU_ASSERT(throws<std::invalid_argument>(
+        [] { pmem::memory_resource bad{"/nowhere"}; }));
+    CU_ASSERT(throws<std::invalid_argument>(
+        [] { pmem::memory_resource bad{test_dir(), 1}; }));
+    CU_ASSERT_EQUAL(open_files(), before);
+}
+
+void test_sizes()
+{
+    pmem::allocator<double> allocator{test_dir(), 16 * MIB};
+    CU_ASSERT(throws<std::bad_array_new_length>(
+        [&] { (void)allocator.allocate(SIZE_MAX / sizeof(double) + 1); }));
+    CU_ASSERT(throws<std::bad_alloc>(
+        [&] { (void)allocator.allocate(SIZE_MAX / sizeof(double)); }));
+    CU_ASSERT(throws<std::bad_alloc>(
+        [&] { (void)allocator.allocate(3 * MIB); }));
+    double *nothing = allocator.allocate(0);
+    double *nothing_else = allocator.allocate(0);
+    CU_ASSERT_PTR_NOT_NULL(nothing);
+    CU_ASSERT(nothing != nothing_else);
+    allocator.deallocate(nothing, 0);
+    allocator.deallocate(nothing_else, 0);
+}
+
+template <std::size_t Alignment>
+void check_alignment()
+{
+    struct alignas(Alignment) wide {
+        char byte;
+    };
+    pmem::allocator<wide> allocator{test_dir(), 32 * MIB};
+    std::vector<wide, pmem::allocator<wide>> several{5, allocator};
+    CU_ASSERT_EQUAL(
+        reinterpret_cast<std::uintptr_t>(several.data()) % Alignment, 0);
+    wide *single = allocator.allocate(1);
+    CU_ASSERT_EQUAL(reinterpret_cast<std::uintptr_t>(single) % Alignment, 0);
+    allocator.deallocate(single, 1);
+}
+
+void test_alignments()
+{
+    check_alignment<1>();
+    check_alignment<8>();
+    check_alignment<16>();
+    check_alignment<32>();
+    check_alignment<64>();
+    check_alignment<4096>();
+    check_alignment<65536>();
+}
+
+void test_copies_share_a_kind()
+{
+    const std::size_t before = open_files();
+    auto *first = new pmem::allocator<int>{test_dir(), 16 * MIB};
+    const std::size_t with_one = open_files();
+    pmem::allocator<std::string> other_type{*first};
+    pmem::allocator<int> copy = *first;
+    CU_ASSERT(copy == *first);
+    CU_ASSERT(other_type == *first);
+    CU_ASSERT_EQUAL(open_files(), with_one);
+    delete first;
+    // The kind lives on.
+    int *object = copy.allocate(100);
+    std::memset(object, 1, 100 * sizeof(int));
+    pmem::allocator<int> moved = std::move(copy);
+    moved.deallocate(object, 100);
+    // A moved-from allocator is as good as before.
+    object = copy.allocate(1);
+    copy.deallocate(object, 1);
+
+    pmem::allocator<int> another{test_dir(), 16 * MIB};
+    CU_ASSERT(another != moved);
+    CU_ASSERT(open_files() > with_one);
+    another = other_type;
+    CU_ASSERT(another == moved);
+    CU_ASSERT_EQUAL(open_files(), with_one);
+    another = another;
+    CU_ASSERT(another == moved);
+    (void)before;
+}
+
+void test_nothing_is_left()
+{
+    const std::size_t before = open_files();
+    for (int i = 0; i < 50; i++) {
+        pmem::allocator<int> allocator{test_dir(), 16 * MIB};
+        std::vector<int, pmem::allocator<int>> vector{allocator};
+        vector.resize(1000);
+        pmem::memory_resource resource{test_dir(), 16 * MIB};
+        std::pmr::vector<int> other{&resource};
+        other.resize(1000);
+    }
+    CU_ASSERT_EQUAL(open_files(), before);
+}
+
+// A container that fills its kind gets an exception, and keeps its elements.
+void test_a_full_kind()
+{
+    pmem::allocator<int> allocator{test_dir(), 16 * MIB};
+    std::vector<int, pmem::allocator<int>> vector{allocator};
+    CU_ASSERT(throws<std::bad_alloc>([&] {
+        for (int i = 0;; i++)
+            vector.push_back(i);
+    }));
+    CU_ASSERT(vector.size() > MIB / 2);
+    bool intact = true;
+    for (std::size_t i = 0; i < vector.size(); i++)
+        intact = intact && vector[i] == static_cast<int>(i);
+    CU_ASSERT(intact);
+    vector.clear();
+    vector.shrink_to_fit();
+    vector.resize(3 * MIB);
+    CU_ASSERT_EQUAL(vector.size(), 3 * MIB);
+}
+
+void test_containers_within_containers()
+{
+    using text = std::basic_string<char, std::char_traits<char>,
+                                   pmem::allocator<char>>;
+    using texts = std::vector<
+        text, std::scoped_allocator_adaptor<pmem::allocator<text>>>;
+    pmem::allocator<text> allocator{test_dir(), 64 * MIB};
+    texts all{std::scoped_allocator_adaptor<pmem::allocator<text>>{allocator}};
+    for (int i = 0; i < 200; i++)
+        all.emplace_back("a text that is too long to be stored in place");
+    CU_ASSERT_PTR_NOT_NULL(memkind_detect_kind(all.data()));
+    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(&all[100][0]),
+                        memkind_detect_kind(all.data()));
+    CU_ASSERT(all[199] == all[0]);
+}
+
+void test_threads_share_an_allocator()
+{
+    pmem::allocator<int> allocator{test_dir(), 64 * MIB};
+    std::vector<std::thread> threads;
+    std::vector<int> sums(4);
+    for (std::size_t t = 0; t < 4; t++)
+        threads.emplace_back([&allocator, &sums, t] {
+            for (int round = 0; round < 20; round++) {
+                std::list<int, pmem::allocator<int>> list{allocator};
+                for (int i = 0; i < 500; i++)
+                    list.push_back(1);
+                for (int i : list)
+                    sums[t] += i;
+            }
+        });
+    for (auto &thread : threads)
+        thread.join();
+    for (int sum : sums)
+        CU_ASSERT_EQUAL(sum, 20 * 500);
+}
+
+void test_memory_resource()
+{
+    pmem::memory_resource one{test_dir(), 32 * MIB};
+    pmem::memory_resource other{std::string{test_dir()}};
+    pmem::memory_resource same{one.get()};
+    CU_ASSERT(one.is_equal(one));
+    CU_ASSERT(one.is_equal(same));
+    CU_ASSERT(same.is_equal(one));
+    CU_ASSERT_FALSE(one.is_equal(other));
+    CU_ASSERT_FALSE(one.is_equal(*std::pmr::new_delete_resource()));
+    {
+        std::pmr::vector<std::pmr::string> texts{&one};
+        for (int i = 0; i < 1000; i++)
+            texts.emplace_back("a text that is too long to be stored in place");
+        CU_ASSERT_PTR_EQUAL(memkind_detect_kind(texts.data()), one.get());
+        CU_ASSERT_PTR_EQUAL(memkind_detect_kind(&texts[500][0]), one.get());
+        std::pmr::map<int, int> map{&other};
+        for (int i = 0; i < 1000; i++)
+            map[i] = -i;
+        CU_ASSERT_EQUAL(map[999], -999);
+        CU_ASSERT_PTR_EQUAL(memkind_detect_kind(&map[5]), other.get());
+    }
+    for (std::size_t alignment = 1; alignment <= MIB; alignment *= 2) {
+        void *object = one.allocate(100, alignment);
+        CU_ASSERT_EQUAL(reinterpret_cast<std::uintptr_t>(object) % alignment,
+                        0);
+        CU_ASSERT_PTR_EQUAL(memkind_detect_kind(object), one.get());
+        one.deallocate(object, 100, alignment);
+    }
+    CU_ASSERT(throws<std::bad_alloc>([&] { (void)one.allocate(33 * MIB); }));
+    void *nothing = one.allocate(0);
+    CU_ASSERT_PTR_NOT_NULL(nothing);
+    one.deallocate(nothing, 0);
+    static_assert(!std::is_copy_constructible_v<pmem::memory_resource>, "");
+}
+
+// A borrowed kind outlives the resource.
+void test_memory_resource_on_a_kind()
+{
+    memkind_t kind = nullptr;
+    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 0, &kind),
+                          MEMKIND_SUCCESS);
+    {
+        pmem::memory_resource resource{kind};
+        std::pmr::vector<int> vector{1000, 7, &resource};
+        CU_ASSERT_PTR_EQUAL(memkind_detect_kind(vector.data()), kind);
+    }
+    void *object = memkind_malloc(kind, 10);
+    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(object), kind);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+}
+
+const test_case tests[] = {
+    {"containers in files", test_containers_in_files},
+    {"containers on DRAM", test_containers_on_dram},
+    {"containers in an area", test_containers_in_an_area},
+    {"bad arguments", test_bad_arguments},
+    {"sizes", test_sizes},
+    {"alignments", test_alignments},
+    {"copies share a kind", test_copies_share_a_kind},
+    {"nothing is left", test_nothing_is_left},
+    {"a full kind", test_a_full_kind},
+    {"containers within containers", test_containers_within_containers},
+    {"threads share an allocator", test_threads_share_an_allocator},
+    {"memory resource", test_memory_resource},
+    {"memory resource on a kind", test_memory_resource_on_a_kind},
+    {nullptr, nullptr},
+};
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    return test_main("C++", tests, argc, argv);
+}

@@ -1,0 +1,826 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Kinds that a program puts together itself. */
+#include <errno.h>
+#include <fcntl.h>
+#include <memkind/internal/memkind_arena.h>
+#include <memkind/internal/memkind_default.h>
+#include <memkind/internal/memkind_fixed.h>
+#include <memkind/internal/memkind_pmem.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "test_support.h"
+
+#define MIB ((size_t)1 << 20)
+#define PAGE ((size_t)4096)
+
+static bool works(struct memkind *kind)
+{
+    char *small = memkind_malloc(kind, 100);
+    char *large = memkind_calloc(kind, 5, 20000);
+    bool fine = small != NULL && large != NULL && large[99999] == 0 &&
+                memkind_detect_kind(small) == kind &&
+                memkind_detect_kind(large) == kind &&
+                memkind_malloc_usable_size(NULL, large) >= 100000;
+    if (fine) {
+        test_fill(small, 100, 1);
+        test_fill(large, 100000, 2);
+        large = memkind_realloc(kind, large, 200000);
+        fine = large != NULL && test_check(small, 100, 1) &&
+               test_check(large, 100000, 2);
+    }
+    memkind_free(NULL, small);
+    memkind_free(kind, large);
+    return fine;
+}
+
+static int create_in_dir(struct memkind *kind, struct memkind_ops *ops,
+                         size_t max_size, const char *name)
+{
+    struct memkind_pmem_source source = {test_dir(), -1, max_size};
+    CU_ASSERT_EQUAL(memkind_pmem_set_source(kind, &source), MEMKIND_SUCCESS);
+    int err = ops->create(kind, ops, name);
+    /* Neither the structure nor its text is needed any more. */
+    memset(&source, 0x5a, sizeof source);
+    return err;
+}
+
+/* ---- files --------------------------------------------------------------------- */
+
+static void test_a_kind_in_a_directory(void)
+{
+    struct memkind kind = {0};
+    struct memkind_ops ops = MEMKIND_PMEM_OPS;
+    struct test_resources before, after;
+    test_resources_take(&before);
+    CU_ASSERT_EQUAL_FATAL(create_in_dir(&kind, &ops, 32 * MIB, "mine"),
+                          MEMKIND_SUCCESS);
+    CU_ASSERT_STRING_EQUAL(kind.name, "mine");
+    CU_ASSERT_PTR_EQUAL(kind.ops, &ops);
+    CU_ASSERT(works(&kind));
+    CU_ASSERT_EQUAL(memkind_get_capacity(&kind), (ssize_t)(32 * MIB));
+    CU_ASSERT_EQUAL(memkind_check_available(&kind), MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(ops.destroy(&kind), MEMKIND_SUCCESS);
+    test_resources_take(&after);
+    CU_ASSERT_EQUAL(after.fds, before.fds);
+    /* Once more with the same structure, and the other way to destroy it. */
+    CU_ASSERT_EQUAL_FATAL(create_in_dir(&kind, &ops, 0, "again"),
+                          MEMKIND_SUCCESS);
+    CU_ASSERT(works(&kind));
+    CU_ASSERT_EQUAL(memkind_destroy_kind(&kind), MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(&kind),
+                    MEMKIND_ERROR_OPERATION_FAILED);
+    CU_ASSERT_EQUAL(memkind_pmem_destroy(&kind), MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(memkind_pmem_destroy(NULL), MEMKIND_ERROR_INVALID);
+}
+
+static int open_file(void)
+{
+    int fd = open(test_dir(), O_TMPFILE | O_RDWR, 0600);
+    CU_ASSERT_FATAL(fd >= 0);
+    return fd;
+}
+
+static int create_in_file(struct memkind *kind, int fd, size_t max_size)
+{
+    const struct memkind_pmem_source source = {NULL, fd, max_size};
+    CU_ASSERT_EQUAL(memkind_pmem_set_source(kind, &source), MEMKIND_SUCCESS);
+    return memkind_pmem_create(kind, &MEMKIND_PMEM_OPS, "file");
+}
+
+static void test_a_kind_in_a_file(void)
+{
+    struct memkind kind = {0};
+    struct stat st;
+    struct test_resources before, after;
+    int fd = open_file();
+    test_resources_take(&before);
+    CU_ASSERT_EQUAL_FATAL(create_in_file(&kind, fd, 32 * MIB),
+                          MEMKIND_SUCCESS);
+    CU_ASSERT(works(&kind));
+    char *object = memkind_malloc(&kind, 8 * MIB);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+    CU_ASSERT_EQUAL(fstat(fd, &st), 0);
+    CU_ASSERT(st.st_blocks * 512 >= (off_t)(8 * MIB));
+    CU_ASSERT(st.st_blocks * 512 <= (off_t)(32 * MIB));
+    /* It is in there. */
+    char mark[] = "Where is it?", found[sizeof mark] = "";
+    memcpy(object, mark, sizeof mark);
+    bool seen = false;
+    for (off_t at = 0; at < st.st_size && !seen; at += (off_t)PAGE) {
+        at = lseek(fd, at, SEEK_DATA) & ~(off_t)(PAGE - 1);
+        if (at < 0)
+            break;
+        CU_ASSERT(pread(fd, found, sizeof found, at) > 0);
+        seen = memcmp(found, mark, sizeof mark) == 0;
+    }
+    CU_ASSERT(seen);
+    CU_ASSERT_EQUAL(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
+    /* The caller's descriptor is as good as before, and the file empty. */
+    CU_ASSERT_EQUAL(fstat(fd, &st), 0);
+    CU_ASSERT_EQUAL(st.st_size, 0);
+    CU_ASSERT_EQUAL(st.st_blocks, 0);
+    test_resources_take(&after);
+    CU_ASSERT_EQUAL(after.fds, before.fds);
+
+    /* The same file again; this time the caller closes it early. */
+    CU_ASSERT_EQUAL_FATAL(create_in_file(&kind, fd, 0), MEMKIND_SUCCESS);
+    close(fd);
+    CU_ASSERT(works(&kind));
+    CU_ASSERT_EQUAL(memkind_destroy_kind(&kind), MEMKIND_SUCCESS);
+}
+
+static void test_files_that_will_not_do(void)
+{
+    struct memkind kind = {0};
+    int pipes[2];
+    char path[4096];
+    int fd = open_file();
+    CU_ASSERT_EQUAL(write(fd, "x", 1), 1);
+    CU_ASSERT_EQUAL(create_in_file(&kind, fd, 0), MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(ftruncate(fd, 0), 0);
+    CU_ASSERT_EQUAL(create_in_file(&kind, fd, MEMKIND_PMEM_MIN_SIZE - 1),
+                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(create_in_file(&kind, fd, 1), MEMKIND_ERROR_INVALID);
+    close(fd);
+    errno = 0;
+    CU_ASSERT_EQUAL(create_in_file(&kind, fd, 0), MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(errno, EBADF);
+    CU_ASSERT_EQUAL(create_in_file(&kind, -1, 0), MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(create_in_file(&kind, -7, 0), MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL_FATAL(pipe(pipes), 0);
+    CU_ASSERT_EQUAL(create_in_file(&kind, pipes[0], 0), MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(create_in_file(&kind, pipes[1], 0), MEMKIND_ERROR_INVALID);
+    close(pipes[0]);
+    close(pipes[1]);
+    fd = open(test_dir(), O_RDONLY | O_DIRECTORY);
+    CU_ASSERT_EQUAL(create_in_file(&kind, fd, 0), MEMKIND_ERROR_INVALID);
+    close(fd);
+    snprintf(path, sizeof path, "%s", test_path("one-way"));
+    static const int modes[] = {O_RDONLY, O_WRONLY};
+    for (int i = 0; i < 2; i++) {
+        struct stat st;
+        fd = open(path, O_CREAT | modes[i], 0600);
+        CU_ASSERT_FATAL(fd >= 0);
+        CU_ASSERT_EQUAL(create_in_file(&kind, fd, 0), MEMKIND_ERROR_INVALID);
+        CU_ASSERT_EQUAL(fstat(fd, &st), 0);
+        CU_ASSERT_EQUAL(st.st_size, 0);
+        close(fd);
+    }
+    unlink(path);
+    /* None of that has spoiled the kind. */
+    fd = open_file();
+    CU_ASSERT_EQUAL_FATAL(create_in_file(&kind, fd, 0), MEMKIND_SUCCESS);
+    CU_ASSERT(works(&kind));
+    CU_ASSERT_EQUAL(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
+    close(fd);
+}
+
+/* ---- creation that fails ---------------------------------------------------------- */
+
+static void test_sources_that_will_not_do(void)
+{
+    struct memkind kind = {0};
+    const struct memkind_pmem_source good = {test_dir(), -1, 0};
+    const struct memkind_pmem_source nothing = {NULL, -1, 0};
+    const struct memkind_pmem_source small = {test_dir(), -1, MIB};
+    const struct memkind_pmem_source missing = {"/nowhere", -1, 0};
+    const struct memkind_pmem_source *const bad[] = {&nothing, &small,
+                                                     &missing};
+    struct test_resources before, after;
+    test_resources_take(&before);
+    CU_ASSERT_EQUAL(memkind_pmem_set_source(NULL, &good),
+                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(memkind_pmem_set_source(&kind, NULL),
+                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(memkind_pmem_create(&kind, &MEMKIND_PMEM_OPS, "none"),
+                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(memkind_pmem_create(NULL, &MEMKIND_PMEM_OPS, "none"),
+                    MEMKIND_ERROR_INVALID);
+    for (int i = 0; i < 3; i++) {
+        CU_ASSERT_EQUAL(memkind_pmem_set_source(&kind, bad[i]),
+                        MEMKIND_SUCCESS);
+        CU_ASSERT_EQUAL(memkind_pmem_create(&kind, &MEMKIND_PMEM_OPS, "bad"),
+                        MEMKIND_ERROR_INVALID);
+        /* The source has been used up. */
+        CU_ASSERT_EQUAL(memkind_pmem_create(&kind, &MEMKIND_PMEM_OPS, "bad"),
+                        MEMKIND_ERROR_INVALID);
+    }
+    test_resources_take(&after);
+    CU_ASSERT_EQUAL(after.fds, before.fds);
+    CU_ASSERT_EQUAL_FATAL(
+        create_in_dir(&kind, &MEMKIND_PMEM_OPS, 0, "finally"),
+        MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(memkind_pmem_set_source(&kind, &good),
+                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(memkind_pmem_create(&kind, &MEMKIND_PMEM_OPS, "twice"),
+                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT(works(&kind));
+    CU_ASSERT_EQUAL(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
+}
+
+static void some_init_once(void)
+{
+}
+
+static void test_incomplete_operations(void)
+{
+    struct memkind kind = {0};
+    struct memkind_ops ops[8];
+    struct test_resources before, after;
+    for (int i = 0; i < 8; i++)
+        ops[i] = MEMKIND_PMEM_OPS;
+    ops[0].create = NULL;
+    ops[1].destroy = NULL;
+    ops[2].malloc = NULL;
+    ops[3].calloc = NULL;
+    ops[4].posix_memalign = NULL;
+    ops[5].realloc = NULL;
+    ops[6].free = NULL;
+    ops[7].init_once = some_init_once;
+    const struct memkind_pmem_source source = {test_dir(), -1, 0};
+    test_resources_take(&before);
+    for (int i = 0; i < 8; i++) {
+        CU_ASSERT_EQUAL(memkind_pmem_set_source(&kind, &source),
+                        MEMKIND_SUCCESS);
+        CU_ASSERT_EQUAL(memkind_pmem_create(&kind, &ops[i], "incomplete"),
+                        MEMKIND_ERROR_BADOPS);
+        struct memkind dram = {0};
+        CU_ASSERT_EQUAL(memkind_arena_create(&dram, &ops[i], "incomplete"),
+                        MEMKIND_ERROR_BADOPS);
+        CU_ASSERT_EQUAL(memkind_default_create(&dram, &ops[i], "incomplete"),
+                        MEMKIND_ERROR_BADOPS);
+        CU_ASSERT_PTR_NULL(kind.ops);
+    }
+    CU_ASSERT_EQUAL(memkind_pmem_set_source(&kind, &source), MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(memkind_pmem_create(&kind, NULL, "no operations"),
+                    MEMKIND_ERROR_INVALID);
+    test_resources_take(&after);
+    CU_ASSERT_EQUAL(after.fds, before.fds);
+    CU_ASSERT_EQUAL(after.maps, before.maps);
+}
+
+static void test_names(void)
+{
+    struct memkind kind = {0};
+    char name[MEMKIND_NAME_LENGTH_PRIV + 1];
+    memset(name, 'n', sizeof name);
+    name[MEMKIND_NAME_LENGTH_PRIV] = '\0';
+    CU_ASSERT_EQUAL(create_in_dir(&kind, &MEMKIND_PMEM_OPS, 0, name),
+                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(create_in_dir(&kind, &MEMKIND_PMEM_OPS, 0, ""),
+                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(create_in_dir(&kind, &MEMKIND_PMEM_OPS, 0, NULL),
+                    MEMKIND_ERROR_INVALID);
+    name[MEMKIND_NAME_LENGTH_PRIV - 1] = '\0';
+    CU_ASSERT_EQUAL_FATAL(create_in_dir(&kind, &MEMKIND_PMEM_OPS, 0, name),
+                          MEMKIND_SUCCESS);
+    CU_ASSERT_STRING_EQUAL(kind.name, name);
+    CU_ASSERT_EQUAL(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
+}
+
+/* ---- operations of one's own -------------------------------------------------------- */
+
+static atomic_size_t mallocs, mmaps, frees;
+
+static void *counting_malloc(struct memkind *kind, size_t size)
+{
+    atomic_fetch_add(&mallocs, 1);
+    return memkind_arena_malloc(kind, size);
+}
+
+static void counting_free(struct memkind *kind, void *ptr)
+{
+    atomic_fetch_add(&frees, 1);
+    memkind_arena_free(kind, ptr);
+}
+
+static void *counting_mmap(struct memkind *kind, void *addr, size_t size)
+{
+    atomic_fetch_add(&mmaps, 1);
+    return memkind_pmem_mmap(kind, addr, size);
+}
+
+static void test_own_heap_operations(void)
+{
+    struct memkind kind = {0};
+    struct memkind_ops ops = MEMKIND_PMEM_OPS;
+    ops.malloc = counting_malloc;
+    ops.free = counting_free;
+    /* Whatever may be missing. */
+    ops.mmap = NULL;
+    ops.get_arena = NULL;
+    ops.get_mmap_flags = NULL;
+    ops.malloc_usable_size = NULL;
+    ops.update_memory_usage_policy = NULL;
+    ops.get_stat = NULL;
+    ops.defrag_reallocate = NULL;
+    ops.finalize = NULL;
+    CU_ASSERT_EQUAL_FATAL(create_in_dir(&kind, &ops, 0, "own"),
+                          MEMKIND_SUCCESS);
+    atomic_store(&mallocs, 0);
+    atomic_store(&frees, 0);
+    void *object = memkind_malloc(&kind, 100);
+    CU_ASSERT_EQUAL(memkind_malloc_usable_size(&kind, object), 112);
+    size_t value;
+    CU_ASSERT_EQUAL(memkind_get_stat(&kind, MEMKIND_STAT_TYPE_ACTIVE, &value),
+                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT_PTR_NULL(memkind_defrag_reallocate(&kind, object));
+    memkind_free(&kind, object);
+    CU_ASSERT_EQUAL(atomic_load(&mallocs), 1);
+    CU_ASSERT_EQUAL(atomic_load(&frees), 1);
+    CU_ASSERT(works(&kind));
+    CU_ASSERT_EQUAL(memkind_destroy_kind(&kind), MEMKIND_SUCCESS);
+}
+
+static void test_own_mmap_in_the_files(void)
+{
+    struct memkind kind = {0};
+    struct memkind_ops ops = MEMKIND_PMEM_OPS;
+    ops.mmap = counting_mmap;
+    atomic_store(&mmaps, 0);
+    CU_ASSERT_EQUAL_FATAL(create_in_dir(&kind, &ops, 32 * MIB, "own mmap"),
+                          MEMKIND_SUCCESS);
+    CU_ASSERT(works(&kind));
+    CU_ASSERT(atomic_load(&mmaps) >= 1);
+    size_t total = 0;
+    for (char *object; (object = memkind_malloc(&kind, 100000)) != NULL;) {
+        memset(object, 1, 100000);
+        total += 100000;
+    }
+    CU_ASSERT_EQUAL(errno, ENOMEM);
+    CU_ASSERT(total > 8 * MIB);
+    CU_ASSERT(total <= 32 * MIB);
+    CU_ASSERT_EQUAL(ops.destroy(&kind), MEMKIND_SUCCESS);
+}
+
+/* ---- memory of one's own --------------------------------------------------------------- */
+
+#define AREA (64 * MIB)
+static char *area;
+static atomic_size_t area_used;
+
+static void *area_mmap(struct memkind *kind, void *addr, size_t size)
+{
+    (void)kind, (void)addr;
+    size_t used = atomic_load(&area_used);
+    do
+        if (size > AREA - used) {
+            errno = ENOMEM;
+            return MAP_FAILED;
+        }
+    while (!atomic_compare_exchange_weak(&area_used, &used, used + size));
+    return area + used;
+}
+
+static struct memkind_ops arena_ops(void)
+{
+    return (struct memkind_ops){
+        .create = memkind_arena_create,
+        .destroy = memkind_arena_destroy,
+        .malloc = memkind_arena_malloc,
+        .calloc = memkind_arena_calloc,
+        .posix_memalign = memkind_arena_posix_memalign,
+        .realloc = memkind_arena_realloc,
+        .free = memkind_arena_free,
+    };
+}
+
+static void test_an_area_by_mmap(void)
+{
+    struct memkind kind = {0};
+    struct memkind_ops ops = arena_ops();
+    ops.mmap = area_mmap;
+    area = mmap(NULL, AREA, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    CU_ASSERT_FATAL(area != MAP_FAILED);
+    for (int round = 0; round < 3; round++) {
+        atomic_store(&area_used, 0);
+        CU_ASSERT_EQUAL_FATAL(ops.create(&kind, &ops, "area"),
+                              MEMKIND_SUCCESS);
+        CU_ASSERT(works(&kind));
+        void *aligned = NULL;
+        CU_ASSERT_EQUAL(memkind_posix_memalign(&kind, &aligned, MIB, 1000), 0);
+        CU_ASSERT_EQUAL((uintptr_t)aligned % MIB, 0);
+        size_t total = 0;
+        char *object;
+        for (size_t i = 0; (object = memkind_malloc(&kind, 30000)) != NULL;
+             i++) {
+            CU_ASSERT(object >= area && object + 30000 <= area + AREA);
+            memset(object, 1, 30000);
+            total += 30000;
+        }
+        CU_ASSERT_EQUAL(errno, ENOMEM);
+        CU_ASSERT(total > AREA / 2);
+        CU_ASSERT_EQUAL(ops.destroy(&kind), MEMKIND_SUCCESS);
+        CU_ASSERT_PTR_NULL(memkind_detect_kind(aligned));
+        area[0] = area[AREA - 1] = 1; /* still there */
+        memset(area, 0, AREA);
+    }
+    CU_ASSERT_EQUAL(munmap(area, AREA), 0);
+}
+
+static void test_only_what_is_needed(void)
+{
+    struct memkind kind = {0};
+    struct memkind_ops ops = arena_ops();
+    struct test_resources before, after;
+    for (int i = 0; i < 50; i++) {
+        if (i == 25)
+            test_resources_take(&before);
+        CU_ASSERT_EQUAL_FATAL(ops.create(&kind, &ops, "defaults"),
+                              MEMKIND_SUCCESS);
+        CU_ASSERT(works(&kind));
+        void *object = memkind_malloc(&kind, 20 * MIB);
+        CU_ASSERT_PTR_NOT_NULL(object);
+        CU_ASSERT_EQUAL(memkind_arena_create(&kind, &ops, "twice"),
+                        MEMKIND_ERROR_INVALID);
+        CU_ASSERT_EQUAL(memkind_destroy_kind(&kind), MEMKIND_SUCCESS);
+    }
+    test_resources_take(&after);
+    CU_ASSERT_EQUAL(after.fds, before.fds);
+    CU_ASSERT(after.maps <= before.maps + 2);
+}
+
+static atomic_size_t bound, advised;
+
+static int note_mbind(struct memkind *kind, void *ptr, size_t size)
+{
+    (void)kind, (void)ptr;
+    atomic_fetch_add(&bound, size);
+    return 0;
+}
+
+static int note_madvise(struct memkind *kind, void *ptr, size_t size)
+{
+    atomic_fetch_add(&advised, size);
+    return memkind_nohugepage_madvise(kind, ptr, size);
+}
+
+static int refuse_mbind(struct memkind *kind, void *ptr, size_t size)
+{
+    (void)kind, (void)ptr, (void)size;
+    return -1;
+}
+
+static void test_advice_for_each_block(void)
+{
+    struct memkind kind = {0};
+    struct memkind_ops ops = arena_ops();
+    ops.mbind = note_mbind;
+    ops.madvise = note_madvise;
+    CU_ASSERT_EQUAL_FATAL(ops.create(&kind, &ops, "advice"), MEMKIND_SUCCESS);
+    CU_ASSERT(works(&kind));
+    CU_ASSERT_PTR_NOT_NULL(memkind_malloc(&kind, 5 * MIB));
+    CU_ASSERT(atomic_load(&bound) >= 5 * MIB);
+    CU_ASSERT_EQUAL(atomic_load(&bound), atomic_load(&advised));
+    CU_ASSERT_EQUAL(ops.destroy(&kind), MEMKIND_SUCCESS);
+
+    ops.mbind = refuse_mbind;
+    int err = ops.create(&kind, &ops, "refused");
+    if (err == MEMKIND_SUCCESS) {
+        errno = 0;
+        CU_ASSERT_PTR_NULL(memkind_malloc(&kind, 100));
+        CU_ASSERT_EQUAL(errno, ENOMEM);
+        CU_ASSERT_EQUAL(ops.destroy(&kind), MEMKIND_SUCCESS);
+    }
+}
+
+/* ---- extent hooks of one's own ------------------------------------------------------------ */
+
+/* As in <jemalloc/jemalloc.h>. */
+struct extent_hooks_s {
+    void *(*alloc)(extent_hooks_t *, void *, size_t, size_t, bool *, bool *,
+                   unsigned);
+    bool (*dalloc)(extent_hooks_t *, void *, size_t, bool, unsigned);
+    void (*destroy)(extent_hooks_t *, void *, size_t, bool, unsigned);
+    bool (*commit)(extent_hooks_t *, void *, size_t, size_t, size_t, unsigned);
+    bool (*decommit)(extent_hooks_t *, void *, size_t, size_t, size_t,
+                     unsigned);
+    bool (*purge_lazy)(extent_hooks_t *, void *, size_t, size_t, size_t,
+                       unsigned);
+    bool (*purge_forced)(extent_hooks_t *, void *, size_t, size_t, size_t,
+                         unsigned);
+    bool (*split)(extent_hooks_t *, void *, size_t, size_t, size_t, bool,
+                  unsigned);
+    bool (*merge)(extent_hooks_t *, void *, size_t, void *, size_t, bool,
+                  unsigned);
+};
+
+static atomic_size_t hooked;
+
+static void *hook_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
+                        size_t alignment, bool *zero, bool *commit,
+                        unsigned arena)
+{
+    (void)hooks, (void)arena;
+    if (new_addr != NULL)
+        return NULL;
+    size_t room = size + alignment;
+    char *block = mmap(NULL, room, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (block == MAP_FAILED)
+        return NULL;
+    atomic_fetch_add(&hooked, size);
+    *zero = *commit = true;
+    return block + (alignment - (uintptr_t)block % alignment) % alignment;
+}
+
+static void test_own_extent_hooks(void)
+{
+    struct memkind kind = {0};
+    struct memkind_ops ops = arena_ops();
+    static extent_hooks_t hooks = {.alloc = hook_alloc};
+    CU_ASSERT_EQUAL(memkind_arena_create_map(NULL, &hooks, false),
+                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(memkind_arena_create_map(&kind, &hooks, false),
+                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL_FATAL(memkind_default_create(&kind, &ops, "hooked"),
+                          MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL_FATAL(memkind_arena_create_map(&kind, &hooks, false),
+                          MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(memkind_arena_create_map(&kind, &hooks, false),
+                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT(works(&kind));
+    CU_ASSERT(atomic_load(&hooked) > 0);
+    CU_ASSERT_EQUAL(memkind_arena_destroy(&kind), MEMKIND_SUCCESS);
+}
+
+/* ---- memkind_pmem_mmap() ---------------------------------------------------------------------- */
+
+static void expect_no_block(struct memkind *kind, size_t size, int reason)
+{
+    errno = 0;
+    CU_ASSERT_PTR_EQUAL(memkind_pmem_mmap(kind, NULL, size), MAP_FAILED);
+    CU_ASSERT_EQUAL(errno, reason);
+}
+
+static void test_blocks_of_the_files(void)
+{
+    struct memkind kind = {0}, fixed = {0};
+    CU_ASSERT_EQUAL_FATAL(
+        create_in_dir(&kind, &MEMKIND_PMEM_OPS, 32 * MIB, "blocks"),
+        MEMKIND_SUCCESS);
+    static const size_t sizes[] = {1, PAGE - 1, PAGE, PAGE + 1, MIB, 3 * MIB};
+    char *last_end = NULL;
+    size_t charged = 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        size_t rounded = (sizes[i] + PAGE - 1) & ~(PAGE - 1);
+        char *block = memkind_pmem_mmap(&kind, (void *)8, sizes[i]);
+        CU_ASSERT_FATAL(block != MAP_FAILED);
+        CU_ASSERT_EQUAL((uintptr_t)block % PAGE, 0);
+        CU_ASSERT_PTR_EQUAL(memkind_detect_kind(block), &kind);
+        CU_ASSERT(block[0] == 0 &&
+                  memcmp(block, block + 1, rounded - 1) == 0);
+        memset(block, 1, rounded);
+        CU_ASSERT(last_end == NULL || block >= last_end ||
+                  block + rounded <= last_end);
+        last_end = block + rounded;
+        charged += rounded;
+    }
+    size_t value = 0;
+    CU_ASSERT_EQUAL(memkind_update_cached_stats(), MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(
+        memkind_get_stat(&kind, MEMKIND_STAT_TYPE_RESIDENT, &value),
+        MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(value, charged);
+    CU_ASSERT(works(&kind));
+
+    expect_no_block(&kind, 0, EINVAL);
+    expect_no_block(&kind, 33 * MIB, ENOMEM);
+    expect_no_block(&kind, 32 * MIB, ENOMEM); /* some is taken */
+    expect_no_block(&kind, SIZE_MAX, ENOMEM);
+    expect_no_block(&kind, SIZE_MAX - PAGE, ENOMEM);
+    expect_no_block(&kind, SIZE_MAX - 2 * PAGE, ENOMEM);
+    expect_no_block(&kind, (size_t)1 << 63, ENOMEM);
+    expect_no_block(NULL, PAGE, EINVAL);
+    expect_no_block(MEMKIND_DEFAULT, PAGE, EINVAL);
+    expect_no_block(MEMKIND_HBW, PAGE, EINVAL);
+    expect_no_block(&fixed, PAGE, EINVAL);
+    CU_ASSERT_PTR_EQUAL(memkind_fixed_mmap(&kind, NULL, PAGE), MAP_FAILED);
+    CU_ASSERT_EQUAL(errno, EINVAL);
+
+    /* Blocks and objects share the limit. */
+    while (memkind_pmem_mmap(&kind, NULL, 64 * 1024) != MAP_FAILED)
+        charged += 64 * 1024;
+    CU_ASSERT_EQUAL(errno, ENOMEM);
+    CU_ASSERT(charged > 30 * MIB && charged <= 32 * MIB);
+    CU_ASSERT_PTR_NULL(memkind_malloc(&kind, MIB));
+    CU_ASSERT_EQUAL(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
+    expect_no_block(&kind, PAGE, EINVAL);
+}
+
+static void test_mmap_flags(void)
+{
+    int flags = -1;
+    CU_ASSERT_EQUAL(memkind_pmem_get_mmap_flags(NULL, &flags), 0);
+    CU_ASSERT_EQUAL(flags, MAP_SHARED);
+    CU_ASSERT_EQUAL(memkind_pmem_get_mmap_flags(NULL, NULL),
+                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(memkind_default_get_mmap_flags(MEMKIND_DEFAULT, &flags), 0);
+    CU_ASSERT_EQUAL(flags, MAP_PRIVATE | MAP_ANONYMOUS);
+    CU_ASSERT_EQUAL(memkind_default_get_mmap_flags(MEMKIND_DEFAULT, NULL),
+                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(memkind_posix_check_alignment(NULL, 8), 0);
+    CU_ASSERT_EQUAL(memkind_posix_check_alignment(NULL, (size_t)1 << 63), 0);
+    CU_ASSERT_EQUAL(memkind_posix_check_alignment(NULL, 4), EINVAL);
+    CU_ASSERT_EQUAL(memkind_posix_check_alignment(NULL, 0), EINVAL);
+    CU_ASSERT_EQUAL(memkind_posix_check_alignment(NULL, 24), EINVAL);
+}
+
+/* ---- persistence -------------------------------------------------------------------------------- */
+
+static void test_persist(void)
+{
+    struct memkind kind = {0}, other = {0};
+    int on_stack = 0;
+    CU_ASSERT_EQUAL_FATAL(
+        create_in_dir(&kind, &MEMKIND_PMEM_OPS, 32 * MIB, "one"),
+        MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL_FATAL(
+        create_in_dir(&other, &MEMKIND_PMEM_OPS, 32 * MIB, "other"),
+        MEMKIND_SUCCESS);
+    for (size_t size = 1; size <= 4 * MIB; size *= 3) {
+        char *object = memkind_malloc(&kind, size);
+        memset(object, 1, size);
+        CU_ASSERT_EQUAL(memkind_pmem_persist(&kind, object, size),
+                        MEMKIND_SUCCESS);
+        CU_ASSERT_EQUAL(memkind_pmem_persist(&kind, object + size / 2, 1),
+                        MEMKIND_SUCCESS);
+        CU_ASSERT_EQUAL(memkind_pmem_persist(&kind, object, 0),
+                        MEMKIND_SUCCESS);
+        CU_ASSERT_EQUAL(memkind_pmem_persist(&other, object, size),
+                        MEMKIND_ERROR_INVALID);
+        CU_ASSERT_EQUAL(memkind_pmem_persist(&kind, object, SIZE_MAX),
+                        MEMKIND_ERROR_INVALID);
+        CU_ASSERT_EQUAL(
+            memkind_pmem_persist(&kind, object, (size_t)1 << 46),
+            MEMKIND_ERROR_INVALID);
+        memkind_free(&kind, object);
+    }
+    void *dram = memkind_malloc(MEMKIND_DEFAULT, 100);
+    CU_ASSERT_EQUAL(memkind_pmem_persist(&kind, dram, 100),
+                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(memkind_pmem_persist(MEMKIND_DEFAULT, dram, 100),
+                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(memkind_pmem_persist(&kind, &on_stack, 1),
+                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(memkind_pmem_persist(&kind, NULL, 1),
+                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(memkind_pmem_persist(NULL, dram, 1),
+                    MEMKIND_ERROR_INVALID);
+    memkind_free(MEMKIND_DEFAULT, dram);
+    CU_ASSERT_EQUAL(memkind_pmem_is_pmem(&kind),
+                    memkind_pmem_validate_dir(test_dir()) == MEMKIND_SUCCESS);
+    CU_ASSERT_FALSE(memkind_pmem_is_pmem(MEMKIND_DEFAULT));
+    CU_ASSERT_FALSE(memkind_pmem_is_pmem(NULL));
+    CU_ASSERT_EQUAL(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(memkind_pmem_destroy(&other), MEMKIND_SUCCESS);
+    CU_ASSERT_FALSE(memkind_pmem_is_pmem(&kind));
+    CU_ASSERT_EQUAL(memkind_pmem_validate_dir(NULL), MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(memkind_pmem_validate_dir("/nowhere"),
+                    MEMKIND_ERROR_RUNTIME);
+}
+
+/* ---- arenas ------------------------------------------------------------------------------------------ */
+
+#define THREADS 6
+static pthread_barrier_t barrier;
+static struct memkind *shared_kind;
+static int (*get_arena)(struct memkind *, unsigned *, size_t);
+
+static void *ask_for_arena(void *answer)
+{
+    memkind_free(shared_kind, memkind_malloc(shared_kind, 100));
+    pthread_barrier_wait(&barrier);
+    if (get_arena(shared_kind, answer, 100) != MEMKIND_SUCCESS)
+        *(unsigned *)answer = 0;
+    pthread_barrier_wait(&barrier);
+    return NULL;
+}
+
+static size_t count_arenas(struct memkind_ops *ops)
+{
+    struct memkind kind = {0};
+    pthread_t threads[THREADS];
+    unsigned arenas[THREADS];
+    size_t different = 0;
+    CU_ASSERT_EQUAL_FATAL(create_in_dir(&kind, ops, 256 * MIB, "arenas"),
+                          MEMKIND_SUCCESS);
+    shared_kind = &kind;
+    get_arena = ops->get_arena;
+    pthread_barrier_init(&barrier, NULL, THREADS);
+    for (int i = 0; i < THREADS; i++)
+        CU_ASSERT_EQUAL_FATAL(
+            pthread_create(&threads[i], NULL, ask_for_arena, &arenas[i]), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&barrier);
+    for (int i = 0; i < THREADS; i++) {
+        bool seen = false;
+        CU_ASSERT_NOT_EQUAL(arenas[i], 0);
+        for (int j = 0; j < i; j++)
+            seen = seen || arenas[j] == arenas[i];
+        different += !seen;
+    }
+    unsigned arena;
+    CU_ASSERT_EQUAL(get_arena(NULL, &arena, 0), MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(get_arena(&kind, NULL, 0), MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(get_arena(MEMKIND_HBW, &arena, 0), MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(get_arena(&kind, &arena, 0), MEMKIND_ERROR_INVALID);
+    return different;
+}
+
+static void test_arenas_of_threads(void)
+{
+    struct memkind_ops ops = MEMKIND_PMEM_OPS;
+    size_t cpus = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
+    CU_ASSERT_EQUAL(count_arenas(&ops), 4 * cpus < THREADS ? 4 * cpus : THREADS);
+    ops.get_arena = memkind_bijective_get_arena;
+    CU_ASSERT_EQUAL(count_arenas(&ops), 1);
+}
+
+static void test_policies(void)
+{
+    struct memkind kind = {0};
+    CU_ASSERT_EQUAL_FATAL(
+        create_in_dir(&kind, &MEMKIND_PMEM_OPS, 0, "policies"),
+        MEMKIND_SUCCESS);
+    for (int policy = -2; policy < 5; policy++)
+        CU_ASSERT_EQUAL(memkind_arena_update_memory_usage_policy(
+                            &kind, (memkind_mem_usage_policy)policy),
+                        policy == 0 || policy == 1 ? MEMKIND_SUCCESS
+                                                   : MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(memkind_arena_update_memory_usage_policy(NULL, 0),
+                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT(works(&kind));
+    CU_ASSERT_EQUAL(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
+}
+
+/* ---- fixed ------------------------------------------------------------------------------------------- */
+
+static void test_a_fixed_kind(void)
+{
+    struct memkind kind = {0};
+    char *buffer = mmap(NULL, 8 * MIB, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const struct memkind_fixed_source source = {buffer, 8 * MIB};
+    const struct memkind_fixed_source bad = {buffer, 100};
+    CU_ASSERT_EQUAL(memkind_fixed_set_source(NULL, &source),
+                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(memkind_fixed_set_source(&kind, NULL),
+                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(memkind_fixed_create(&kind, &MEMKIND_FIXED_OPS, "fixed"),
+                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(memkind_fixed_set_source(&kind, &bad), MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(memkind_fixed_create(&kind, &MEMKIND_FIXED_OPS, "fixed"),
+                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(memkind_fixed_set_source(&kind, &source), MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL_FATAL(
+        memkind_fixed_create(&kind, &MEMKIND_FIXED_OPS, "fixed"),
+        MEMKIND_SUCCESS);
+    CU_ASSERT(works(&kind));
+    expect_no_block(&kind, PAGE, EINVAL);
+    CU_ASSERT_FALSE(memkind_pmem_is_pmem(&kind));
+    CU_ASSERT_EQUAL(memkind_pmem_persist(&kind, buffer, 1),
+                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(memkind_fixed_destroy(&kind), MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(memkind_fixed_destroy(&kind), MEMKIND_ERROR_INVALID);
+    buffer[0] = 1;
+    CU_ASSERT_EQUAL(munmap(buffer, 8 * MIB), 0);
+}
+
+static const struct test_case tests[] = {
+    {"a kind in a directory", test_a_kind_in_a_directory},
+    {"a kind in a file", test_a_kind_in_a_file},
+    {"files that will not do", test_files_that_will_not_do},
+    {"sources that will not do", test_sources_that_will_not_do},
+    {"incomplete operations", test_incomplete_operations},
+    {"names", test_names},
+    {"own heap operations", test_own_heap_operations},
+    {"own mmap in the files", test_own_mmap_in_the_files},
+    {"an area by mmap", test_an_area_by_mmap},
+    {"only what is needed", test_only_what_is_needed},
+    {"advice for each block", test_advice_for_each_block},
+    {"own extent hooks", test_own_extent_hooks},
+    {"blocks of the files", test_blocks_of_the_files},
+    {"mmap flags", test_mmap_flags},
+    {"persist", test_persist},
+    {"arenas of threads", test_arenas_of_threads},
+    {"policies", test_policies},
+    {"a fixed kind", test_a_fixed_kind},
+    {NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    return test_main("internal kinds", tests, argc, argv);
+}

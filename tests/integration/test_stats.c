@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <fcntl.h>
+#include <memkind.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "test_support.h"
+
+#define MIB ((size_t)1 << 20)
+
+static memkind_t make_kind(size_t max_size, memkind_mem_usage_policy policy)
+{
+    memkind_t kind = NULL;
+    struct memkind_config *config = memkind_config_new();
+    memkind_config_set_path(config, test_dir());
+    memkind_config_set_size(config, max_size);
+    memkind_config_set_memory_usage_policy(config, policy);
+    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem_with_config(config, &kind),
+                          MEMKIND_SUCCESS);
+    memkind_config_delete(config);
+    return kind;
+}
+
+struct stats {
+    size_t resident, active, allocated;
+};
+
+static struct stats last_stats(memkind_t kind)
+{
+    struct stats stats = {0, 0, 0};
+    CU_ASSERT_EQUAL(memkind_get_stat(kind, MEMKIND_STAT_TYPE_RESIDENT,
+                                     &stats.resident),
+                    MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(memkind_get_stat(kind, MEMKIND_STAT_TYPE_ACTIVE,
+                                     &stats.active),
+                    MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(memkind_get_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED,
+                                     &stats.allocated),
+                    MEMKIND_SUCCESS);
+    return stats;
+}
+
+static struct stats stats_now(memkind_t kind)
+{
+    CU_ASSERT_EQUAL(memkind_update_cached_stats(), MEMKIND_SUCCESS);
+    struct stats stats = last_stats(kind);
+    CU_ASSERT(stats.allocated <= stats.active);
+    CU_ASSERT(stats.active <= stats.resident);
+    return stats;
+}
+
+/* ---- numbers ----------------------------------------------------------------- */
+
+static void check_sums(memkind_t kind)
+{
+    enum { COUNT = 2000 };
+    void *objects[COUNT];
+    unsigned long long random = 3;
+    size_t total = 0;
+    struct stats stats = stats_now(kind);
+    CU_ASSERT_EQUAL(stats.allocated, 0);
+    CU_ASSERT_EQUAL(stats.active, 0);
+    for (size_t i = 0; i < COUNT; i++) {
+        objects[i] = memkind_malloc(
+            kind, 1 + test_random(&random) % ((size_t)8 << i % 14));
+        CU_ASSERT_PTR_NOT_NULL_FATAL(objects[i]);
+        total += memkind_malloc_usable_size(kind, objects[i]);
+        if (i % 500 == 0)
+            CU_ASSERT_EQUAL(stats_now(kind).allocated, total);
+    }
+    CU_ASSERT_EQUAL(stats_now(kind).allocated, total);
+    for (size_t i = 0; i < COUNT; i += 2) {
+        total -= memkind_malloc_usable_size(kind, objects[i]);
+        objects[i] = memkind_realloc(kind, objects[i],
+                                     1 + test_random(&random) % 60000);
+        total += memkind_malloc_usable_size(kind, objects[i]);
+    }
+    CU_ASSERT_EQUAL(stats_now(kind).allocated, total);
+    for (size_t i = 0; i < COUNT; i += 3) {
+        total -= memkind_malloc_usable_size(kind, objects[i]);
+        memkind_free(kind, objects[i]);
+        objects[i] = NULL;
+    }
+    CU_ASSERT_EQUAL(stats_now(kind).allocated, total);
+    for (size_t i = 0; i < COUNT; i++)
+        memkind_free(kind, objects[i]);
+    stats = stats_now(kind);
+    CU_ASSERT_EQUAL(stats.allocated, 0);
+    CU_ASSERT_EQUAL(stats.active, 0);
+}
+
+static void test_sums_of_usable_sizes(void)
+{
+    memkind_t kind = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    check_sums(kind);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    check_sums(MEMKIND_DEFAULT);
+    check_sums(MEMKIND_REGULAR);
+}
+
+static void test_known_sizes(void)
+{
+    memkind_t kind = make_kind(64 * MIB, MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE);
+    void *large = memkind_malloc(kind, 8 * MIB);
+    struct stats stats = stats_now(kind);
+    CU_ASSERT_EQUAL(stats.allocated, 8 * MIB);
+    CU_ASSERT_EQUAL(stats.active, 8 * MIB);
+    CU_ASSERT_EQUAL(stats.resident, 8 * MIB);
+    void *small = memkind_malloc(kind, 4096);
+    stats = stats_now(kind);
+    CU_ASSERT_EQUAL(stats.allocated, 8 * MIB + 4096);
+    memkind_free(kind, large);
+    stats = stats_now(kind);
+    CU_ASSERT_EQUAL(stats.allocated, 4096);
+    CU_ASSERT(stats.resident < MIB);
+    memkind_free(kind, small);
+    stats = stats_now(kind);
+    CU_ASSERT_EQUAL(stats.allocated, 0);
+    CU_ASSERT_EQUAL(stats.active, 0);
+    CU_ASSERT_EQUAL(stats.resident, 0);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+}
+
+static void test_a_snapshot_stays(void)
+{
+    memkind_t kind = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    void *object = memkind_malloc(kind, MIB);
+    struct stats before = stats_now(kind);
+    void *more = memkind_malloc(kind, 32 * MIB);
+    struct stats after = last_stats(kind);
+    CU_ASSERT_EQUAL(before.allocated, after.allocated);
+    CU_ASSERT_EQUAL(before.active, after.active);
+    CU_ASSERT_EQUAL(before.resident, after.resident);
+    after = stats_now(kind);
+    CU_ASSERT_EQUAL(after.allocated, before.allocated + 32 * MIB);
+    CU_ASSERT(after.resident >= before.resident + 32 * MIB);
+    memkind_free(kind, object);
+    memkind_free(kind, more);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+}
+
+static void test_kinds_are_counted_separately(void)
+{
+    memkind_t one = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    memkind_t other = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    void *object = memkind_malloc(one, 4 * MIB);
+    CU_ASSERT_EQUAL(stats_now(one).allocated, 4 * MIB);
+    CU_ASSERT_EQUAL(stats_now(other).allocated, 0);
+    CU_ASSERT_EQUAL(stats_now(other).resident, 0);
+    memkind_free(one, object);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(one), MEMKIND_SUCCESS);
+    /* A new kind does not take over an old one's numbers. */
+    one = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    CU_ASSERT_EQUAL(last_stats(one).allocated, 0);
+    CU_ASSERT_EQUAL(last_stats(one).resident, 0);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(one), MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(other), MEMKIND_SUCCESS);
+}
+
+static void *allocate_and_end(void *kind)
+{
+    void *objects[1000];
+    for (size_t i = 0; i < 1000; i++)
+        objects[i] = memkind_malloc(kind, 1 + i * 3);
+    for (size_t i = 0; i < 1000; i++)
+        memkind_free(kind, objects[i]);
+    return memkind_malloc(kind, 10000);
+}
+
+static void test_threads_that_have_ended(void)
+{
+    memkind_t kind = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    size_t total = 0;
+    void *objects[8];
+    for (int i = 0; i < 8; i++) {
+        pthread_t thread;
+        CU_ASSERT_EQUAL_FATAL(
+            pthread_create(&thread, NULL, allocate_and_end, kind), 0);
+        pthread_join(thread, &objects[i]);
+        total += memkind_malloc_usable_size(kind, objects[i]);
+        CU_ASSERT_EQUAL(stats_now(kind).allocated, total);
+    }
+    for (int i = 0; i < 8; i++)
+        memkind_free(kind, objects[i]);
+    CU_ASSERT_EQUAL(stats_now(kind).allocated, 0);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+}
+
+static void test_the_whole_library(void)
+{
+    memkind_t kind = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    struct stats before = stats_now(NULL);
+    void *object = memkind_malloc(kind, 16 * MIB);
+    struct stats after = stats_now(NULL);
+    CU_ASSERT(after.allocated >= before.allocated + 16 * MIB);
+    CU_ASSERT(after.active >= before.active + 16 * MIB);
+    CU_ASSERT(after.resident >= before.resident + 16 * MIB);
+    CU_ASSERT(stats_now(NULL).allocated >= stats_now(kind).allocated);
+    memkind_free(kind, object);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    after = stats_now(NULL);
+    CU_ASSERT(after.allocated < before.allocated + MIB);
+}
+
+static void test_bad_arguments(void)
+{
+    size_t value = 4711;
+    memkind_t kind = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    const memkind_t kinds[] = {NULL, kind, MEMKIND_DEFAULT};
+    for (size_t i = 0; i < 3; i++) {
+        CU_ASSERT_EQUAL(
+            memkind_get_stat(kinds[i], MEMKIND_STAT_TYPE_ACTIVE, NULL),
+            MEMKIND_ERROR_INVALID);
+        CU_ASSERT_EQUAL(
+            memkind_get_stat(kinds[i], MEMKIND_STAT_TYPE_MAX_VALUE, &value),
+            MEMKIND_ERROR_INVALID);
+        CU_ASSERT_EQUAL(
+            memkind_get_stat(kinds[i], (memkind_stat_type)-1, &value),
+            MEMKIND_ERROR_INVALID);
+        CU_ASSERT_EQUAL(
+            memkind_get_stat(kinds[i], (memkind_stat_type)1000, &value),
+            MEMKIND_ERROR_INVALID);
+    }
+    CU_ASSERT_EQUAL(
+        memkind_get_stat(MEMKIND_HBW, MEMKIND_STAT_TYPE_ACTIVE, &value),
+        MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(value, 4711);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+}
+
+/* ---- printing -------------------------------------------------------------------- */
+
+struct text {
+    size_t length;
+    char bytes[1 << 21];
+};
+
+static struct text text;
+
+static void append(void *opaque, const char *piece)
+{
+    struct text *all = opaque;
+    size_t length = strlen(piece);
+    if (all->length + length < sizeof all->bytes) {
+        memcpy(all->bytes + all->length, piece, length + 1);
+        all->length += length;
+    }
+}
+
+static void print(unsigned opts)
+{
+    text.length = 0;
+    text.bytes[0] = '\0';
+    CU_ASSERT_EQUAL(memkind_stats_print(append, &text,
+                                        (memkind_stat_print_opt)opts),
+                    MEMKIND_SUCCESS);
+    CU_ASSERT(text.length < sizeof text.bytes - 1);
+}
+
+/* Outside of strings, each bracket closes the last one that was opened. */
+static bool brackets_match(const char *json)
+{
+    char open[256];
+    size_t depth = 0;
+    bool in_string = false, any = false;
+    for (; *json != '\0'; json++) {
+        if (in_string) {
+            if (*json == '\\' && json[1] != '\0')
+                json++;
+            else if (*json == '"')
+                in_string = false;
+        } else if (*json == '"') {
+            in_string = true;
+        } else if (*json == '{' || *json == '[') {
+            if (depth == sizeof open)
+                return false;
+            open[depth++] = *json == '{' ? '}' : ']';
+            any = true;
+        } else if (*json == '}' || *json == ']') {
+            if (depth == 0 || open[--depth] != *json)
+                return false;
+        }
+    }
+    return any && depth == 0 && !in_string;
+}
+
+static bool python_reads_it(void)
+{
+    char command[4200];
+    if (system("python3 -c 'import json' >/dev/null 2>&1") != 0)
+        return true;
+    snprintf(command, sizeof command,
+             "python3 -c 'import json,sys; "
+             "sys.exit(0 if \"jemalloc\" in json.load(sys.stdin) else 1)'");
+    FILE *python = popen(command, "w");
+    if (python == NULL)
+        return false;
+    fwrite(text.bytes, 1, text.length, python);
+    return pclose(python) == 0;
+}
+
+static void test_text(void)
+{
+    memkind_t kind = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    void *object = memkind_malloc(kind, 100);
+    print(MEMKIND_STAT_PRINT_ALL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text.bytes, "jemalloc statistics"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text.bytes, "End jemalloc statistics"));
+    size_t all = text.length;
+    for (unsigned bit = 1; bit < 9; bit++) {
+        print(1U << bit);
+        CU_ASSERT(text.length > 0);
+        CU_ASSERT(text.length <= all + 4096);
+    }
+    print(MEMKIND_STAT_PRINT_OMIT_PER_ARENA | MEMKIND_STAT_PRINT_OMIT_GENERAL |
+          MEMKIND_STAT_PRINT_OMIT_MERGED_ARENA |
+          MEMKIND_STAT_PRINT_OMIT_DESTROYED_MERGED_ARENA);
+    CU_ASSERT(text.length < all / 2);
+    memkind_free(kind, object);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+}
+
+static void test_json(void)
+{
+    memkind_t kind = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    void *object = memkind_malloc(kind, 100);
+    print(MEMKIND_STAT_PRINT_JSON_FORMAT);
+    CU_ASSERT(brackets_match(text.bytes));
+    CU_ASSERT(python_reads_it());
+    for (unsigned bit = 1; bit < 9; bit++) {
+        print(MEMKIND_STAT_PRINT_JSON_FORMAT | 1U << bit);
+        CU_ASSERT(brackets_match(text.bytes));
+    }
+    /* The check can fail. */
+    text.bytes[strcspn(text.bytes, "}")] = ' ';
+    CU_ASSERT_FALSE(brackets_match(text.bytes));
+    memkind_free(kind, object);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+}
+
+static void test_bad_options(void)
+{
+    static const unsigned bad[] = {1U << 9, 1U << 10, 1U << 31, 0x3ff, ~0U};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        text.length = 0;
+        CU_ASSERT_EQUAL(memkind_stats_print(append, &text,
+                                            (memkind_stat_print_opt)bad[i]),
+                        MEMKIND_ERROR_INVALID);
+        CU_ASSERT_EQUAL(text.length, 0);
+    }
+}
+
+static void test_to_stderr(void)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s", test_path("stderr"));
+    int fd = open(path, O_CREAT | O_RDWR, 0600);
+    int saved = dup(STDERR_FILENO);
+    CU_ASSERT_FATAL(fd >= 0 && saved >= 0);
+    dup2(fd, STDERR_FILENO);
+    int err = memkind_stats_print(NULL, NULL, MEMKIND_STAT_PRINT_ALL);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    CU_ASSERT_EQUAL(err, MEMKIND_SUCCESS);
+    ssize_t length = pread(fd, text.bytes, sizeof text.bytes - 1, 0);
+    text.bytes[length > 0 ? length : 0] = '\0';
+    CU_ASSERT_PTR_NOT_NULL(strstr(text.bytes, "End jemalloc statistics"));
+    close(fd);
+    unlink(path);
+}
+
+static const struct test_case tests[] = {
+    {"sums of usable sizes", test_sums_of_usable_sizes},
+    {"known sizes", test_known_sizes},
+    {"a snapshot stays", test_a_snapshot_stays},
+    {"kinds are counted separately", test_kinds_are_counted_separately},
+    {"threads that have ended", test_threads_that_have_ended},
+    {"the whole library", test_the_whole_library},
+    {"bad arguments", test_bad_arguments},
+    {"text", test_text},
+    {"JSON", test_json},
+    {"bad options", test_bad_options},
+    {"to stderr", test_to_stderr},
+    {NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    return test_main("statistics", tests, argc, argv);
+}

@@ -1,0 +1,39 @@
+#!/bin/sh
+# In the guest: runs all suites and examples of the working directory.
+#   in_guest.sh NAME PLACE SUITE...
+# Prints a line for each, with CUnit's counts, and the output of what failed.
+name=$1 place=$2
+shift 2
+failed=0
+for suite in "$@"; do
+    if timeout -s KILL 120 "./$suite" >/tmp/log 2>&1; then status=0; else status=$?; fi
+    counts=$(awk '$1 == "tests" { print $3 " run, " $4 " passed, " $5 " failed" }' /tmp/log)
+    asserts=$(awk '$1 == "asserts" { print ", " $3 " asserts" }' /tmp/log)
+    case $status in
+        0) printf '%s: %-32s %s%s\n' "$name" "$suite" "${counts:-passed}" "$asserts" ;;
+        77) printf '%s: %-32s skipped\n' "$name" "$suite" ;;
+        *) failed=$((failed + 1))
+           printf '%s: %-32s FAILED, status %s. %s%s\n' "$name" "$suite" "$status" "$counts" "$asserts"
+           sed 's/^/    /' /tmp/log | tail -n 60 ;;
+    esac
+done
+for example in pmem_*; do
+    case $example in *.*) continue ;; esac
+    case $name:$example in
+        # A device can have one kind at a time, and holds no other files.
+        device*:*kind* | device*:pmem_fixed) [ $example = pmem_threads_one_kind ] || continue ;;
+        # It shows that space goes back, which it cannot there.
+        *vfat*:pmem_config) continue ;;
+    esac
+    if timeout -s KILL 120 "./$example" "$place" >/tmp/log 2>&1; then status=0; else status=$?; fi
+    if [ $status = 0 ]; then
+        printf '%s: example %-24s passed\n' "$name" "$example"
+    else
+        failed=$((failed + 1))
+        printf '%s: example %-24s FAILED, status %s\n' "$name" "$example" $status
+        sed 's/^/    /' /tmp/log | tail -n 20
+    fi
+done
+# Whatever happened, the file system has all its space again.
+[ -d "$place" ] && df -k "$place" | tail -n 1
+[ $failed = 0 ]

@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Runs the suites and examples on persistent memory: on $PMEM_DIR where that is
+# named, and otherwise in guests whose memory is made persistent by the kernel.
+#
+#   tests/pmem/run.sh [NAME...]     of: ext4 xfs device no-fallocate no-holes
+#   tests/pmem/run.sh bench         the batch pattern on DAX, beside libmemkind 1.14
+#
+# MEMKIND_BUILD    build directory   [build/pmem]
+# Exits with 77 where no guest can be booted.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+here=$root/tests/pmem
+. "$root/cmake/packages.sh"
+install_packages build test
+build=${MEMKIND_BUILD:-$root/build/pmem}
+cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release >/dev/null
+cmake --build "$build" >/dev/null
+
+# On real persistent memory nothing has to be emulated.
+if [ -n "${PMEM_DIR:-}" ]; then
+    memory=plain
+    "$build/examples/pmem_check_dax" "$PMEM_DIR" | grep -q 'are mapped with DAX' && memory=dax
+    echo "suites on $PMEM_DIR ($memory)"
+    cmake -S "$root" -B "$build" "-DMEMKIND_TEST_DIR=$PMEM_DIR" >/dev/null
+    MEMKIND_TEST_MEMORY=$memory exec ctest --test-dir "$build" --output-on-failure -LE scripts
+fi
+
+if ! install_packages pmem || ! command -v qemu-system-x86_64 >/dev/null; then
+    echo "skipped: suites on emulated persistent memory (no qemu-system-x86_64)"
+    exit 77
+fi
+
+payload=$(mktemp -d)
+trap 'rm -rf "$payload"' EXIT
+suites=()
+for program in "$build"/tests/test_*; do
+    [ -f "$program" ] && [ -x "$program" ] || continue
+    suites+=("$(basename "$program")")
+done
+cp "${suites[@]/#/$build/tests/}" "$build/tests/bench_batch" "$payload"
+find "$build/examples" -maxdepth 1 -type f -name 'pmem_*' -perm -u+x -exec cp {} "$payload" \;
+cp -L "$build/src/libmemkind.so.0" "$payload"
+cp "$here/in_guest.sh" "$payload"
+strip -g "$payload"/test_* "$payload"/pmem_* "$payload"/libmemkind.so.0 2>/dev/null || true
+
+# What 2 MiB mappings need: space that starts at a multiple of 2 MiB.
+ext4_options='-E stride=512,stripe_width=512'
+xfs_options='-d su=2m,sw=1'
+
+# guest NAME FS MKFS-OPTIONS MEMORY PLACE SUITE...
+guest() {
+    local name=$1 fs=$2 mkfs=$3 memory=$4 place=$5
+    shift 5
+    # The library's folder: the test programs were built to find it elsewhere.
+    "$here/guest.sh" -s 768M -m 1536M -t 500 -f "$fs" --mkfs-opts "$mkfs" \
+        -e "MEMKIND_TEST_MEMORY=$memory" -e "MEMKIND_TEST_DIR=/mnt/pmem" \
+        -e "MEMKIND_TEST_DEVICE=/dev/dax0.0" -e LD_LIBRARY_PATH=/payload \
+        "$payload" -- sh in_guest.sh "$name" "$place" "$@"
+}
+
+run_ext4() { guest "DAX ext4" ext4 "$ext4_options" dax /mnt/pmem "${suites[@]}"; }
+run_xfs() { guest "DAX xfs" xfs "$xfs_options" dax /mnt/pmem "${suites[@]}"; }
+run_device() { guest "device DAX" devdax "" device /dev/dax0.0 test_pmem; }
+run_no-fallocate() { guest "no fallocate (ext2)" ext2 "" no-fallocate /mnt/pmem test_pmem; }
+run_no-holes() { guest "no holes (vfat)" vfat "" no-holes /mnt/pmem test_pmem; }
+
+# Both libraries by turns, in one guest.
+run_bench() {
+    local debs
+    debs=$(mktemp -d)
+    (cd "$debs" && apt-get -q download libmemkind0 libnuma1 libhwloc15 libdaxctl1 >/dev/null 2>&1 &&
+        for deb in *.deb; do dpkg-deb -x "$deb" .; done) || {
+        echo "skipped: libmemkind 1.14 cannot be fetched"
+        return 77
+    }
+    mkdir "$payload/libmemkind-1.14"
+    find "$debs" -name 'lib*.so.*' -exec cp -L {} "$payload/libmemkind-1.14" \;
+    cat >"$payload/bench.sh" <<'SH'
+for round in 1 2 3 4 5; do
+    printf 'here  '; LD_LIBRARY_PATH=/payload ./bench_batch /mnt/pmem
+    printf '1.14  '; LD_LIBRARY_PATH=/payload/libmemkind-1.14 ./bench_batch /mnt/pmem
+done | tee /tmp/lines
+awk '{ n[$1]++; v[$1, n[$1]] = $5 }
+     function median(w,   i, j, t) {
+         for (i = 1; i <= n[w]; i++) for (j = i + 1; j <= n[w]; j++)
+             if (v[w, j] < v[w, i]) { t = v[w, i]; v[w, i] = v[w, j]; v[w, j] = t }
+         return v[w, int((n[w] + 1) / 2)] }
+     END { h = median("here"); o = median("1.14")
+           printf "batch on DAX ext4: %.0f ns here, %.0f ns libmemkind 1.14: %.1f times as fast\n", h, o, o / h }' /tmp/lines
+SH
+    "$here/guest.sh" -s 512M -t 300 --mkfs-opts "$ext4_options" "$payload" -- sh bench.sh
+    rm -rf "$debs"
+}
+
+[ $# -gt 0 ] || set -- ext4 xfs device no-fallocate no-holes
+failed=()
+for name in "$@"; do
+    echo "---- emulated persistent memory: $name"
+    "run_$name" || failed+=("$name")
+done
+[ ${#failed[@]} = 0 ] || { echo "failed: ${failed[*]}"; exit 1; }

@@ -1,0 +1,691 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Arenas and the caches through which threads use them. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena_set.h"
+#include "heap.h"
+#include "jemalloc_ctl.h"
+#include "layer_test.h"
+#include "region_pool.h"
+#include "thread_cache.h"
+
+static int owner;
+static struct region_pool pool;
+
+static void open_pool(void)
+{
+    CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&pool, &owner), 0);
+}
+
+static struct memkind_arena_set *make_set(unsigned limit)
+{
+    const struct arena_set_config config = {.pool = &pool,
+                                            .address_owner = &owner,
+                                            .limit = limit,
+                                            .dirty_decay_ms = 10000};
+    struct memkind_arena_set *set = NULL;
+    CU_ASSERT_EQUAL_FATAL(arena_set_create(&config, &set), 0);
+    return set;
+}
+
+static void run_thread(void *(*run)(void *), void *argument)
+{
+    pthread_t thread;
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, run, argument), 0);
+    pthread_join(thread, NULL);
+}
+
+static unsigned list_length(const struct thread_cache *cache)
+{
+    unsigned length = 0;
+    for (; cache != NULL; cache = cache->next)
+        length++;
+    return length;
+}
+
+/* How many arenas there are. */
+static unsigned live_arenas(void)
+{
+    unsigned all = 0, live = 0;
+    size_t length = sizeof all;
+    CU_ASSERT_EQUAL(je_stats_refresh(), 0);
+    CU_ASSERT_EQUAL(JE_NAME(mallctl)("arenas.narenas", &all, &length, NULL, 0),
+                    0);
+    for (unsigned i = 0; i < all; i++) {
+        char name[64];
+        bool made = false;
+        length = sizeof made;
+        snprintf(name, sizeof name, "arena.%u.initialized", i);
+        if (JE_NAME(mallctl)(name, &made, &length, NULL, 0) == 0 && made)
+            live++;
+    }
+    return live;
+}
+
+/* How many more caches jemalloc would make. */
+#define TCACHES_MAX 5000
+
+static unsigned take_tcaches(unsigned taken[TCACHES_MAX])
+{
+    unsigned count = 0;
+    while (count < TCACHES_MAX && je_tcache_create(&taken[count]) == 0)
+        count++;
+    return count;
+}
+
+static unsigned spare_tcaches(void)
+{
+    static unsigned taken[TCACHES_MAX];
+    unsigned count = take_tcaches(taken);
+    for (unsigned i = 0; i < count; i++)
+        je_tcache_destroy(taken[i]);
+    return count;
+}
+
+/* Arenas and caches that are in use: the same before and after. */
+struct numbers {
+    unsigned arenas;
+    unsigned spare_tcaches;
+};
+
+static struct numbers take_numbers(void)
+{
+    return (struct numbers){live_arenas(), spare_tcaches()};
+}
+
+static bool same_numbers(struct numbers before)
+{
+    struct numbers now = take_numbers();
+    bool same = now.arenas == before.arenas &&
+                now.spare_tcaches == before.spare_tcaches;
+    if (!same)
+        fprintf(stderr, "%u arenas, %u spare caches; before %u, %u\n",
+                now.arenas, now.spare_tcaches, before.arenas,
+                before.spare_tcaches);
+    return same;
+}
+
+/* ---- caches of threads
+ * ------------------------------------------------------------- */
+
+static void *report_cache(void *set)
+{
+    struct thread_cache *cache = heap_cache(set);
+    void *object = heap_malloc(set, 100, 0);
+    if (object == NULL || heap_cache(set) != cache)
+        return NULL;
+    heap_free(set, object);
+    return cache;
+}
+
+static void *other_threads_cache(struct memkind_arena_set *set)
+{
+    pthread_t thread;
+    void *cache = NULL;
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, report_cache, set), 0);
+    pthread_join(thread, &cache);
+    CU_ASSERT_PTR_NOT_NULL(cache);
+    return cache;
+}
+
+static void test_cache_of_each_thread_and_set(void)
+{
+    open_pool();
+    struct memkind_arena_set *a = make_set(4), *b = make_set(4);
+    CU_ASSERT_NOT_EQUAL(a->slot, b->slot);
+    CU_ASSERT_NOT_EQUAL(a->id, b->id);
+    struct thread_cache *cache = heap_cache(a);
+    CU_ASSERT_PTR_EQUAL(heap_cache(a), cache);
+    CU_ASSERT_TRUE(cache->has_tcache);
+    CU_ASSERT_PTR_EQUAL(cache->set, a);
+    CU_ASSERT_PTR_NOT_EQUAL(heap_cache(b), cache);
+    CU_ASSERT_PTR_EQUAL(heap_cache(b)->set, b);
+    CU_ASSERT_NOT_EQUAL(heap_cache(b)->tcache, cache->tcache);
+    CU_ASSERT_PTR_NOT_EQUAL(other_threads_cache(a), cache);
+    CU_ASSERT_PTR_EQUAL(heap_cache(a), cache);
+    arena_set_destroy(b);
+    CU_ASSERT_PTR_EQUAL(heap_cache(a), cache);
+    arena_set_destroy(a);
+    region_pool_close(&pool);
+}
+
+static void test_caches_come_back(void)
+{
+    open_pool();
+    struct memkind_arena_set *set = make_set(4);
+    CU_ASSERT_PTR_NULL(set->caches);
+    void *first = other_threads_cache(set);
+    CU_ASSERT_PTR_NULL(set->caches);
+    CU_ASSERT_PTR_EQUAL(set->idle, first);
+    CU_ASSERT_EQUAL(set->idle_count, 1);
+    for (int i = 0; i < 10; i++)
+        CU_ASSERT_PTR_EQUAL(other_threads_cache(set), first);
+    CU_ASSERT_EQUAL(set->idle_count, 1);
+    /* This one takes it from the list. */
+    CU_ASSERT_PTR_EQUAL(heap_cache(set), first);
+    CU_ASSERT_EQUAL(set->idle_count, 0);
+    CU_ASSERT_PTR_NULL(set->idle);
+    CU_ASSERT_PTR_EQUAL(set->caches, first);
+    CU_ASSERT_PTR_NOT_EQUAL(other_threads_cache(set), first);
+    CU_ASSERT_EQUAL(list_length(set->caches), 1);
+    CU_ASSERT_EQUAL(list_length(set->idle), set->idle_count);
+    for (unsigned i = 0; i < atomic_load(&set->count); i++)
+        CU_ASSERT_TRUE(set->arenas[i].threads <= 1);
+    arena_set_destroy(set);
+    region_pool_close(&pool);
+}
+
+/* What a thread has freed goes back to the arenas when it ends. */
+static void *free_many(void *set)
+{
+    void *objects[200];
+    for (int i = 0; i < 200; i++)
+        objects[i] = heap_malloc(set, 64, 0);
+    for (int i = 0; i < 200; i++)
+        if (objects[i] != NULL)
+            heap_free(set, objects[i]);
+    return NULL;
+}
+
+static void test_ended_threads_cache_is_empty(void)
+{
+    open_pool();
+    struct memkind_arena_set *set = make_set(2);
+    run_thread(free_many, set);
+    CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
+    CU_ASSERT_EQUAL(heap_stat(set, HEAP_ALLOCATED), 0);
+
+    void *object = heap_malloc(set, 1000, 0);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+    CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
+    CU_ASSERT_EQUAL(heap_stat(set, HEAP_ALLOCATED), heap_usable_size(object));
+    heap_free(set, object);
+    CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
+    CU_ASSERT_EQUAL(heap_stat(set, HEAP_ALLOCATED), 0);
+    arena_set_destroy(set);
+    region_pool_close(&pool);
+}
+
+/* Many threads at once: not all of their caches are worth keeping. */
+#define CROWD 80
+static pthread_barrier_t crowd_attached;
+
+static void *attach_with_crowd(void *set)
+{
+    heap_cache(set);
+    pthread_barrier_wait(&crowd_attached);
+    return NULL;
+}
+
+static void test_idle_caches_are_few(void)
+{
+    pthread_t threads[CROWD];
+    open_pool();
+    struct numbers before = take_numbers();
+    struct memkind_arena_set *set = make_set(2);
+    pthread_barrier_init(&crowd_attached, NULL, CROWD);
+    for (int i = 0; i < CROWD; i++)
+        CU_ASSERT_EQUAL_FATAL(
+            pthread_create(&threads[i], NULL, attach_with_crowd, set), 0);
+    for (int i = 0; i < CROWD; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&crowd_attached);
+    CU_ASSERT_TRUE(set->idle_count > 1);
+    CU_ASSERT_TRUE(set->idle_count < CROWD);
+    CU_ASSERT_EQUAL(list_length(set->idle), set->idle_count);
+    CU_ASSERT_PTR_NULL(set->caches);
+    CU_ASSERT_EQUAL(spare_tcaches(), before.spare_tcaches - set->idle_count);
+    arena_set_destroy(set);
+    CU_ASSERT_TRUE(same_numbers(before));
+    region_pool_close(&pool);
+}
+
+/* A buffer that is taken in holds a large object after many small ones. */
+static void test_buffer_in_one_piece(void)
+{
+    enum { OBJECTS = 24 };
+    const size_t size = 16 * MIB;
+    void *objects[OBJECTS];
+    char *buffer = aligned_alloc(4096, size);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(buffer);
+    CU_ASSERT_EQUAL_FATAL(region_pool_open_buffer(&pool, buffer, size, &owner),
+                          0);
+    struct memkind_arena_set *set = make_set(1);
+    heap_take_in(set, size);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < OBJECTS; i++) {
+            objects[i] = heap_malloc(set, 512 * KIB, 0);
+            CU_ASSERT_PTR_NOT_NULL_FATAL(objects[i]);
+            CU_ASSERT_PTR_NOT_NULL(region_pool_find(&pool, objects[i]));
+            memset(objects[i], i, 512 * KIB);
+        }
+        for (int i = 0; i < OBJECTS; i++)
+            heap_free(set, objects[i]);
+        void *large = heap_malloc(set, 12 * MIB, 0);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(large);
+        memset(large, 1, 12 * MIB);
+        CU_ASSERT_PTR_NULL(heap_malloc(set, size, 0));
+        heap_free(set, large);
+    }
+    arena_set_destroy(set);
+    region_pool_close(&pool);
+    free(buffer);
+}
+
+/* ---- sets that go while threads know them
+ * -------------------------------------------- */
+
+static struct {
+    pthread_barrier_t step;
+    struct memkind_arena_set *set;
+    bool right;
+} stage;
+
+/* Attaches to two sets in turn, the first of which is destroyed in between. */
+static void *outlive_set(void *unused)
+{
+    (void)unused;
+    void *object = heap_malloc(stage.set, 64, 0);
+    uint64_t id = heap_cache(stage.set)->set_id;
+    heap_free(stage.set, object);
+    pthread_barrier_wait(&stage.step); /* the first set is known */
+    pthread_barrier_wait(&stage.step); /* the second is in its place */
+    struct thread_cache *cache = heap_cache(stage.set);
+    object = heap_malloc(stage.set, 64, JE_ZERO);
+    stage.right = id != stage.set->id && cache->set == stage.set &&
+                  cache->set_id == stage.set->id && object != NULL &&
+                  is_zero(object, 64);
+    if (object != NULL)
+        heap_free(stage.set, object);
+    return NULL;
+}
+
+/* Ends with a cache of a set that is gone. */
+static void *forget_set(void *unused)
+{
+    (void)unused;
+    void *object = heap_malloc(stage.set, 64, 0);
+    stage.right = object != NULL;
+    pthread_barrier_wait(&stage.step);
+    pthread_barrier_wait(&stage.step);
+    /* No set, or another, is no matter to it. */
+    thread_cache_flush_all();
+    return NULL;
+}
+
+static void test_set_goes_before_its_threads(void)
+{
+    pthread_t thread;
+    open_pool();
+    pthread_barrier_init(&stage.step, NULL, 2);
+    struct numbers before = take_numbers();
+    for (int i = 0; i < 40; i++) {
+        stage.set = make_set(2);
+        stage.right = false;
+        unsigned slot = stage.set->slot;
+        CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL,
+                                             i % 2 ? outlive_set : forget_set,
+                                             NULL),
+                              0);
+        pthread_barrier_wait(&stage.step);
+        CU_ASSERT_EQUAL(list_length(stage.set->caches), 1);
+        arena_set_destroy(stage.set);
+        stage.set = make_set(2);
+        CU_ASSERT_EQUAL(stage.set->slot, slot);
+        pthread_barrier_wait(&stage.step);
+        pthread_join(thread, NULL);
+        CU_ASSERT_TRUE(stage.right);
+        CU_ASSERT_EQUAL(list_length(stage.set->caches), 0);
+        CU_ASSERT_EQUAL(list_length(stage.set->idle), i % 2);
+        CU_ASSERT_EQUAL(stage.set->arenas[0].threads, 0);
+        arena_set_destroy(stage.set);
+    }
+    CU_ASSERT_TRUE(same_numbers(before));
+    pthread_barrier_destroy(&stage.step);
+    region_pool_close(&pool);
+}
+
+/* ---- the end of a thread
+ * ----------------------------------------------------------------- */
+
+static pthread_key_t late_key;
+static bool late_right;
+
+/* Runs after the thread's caches are gone: the key is younger. */
+static void use_late(void *set_pointer)
+{
+    struct memkind_arena_set *set = set_pointer;
+    void *object = heap_malloc(set, 64, 0);
+    late_right = object != NULL && thread_cache_table == NULL &&
+                 heap_cache(set) == &set->fallback;
+    if (object != NULL)
+        heap_free(set, object);
+}
+
+static void *leave_late_value(void *set)
+{
+    pthread_setspecific(late_key, set);
+    return report_cache(set);
+}
+
+static void test_use_at_the_end_of_a_thread(void)
+{
+    open_pool();
+    struct memkind_arena_set *set = make_set(2);
+    heap_cache(set); /* the caches' own key is there from now on */
+    CU_ASSERT_EQUAL_FATAL(pthread_key_create(&late_key, use_late), 0);
+    run_thread(leave_late_value, set);
+    CU_ASSERT_TRUE(late_right);
+    CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
+    CU_ASSERT_EQUAL(heap_stat(set, HEAP_ALLOCATED), 0);
+    pthread_key_delete(late_key);
+    arena_set_destroy(set);
+    region_pool_close(&pool);
+}
+
+/* ---- arenas
+ * -------------------------------------------------------------------------------
+ */
+
+#define MANY_THREADS 10
+static pthread_barrier_t all_attached, all_seen;
+
+static void *attach_and_wait(void *set)
+{
+    heap_cache(set);
+    pthread_barrier_wait(&all_attached);
+    pthread_barrier_wait(&all_seen);
+    return NULL;
+}
+
+/* Attaches threads at once, and checks how they lie over the arenas. */
+static void check_spread(struct memkind_arena_set *set, unsigned arenas)
+{
+    pthread_t threads[MANY_THREADS];
+    for (int i = 0; i < MANY_THREADS; i++)
+        CU_ASSERT_EQUAL_FATAL(
+            pthread_create(&threads[i], NULL, attach_and_wait, set), 0);
+    pthread_barrier_wait(&all_attached);
+    CU_ASSERT_EQUAL(atomic_load(&set->count), arenas);
+    unsigned sum = 0, least = MANY_THREADS, most = 0;
+    for (unsigned i = 0; i < atomic_load(&set->count); i++) {
+        unsigned count = set->arenas[i].threads;
+        sum += count;
+        least = count < least ? count : least;
+        most = count > most ? count : most;
+    }
+    CU_ASSERT_EQUAL(sum, MANY_THREADS);
+    CU_ASSERT_TRUE(most - least <= 1);
+    CU_ASSERT_EQUAL(list_length(set->caches), MANY_THREADS);
+    pthread_barrier_wait(&all_seen);
+    for (int i = 0; i < MANY_THREADS; i++)
+        pthread_join(threads[i], NULL);
+    for (unsigned i = 0; i < atomic_load(&set->count); i++)
+        CU_ASSERT_EQUAL(set->arenas[i].threads, 0);
+}
+
+static void test_threads_spread_over_arenas(void)
+{
+    static const unsigned limits[] = {1, 3, 4, MANY_THREADS, 64};
+    open_pool();
+    pthread_barrier_init(&all_attached, NULL, MANY_THREADS + 1);
+    pthread_barrier_init(&all_seen, NULL, MANY_THREADS + 1);
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        struct memkind_arena_set *set = make_set(limits[i]);
+        CU_ASSERT_EQUAL(atomic_load(&set->count), 1);
+        unsigned arenas = limits[i] < MANY_THREADS ? limits[i] : MANY_THREADS;
+        check_spread(set, arenas);
+        /* The places of those that have gone are taken again. */
+        check_spread(set, arenas);
+        arena_set_destroy(set);
+    }
+    pthread_barrier_destroy(&all_attached);
+    pthread_barrier_destroy(&all_seen);
+    region_pool_close(&pool);
+}
+
+static void test_decay_of_arenas_to_come(void)
+{
+    open_pool();
+    struct memkind_arena_set *set = make_set(2);
+    CU_ASSERT_EQUAL(arena_set_decay(set, 0), 0);
+    CU_ASSERT_EQUAL(set->dirty_decay_ms, 0);
+    heap_cache(set);
+    other_threads_cache(set);
+    CU_ASSERT_EQUAL_FATAL(atomic_load(&set->count), 2);
+    for (unsigned i = 0; i < 2; i++) {
+        char name[64];
+        ssize_t decay = 77;
+        size_t length = sizeof decay;
+        snprintf(name, sizeof name, "arena.%u.dirty_decay_ms",
+                 set->arenas[i].index);
+        CU_ASSERT_EQUAL(JE_NAME(mallctl)(name, &decay, &length, NULL, 0), 0);
+        CU_ASSERT_EQUAL(decay, 0);
+    }
+    arena_set_destroy(set);
+    region_pool_close(&pool);
+}
+
+/* ---- numbers: jemalloc has 4,094 of each
+ * -------------------------------------------------- */
+
+#define CYCLES 6000
+
+static void test_sets_come_and_go(void)
+{
+    open_pool();
+    struct numbers numbers = take_numbers();
+    uint64_t last_id = 0;
+    unsigned failures = 0;
+    struct test_resources before, after;
+    for (int i = 0; i < CYCLES; i++) {
+        if (i == CYCLES / 10)
+            test_resources_take(&before);
+        /* Blocks never go back to a pool. */
+        if (i % 500 == 499) {
+            region_pool_close(&pool);
+            open_pool();
+        }
+        struct memkind_arena_set *set = make_set(2);
+        failures += set->id <= last_id;
+        last_id = set->id;
+        void *object = heap_malloc(set, 100, 0);
+        failures += object == NULL;
+        failures += !heap_cache(set)->has_tcache;
+        /* Freed or not, it goes with the set. */
+        if (object != NULL && i % 2)
+            heap_free(set, object);
+        arena_set_destroy(set);
+    }
+    test_resources_take(&after);
+    CU_ASSERT_EQUAL(failures, 0);
+    CU_ASSERT_TRUE(same_numbers(numbers));
+    CU_ASSERT_EQUAL(after.fds, before.fds);
+    /* Less than a page for each. */
+    size_t growth = after.mapped_kib > before.mapped_kib
+                        ? after.mapped_kib - before.mapped_kib
+                        : 0;
+    printf("%zu KiB of address space more ", growth);
+    if (COUNT_MAPPINGS)
+        CU_ASSERT_TRUE(growth < CYCLES * 9 / 10 * 4);
+    region_pool_close(&pool);
+}
+
+static void test_threads_come_and_go(void)
+{
+    open_pool();
+    struct numbers before = take_numbers();
+    struct memkind_arena_set *a = make_set(2), *b = make_set(1);
+    unsigned failures = 0;
+    for (int i = 0; i < CYCLES; i++) {
+        pthread_t thread;
+        void *cache = NULL;
+        if (pthread_create(&thread, NULL, report_cache, i % 2 ? a : b) != 0) {
+            failures++;
+            continue;
+        }
+        pthread_join(thread, &cache);
+        failures +=
+            cache == NULL || cache == &a->fallback || cache == &b->fallback;
+    }
+    CU_ASSERT_EQUAL(failures, 0);
+    CU_ASSERT_EQUAL(a->idle_count, 1);
+    CU_ASSERT_EQUAL(b->idle_count, 1);
+    CU_ASSERT_EQUAL(list_length(a->caches), 0);
+    CU_ASSERT_EQUAL(spare_tcaches(), before.spare_tcaches - 2);
+    CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
+    CU_ASSERT_EQUAL(heap_stat(a, HEAP_ALLOCATED), 0);
+    arena_set_destroy(a);
+    arena_set_destroy(b);
+    CU_ASSERT_TRUE(same_numbers(before));
+    region_pool_close(&pool);
+}
+
+static void test_one_slot_for_each_set(void)
+{
+    static struct memkind_arena_set *sets[THREAD_CACHE_SLOTS + 1];
+    const struct arena_set_config config = {
+        .pool = &pool, .address_owner = &owner, .limit = 1};
+    unsigned made = 0;
+    int result = 0;
+    open_pool();
+    struct numbers before = take_numbers();
+    while (made <= THREAD_CACHE_SLOTS &&
+           (result = arena_set_create(&config, &sets[made])) == 0)
+        made++;
+    CU_ASSERT_EQUAL(made, THREAD_CACHE_SLOTS);
+    CU_ASSERT_EQUAL(result, -ENOSPC);
+    void *object = heap_malloc(sets[made - 1], 64, 0);
+    CU_ASSERT_PTR_NOT_NULL(object);
+    while (made > 0)
+        arena_set_destroy(sets[--made]);
+    CU_ASSERT_TRUE(same_numbers(before));
+    region_pool_close(&pool);
+}
+
+/* One set that wants all arenas leaves enough for the first ones of others. */
+static void test_no_set_takes_all_arenas(void)
+{
+    enum { ALL = 4094 };
+    open_pool();
+    struct numbers before = take_numbers();
+    struct memkind_arena_set *greedy = make_set(ALL);
+    for (int i = 0; i < ALL; i++)
+        arena_set_attach(greedy);
+    CU_ASSERT_EQUAL(atomic_load(&greedy->count), ALL - THREAD_CACHE_SLOTS + 1);
+    struct memkind_arena_set *modest = make_set(2);
+    CU_ASSERT_EQUAL(arena_set_attach(modest), 0);
+    CU_ASSERT_EQUAL(arena_set_attach(modest), 0);
+    CU_ASSERT_EQUAL(modest->arenas[0].threads, 2);
+    arena_set_destroy(modest);
+    arena_set_destroy(greedy);
+    /* The number of those beyond the first is counted down. */
+    modest = make_set(2);
+    arena_set_attach(modest);
+    CU_ASSERT_EQUAL(arena_set_attach(modest), 1);
+    arena_set_destroy(modest);
+    CU_ASSERT_TRUE(same_numbers(before));
+    region_pool_close(&pool);
+}
+
+static void test_without_jemallocs_caches(void)
+{
+    static unsigned taken[TCACHES_MAX];
+    open_pool();
+    struct memkind_arena_set *set = make_set(2);
+    unsigned count = take_tcaches(taken);
+    CU_ASSERT_TRUE(count > 1000);
+    CU_ASSERT_TRUE(count < TCACHES_MAX);
+    struct thread_cache *cache = heap_cache(set);
+    CU_ASSERT_FALSE(cache->has_tcache);
+    CU_ASSERT_PTR_EQUAL(heap_cache(set), cache);
+    void *object = heap_malloc(set, 64, 0);
+    CU_ASSERT_PTR_NOT_NULL(object);
+    heap_free(set, object);
+    thread_cache_flush(cache);
+    thread_cache_flush_all();
+    /* Not worth keeping for another thread. */
+    CU_ASSERT_PTR_NOT_NULL(other_threads_cache(set));
+    CU_ASSERT_EQUAL(set->idle_count, 0);
+    arena_set_destroy(set);
+    while (count > 0)
+        je_tcache_destroy(taken[--count]);
+    region_pool_close(&pool);
+}
+
+/* ---- all at once
+ * ----------------------------------------------------------------------------
+ */
+
+#define CHURNERS 4
+#define CHURN_ROUNDS 60
+static atomic_uint churn_errors;
+
+/* Short-lived threads of a set of which others are made and destroyed
+ * meanwhile; slots pass from one to the other. */
+static void *churn_sets(void *unused)
+{
+    const struct arena_set_config config = {
+        .pool = &pool, .address_owner = &owner, .limit = 2};
+    (void)unused;
+    for (int i = 0; i < CHURN_ROUNDS; i++) {
+        struct memkind_arena_set *set;
+        pthread_t thread;
+        void *cache = NULL;
+        if (arena_set_create(&config, &set) != 0 ||
+            pthread_create(&thread, NULL, report_cache, set) != 0) {
+            atomic_fetch_add(&churn_errors, 1);
+            break;
+        }
+        if (report_cache(set) == NULL)
+            atomic_fetch_add(&churn_errors, 1);
+        pthread_join(thread, &cache);
+        if (cache == NULL)
+            atomic_fetch_add(&churn_errors, 1);
+        thread_cache_flush_all();
+        arena_set_destroy(set);
+    }
+    return NULL;
+}
+
+static void test_sets_and_threads_at_once(void)
+{
+    pthread_t threads[CHURNERS];
+    open_pool();
+    for (int i = 0; i < CHURNERS; i++)
+        CU_ASSERT_EQUAL_FATAL(
+            pthread_create(&threads[i], NULL, churn_sets, NULL), 0);
+    for (int i = 0; i < CHURNERS; i++)
+        pthread_join(threads[i], NULL);
+    CU_ASSERT_EQUAL(atomic_load(&churn_errors), 0);
+    region_pool_close(&pool);
+}
+
+static const struct test_case tests[] = {
+    {"cache of each thread and set", test_cache_of_each_thread_and_set},
+    {"caches come back", test_caches_come_back},
+    {"ended thread's cache is empty", test_ended_threads_cache_is_empty},
+    {"idle caches are few", test_idle_caches_are_few},
+    {"buffer in one piece", test_buffer_in_one_piece},
+    {"set goes before its threads", test_set_goes_before_its_threads},
+    {"use at the end of a thread", test_use_at_the_end_of_a_thread},
+    {"threads spread over arenas", test_threads_spread_over_arenas},
+    {"decay of arenas to come", test_decay_of_arenas_to_come},
+    {"sets come and go", test_sets_come_and_go},
+    {"threads come and go", test_threads_come_and_go},
+    {"one slot for each set", test_one_slot_for_each_set},
+    {"no set takes all arenas", test_no_set_takes_all_arenas},
+    {"without jemalloc's caches", test_without_jemallocs_caches},
+    {"sets and threads at once", test_sets_and_threads_at_once},
+    {NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    return test_main("arena set", tests, argc, argv);
+}

@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Every system call that the region layer makes fails once: for each kind of
+ * call and each errno the Nth one fails, for N from 1 until a workload comes
+ * through without meeting the fault. After each the pool is as it said, and
+ * once it is closed nothing is left.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <libpmem.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "address_table.h"
+#include "layer_test.h"
+#include "region_pool.h"
+#include "sys_calls.h"
+
+/* ---- the fault
+ * -------------------------------------------------------------------- */
+
+enum call {
+    CALL_NONE,
+    CALL_OPEN,
+    CALL_MKOSTEMP,
+    CALL_DUP,
+    CALL_FCHMOD,
+    CALL_FSTAT,
+    CALL_FTRUNCATE,
+    CALL_FALLOCATE,
+    CALL_PWRITE,
+    CALL_MMAP,
+    CALL_MADVISE,
+    CALL_PMEM_MAP,
+    CALL_COUNT
+};
+
+static const char *const call_names[CALL_COUNT] = {
+    "none",      "open",      "mkostemp", "dup",  "fchmod",  "fstat",
+    "ftruncate", "fallocate", "pwrite",   "mmap", "madvise", "pmem_map_file"};
+
+/* What the call fails with, and what the file system is otherwise like. */
+static struct {
+    enum call call;
+    int error;
+    unsigned at; /* the Nth call fails, from 1 */
+    unsigned count;
+    bool hit;
+    bool no_tmpfile;
+    bool no_fallocate; /* but for punching */
+    bool no_libpmem;
+    bool pmem;
+} fault;
+
+static bool fails(enum call call)
+{
+    if (call != fault.call || ++fault.count != fault.at)
+        return false;
+    fault.hit = true;
+    errno = fault.error;
+    return true;
+}
+
+static int faulty_open(const char *path, int flags, mode_t mode)
+{
+    if (fails(CALL_OPEN))
+        return -1;
+    if (fault.no_tmpfile && (flags & O_TMPFILE) == O_TMPFILE) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    return open(path, flags, mode);
+}
+
+static int faulty_mkostemp(char *path_template, int flags)
+{
+    return fails(CALL_MKOSTEMP) ? -1 : mkostemp(path_template, flags);
+}
+
+static int faulty_dup(int fd)
+{
+    return fails(CALL_DUP) ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+static int faulty_fchmod(int fd, mode_t mode)
+{
+    return fails(CALL_FCHMOD) ? -1 : fchmod(fd, mode);
+}
+
+static int faulty_fstat(int fd, struct stat *st)
+{
+    return fails(CALL_FSTAT) ? -1 : fstat(fd, st);
+}
+
+static int faulty_ftruncate(int fd, off_t length)
+{
+    return fails(CALL_FTRUNCATE) ? -1 : ftruncate(fd, length);
+}
+
+static int faulty_fallocate(int fd, int mode, off_t offset, off_t len)
+{
+    if (fails(CALL_FALLOCATE)) {
+        /* As ext4, which keeps what it got. */
+        if (mode == 0 && fault.error == ENOSPC)
+            (void)!fallocate(fd, mode, offset, len / 2);
+        errno = fault.error;
+        return -1;
+    }
+    if (fault.no_fallocate && !(mode & FALLOC_FL_PUNCH_HOLE)) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    return fallocate(fd, mode, offset, len);
+}
+
+static ssize_t faulty_pwrite(int fd, const void *buf, size_t count,
+                             off_t offset)
+{
+    return fails(CALL_PWRITE) ? -1 : pwrite(fd, buf, count, offset);
+}
+
+static void *faulty_mmap(void *addr, size_t len, int prot, int flags, int fd,
+                         off_t offset)
+{
+    return fails(CALL_MMAP) ? MAP_FAILED
+                            : mmap(addr, len, prot, flags, fd, offset);
+}
+
+static int faulty_madvise(void *addr, size_t len, int advice)
+{
+    return fails(CALL_MADVISE) ? -1 : madvise(addr, len, advice);
+}
+
+static void *faulty_pmem_map_file(const char *path, size_t len, int flags,
+                                  mode_t mode, size_t *mapped_len, int *is_pmem)
+{
+    if (fails(CALL_PMEM_MAP))
+        return NULL;
+    if (fault.no_libpmem) {
+        errno = ENOENT;
+        return NULL;
+    }
+    void *base = pmem_map_file(path, len, flags, mode, mapped_len, is_pmem);
+    if (base != NULL)
+        *is_pmem = fault.pmem;
+    return base;
+}
+
+static struct sys_calls real;
+
+static void install_faults(void)
+{
+    real = sys;
+    sys.open = faulty_open;
+    sys.mkostemp = faulty_mkostemp;
+    sys.dup_cloexec = faulty_dup;
+    sys.fchmod = faulty_fchmod;
+    sys.fstat = faulty_fstat;
+    sys.ftruncate = faulty_ftruncate;
+    sys.fallocate = faulty_fallocate;
+    sys.pwrite = faulty_pwrite;
+    sys.mmap = faulty_mmap;
+    sys.madvise = faulty_madvise;
+    sys.pmem_map_file = faulty_pmem_map_file;
+}
+
+/* ---- the workload
+ * ------------------------------------------------------------------ */
+
+static int owner;
+static struct region_pool pool;
+
+enum backing { FILES, ONE_FILE, MEMORY };
+
+#define BLOCK (6 * MIB)
+#define PART (2 * MIB)
+
+/* What has gone wrong beyond what the fault explains. */
+static const char *complaint;
+
+static void expect(bool right, const char *what)
+{
+    if (!right && complaint == NULL)
+        complaint = what;
+}
+
+/* A call either does as it should or fails with the fault's errno. What was
+ * once not implemented is not supported from then on. */
+static bool explained(int result)
+{
+    if (result != 0)
+        expect(fault.hit && (result == -fault.error ||
+                             (fault.error == ENOSYS && result == -EOPNOTSUPP)),
+               "another error");
+    return result == 0;
+}
+
+/* A call that failed because of the fault does better the second time. Some
+ * refusals are for good. */
+static bool repeated(int result)
+{
+    if (result != 0)
+        expect(fault.error == EOPNOTSUPP || fault.error == ENOSYS,
+               "fails again");
+    return result == 0;
+}
+
+/* Some bytes of every page stand for all. */
+#define SAMPLE 16
+
+static void fill_part(char *part)
+{
+    for (size_t at = 0; at < PART; at += 4096)
+        test_fill(part + at, SAMPLE, (unsigned)(at / 4096) + 1);
+}
+
+static bool part_is_filled(const char *part)
+{
+    for (size_t at = 0; at < PART; at += 4096)
+        if (!test_check(part + at, SAMPLE, (unsigned)(at / 4096) + 1))
+            return false;
+    return true;
+}
+
+static bool part_is_zero(const char *part)
+{
+    for (size_t at = 0; at < PART; at += 4096)
+        if (!is_zero(part + at, SAMPLE))
+            return false;
+    return true;
+}
+
+static bool charged(size_t bytes)
+{
+    size_t held = 0;
+    if (region_pool_charged(&pool) != bytes)
+        return false;
+    for (unsigned i = 0; i < atomic_load(&pool.count); i++)
+        if (pool.regions[i].fd >= 0)
+            held += file_bytes(pool.regions[i].fd);
+    if (pool.backing == REGION_MEMORY)
+        return true;
+    return held >= bytes && held <= bytes + MIB;
+}
+
+static void commit_part(char *block, size_t held)
+{
+    if (!explained(region_pool_commit(&pool, block, PART))) {
+        expect(charged(held), "charge after a commit that failed");
+        if (!repeated(region_pool_commit(&pool, block, PART)))
+            return;
+    }
+    expect(charged(held + PART), "charge after a commit");
+    expect(part_is_zero(block), "committed memory is not zero");
+    fill_part(block);
+}
+
+static void decommit_part(char *block, size_t held)
+{
+    if (!explained(region_pool_decommit(&pool, block, PART))) {
+        expect(charged(held), "charge after a decommit that failed");
+        expect(part_is_filled(block), "a decommit that failed has lost");
+        if (!repeated(region_pool_decommit(&pool, block, PART)))
+            return;
+    }
+    expect(charged(held - PART), "charge after a decommit");
+    commit_part(block, held - PART);
+}
+
+/* Takes more than is left of the first region. */
+static void grow_pool(size_t held)
+{
+    bool commit = true, zeroed = false;
+    const size_t size = pool.regions[0].size - BLOCK;
+    bool reserve = false;
+    errno = 0;
+    char *block =
+        region_pool_alloc(&pool, size + PART, PART, &reserve, &zeroed);
+    if (block == NULL) {
+        explained(-errno);
+        expect(charged(held), "charge after growth that failed");
+        block = region_pool_alloc(&pool, size + PART, PART, &reserve, &zeroed);
+        expect(block != NULL, "growth fails again");
+    }
+    if (block == NULL)
+        return;
+    expect(atomic_load(&pool.count) == 2, "number of regions");
+    expect(region_pool_find(&pool, block) == &pool.regions[1], "region");
+    expect(address_table_find(block) == &owner, "owner");
+    errno = 0;
+    block = region_pool_alloc(&pool, PART, PART, &commit, &zeroed);
+    if (block == NULL) {
+        explained(-errno);
+        expect(charged(held), "charge after a block that failed");
+        commit = true;
+        block = region_pool_alloc(&pool, PART, PART, &commit, &zeroed);
+        expect(block != NULL, "a block fails again");
+    }
+    if (block == NULL)
+        return;
+    expect(charged(held + PART), "charge of a block");
+    expect(zeroed && part_is_zero(block), "a block is not zero");
+    fill_part(block);
+    decommit_part(block, held + PART);
+}
+
+static int open_pool(enum backing backing, int fd)
+{
+    switch (backing) {
+    case FILES:
+        return region_pool_open_files(&pool, test_dir(), 32 * MIB, &owner);
+    case ONE_FILE:
+        return region_pool_open_file(&pool, fd, 32 * MIB, &owner);
+    default:
+        return region_pool_open_memory(&pool, &owner);
+    }
+}
+
+static void run_workload(enum backing backing, int fd)
+{
+    if (!explained(open_pool(backing, fd)))
+        return;
+    bool commit = false, zeroed = false;
+    char *block = region_pool_alloc(&pool, BLOCK, PART, &commit, &zeroed);
+    expect(block != NULL && !commit, "block");
+    if (block != NULL) {
+        commit_part(block, 0);
+        commit_part(block + 2 * PART, region_pool_charged(&pool));
+        decommit_part(block, region_pool_charged(&pool));
+        if (backing != ONE_FILE)
+            grow_pool(region_pool_charged(&pool));
+        expect(part_is_filled(block + 2 * PART), "contents");
+    }
+    char *base = pool.regions[0].base;
+    region_pool_close(&pool);
+    expect(address_table_find(base) == NULL, "address table");
+}
+
+/* ---- the walk
+ * ------------------------------------------------------------------------ */
+
+static unsigned points;
+
+static void run_once(enum backing backing, enum call call, unsigned at,
+                     int error)
+{
+    struct test_resources before;
+    int fd = -1;
+    if (backing == ONE_FILE)
+        fd = open(test_dir(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    test_resources_take(&before);
+    fault.call = call;
+    fault.at = at;
+    fault.error = error;
+    fault.count = 0;
+    fault.hit = false;
+    complaint = NULL;
+    run_workload(backing, fd);
+    fault.call = CALL_NONE;
+    expect(nothing_leaked(&before), "a leak");
+    if (fd >= 0) {
+        expect(file_bytes(fd) <= 64 * KIB, "space left in the caller's file");
+        close(fd);
+    }
+    if (complaint != NULL)
+        fprintf(stderr, "%s %u fails with %s: %s\n", call_names[call], at,
+                strerror(error), complaint);
+    CU_ASSERT_PTR_NULL(complaint);
+}
+
+static void walk(enum backing backing, enum call call, const int *errors,
+                 unsigned least)
+{
+    for (; *errors != 0; errors++) {
+        unsigned at = 0;
+        do {
+            run_once(backing, call, ++at, *errors);
+            points += fault.hit;
+        } while (fault.hit && at < 1000);
+        /* That the workload makes such calls at all. */
+        CU_ASSERT_TRUE(at > least);
+        CU_ASSERT_TRUE(at < 1000);
+        run_once(backing, CALL_NONE, 0, 0);
+    }
+}
+
+/* Starts a test with a file system without faults, once gone through. */
+static void begin(enum backing backing)
+{
+    points = 0;
+    /* The table's nodes are mapped once, and kept. */
+    CU_ASSERT_EQUAL(address_table_add(&owner, 1, &owner), 0);
+    address_table_remove(&owner, 1);
+    install_faults();
+    run_once(backing, CALL_NONE, 0, 0);
+}
+
+static void end(void)
+{
+    sys = real;
+    memset(&fault, 0, sizeof fault);
+    printf("%u fault points ", points);
+}
+
+static const int file_errors[] = {EMFILE, ENFILE, EACCES, ENOSPC, EROFS, 0};
+static const int space_errors[] = {ENOSPC, EDQUOT, EIO,        ENOMEM,
+                                   EINTR,  ENOSYS, EOPNOTSUPP, 0};
+static const int size_errors[] = {EFBIG, ENOSPC, EIO, EPERM, EINTR, 0};
+static const int write_errors[] = {ENOSPC, EINTR, 0};
+static const int interruption[] = {EINTR, 0};
+static const int memory_errors[] = {ENOMEM, EAGAIN, EPERM, 0};
+static const int stat_errors[] = {EIO, 0};
+static const int map_errors[] = {ENOMEM, EAGAIN, ENOENT, EACCES, EINVAL, 0};
+
+static void test_files(void)
+{
+    begin(FILES);
+    walk(FILES, CALL_OPEN, file_errors, 2);
+    walk(FILES, CALL_FCHMOD, stat_errors, 2);
+    walk(FILES, CALL_FTRUNCATE, size_errors, 2);
+    walk(FILES, CALL_FALLOCATE, space_errors, 6);
+    walk(FILES, CALL_PMEM_MAP, map_errors, 2);
+    end();
+}
+
+static void test_files_with_names(void)
+{
+    fault.no_tmpfile = true;
+    begin(FILES);
+    walk(FILES, CALL_MKOSTEMP, file_errors, 2);
+    walk(FILES, CALL_OPEN, file_errors, 2);
+    end();
+}
+
+static void test_files_mapped_directly(void)
+{
+    fault.no_libpmem = true;
+    begin(FILES);
+    walk(FILES, CALL_MMAP, memory_errors, 2);
+    walk(FILES, CALL_FTRUNCATE, size_errors, 2);
+    end();
+}
+
+static void test_files_allocated_by_writing(void)
+{
+    fault.no_fallocate = true;
+    begin(FILES);
+    walk(FILES, CALL_PWRITE, write_errors, 32);
+    end();
+}
+
+/* With grains there are tables to map. */
+static void test_persistent_memory(void)
+{
+    fault.pmem = true;
+    begin(FILES);
+    CU_ASSERT_EQUAL(pool.grain, 2 * MIB);
+    walk(FILES, CALL_OPEN, file_errors, 2);
+    walk(FILES, CALL_FTRUNCATE, size_errors, 2);
+    walk(FILES, CALL_FALLOCATE, space_errors, 6);
+    walk(FILES, CALL_PMEM_MAP, map_errors, 2);
+    walk(FILES, CALL_MMAP, memory_errors, 4);
+    end();
+}
+
+static void test_callers_file(void)
+{
+    begin(ONE_FILE);
+    walk(ONE_FILE, CALL_DUP, file_errors, 1);
+    walk(ONE_FILE, CALL_FSTAT, stat_errors, 1);
+    walk(ONE_FILE, CALL_FTRUNCATE, interruption, 2);
+    walk(ONE_FILE, CALL_FALLOCATE, space_errors, 4);
+    walk(ONE_FILE, CALL_PMEM_MAP, map_errors, 1);
+    end();
+}
+
+static void test_memory(void)
+{
+    begin(MEMORY);
+    walk(MEMORY, CALL_MMAP, memory_errors, 2);
+    walk(MEMORY, CALL_MADVISE, space_errors, 2);
+    end();
+}
+
+/* The address table maps its nodes itself. */
+static void test_address_table_without_memory(void)
+{
+    struct test_resources before;
+    const uintptr_t foreign = (uintptr_t)1 << 40; /* nothing lies there */
+    uintptr_t at = foreign;
+    int result;
+    install_faults();
+    run_once(FILES, CALL_NONE, 0, 0);
+    test_resources_take(&before);
+    fault.call = CALL_MMAP;
+    fault.error = ENOMEM;
+    while (fault.count = 0, fault.at = 1,
+           (result = address_table_add((void *)at, 4096, &owner)) == 0)
+        at += 8192;
+    CU_ASSERT_EQUAL(result, -ENOMEM);
+    for (int i = 0; i < 3; i++) {
+        fault.count = 0;
+        /* The mapping that fails is that of the nodes. */
+        CU_ASSERT_EQUAL(
+            region_pool_open_files(&pool, test_dir(), 32 * MIB, &owner),
+            -ENOMEM);
+    }
+    CU_ASSERT_TRUE(nothing_leaked(&before));
+    while (at > foreign) {
+        at -= 8192;
+        address_table_remove((void *)at, 4096);
+    }
+    fault.call = CALL_NONE;
+    run_once(FILES, CALL_NONE, 0, 0);
+    sys = real;
+}
+
+static const struct test_case tests[] = {
+    {"files", test_files},
+    {"files with names", test_files_with_names},
+    {"files mapped directly", test_files_mapped_directly},
+    {"files allocated by writing", test_files_allocated_by_writing},
+    {"persistent memory", test_persistent_memory},
+    {"caller's file", test_callers_file},
+    {"memory", test_memory},
+    {"address table without memory", test_address_table_without_memory},
+    {NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    return test_main("system call faults", tests, argc, argv);
+}
