@@ -26,6 +26,8 @@ static int add_arena(struct memkind_arena_set *set)
     if (result != 0)
         return result;
     (void)je_arena_set_decay(slot->index, set->dirty_decay_ms);
+    if (set->extents.pool != NULL && set->extents.pool->budget != SIZE_MAX)
+        (void)je_arena_set_grow_limit(slot->index, set->extents.pool->budget);
     slot->threads = 0;
     atomic_store_explicit(&set->count, count + 1, memory_order_release);
     return 0;

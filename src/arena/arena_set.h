@@ -26,7 +26,6 @@ struct memkind_arena_set {
     unsigned slot; /* index in each thread's table of caches */
     struct extent_owner extents;
     bool metadata_use_hooks;
-    bool retiring; /* no more arenas or caches */
     ssize_t dirty_decay_ms;
     pthread_mutex_t reclaim_lock; /* one thread at a time purges */
     pthread_mutex_t lock;         /* guards what follows, and growth */

@@ -24,6 +24,7 @@ static void *reclaim_and_attempt(struct memkind_arena_set *set,
 {
     struct thread_cache *cache = heap_cache(set);
     void *ptr;
+    int saved_errno = errno;
     thread_cache_flush(cache);
     pthread_mutex_lock(&set->reclaim_lock);
     ptr = attempt(context, cache->alloc_flags);
@@ -40,8 +41,8 @@ static void *reclaim_and_attempt(struct memkind_arena_set *set,
                                            JE_ARENA(set->arenas[i].index));
     }
     pthread_mutex_unlock(&set->reclaim_lock);
-    if (ptr == NULL)
-        errno = ENOMEM;
+    /* What did fail on the way is not the caller's concern. */
+    errno = ptr != NULL ? saved_errno : ENOMEM;
     return ptr;
 }
 

@@ -11,11 +11,10 @@
 /* Idle caches that a set keeps for its next threads. */
 #define IDLE_MAX 64
 
-__thread struct thread_cache **thread_cache_table
-    __attribute__((tls_model("initial-exec")));
+__thread struct thread_cache **thread_cache_table THREAD_CACHE_TLS;
 
 /* Set once a thread's caches are gone for good: the thread is ending. */
-static __thread bool thread_ended __attribute__((tls_model("initial-exec")));
+static __thread bool thread_ended THREAD_CACHE_TLS;
 
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;

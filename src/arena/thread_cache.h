@@ -28,8 +28,17 @@ struct thread_cache {
     struct thread_cache *next, *prev;
 };
 
-extern __thread struct thread_cache **thread_cache_table
-    __attribute__((tls_model("initial-exec")));
+/*
+ * Where the jemalloc in use has its TLS in the static block anyway, so has
+ * ours; otherwise the library has to work when it is loaded by dlopen().
+ */
+#ifdef MEMKIND_TLS_INITIAL_EXEC
+#define THREAD_CACHE_TLS __attribute__((tls_model("initial-exec")))
+#else
+#define THREAD_CACHE_TLS
+#endif
+
+extern __thread struct thread_cache **thread_cache_table THREAD_CACHE_TLS;
 
 /* The calling thread's cache for a set; the set's fallback, which caches
  * nothing, where the thread can have none. */

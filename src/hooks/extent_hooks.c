@@ -145,8 +145,13 @@ static void *source_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
     if (new_addr != NULL || room < size)
         return NULL;
     void *base = owner->source.map(owner->source.context, room);
-    if (base == NULL || !know_block(owner, base, room))
+    if (base == NULL)
         return NULL;
+    if (!know_block(owner, base, room)) {
+        if (owner->source.unmap)
+            sys.munmap(base, room);
+        return NULL;
+    }
     uintptr_t at = (uintptr_t)base;
     char *block = (char *)base + (((at + alignment - 1) & ~(alignment - 1)) -
                                   at);
@@ -174,9 +179,14 @@ static void *user_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
                         unsigned arena_ind)
 {
     struct extent_owner *owner = owner_of(hooks);
-    void *block = owner->user->alloc(owner->user, new_addr, size, alignment,
-                                     zero, commit, arena_ind);
-    return block != NULL && know_block(owner, block, size) ? block : NULL;
+    extent_hooks_t *user = owner->user;
+    void *block =
+        user->alloc(user, new_addr, size, alignment, zero, commit, arena_ind);
+    if (block == NULL || know_block(owner, block, size))
+        return block;
+    if (user->dalloc != NULL)
+        (void)user->dalloc(user, block, size, *commit, arena_ind);
+    return NULL;
 }
 
 static bool user_commit(extent_hooks_t *hooks, void *addr, size_t size,

@@ -20,6 +20,7 @@ enum {
     NAME_DESTROY = JE_STAT_COUNT,
     NAME_PURGE,
     NAME_DIRTY_DECAY,
+    NAME_GROW_LIMIT,
     NAME_COUNT,
 };
 
@@ -30,6 +31,7 @@ static struct indexed_name names[NAME_COUNT] = {
     [JE_STAT_RESIDENT] = {"stats.arenas.0.resident", 4, 2, {0}},
     [NAME_DESTROY] = {"arena.0.destroy", 3, 1, {0}},
     [NAME_PURGE] = {"arena.0.purge", 3, 1, {0}},
+    [NAME_GROW_LIMIT] = {"arena.0.retain_grow_limit", 3, 1, {0}},
     [NAME_DIRTY_DECAY] = {"arena.0.dirty_decay_ms", 3, 1, {0}},
 };
 
@@ -90,6 +92,12 @@ int je_arena_set_decay(unsigned arena, ssize_t milliseconds)
 {
     return ctl_indexed(NAME_DIRTY_DECAY, arena, NULL, NULL, &milliseconds,
                        sizeof milliseconds);
+}
+
+int je_arena_set_grow_limit(unsigned arena, size_t limit)
+{
+    return ctl_indexed(NAME_GROW_LIMIT, arena, NULL, NULL, &limit,
+                       sizeof limit);
 }
 
 int je_tcache_create(unsigned *tcache)

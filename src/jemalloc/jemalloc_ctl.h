@@ -34,6 +34,8 @@ int je_arena_create(extent_hooks_t *hooks, bool metadata_use_hooks,
                     unsigned *arena);
 int je_arena_destroy(unsigned arena);
 int je_arena_purge(unsigned arena);
+/* The largest block that an arena asks for ahead of need, in bytes. */
+int je_arena_set_grow_limit(unsigned arena, size_t limit);
 int je_arena_set_decay(unsigned arena, ssize_t milliseconds);
 
 int je_tcache_create(unsigned *tcache);

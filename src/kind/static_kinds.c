@@ -62,16 +62,15 @@ static int say_unavailable(struct memkind *kind)
 
 static void *no_malloc(struct memkind *kind, size_t size)
 {
-    (void)kind, (void)size;
-    errno = ENOMEM;
+    (void)kind;
+    if (size != 0)
+        errno = ENOMEM;
     return NULL;
 }
 
 static void *no_calloc(struct memkind *kind, size_t num, size_t size)
 {
-    (void)kind, (void)num, (void)size;
-    errno = ENOMEM;
-    return NULL;
+    return no_malloc(kind, num != 0 ? size : 0);
 }
 
 static int no_posix_memalign(struct memkind *kind, void **memptr,

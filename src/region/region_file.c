@@ -111,12 +111,26 @@ static void map_by_libpmem(int fd, size_t size, struct mapping *mapping)
     mapping->by_libpmem = true;
 }
 
+/*
+ * Where a file system has large folios (ext4 since 6.16), a page fault reads
+ * ahead into one that reaches over the neighbouring holes, and a store to any
+ * page of it allocates blocks for all: space that nobody has charged, or SIGBUS
+ * where there is none. Without readahead there are no such folios.
+ */
+static void forbid_readahead(const struct mapping *mapping)
+{
+    if (!mapping->is_pmem)
+        (void)sys.madvise(mapping->base, mapping->size, MADV_RANDOM);
+}
+
 int region_file_map(int fd, size_t size, struct mapping *mapping)
 {
     *mapping = (struct mapping){0};
     map_by_libpmem(fd, size, mapping);
-    if (mapping->base != NULL)
+    if (mapping->base != NULL) {
+        forbid_readahead(mapping);
         return 0;
+    }
     if (errno == ENOMEM || errno == EAGAIN || size == 0)
         return -errno;
 
@@ -130,6 +144,7 @@ int region_file_map(int fd, size_t size, struct mapping *mapping)
         return -errno;
     mapping->base = base;
     mapping->size = size;
+    forbid_readahead(mapping);
     return 0;
 }
 
@@ -178,9 +193,20 @@ static int allocate_by_writing(int fd, size_t offset, size_t size)
     return 0;
 }
 
+/* What cannot fit is not tried: on its way to ENOSPC it would take all the
+ * space from everyone else. */
+static bool cannot_fit(int fd, size_t size)
+{
+    struct statvfs st;
+    return size > ALLOCATE_STEP && fstatvfs(fd, &st) == 0 &&
+           size / st.f_frsize > st.f_bfree;
+}
+
 static int allocate_by_fallocate(int fd, size_t offset, size_t size)
 {
     size_t step = ALLOCATE_STEP;
+    if (cannot_fit(fd, size))
+        return -ENOSPC;
     while (size > 0) {
         if (step > size)
             step = size;

@@ -27,6 +27,8 @@
 #define REGION_SIZE_WITHOUT_HOLES (64 * MIB)
 #define REGION_SIZE_PER_BUDGET 8
 
+#define BLOCK_ALWAYS_TRIED (8 * GIB)
+
 #define DAX_GRAIN (2 * MIB)
 
 /* How much of a limited pool is worth an arena. */
@@ -115,7 +117,9 @@ static int map_largest(const struct region_pool *pool, int fd, size_t size,
             return result;
         debug_log("no region of %zu MiB (%s), trying half", size / MIB,
                   strerror(-result));
-        size = size / 2 > least ? size / 2 : least;
+        size = size / 2 & ~(DAX_GRAIN - 1);
+        if (size < least)
+            size = least;
     }
 }
 
@@ -259,7 +263,7 @@ int region_pool_open_file(struct region_pool *pool, int fd, size_t max_size,
         return -errno;
     int flags = fcntl(fd, F_GETFL);
     if (!S_ISREG(st.st_mode) || st.st_size != 0 || flags < 0 ||
-        (flags & O_ACCMODE) != O_RDWR)
+        (flags & O_ACCMODE) != O_RDWR || (flags & O_APPEND) != 0)
         return -EINVAL;
     int own = sys.dup_cloexec(fd);
     if (own < 0)
@@ -367,19 +371,36 @@ static void *take_block(struct region_pool *pool, struct region *region,
     return block;
 }
 
+/* A block that could never be committed as a whole is not worth a region that
+ * is made for it: address space does not come back. jemalloc then asks for
+ * less. */
+static size_t largest_block(const struct region_pool *pool)
+{
+    size_t capacity = pool->backing == REGION_MEMORY
+                          ? 0
+                          : region_pool_capacity(pool);
+    if (capacity == 0 || capacity > SIZE_MAX / 8)
+        return SIZE_MAX / 4;
+    size_t most = power_of_two_from(capacity) * 2;
+    return most > BLOCK_ALWAYS_TRIED ? most : BLOCK_ALWAYS_TRIED;
+}
+
 void *region_pool_alloc(struct region_pool *pool, size_t size, size_t alignment,
                         bool *commit, bool *zeroed)
 {
     void *block = NULL;
-    errno = ENOMEM;
-    if (size > SIZE_MAX / 4 || alignment > SIZE_MAX / 4)
+    if (size > SIZE_MAX / 4 || alignment > SIZE_MAX / 4 ||
+        (*commit && size > pool->budget)) {
+        errno = ENOMEM;
         return NULL;
+    }
 
     pthread_mutex_lock(&pool->lock);
     /* The newest region is the largest; older ones have been used up. */
     struct region *region = &pool->regions[atomic_load(&pool->count) - 1];
     size_t offset = place_block(region, size, alignment);
-    if (offset == region->size && can_grow(pool)) {
+    if (offset == region->size && can_grow(pool) &&
+        size <= largest_block(pool)) {
         int result = grow(pool, -1, size + alignment);
         if (result != 0) {
             errno = -result;

@@ -162,33 +162,40 @@ void test_containers_in_an_area()
         allocator.deallocate(object, 1000);
         CU_ASSERT(throws<std::bad_alloc>(
             [&] { (void)allocator.allocate(size / sizeof(int) + 1); }));
-        CU_ASSERT(throws<std::invalid_argument>(
-            [&] { fixed::allocator<int> second{area, size}; }));
+        CU_ASSERT(throws<std::invalid_argument>([&] {
+            fixed::allocator<int> second{area, size};
+        }));
     }
-    CU_ASSERT(throws<std::invalid_argument>(
-        [] { fixed::allocator<int> bad{nullptr, 1000}; }));
-    CU_ASSERT(throws<std::invalid_argument>(
-        [&] { fixed::allocator<int> bad{area, 100}; }));
+    CU_ASSERT(throws<std::invalid_argument>([] {
+        fixed::allocator<int> bad{nullptr, 1000};
+    }));
+    CU_ASSERT(throws<std::invalid_argument>([&] {
+        fixed::allocator<int> bad{area, 100};
+    }));
     munmap(area, size);
 }
 
 void test_bad_arguments()
 {
     const std::size_t before = open_files();
-    CU_ASSERT(throws<std::invalid_argument>(
-        [] { pmem::allocator<int> bad{"/nowhere", 0}; }));
-    CU_ASSERT(throws<std::invalid_argument>(
-        [] { pmem::allocator<int> bad{std::string{"/nowhere"}, 0}; }));
-    CU_ASSERT(throws<std::invalid_argument>(
-        [] { pmem::allocator<int> bad{test_dir(), 1000}; }));
+    CU_ASSERT(throws<std::invalid_argument>([] {
+        pmem::allocator<int> bad{"/nowhere", 0};
+    }));
+    CU_ASSERT(throws<std::invalid_argument>([] {
+        pmem::allocator<int> bad{std::string{"/nowhere"}, 0};
+    }));
+    CU_ASSERT(throws<std::invalid_argument>([] {
+        pmem::allocator<int> bad{test_dir(), 1000};
+    }));
     CU_ASSERT(throws<std::invalid_argument>([] {
         pmem::allocator<int> bad{test_dir(), 0,
                                  libmemkind::allocation_policy::MAX};
     }));
     CU_ASSERT(throws<std::invalid_argument>(
         [] { pmem::memory_resource bad{"/nowhere"}; }));
-    CU_ASSERT(throws<std::invalid_argument>(
-        [] { pmem::memory_resource bad{test_dir(), 1}; }));
+    CU_ASSERT(throws<std::invalid_argument>([] {
+        pmem::memory_resource bad{test_dir(), 1};
+    }));
     CU_ASSERT_EQUAL(open_files(), before);
 }
 
@@ -199,8 +206,8 @@ void test_sizes()
         [&] { (void)allocator.allocate(SIZE_MAX / sizeof(double) + 1); }));
     CU_ASSERT(throws<std::bad_alloc>(
         [&] { (void)allocator.allocate(SIZE_MAX / sizeof(double)); }));
-    CU_ASSERT(throws<std::bad_alloc>(
-        [&] { (void)allocator.allocate(3 * MIB); }));
+    CU_ASSERT(
+        throws<std::bad_alloc>([&] { (void)allocator.allocate(3 * MIB); }));
     double *nothing = allocator.allocate(0);
     double *nothing_else = allocator.allocate(0);
     CU_ASSERT_PTR_NOT_NULL(nothing);
@@ -302,10 +309,10 @@ void test_a_full_kind()
 
 void test_containers_within_containers()
 {
-    using text = std::basic_string<char, std::char_traits<char>,
-                                   pmem::allocator<char>>;
-    using texts = std::vector<
-        text, std::scoped_allocator_adaptor<pmem::allocator<text>>>;
+    using text =
+        std::basic_string<char, std::char_traits<char>, pmem::allocator<char>>;
+    using texts =
+        std::vector<text, std::scoped_allocator_adaptor<pmem::allocator<text>>>;
     pmem::allocator<text> allocator{test_dir(), 64 * MIB};
     texts all{std::scoped_allocator_adaptor<pmem::allocator<text>>{allocator}};
     for (int i = 0; i < 200; i++)

@@ -37,9 +37,8 @@ static size_t allocated(memkind_t kind)
 {
     size_t value = 0;
     CU_ASSERT_EQUAL(memkind_update_cached_stats(), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(
-        memkind_get_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED, &value),
-        MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(memkind_get_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED, &value),
+                    MEMKIND_SUCCESS);
     return value;
 }
 
@@ -85,8 +84,7 @@ static void check_and_free(memkind_t kind)
     for (size_t i = 0; i < COUNT; i++) {
         if (objects[i].start == NULL)
             continue;
-        CU_ASSERT(
-            test_check(objects[i].start, objects[i].size, (unsigned)i));
+        CU_ASSERT(test_check(objects[i].start, objects[i].size, (unsigned)i));
         memkind_free(kind, objects[i].start);
     }
     CU_ASSERT_EQUAL(allocated(kind), 0);

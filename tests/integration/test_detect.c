@@ -32,13 +32,13 @@ static size_t allocated(memkind_t kind)
 {
     size_t value = SIZE_MAX;
     CU_ASSERT_EQUAL(memkind_update_cached_stats(), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(
-        memkind_get_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED, &value),
-        MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(memkind_get_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED, &value),
+                    MEMKIND_SUCCESS);
     return value;
 }
 
-/* ---- one's own ------------------------------------------------------------------ */
+/* ---- one's own
+ * ------------------------------------------------------------------ */
 
 static void test_objects_know_their_kind(void)
 {
@@ -76,7 +76,8 @@ static void test_objects_know_their_kind(void)
         destroy(kinds[i]);
 }
 
-/* ---- foreign ---------------------------------------------------------------------- */
+/* ---- foreign
+ * ---------------------------------------------------------------------- */
 
 static int in_data = 1;
 
@@ -111,8 +112,8 @@ static void check_all_foreign(memkind_t kind)
 {
     int on_stack = 2;
     char *from_libc = malloc(100), *from_libc_large = malloc(MIB);
-    char *unreadable = mmap(NULL, MIB, PROT_NONE,
-                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *unreadable =
+        mmap(NULL, MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     /* The kernel maps nothing that low by itself. */
     void *unmapped = (void *)((uintptr_t)112 * MIB);
     from_libc[0] = 3;
@@ -182,7 +183,8 @@ static void test_addresses_of_destroyed_kinds(void)
     destroy(survivor);
 }
 
-/* ---- the wrong kind -------------------------------------------------------------------- */
+/* ---- the wrong kind
+ * -------------------------------------------------------------------- */
 
 #define WRONG_OBJECTS 2000
 
@@ -262,7 +264,8 @@ static void test_the_wrong_kind_in_another_thread(void)
     destroy(named);
 }
 
-/* ---- while kinds come and go ------------------------------------------------------------- */
+/* ---- while kinds come and go
+ * ------------------------------------------------------------- */
 
 #define CHURN 3000
 #define WATCHERS 2
@@ -326,8 +329,7 @@ static const struct test_case tests[] = {
     {"foreign addresses", test_foreign_addresses},
     {"addresses of destroyed kinds", test_addresses_of_destroyed_kinds},
     {"the wrong kind", test_the_wrong_kind},
-    {"the wrong kind in another thread",
-     test_the_wrong_kind_in_another_thread},
+    {"the wrong kind in another thread", test_the_wrong_kind_in_another_thread},
     {"while kinds come and go", test_while_kinds_come_and_go},
     {NULL, NULL},
 };

@@ -2,7 +2,8 @@
 /*
  * Unlimited kinds on a file system that gets full. Argument: "tmpfs" or
  * "ext4". The file system is made and mounted for each test, in a child with a
- * mount namespace of its own; where that is not allowed, the test is skipped.
+ * mount namespace of its own, which runs this program once more; where that is
+ * not allowed, the test is skipped.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +28,8 @@ static const char *file_system;
 static char mount_point[4096];
 static char image[4096];
 
-/* ---- mounting ------------------------------------------------------------------ */
+/* ---- mounting
+ * ------------------------------------------------------------------ */
 
 static bool run_command(const char *format, const char *a, const char *b)
 {
@@ -51,9 +53,9 @@ static bool mount_it(void)
 #define NOT_MOUNTED 90
 #define KILLED 1000
 
-/* Runs a scenario on the file system. Its answer: 0, a line number of what
- * went wrong (modulo 256), or KILLED + the signal. */
-static int run_there(int (*scenario)(void))
+/* Runs a scenario on the file system. Its answer: 0, 1 where something went
+ * wrong, or KILLED + the signal. */
+static int run_there(const char *scenario)
 {
     snprintf(mount_point, sizeof mount_point, "%s", test_path("mounted"));
     snprintf(image, sizeof image, "%s", test_path("image"));
@@ -68,12 +70,8 @@ static int run_there(int (*scenario)(void))
     if (child == 0) {
         if (!mount_it())
             _exit(NOT_MOUNTED);
-        int line = scenario();
-        if (line != 0)
-            fprintf(stderr, "\n%s:%d: failed\n", __FILE__, line);
-        fflush(NULL);
-        (void)umount2(mount_point, MNT_DETACH);
-        _exit(line == 0 ? 0 : 1);
+        execl("/proc/self/exe", "scenario", scenario, mount_point, NULL);
+        _exit(1);
     }
     int status = 0;
     waitpid(child, &status, 0);
@@ -81,8 +79,7 @@ static int run_there(int (*scenario)(void))
     rmdir(mount_point);
     if (WIFSIGNALED(status))
         fprintf(stderr, "\nkilled by signal %d\n", WTERMSIG(status));
-    return WIFEXITED(status) ? WEXITSTATUS(status)
-                             : KILLED + WTERMSIG(status);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : KILLED + WTERMSIG(status);
 }
 
 /* In a scenario: what must be so. */
@@ -108,7 +105,8 @@ static size_t free_space(void)
     return st.f_bfree * st.f_frsize;
 }
 
-/* ---- scenarios --------------------------------------------------------------------- */
+/* ---- scenarios
+ * --------------------------------------------------------------------- */
 
 struct object {
     struct object *next;
@@ -300,41 +298,74 @@ static int threads_on_a_full_file_system(void)
     return 0;
 }
 
-/* ---- tests ---------------------------------------------------------------------------- */
+static int do_nothing(void)
+{
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(void);
+} scenarios[] = {
+    {"nothing", do_nothing},
+    {"small objects", small_objects},
+    {"mixed objects", mixed_objects},
+    {"large objects", large_objects},
+    {"give back", give_back},
+    {"others fill the file system", others_fill_the_file_system},
+    {"absurd sizes", absurd_sizes},
+    {"threads on a full file system", threads_on_a_full_file_system},
+};
+
+static int run_scenario(const char *name, const char *directory)
+{
+    int line = __LINE__;
+    snprintf(mount_point, sizeof mount_point, "%s", directory);
+    for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++)
+        if (strcmp(scenarios[i].name, name) == 0)
+            line = scenarios[i].run();
+    if (line != 0)
+        fprintf(stderr, "\n%s:%d: failed\n", __FILE__, line);
+    return line == 0 ? 0 : 1;
+}
+
+/* ---- tests
+ * ----------------------------------------------------------------------------
+ */
 
 static void test_small_objects(void)
 {
-    CU_ASSERT_EQUAL(run_there(small_objects), 0);
+    CU_ASSERT_EQUAL(run_there("small objects"), 0);
 }
 
 static void test_mixed_objects(void)
 {
-    CU_ASSERT_EQUAL(run_there(mixed_objects), 0);
+    CU_ASSERT_EQUAL(run_there("mixed objects"), 0);
 }
 
 static void test_large_objects(void)
 {
-    CU_ASSERT_EQUAL(run_there(large_objects), 0);
+    CU_ASSERT_EQUAL(run_there("large objects"), 0);
 }
 
 static void test_give_back(void)
 {
-    CU_ASSERT_EQUAL(run_there(give_back), 0);
+    CU_ASSERT_EQUAL(run_there("give back"), 0);
 }
 
 static void test_others(void)
 {
-    CU_ASSERT_EQUAL(run_there(others_fill_the_file_system), 0);
+    CU_ASSERT_EQUAL(run_there("others fill the file system"), 0);
 }
 
 static void test_absurd_sizes(void)
 {
-    CU_ASSERT_EQUAL(run_there(absurd_sizes), 0);
+    CU_ASSERT_EQUAL(run_there("absurd sizes"), 0);
 }
 
 static void test_threads(void)
 {
-    CU_ASSERT_EQUAL(run_there(threads_on_a_full_file_system), 0);
+    CU_ASSERT_EQUAL(run_there("threads on a full file system"), 0);
 }
 
 static const struct test_case tests[] = {
@@ -348,18 +379,14 @@ static const struct test_case tests[] = {
     {NULL, NULL},
 };
 
-/* ---- can it be done here? ---------------------------------------------------------------- */
+/* ---- can it be done here?
+ * ---------------------------------------------------------------- */
 
 static bool mounted;
 
-static int do_nothing(void)
-{
-    return 0;
-}
-
 static void try_to_mount(void)
 {
-    mounted = run_there(do_nothing) != NOT_MOUNTED;
+    mounted = run_there("nothing") != NOT_MOUNTED;
 }
 
 static const struct test_case trial[] = {
@@ -369,6 +396,8 @@ static const struct test_case trial[] = {
 
 int main(int argc, char **argv)
 {
+    if (argc == 3 && strcmp(argv[0], "scenario") == 0)
+        return run_scenario(argv[1], argv[2]);
     file_system = argc > 1 ? argv[1] : "tmpfs";
     if (test_main("trial", trial, 1, argv) != EXIT_SUCCESS)
         return EXIT_FAILURE;

@@ -56,7 +56,8 @@ static bool check(const void *object, size_t size, unsigned seed)
 static bool is_zero(const void *object, size_t size)
 {
     const char *bytes = object;
-    return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
+    return size == 0 ||
+           (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
 }
 
 /* Calls run() with sizes around each power of two up to `most`, and each of
@@ -76,7 +77,8 @@ static void for_sizes_up_to(size_t most, memkind_t kind,
         }
 }
 
-/* ---- what an object is -------------------------------------------------------- */
+/* ---- what an object is
+ * -------------------------------------------------------- */
 
 static void check_object_of_size(memkind_t kind, size_t size)
 {
@@ -116,7 +118,8 @@ static void test_every_size_up_to_a_page(void)
     on_every_kind(check_small_sizes_one_by_one);
 }
 
-/* ---- no two objects share a byte ---------------------------------------------- */
+/* ---- no two objects share a byte
+ * ---------------------------------------------- */
 
 struct live_object {
     unsigned char *start;
@@ -170,7 +173,8 @@ static void test_objects_do_not_overlap(void)
     on_every_kind(check_no_overlap);
 }
 
-/* ---- sizes of nothing and of too much -------------------------------------------- */
+/* ---- sizes of nothing and of too much
+ * -------------------------------------------- */
 
 static void check_nothing_is_null(memkind_t kind)
 {
@@ -286,15 +290,16 @@ static void test_more_than_the_limit_is_refused(void)
     CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- calloc ---------------------------------------------------------------------- */
+/* ---- calloc
+ * ---------------------------------------------------------------------- */
 
 static void check_calloc_overflow(memkind_t kind)
 {
     static const size_t products[][2] = {
-        {SIZE_MAX, 2},          {2, SIZE_MAX},
-        {SIZE_MAX / 2 + 1, 2},  {(size_t)1 << 32, (size_t)1 << 32},
-        {SIZE_MAX, SIZE_MAX},   {SIZE_MAX / 3 + 1, 3},
-        {(size_t)1 << 63, 2},   {SIZE_MAX / 16 + 1, 16},
+        {SIZE_MAX, 2},         {2, SIZE_MAX},
+        {SIZE_MAX / 2 + 1, 2}, {(size_t)1 << 32, (size_t)1 << 32},
+        {SIZE_MAX, SIZE_MAX},  {SIZE_MAX / 3 + 1, 3},
+        {(size_t)1 << 63, 2},  {SIZE_MAX / 16 + 1, 16},
     };
     for (size_t i = 0; i < sizeof products / sizeof products[0]; i++) {
         errno = 0;
@@ -356,7 +361,8 @@ static void test_calloc_clears_under_the_conservative_policy(void)
     CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- alignment ------------------------------------------------------------------- */
+/* ---- alignment
+ * ------------------------------------------------------------------- */
 
 static void check_alignments(memkind_t kind)
 {
@@ -396,8 +402,8 @@ static void test_every_alignment(void)
 
 static void check_bad_alignments(memkind_t kind)
 {
-    static const size_t bad[] = {0,  1,  2,  3,       4,            5,
-                                 7,  9,  12, 24,      48,           4095,
+    static const size_t bad[] = {0,    1,       2,        3,           4,  5,
+                                 7,    9,       12,       24,          48, 4095,
                                  4097, MIB + 8, SIZE_MAX, SIZE_MAX / 2};
     void *object = &object;
     errno = UNTOUCHED;
@@ -407,10 +413,10 @@ static void check_bad_alignments(memkind_t kind)
         CU_ASSERT_EQUAL(memkind_posix_memalign(kind, &object, bad[i], 0),
                         EINVAL);
     }
-    CU_ASSERT_EQUAL(
-        memkind_posix_memalign(kind, &object, (size_t)1 << 63, 64), ENOMEM);
-    CU_ASSERT_EQUAL(
-        memkind_posix_memalign(kind, &object, (size_t)1 << 62, 64), ENOMEM);
+    CU_ASSERT_EQUAL(memkind_posix_memalign(kind, &object, (size_t)1 << 63, 64),
+                    ENOMEM);
+    CU_ASSERT_EQUAL(memkind_posix_memalign(kind, &object, (size_t)1 << 62, 64),
+                    ENOMEM);
     CU_ASSERT_EQUAL(memkind_posix_memalign(kind, NULL, 64, 64), EINVAL);
     CU_ASSERT_PTR_EQUAL(object, &object);
     CU_ASSERT_EQUAL(errno, UNTOUCHED);
@@ -446,13 +452,14 @@ static void test_objects_in_further_files(void)
     CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- realloc ---------------------------------------------------------------------- */
+/* ---- realloc
+ * ---------------------------------------------------------------------- */
 
 static void check_realloc_from(memkind_t kind, size_t from)
 {
-    static const size_t targets[] = {1,        8,        100,       2000,
-                                     4096,     14 * KIB, 40 * KIB,  64 * KIB,
-                                     300 * KIB, MIB,     5 * MIB};
+    static const size_t targets[] = {1,         8,        100,      2000,
+                                     4096,      14 * KIB, 40 * KIB, 64 * KIB,
+                                     300 * KIB, MIB,      5 * MIB};
     for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
         size_t to = targets[i];
         size_t kept = from < to ? from : to;
@@ -547,7 +554,9 @@ static void test_a_failed_realloc_keeps_the_object(void)
     CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- NULL --------------------------------------------------------------------------- */
+/* ---- NULL
+ * ---------------------------------------------------------------------------
+ */
 
 static void test_no_kind(void)
 {
@@ -602,8 +611,8 @@ static void test_kinds_that_cannot_be_had(void)
     CU_ASSERT_PTR_NULL(memkind_realloc(MEMKIND_DAX_KMEM, NULL, 8));
     CU_ASSERT_EQUAL(errno, ENOMEM);
     errno = UNTOUCHED;
-    CU_ASSERT_EQUAL(
-        memkind_posix_memalign(MEMKIND_INTERLEAVE, &object, 64, 8), ENOMEM);
+    CU_ASSERT_EQUAL(memkind_posix_memalign(MEMKIND_INTERLEAVE, &object, 64, 8),
+                    ENOMEM);
     CU_ASSERT_EQUAL(memkind_posix_memalign(MEMKIND_INTERLEAVE, &object, 3, 8),
                     EINVAL);
     CU_ASSERT_PTR_EQUAL(object, &object);

@@ -52,7 +52,8 @@ static int create_in_dir(struct memkind *kind, struct memkind_ops *ops,
     return err;
 }
 
-/* ---- files --------------------------------------------------------------------- */
+/* ---- files
+ * --------------------------------------------------------------------- */
 
 static void test_a_kind_in_a_directory(void)
 {
@@ -102,8 +103,7 @@ static void test_a_kind_in_a_file(void)
     struct test_resources before, after;
     int fd = open_file();
     test_resources_take(&before);
-    CU_ASSERT_EQUAL_FATAL(create_in_file(&kind, fd, 32 * MIB),
-                          MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL_FATAL(create_in_file(&kind, fd, 32 * MIB), MEMKIND_SUCCESS);
     CU_ASSERT(works(&kind));
     char *object = memkind_malloc(&kind, 8 * MIB);
     CU_ASSERT_PTR_NOT_NULL_FATAL(object);
@@ -183,7 +183,8 @@ static void test_files_that_will_not_do(void)
     close(fd);
 }
 
-/* ---- creation that fails ---------------------------------------------------------- */
+/* ---- creation that fails
+ * ---------------------------------------------------------- */
 
 static void test_sources_that_will_not_do(void)
 {
@@ -215,9 +216,8 @@ static void test_sources_that_will_not_do(void)
     }
     test_resources_take(&after);
     CU_ASSERT_EQUAL(after.fds, before.fds);
-    CU_ASSERT_EQUAL_FATAL(
-        create_in_dir(&kind, &MEMKIND_PMEM_OPS, 0, "finally"),
-        MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL_FATAL(create_in_dir(&kind, &MEMKIND_PMEM_OPS, 0, "finally"),
+                          MEMKIND_SUCCESS);
     CU_ASSERT_EQUAL(memkind_pmem_set_source(&kind, &good),
                     MEMKIND_ERROR_INVALID);
     CU_ASSERT_EQUAL(memkind_pmem_create(&kind, &MEMKIND_PMEM_OPS, "twice"),
@@ -286,7 +286,8 @@ static void test_names(void)
     CU_ASSERT_EQUAL(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
 }
 
-/* ---- operations of one's own -------------------------------------------------------- */
+/* ---- operations of one's own
+ * -------------------------------------------------------- */
 
 static atomic_size_t mallocs, mmaps, frees;
 
@@ -361,7 +362,8 @@ static void test_own_mmap_in_the_files(void)
     CU_ASSERT_EQUAL(ops.destroy(&kind), MEMKIND_SUCCESS);
 }
 
-/* ---- memory of one's own --------------------------------------------------------------- */
+/* ---- memory of one's own
+ * --------------------------------------------------------------- */
 
 #define AREA (64 * MIB)
 static char *area;
@@ -403,8 +405,7 @@ static void test_an_area_by_mmap(void)
     CU_ASSERT_FATAL(area != MAP_FAILED);
     for (int round = 0; round < 3; round++) {
         atomic_store(&area_used, 0);
-        CU_ASSERT_EQUAL_FATAL(ops.create(&kind, &ops, "area"),
-                              MEMKIND_SUCCESS);
+        CU_ASSERT_EQUAL_FATAL(ops.create(&kind, &ops, "area"), MEMKIND_SUCCESS);
         CU_ASSERT(works(&kind));
         void *aligned = NULL;
         CU_ASSERT_EQUAL(memkind_posix_memalign(&kind, &aligned, MIB, 1000), 0);
@@ -493,7 +494,8 @@ static void test_advice_for_each_block(void)
     }
 }
 
-/* ---- extent hooks of one's own ------------------------------------------------------------ */
+/* ---- extent hooks of one's own
+ * ------------------------------------------------------------ */
 
 /* As in <jemalloc/jemalloc.h>. */
 struct extent_hooks_s {
@@ -553,7 +555,8 @@ static void test_own_extent_hooks(void)
     CU_ASSERT_EQUAL(memkind_arena_destroy(&kind), MEMKIND_SUCCESS);
 }
 
-/* ---- memkind_pmem_mmap() ---------------------------------------------------------------------- */
+/* ---- memkind_pmem_mmap()
+ * ---------------------------------------------------------------------- */
 
 static void expect_no_block(struct memkind *kind, size_t size, int reason)
 {
@@ -577,8 +580,7 @@ static void test_blocks_of_the_files(void)
         CU_ASSERT_FATAL(block != MAP_FAILED);
         CU_ASSERT_EQUAL((uintptr_t)block % PAGE, 0);
         CU_ASSERT_PTR_EQUAL(memkind_detect_kind(block), &kind);
-        CU_ASSERT(block[0] == 0 &&
-                  memcmp(block, block + 1, rounded - 1) == 0);
+        CU_ASSERT(block[0] == 0 && memcmp(block, block + 1, rounded - 1) == 0);
         memset(block, 1, rounded);
         CU_ASSERT(last_end == NULL || block >= last_end ||
                   block + rounded <= last_end);
@@ -587,9 +589,8 @@ static void test_blocks_of_the_files(void)
     }
     size_t value = 0;
     CU_ASSERT_EQUAL(memkind_update_cached_stats(), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(
-        memkind_get_stat(&kind, MEMKIND_STAT_TYPE_RESIDENT, &value),
-        MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(memkind_get_stat(&kind, MEMKIND_STAT_TYPE_RESIDENT, &value),
+                    MEMKIND_SUCCESS);
     CU_ASSERT_EQUAL(value, charged);
     CU_ASSERT(works(&kind));
 
@@ -635,7 +636,9 @@ static void test_mmap_flags(void)
     CU_ASSERT_EQUAL(memkind_posix_check_alignment(NULL, 24), EINVAL);
 }
 
-/* ---- persistence -------------------------------------------------------------------------------- */
+/* ---- persistence
+ * --------------------------------------------------------------------------------
+ */
 
 static void test_persist(void)
 {
@@ -660,9 +663,8 @@ static void test_persist(void)
                         MEMKIND_ERROR_INVALID);
         CU_ASSERT_EQUAL(memkind_pmem_persist(&kind, object, SIZE_MAX),
                         MEMKIND_ERROR_INVALID);
-        CU_ASSERT_EQUAL(
-            memkind_pmem_persist(&kind, object, (size_t)1 << 46),
-            MEMKIND_ERROR_INVALID);
+        CU_ASSERT_EQUAL(memkind_pmem_persist(&kind, object, (size_t)1 << 46),
+                        MEMKIND_ERROR_INVALID);
         memkind_free(&kind, object);
     }
     void *dram = memkind_malloc(MEMKIND_DEFAULT, 100);
@@ -674,8 +676,7 @@ static void test_persist(void)
                     MEMKIND_ERROR_INVALID);
     CU_ASSERT_EQUAL(memkind_pmem_persist(&kind, NULL, 1),
                     MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_pmem_persist(NULL, dram, 1),
-                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(memkind_pmem_persist(NULL, dram, 1), MEMKIND_ERROR_INVALID);
     memkind_free(MEMKIND_DEFAULT, dram);
     CU_ASSERT_EQUAL(memkind_pmem_is_pmem(&kind),
                     memkind_pmem_validate_dir(test_dir()) == MEMKIND_SUCCESS);
@@ -689,7 +690,9 @@ static void test_persist(void)
                     MEMKIND_ERROR_RUNTIME);
 }
 
-/* ---- arenas ------------------------------------------------------------------------------------------ */
+/* ---- arenas
+ * ------------------------------------------------------------------------------------------
+ */
 
 #define THREADS 6
 static pthread_barrier_t barrier;
@@ -743,7 +746,8 @@ static void test_arenas_of_threads(void)
 {
     struct memkind_ops ops = MEMKIND_PMEM_OPS;
     size_t cpus = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
-    CU_ASSERT_EQUAL(count_arenas(&ops), 4 * cpus < THREADS ? 4 * cpus : THREADS);
+    CU_ASSERT_EQUAL(count_arenas(&ops),
+                    4 * cpus < THREADS ? 4 * cpus : THREADS);
     ops.get_arena = memkind_bijective_get_arena;
     CU_ASSERT_EQUAL(count_arenas(&ops), 1);
 }
@@ -765,7 +769,9 @@ static void test_policies(void)
     CU_ASSERT_EQUAL(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
 }
 
-/* ---- fixed ------------------------------------------------------------------------------------------- */
+/* ---- fixed
+ * -------------------------------------------------------------------------------------------
+ */
 
 static void test_a_fixed_kind(void)
 {

@@ -52,7 +52,8 @@ static void make_use_destroy(const char *dir, size_t max_size)
     CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- directories ------------------------------------------------------------- */
+/* ---- directories
+ * ------------------------------------------------------------- */
 
 static void refuse(const char *dir, size_t max_size, int reason)
 {
@@ -195,7 +196,8 @@ static void test_files_stay_out_of_sight(void)
     CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- sizes --------------------------------------------------------------------- */
+/* ---- sizes
+ * --------------------------------------------------------------------- */
 
 static void test_sizes(void)
 {
@@ -216,7 +218,10 @@ static void test_sizes(void)
                                   SIZE_MAX - 4096,
                                   SIZE_MAX - 1,
                                   SIZE_MAX};
-    static const size_t bad[] = {1, 4096, MIB, MEMKIND_PMEM_MIN_SIZE / 2,
+    static const size_t bad[] = {1,
+                                 4096,
+                                 MIB,
+                                 MEMKIND_PMEM_MIN_SIZE / 2,
                                  MEMKIND_PMEM_MIN_SIZE - 4096,
                                  MEMKIND_PMEM_MIN_SIZE - 1};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
@@ -254,7 +259,8 @@ static void test_capacity(void)
     CU_ASSERT_EQUAL(memkind_get_capacity(NULL), -1);
 }
 
-/* ---- configurations --------------------------------------------------------------- */
+/* ---- configurations
+ * --------------------------------------------------------------- */
 
 static void test_configuration(void)
 {
@@ -330,7 +336,8 @@ static void test_bad_configurations(void)
     memkind_config_delete(config);
 }
 
-/* ---- destroying what cannot be destroyed -------------------------------------------- */
+/* ---- destroying what cannot be destroyed
+ * -------------------------------------------- */
 
 static void test_what_cannot_be_destroyed(void)
 {
@@ -384,7 +391,8 @@ static void test_a_handle_of_a_destroyed_kind(void)
     CU_ASSERT_EQUAL(memkind_get_capacity(kind), -1);
 }
 
-/* ---- fixed kinds ---------------------------------------------------------------------- */
+/* ---- fixed kinds
+ * ---------------------------------------------------------------------- */
 
 static void test_fixed_areas(void)
 {
@@ -485,8 +493,8 @@ static void test_overlapping_fixed_areas(void)
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CU_ASSERT_FATAL(area != MAP_FAILED);
     memkind_t first = UNTOUCHED, second = UNTOUCHED, files = UNTOUCHED;
-    CU_ASSERT_EQUAL_FATAL(
-        memkind_create_fixed(area + MIB, 2 * MIB, &first), MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL_FATAL(memkind_create_fixed(area + MIB, 2 * MIB, &first),
+                          MEMKIND_SUCCESS);
     CU_ASSERT_EQUAL(memkind_create_fixed(area, SIZE, &second),
                     MEMKIND_ERROR_INVALID);
     CU_ASSERT_EQUAL(memkind_create_fixed(area, MIB + 4096, &second),
@@ -515,7 +523,8 @@ static void test_overlapping_fixed_areas(void)
     CU_ASSERT_EQUAL(munmap(area, SIZE), 0);
 }
 
-/* ---- memkind_create_kind() --------------------------------------------------------------- */
+/* ---- memkind_create_kind()
+ * --------------------------------------------------------------- */
 
 static bool is_documented(int types, int policy)
 {
@@ -565,7 +574,8 @@ static void test_memory_types_and_policies(void)
                     MEMKIND_ERROR_INVALID);
 }
 
-/* ---- static kinds ------------------------------------------------------------------------- */
+/* ---- static kinds
+ * ------------------------------------------------------------------------- */
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
@@ -622,8 +632,7 @@ static void test_static_kinds(void)
         CU_ASSERT_EQUAL(by_partition(kinds[i].partition, &found),
                         MEMKIND_SUCCESS);
         CU_ASSERT_PTR_EQUAL(found, kinds[i].kind);
-        CU_ASSERT_EQUAL(kinds[i].kind->partition,
-                        (unsigned)kinds[i].partition);
+        CU_ASSERT_EQUAL(kinds[i].kind->partition, (unsigned)kinds[i].partition);
         CU_ASSERT_EQUAL(strncmp(kinds[i].kind->name, "memkind_", 8), 0);
         for (size_t j = 0; j < i; j++)
             CU_ASSERT_STRING_NOT_EQUAL(kinds[j].kind->name,
@@ -646,7 +655,8 @@ static void test_static_kinds(void)
     CU_ASSERT_PTR_EQUAL(kind, UNTOUCHED);
 }
 
-/* ---- version and messages ------------------------------------------------------------------- */
+/* ---- version and messages
+ * ------------------------------------------------------------------- */
 
 static void test_version(void)
 {
@@ -705,7 +715,9 @@ static size_t resident_kib(void)
     return resident * (size_t)sysconf(_SC_PAGESIZE) / 1024;
 }
 
-/* ---- many kinds ------------------------------------------------------------------------------- */
+/* ---- many kinds
+ * -------------------------------------------------------------------------------
+ */
 
 static void test_as_many_kinds_as_there_can_be(void)
 {

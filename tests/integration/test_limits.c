@@ -58,7 +58,8 @@ static size_t stat_of(memkind_t kind, memkind_stat_type stat)
     return value;
 }
 
-/* ---- lists of objects ------------------------------------------------------------ */
+/* ---- lists of objects
+ * ------------------------------------------------------------ */
 
 /* Each object holds the next one's address. */
 struct object {
@@ -88,19 +89,20 @@ static void free_objects(memkind_t kind, struct object **list)
     }
 }
 
-/* ---- the limit --------------------------------------------------------------------- */
+/* ---- the limit
+ * --------------------------------------------------------------------- */
 
 static void test_the_limit_holds(void)
 {
     static const size_t sizes[] = {8, 100, 3000, 4096, 20000, 200 * KIB, MIB};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        memkind_t kind = make_kind(MEMKIND_PMEM_MIN_SIZE,
-                                   MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+        memkind_t kind =
+            make_kind(MEMKIND_PMEM_MIN_SIZE, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
         struct object *list = NULL;
         size_t total = 0, count = 0;
         errno = 0;
-        for (size_t usable;
-             (usable = add_object(kind, &list, sizes[i])) != 0; count++) {
+        for (size_t usable; (usable = add_object(kind, &list, sizes[i])) != 0;
+             count++) {
             total += usable;
             if (count % 512 == 0)
                 CU_ASSERT(file_space() <= MEMKIND_PMEM_MIN_SIZE);
@@ -135,8 +137,8 @@ static void test_the_limit_holds(void)
 
 static void test_the_largest_object(void)
 {
-    memkind_t kind = make_kind(MEMKIND_PMEM_MIN_SIZE,
-                               MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    memkind_t kind =
+        make_kind(MEMKIND_PMEM_MIN_SIZE, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
     for (int i = 0; i < 5; i++) {
         char *object = memkind_malloc(kind, MEMKIND_PMEM_MIN_SIZE);
         CU_ASSERT_PTR_NOT_NULL_FATAL(object);
@@ -155,10 +157,10 @@ static void test_the_largest_object(void)
 /* Two kinds in one directory have a limit each. */
 static void test_limits_are_separate(void)
 {
-    memkind_t one = make_kind(MEMKIND_PMEM_MIN_SIZE,
-                              MEMKIND_MEM_USAGE_POLICY_DEFAULT);
-    memkind_t other = make_kind(MEMKIND_PMEM_MIN_SIZE,
-                                MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    memkind_t one =
+        make_kind(MEMKIND_PMEM_MIN_SIZE, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    memkind_t other =
+        make_kind(MEMKIND_PMEM_MIN_SIZE, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
     struct object *in_one = NULL, *in_other = NULL;
     while (add_object(one, &in_one, MIB) != 0)
         ;
@@ -172,7 +174,8 @@ static void test_limits_are_separate(void)
     CU_ASSERT_EQUAL(memkind_destroy_kind(other), MEMKIND_SUCCESS);
 }
 
-/* ---- filled, emptied, and filled again ------------------------------------------------ */
+/* ---- filled, emptied, and filled again
+ * ------------------------------------------------ */
 
 #define FILLERS 4
 #define FILLINGS 2
@@ -200,9 +203,8 @@ static void *fill_and_empty(void *context)
         size_t usable;
         errno = 0;
         while ((usable = add_object(filling.kind, &list,
-                                    filling.least +
-                                        test_random(&self->random) % span)) !=
-               0)
+                                    filling.least + test_random(&self->random) %
+                                                        span)) != 0)
             self->total[i] += usable;
         self->enomem = self->enomem && errno == ENOMEM;
         pthread_barrier_wait(&filling.barrier);
@@ -279,14 +281,13 @@ static void test_refill_mib(void)
 /* A kind changes over from one size to the next, with nothing else left. */
 static void test_one_size_after_the_other(void)
 {
-    static const size_t sizes[] = {16,       3 * MIB, 64,       4096, 300,
-                                   100 * KIB, 8,      20 * KIB, 9 * MIB};
+    static const size_t sizes[] = {16,        3 * MIB, 64,       4096,   300,
+                                   100 * KIB, 8,       20 * KIB, 9 * MIB};
     memkind_t kind = make_kind(LIMIT, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         struct object *list = NULL;
         size_t total = 0;
-        for (size_t usable;
-             (usable = add_object(kind, &list, sizes[i])) != 0;)
+        for (size_t usable; (usable = add_object(kind, &list, sizes[i])) != 0;)
             total += usable;
         if (total < LIMIT / 10 * 8)
             printf("\n%zu B: %zu KiB\n", sizes[i], total / KIB);
@@ -296,7 +297,8 @@ static void test_one_size_after_the_other(void)
     CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- space that goes back ------------------------------------------------------------------ */
+/* ---- space that goes back
+ * ------------------------------------------------------------------ */
 
 static void test_conservative_kinds_give_back_at_once(void)
 {

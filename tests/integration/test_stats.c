@@ -33,15 +33,15 @@ struct stats {
 static struct stats last_stats(memkind_t kind)
 {
     struct stats stats = {0, 0, 0};
-    CU_ASSERT_EQUAL(memkind_get_stat(kind, MEMKIND_STAT_TYPE_RESIDENT,
-                                     &stats.resident),
-                    MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_get_stat(kind, MEMKIND_STAT_TYPE_ACTIVE,
-                                     &stats.active),
-                    MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_get_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED,
-                                     &stats.allocated),
-                    MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(
+        memkind_get_stat(kind, MEMKIND_STAT_TYPE_RESIDENT, &stats.resident),
+        MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(
+        memkind_get_stat(kind, MEMKIND_STAT_TYPE_ACTIVE, &stats.active),
+        MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(
+        memkind_get_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED, &stats.allocated),
+        MEMKIND_SUCCESS);
     return stats;
 }
 
@@ -54,7 +54,8 @@ static struct stats stats_now(memkind_t kind)
     return stats;
 }
 
-/* ---- numbers ----------------------------------------------------------------- */
+/* ---- numbers
+ * ----------------------------------------------------------------- */
 
 static void check_sums(memkind_t kind)
 {
@@ -66,8 +67,8 @@ static void check_sums(memkind_t kind)
     CU_ASSERT_EQUAL(stats.allocated, 0);
     CU_ASSERT_EQUAL(stats.active, 0);
     for (size_t i = 0; i < COUNT; i++) {
-        objects[i] = memkind_malloc(
-            kind, 1 + test_random(&random) % ((size_t)8 << i % 14));
+        objects[i] = memkind_malloc(kind, 1 + test_random(&random) %
+                                                  ((size_t)8 << i % 14));
         CU_ASSERT_PTR_NOT_NULL_FATAL(objects[i]);
         total += memkind_malloc_usable_size(kind, objects[i]);
         if (i % 500 == 0)
@@ -76,8 +77,8 @@ static void check_sums(memkind_t kind)
     CU_ASSERT_EQUAL(stats_now(kind).allocated, total);
     for (size_t i = 0; i < COUNT; i += 2) {
         total -= memkind_malloc_usable_size(kind, objects[i]);
-        objects[i] = memkind_realloc(kind, objects[i],
-                                     1 + test_random(&random) % 60000);
+        objects[i] =
+            memkind_realloc(kind, objects[i], 1 + test_random(&random) % 60000);
         total += memkind_malloc_usable_size(kind, objects[i]);
     }
     CU_ASSERT_EQUAL(stats_now(kind).allocated, total);
@@ -233,7 +234,8 @@ static void test_bad_arguments(void)
     CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- printing -------------------------------------------------------------------- */
+/* ---- printing
+ * -------------------------------------------------------------------- */
 
 struct text {
     size_t length;
@@ -256,9 +258,9 @@ static void print(unsigned opts)
 {
     text.length = 0;
     text.bytes[0] = '\0';
-    CU_ASSERT_EQUAL(memkind_stats_print(append, &text,
-                                        (memkind_stat_print_opt)opts),
-                    MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(
+        memkind_stats_print(append, &text, (memkind_stat_print_opt)opts),
+        MEMKIND_SUCCESS);
     CU_ASSERT(text.length < sizeof text.bytes - 1);
 }
 
@@ -348,9 +350,9 @@ static void test_bad_options(void)
     static const unsigned bad[] = {1U << 9, 1U << 10, 1U << 31, 0x3ff, ~0U};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         text.length = 0;
-        CU_ASSERT_EQUAL(memkind_stats_print(append, &text,
-                                            (memkind_stat_print_opt)bad[i]),
-                        MEMKIND_ERROR_INVALID);
+        CU_ASSERT_EQUAL(
+            memkind_stats_print(append, &text, (memkind_stat_print_opt)bad[i]),
+            MEMKIND_ERROR_INVALID);
         CU_ASSERT_EQUAL(text.length, 0);
     }
 }

@@ -15,7 +15,15 @@
 #define MIB ((size_t)1 << 20)
 #define THREADS_MAX 8
 
+/* The sanitizers keep data of their own for each thread that there was. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define RESIDENT_SLACK_KIB (64 * 1024)
+#else
+#define RESIDENT_SLACK_KIB 4096
+#endif
+
 static atomic_size_t mistakes;
+static pthread_barrier_t barrier;
 
 static void mistake(void)
 {
@@ -34,9 +42,8 @@ static size_t allocated(memkind_t kind)
 {
     size_t value = SIZE_MAX;
     CU_ASSERT_EQUAL(memkind_update_cached_stats(), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(
-        memkind_get_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED, &value),
-        MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(memkind_get_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED, &value),
+                    MEMKIND_SUCCESS);
     return value;
 }
 
@@ -56,7 +63,8 @@ static void run_threads(int count, void *(*run)(void *number))
     CU_ASSERT_EQUAL(atomic_load(&mistakes), 0);
 }
 
-/* ---- allocation and free in turn ---------------------------------------------- */
+/* ---- allocation and free in turn
+ * ---------------------------------------------- */
 
 struct object {
     unsigned char *start;
@@ -98,8 +106,8 @@ static void use_place(memkind_t kind, struct object *place,
     else if (memkind_posix_memalign(kind, &aligned, 256, place->size) == 0)
         place->start = aligned;
     if (place->start == NULL ||
-        (way == 1 && (place->start[0] != 0 ||
-                      place->start[place->size - 1] != 0)) ||
+        (way == 1 &&
+         (place->start[0] != 0 || place->start[place->size - 1] != 0)) ||
         (way == 2 && (uintptr_t)place->start % 256 != 0))
         mistake();
     if (place->start != NULL)
@@ -113,8 +121,7 @@ static void *alternate(void *number)
     unsigned long long random = 100 + (unsigned)*(int *)number;
     memset(places, 0, sizeof places);
     for (int i = 0; i < STEPS; i++)
-        use_place(shared_kind, &places[test_random(&random) % PLACES],
-                  &random);
+        use_place(shared_kind, &places[test_random(&random) % PLACES], &random);
     for (int i = 0; i < PLACES; i++)
         if (places[i].start != NULL)
             use_place(shared_kind, &places[i], &random);
@@ -151,7 +158,8 @@ static void test_threads_on_dram(void)
     CU_ASSERT_EQUAL(allocated(MEMKIND_DEFAULT), 0);
 }
 
-/* ---- freed by another thread ---------------------------------------------------- */
+/* ---- freed by another thread
+ * ---------------------------------------------------- */
 
 #define QUEUE 256
 #define MESSAGES 20000
@@ -227,7 +235,8 @@ static void test_freed_by_another_thread(void)
     }
 }
 
-/* ---- threads that come and go ------------------------------------------------------ */
+/* ---- threads that come and go
+ * ------------------------------------------------------ */
 
 static size_t resident_kib(void)
 {
@@ -250,6 +259,7 @@ static void *live_shortly(void *unused)
     (void)unused;
     for (size_t i = 0; i < 20; i++)
         objects[i] = memkind_malloc(shared_kind, 1 + i * i * 20);
+    pthread_barrier_wait(&barrier);
     for (size_t i = 0; i < 20; i++)
         memkind_free(shared_kind, objects[i]);
     if (memkind_thread_get_arena(shared_kind, &arena, 0) != MEMKIND_SUCCESS)
@@ -261,8 +271,10 @@ static void *live_shortly(void *unused)
     return NULL;
 }
 
+/* Four at a time. */
 static void live_in_threads(int count)
 {
+    pthread_barrier_init(&barrier, NULL, 4);
     for (int i = 0; i < count; i += 4) {
         pthread_t threads[4];
         for (int j = 0; j < 4; j++)
@@ -271,6 +283,7 @@ static void live_in_threads(int count)
         for (int j = 0; j < 4; j++)
             pthread_join(threads[j], NULL);
     }
+    pthread_barrier_destroy(&barrier);
 }
 
 static void test_thousands_of_short_lives(void)
@@ -288,7 +301,7 @@ static void test_thousands_of_short_lives(void)
     CU_ASSERT_EQUAL(atomic_load(&greatest_arena), arena);
     CU_ASSERT_EQUAL(after.fds, before.fds);
     CU_ASSERT(after.maps <= before.maps + 8);
-    CU_ASSERT(resident_kib() <= resident + 4096);
+    CU_ASSERT(resident_kib() <= resident + RESIDENT_SLACK_KIB);
     /* What the threads had cached is free again. */
     CU_ASSERT_EQUAL(allocated(shared_kind), 0);
     char *most = memkind_malloc(shared_kind, 56 * MIB);
@@ -296,10 +309,10 @@ static void test_thousands_of_short_lives(void)
     CU_ASSERT_EQUAL(memkind_destroy_kind(shared_kind), MEMKIND_SUCCESS);
 }
 
-/* ---- kinds that come and go ---------------------------------------------------------- */
+/* ---- kinds that come and go
+ * ---------------------------------------------------------- */
 
 #define KINDS 300
-static pthread_barrier_t barrier;
 static memkind_t round_kind;
 
 /* Each round has a new kind, of which every thread keeps cached objects when
@@ -324,8 +337,7 @@ static void *outlive_kinds(void *number)
         for (size_t i = 0; i < 50 - (size_t)(round % 10); i++)
             memkind_free(round_kind, objects[i]);
         pthread_barrier_wait(&barrier);
-        if (self == 0 &&
-            memkind_destroy_kind(round_kind) != MEMKIND_SUCCESS)
+        if (self == 0 && memkind_destroy_kind(round_kind) != MEMKIND_SUCCESS)
             mistake();
     }
     return NULL;
@@ -399,7 +411,8 @@ static void test_each_thread_its_own_kinds(void)
     run_threads(4, make_and_destroy);
 }
 
-/* ---- snapshots while others allocate --------------------------------------------------- */
+/* ---- snapshots while others allocate
+ * --------------------------------------------------- */
 
 static void *alternate_or_look(void *number)
 {
@@ -408,8 +421,8 @@ static void *alternate_or_look(void *number)
     for (int i = 0; i < 300; i++) {
         size_t value;
         if (memkind_update_cached_stats() != MEMKIND_SUCCESS ||
-            memkind_get_stat(shared_kind, MEMKIND_STAT_TYPE_RESIDENT,
-                             &value) != MEMKIND_SUCCESS ||
+            memkind_get_stat(shared_kind, MEMKIND_STAT_TYPE_RESIDENT, &value) !=
+                MEMKIND_SUCCESS ||
             value > 256 * MIB)
             mistake();
     }
@@ -426,6 +439,11 @@ static void test_snapshots_meanwhile(void)
 
 static void test_background_threads(void)
 {
+#ifdef __SANITIZE_THREAD__
+    /* jemalloc makes its threads behind the sanitizer's back. */
+    puts("skipped: not with the thread sanitizer");
+    return;
+#endif
     for (int i = 0; i < 3; i++) {
         CU_ASSERT_EQUAL(memkind_set_bg_threads(true), MEMKIND_SUCCESS);
         shared_kind = make_kind(256 * MIB);

@@ -46,9 +46,9 @@ static struct object *make(unsigned long long *random)
     memkind_t kind = kinds[test_random(random) % KINDS];
     size_t most = (size_t)64 << test_random(random) % 12;
     size_t size = sizeof(struct object) + test_random(random) % most;
-    struct object *object =
-        test_random(random) % 8 == 0 ? memkind_calloc(kind, 1, size)
-                                     : memkind_malloc(kind, size);
+    struct object *object = test_random(random) % 8 == 0
+                                ? memkind_calloc(kind, 1, size)
+                                : memkind_malloc(kind, size);
     if (object == NULL) {
         atomic_fetch_add(&refusals, 1);
         return NULL;
@@ -86,8 +86,8 @@ static void *use_places(void *seed)
     unsigned long long random = (uintptr_t)seed;
     while (atomic_load_explicit(&running, memory_order_relaxed)) {
         struct object *object = make(&random);
-        struct object *old = atomic_exchange(
-            &places[test_random(&random) % PLACES], object);
+        struct object *old =
+            atomic_exchange(&places[test_random(&random) % PLACES], object);
         if (old != NULL)
             unmake(old, &random);
     }

@@ -284,6 +284,28 @@ static void test_committed_memory_is_zero(void)
     region_pool_close(&pool);
 }
 
+/* Blocks that are used one after another: what the kernel reads ahead of one
+ * must not take file space for its neighbours, which nobody would give back. */
+static void test_use_takes_no_space_beyond_the_block(void)
+{
+    const size_t size = 75 * page();
+    size_t most = 0;
+    CU_ASSERT_EQUAL_FATAL(
+        region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
+    for (int i = 0; i < 100; i++) {
+        char *block = reserve(size);
+        CU_ASSERT_EQUAL_FATAL(region_pool_commit(&pool, block, size), 0);
+        CU_ASSERT_TRUE(is_zero(block, size));
+        test_fill(block, size, 1);
+        size_t held = pool_file_bytes();
+        most = held > most ? held : most;
+        CU_ASSERT_EQUAL(region_pool_decommit(&pool, block, size), 0);
+    }
+    CU_ASSERT_TRUE(most <= size + BLOCKS_SLACK);
+    CU_ASSERT_TRUE(blocks_match_charge());
+    region_pool_close(&pool);
+}
+
 static void test_foreign_addresses(void)
 {
     int here;
@@ -1015,6 +1037,8 @@ static const struct test_case tests[] = {
     {"block over budget", test_block_over_budget},
     {"absurd sizes", test_absurd_sizes},
     {"committed memory is zero", test_committed_memory_is_zero},
+    {"use takes no space beyond the block",
+     test_use_takes_no_space_beyond_the_block},
     {"foreign addresses", test_foreign_addresses},
     {"without hole punching", test_without_hole_punching},
     {"failing punch is tried again", test_failing_punch_is_tried_again},

@@ -173,8 +173,10 @@ static struct region_pool pool;
 
 enum backing { FILES, ONE_FILE, MEMORY };
 
-#define BLOCK (6 * MIB)
-#define PART (2 * MIB)
+/* A grain at least, where there are grains. */
+#define PART_OF_GRAINS (2 * MIB)
+static size_t part_size = PART_OF_GRAINS;
+#define BLOCK (3 * part_size)
 
 /* What has gone wrong beyond what the fault explains. */
 static const char *complaint;
@@ -211,13 +213,13 @@ static bool repeated(int result)
 
 static void fill_part(char *part)
 {
-    for (size_t at = 0; at < PART; at += 4096)
+    for (size_t at = 0; at < part_size; at += 4096)
         test_fill(part + at, SAMPLE, (unsigned)(at / 4096) + 1);
 }
 
 static bool part_is_filled(const char *part)
 {
-    for (size_t at = 0; at < PART; at += 4096)
+    for (size_t at = 0; at < part_size; at += 4096)
         if (!test_check(part + at, SAMPLE, (unsigned)(at / 4096) + 1))
             return false;
     return true;
@@ -225,7 +227,7 @@ static bool part_is_filled(const char *part)
 
 static bool part_is_zero(const char *part)
 {
-    for (size_t at = 0; at < PART; at += 4096)
+    for (size_t at = 0; at < part_size; at += 4096)
         if (!is_zero(part + at, SAMPLE))
             return false;
     return true;
@@ -241,31 +243,31 @@ static bool charged(size_t bytes)
             held += file_bytes(pool.regions[i].fd);
     if (pool.backing == REGION_MEMORY)
         return true;
-    return held >= bytes && held <= bytes + MIB;
+    return held >= bytes && held <= bytes + MIB / 4;
 }
 
 static void commit_part(char *block, size_t held)
 {
-    if (!explained(region_pool_commit(&pool, block, PART))) {
+    if (!explained(region_pool_commit(&pool, block, part_size))) {
         expect(charged(held), "charge after a commit that failed");
-        if (!repeated(region_pool_commit(&pool, block, PART)))
+        if (!repeated(region_pool_commit(&pool, block, part_size)))
             return;
     }
-    expect(charged(held + PART), "charge after a commit");
+    expect(charged(held + part_size), "charge after a commit");
     expect(part_is_zero(block), "committed memory is not zero");
     fill_part(block);
 }
 
 static void decommit_part(char *block, size_t held)
 {
-    if (!explained(region_pool_decommit(&pool, block, PART))) {
+    if (!explained(region_pool_decommit(&pool, block, part_size))) {
         expect(charged(held), "charge after a decommit that failed");
         expect(part_is_filled(block), "a decommit that failed has lost");
-        if (!repeated(region_pool_decommit(&pool, block, PART)))
+        if (!repeated(region_pool_decommit(&pool, block, part_size)))
             return;
     }
-    expect(charged(held - PART), "charge after a decommit");
-    commit_part(block, held - PART);
+    expect(charged(held - part_size), "charge after a decommit");
+    commit_part(block, held - part_size);
 }
 
 /* Takes more than is left of the first region. */
@@ -275,12 +277,13 @@ static void grow_pool(size_t held)
     const size_t size = pool.regions[0].size - BLOCK;
     bool reserve = false;
     errno = 0;
-    char *block =
-        region_pool_alloc(&pool, size + PART, PART, &reserve, &zeroed);
+    char *block = region_pool_alloc(&pool, size + part_size, part_size,
+                                    &reserve, &zeroed);
     if (block == NULL) {
         explained(-errno);
         expect(charged(held), "charge after growth that failed");
-        block = region_pool_alloc(&pool, size + PART, PART, &reserve, &zeroed);
+        block = region_pool_alloc(&pool, size + part_size, part_size, &reserve,
+                                  &zeroed);
         expect(block != NULL, "growth fails again");
     }
     if (block == NULL)
@@ -289,20 +292,21 @@ static void grow_pool(size_t held)
     expect(region_pool_find(&pool, block) == &pool.regions[1], "region");
     expect(address_table_find(block) == &owner, "owner");
     errno = 0;
-    block = region_pool_alloc(&pool, PART, PART, &commit, &zeroed);
+    block = region_pool_alloc(&pool, part_size, part_size, &commit, &zeroed);
     if (block == NULL) {
         explained(-errno);
         expect(charged(held), "charge after a block that failed");
         commit = true;
-        block = region_pool_alloc(&pool, PART, PART, &commit, &zeroed);
+        block =
+            region_pool_alloc(&pool, part_size, part_size, &commit, &zeroed);
         expect(block != NULL, "a block fails again");
     }
     if (block == NULL)
         return;
-    expect(charged(held + PART), "charge of a block");
+    expect(charged(held + part_size), "charge of a block");
     expect(zeroed && part_is_zero(block), "a block is not zero");
     fill_part(block);
-    decommit_part(block, held + PART);
+    decommit_part(block, held + part_size);
 }
 
 static int open_pool(enum backing backing, int fd)
@@ -322,15 +326,15 @@ static void run_workload(enum backing backing, int fd)
     if (!explained(open_pool(backing, fd)))
         return;
     bool commit = false, zeroed = false;
-    char *block = region_pool_alloc(&pool, BLOCK, PART, &commit, &zeroed);
+    char *block = region_pool_alloc(&pool, BLOCK, part_size, &commit, &zeroed);
     expect(block != NULL && !commit, "block");
     if (block != NULL) {
         commit_part(block, 0);
-        commit_part(block + 2 * PART, region_pool_charged(&pool));
+        commit_part(block + 2 * part_size, region_pool_charged(&pool));
         decommit_part(block, region_pool_charged(&pool));
         if (backing != ONE_FILE)
             grow_pool(region_pool_charged(&pool));
-        expect(part_is_filled(block + 2 * PART), "contents");
+        expect(part_is_filled(block + 2 * part_size), "contents");
     }
     char *base = pool.regions[0].base;
     region_pool_close(&pool);
@@ -445,9 +449,11 @@ static void test_files_mapped_directly(void)
 static void test_files_allocated_by_writing(void)
 {
     fault.no_fallocate = true;
+    part_size = PART_OF_GRAINS / 4; /* the calls are many */
     begin(FILES);
     walk(FILES, CALL_PWRITE, write_errors, 32);
     end();
+    part_size = PART_OF_GRAINS;
 }
 
 /* With grains there are tables to map. */
