@@ -30,7 +30,8 @@
 extern "C" {
 #endif
 
-/** Define as `const` where a malloc_usable_size with that signature is wrapped. */
+/** Define as `const` where a malloc_usable_size with that signature is wrapped.
+ */
 #ifndef MEMKIND_MALLOC_USABLE_SIZE_CONST
 #define MEMKIND_MALLOC_USABLE_SIZE_CONST
 #endif
@@ -46,9 +47,9 @@ typedef enum memkind_memtype_t {
 
 /** How memkind_create_kind() binds pages to the chosen memory types. */
 typedef enum memkind_policy_t {
-    MEMKIND_POLICY_BIND_LOCAL = 0,   /**< nearest node of the type, or NULL */
-    MEMKIND_POLICY_BIND_ALL,         /**< any node of the type, or NULL */
-    MEMKIND_POLICY_PREFERRED_LOCAL,  /**< nearest node, others when it is full */
+    MEMKIND_POLICY_BIND_LOCAL = 0,  /**< nearest node of the type, or NULL */
+    MEMKIND_POLICY_BIND_ALL,        /**< any node of the type, or NULL */
+    MEMKIND_POLICY_PREFERRED_LOCAL, /**< nearest node, others when it is full */
     MEMKIND_POLICY_INTERLEAVE_LOCAL, /**< spread over the local nodes */
     MEMKIND_POLICY_INTERLEAVE_ALL,   /**< spread over all nodes */
     MEMKIND_POLICY_MAX_VALUE,        /**< number of policies; not a policy */
@@ -71,16 +72,16 @@ enum memkind_const {
 
 /** Status codes. */
 enum {
-    MEMKIND_SUCCESS = 0,             /**< done */
-    MEMKIND_ERROR_UNAVAILABLE = -1,  /**< this kind cannot be had here */
-    MEMKIND_ERROR_MBIND = -2,        /**< mbind(2) failed */
-    MEMKIND_ERROR_MMAP = -3,         /**< a mapping could not be made */
-    MEMKIND_ERROR_MALLOC = -6,       /**< no DRAM for the library's own data */
-    MEMKIND_ERROR_ENVIRON = -12,     /**< a MEMKIND_* variable has a bad value */
-    MEMKIND_ERROR_INVALID = -13,     /**< an argument is not valid */
-    MEMKIND_ERROR_TOOMANY = -15,     /**< MEMKIND_MAX_KIND kinds exist already */
-    MEMKIND_ERROR_BADOPS = -17,      /**< a struct memkind_ops is incomplete */
-    MEMKIND_ERROR_HUGETLB = -18,     /**< no huge pages */
+    MEMKIND_SUCCESS = 0,            /**< done */
+    MEMKIND_ERROR_UNAVAILABLE = -1, /**< this kind cannot be had here */
+    MEMKIND_ERROR_MBIND = -2,       /**< mbind(2) failed */
+    MEMKIND_ERROR_MMAP = -3,        /**< a mapping could not be made */
+    MEMKIND_ERROR_MALLOC = -6,      /**< no DRAM for the library's own data */
+    MEMKIND_ERROR_ENVIRON = -12,    /**< a MEMKIND_* variable has a bad value */
+    MEMKIND_ERROR_INVALID = -13,    /**< an argument is not valid */
+    MEMKIND_ERROR_TOOMANY = -15,    /**< MEMKIND_MAX_KIND kinds exist already */
+    MEMKIND_ERROR_BADOPS = -17,     /**< a struct memkind_ops is incomplete */
+    MEMKIND_ERROR_HUGETLB = -18,    /**< no huge pages */
     MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE = -20, /**< no such memory here */
     MEMKIND_ERROR_OPERATION_FAILED = -21,      /**< the operation failed */
     MEMKIND_ERROR_ARENAS_CREATE = -22, /**< jemalloc could not make an arena */

@@ -36,7 +36,8 @@ static inline bool is_kind(const struct memkind *kind)
     return __builtin_expect(kind != NULL && kind->ops != NULL, 1);
 }
 
-/* ---- making and destroying kinds ------------------------------------------------ */
+/* ---- making and destroying kinds
+ * ------------------------------------------------ */
 
 /* Makes a kind of the library's own storage by an operation table. */
 static int create_kind(struct memkind_ops *ops, const char *name_prefix,
@@ -182,7 +183,8 @@ int memkind_check_dax_path(const char *pmem_dir)
     return memkind_pmem_validate_dir(pmem_dir);
 }
 
-/* ---- statistics and threads ------------------------------------------------------ */
+/* ---- statistics and threads
+ * ------------------------------------------------------ */
 
 int memkind_update_cached_stats(void)
 {
@@ -215,7 +217,8 @@ void memkind_set_allow_zero_allocs(memkind_t kind, bool allow_zero_allocs)
         kind->allow_zero_allocs = allow_zero_allocs;
 }
 
-/* ---- the heap ---------------------------------------------------------------------- */
+/* ---- the heap
+ * ---------------------------------------------------------------------- */
 
 void *memkind_malloc(memkind_t kind, size_t size)
 {
@@ -262,9 +265,8 @@ void memkind_free(memkind_t kind, void *ptr)
         kind->ops->free(kind, ptr);
 }
 
-size_t
-memkind_malloc_usable_size(memkind_t kind,
-                           MEMKIND_MALLOC_USABLE_SIZE_CONST void *ptr)
+size_t memkind_malloc_usable_size(memkind_t kind,
+                                  MEMKIND_MALLOC_USABLE_SIZE_CONST void *ptr)
 {
     if (kind == NULL || kind->ops == NULL ||
         kind->ops->malloc_usable_size == NULL)

@@ -33,12 +33,12 @@ static void *reclaim_and_attempt(struct memkind_arena_set *set,
             sched_yield();
         arena_set_purge(set);
         ptr = attempt(context, cache->alloc_flags);
-        unsigned count = atomic_load_explicit(&set->count,
-                                              memory_order_acquire);
+        unsigned count =
+            atomic_load_explicit(&set->count, memory_order_acquire);
         for (unsigned i = 0; ptr == NULL && i < count; i++)
             if (i != cache->place)
-                ptr = attempt(context, JE_TCACHE_NONE |
-                                           JE_ARENA(set->arenas[i].index));
+                ptr = attempt(context,
+                              JE_TCACHE_NONE | JE_ARENA(set->arenas[i].index));
     }
     pthread_mutex_unlock(&set->reclaim_lock);
     /* What did fail on the way is not the caller's concern. */
@@ -166,8 +166,7 @@ void heap_stat_snapshot_set(struct memkind_arena_set *set)
         resident = region_pool_charged(set->extents.pool);
     else
         for (unsigned i = 0; i < atomic_load(&set->count); i++)
-            resident +=
-                je_arena_stat(set->arenas[i].index, JE_STAT_RESIDENT);
+            resident += je_arena_stat(set->arenas[i].index, JE_STAT_RESIDENT);
     atomic_store(&set->resident, resident);
 }
 

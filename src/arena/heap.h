@@ -32,8 +32,7 @@ static inline struct thread_cache *heap_cache(struct memkind_arena_set *set)
 static inline void *heap_malloc(struct memkind_arena_set *set, size_t size,
                                 int flags)
 {
-    void *ptr =
-        JE_NAME(mallocx)(size, heap_cache(set)->alloc_flags | flags);
+    void *ptr = JE_NAME(mallocx)(size, heap_cache(set)->alloc_flags | flags);
     if (__builtin_expect(ptr != NULL, 1))
         return ptr;
     return heap_malloc_reclaim(set, size, flags);

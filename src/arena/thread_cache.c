@@ -53,7 +53,8 @@ static void metadata_free(void *ptr)
     JE_NAME(dallocx)(ptr, 0);
 }
 
-/* ---- the end of a thread ---------------------------------------------------- */
+/* ---- the end of a thread ----------------------------------------------------
+ */
 
 /* Called with the registry locked. */
 static void leave_set(struct thread_cache *cache)
@@ -95,7 +96,8 @@ static void make_key(void)
     key_made = pthread_key_create(&key, end_thread) == 0;
 }
 
-/* ---- attaching ---------------------------------------------------------------- */
+/* ---- attaching
+ * ---------------------------------------------------------------- */
 
 static bool make_table(void)
 {
@@ -160,8 +162,8 @@ struct thread_cache *thread_cache_attach(struct memkind_arena_set *set)
 
     cache->set = set;
     cache->place = arena_set_attach(set);
-    cache->free_flags = cache->has_tcache ? JE_TCACHE(cache->tcache)
-                                          : JE_TCACHE_NONE;
+    cache->free_flags =
+        cache->has_tcache ? JE_TCACHE(cache->tcache) : JE_TCACHE_NONE;
     cache->alloc_flags =
         cache->free_flags | JE_ARENA(set->arenas[cache->place].index);
     pthread_mutex_lock(&registry);
@@ -171,7 +173,8 @@ struct thread_cache *thread_cache_attach(struct memkind_arena_set *set)
     return cache;
 }
 
-/* ---- flushing and retiring ------------------------------------------------------ */
+/* ---- flushing and retiring
+ * ------------------------------------------------------ */
 
 void thread_cache_flush(struct thread_cache *cache)
 {

@@ -23,7 +23,7 @@ struct thread_cache {
     int free_flags;  /* for dallocx(): cache */
     unsigned tcache; /* jemalloc's index, where has_tcache */
     bool has_tcache;
-    unsigned place; /* in the set's arenas */
+    unsigned place;                /* in the set's arenas */
     struct memkind_arena_set *set; /* NULL once the set is gone */
     struct thread_cache *next, *prev;
 };

@@ -15,7 +15,8 @@ static struct extent_owner *owner_of(extent_hooks_t *hooks)
                                    offsetof(struct extent_owner, hooks));
 }
 
-/* ---- over a region pool ---------------------------------------------------- */
+/* ---- over a region pool ----------------------------------------------------
+ */
 
 static void *pool_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
                         size_t alignment, bool *zero, bool *commit,
@@ -25,9 +26,8 @@ static void *pool_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
     if (new_addr != NULL) /* blocks are where they are */
         return NULL;
     bool zeroed;
-    void *block =
-        region_pool_alloc(owner_of(hooks)->pool, size, alignment, commit,
-                          &zeroed);
+    void *block = region_pool_alloc(owner_of(hooks)->pool, size, alignment,
+                                    commit, &zeroed);
     if (block == NULL)
         return NULL;
     if (*zero && !zeroed)
@@ -57,8 +57,7 @@ static bool pool_commit(extent_hooks_t *hooks, void *addr, size_t size,
     int result = region_pool_commit(owner_of(hooks)->pool,
                                     (char *)addr + offset, length);
     if (result != 0)
-        debug_log("no file space for %zu bytes: %s", length,
-                  strerror(-result));
+        debug_log("no file space for %zu bytes: %s", length, strerror(-result));
     return result != 0;
 }
 
@@ -89,7 +88,8 @@ static bool pool_merge(extent_hooks_t *hooks, void *addr_a, size_t size_a,
     return region == NULL || !region_contains(region, addr_b);
 }
 
-/* ---- over blocks of the program's own --------------------------------------- */
+/* ---- over blocks of the program's own ---------------------------------------
+ */
 
 /* Records of blocks, in mappings of their own: hooks may not allocate. */
 #define RECORDS_SIZE ((size_t)16 << 10)
@@ -153,8 +153,8 @@ static void *source_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
         return NULL;
     }
     uintptr_t at = (uintptr_t)base;
-    char *block = (char *)base + (((at + alignment - 1) & ~(alignment - 1)) -
-                                  at);
+    char *block =
+        (char *)base + (((at + alignment - 1) & ~(alignment - 1)) - at);
     if (*zero)
         memset(block, 0, size);
     *commit = true;
@@ -172,7 +172,8 @@ static bool allow_merge(extent_hooks_t *hooks, void *addr_a, size_t size_a,
     return false;
 }
 
-/* ---- by hooks of the program's own ------------------------------------------ */
+/* ---- by hooks of the program's own ------------------------------------------
+ */
 
 static void *user_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
                         size_t alignment, bool *zero, bool *commit,
@@ -190,7 +191,7 @@ static void *user_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
 }
 
 static bool user_commit(extent_hooks_t *hooks, void *addr, size_t size,
-                          size_t offset, size_t length, unsigned arena_ind)
+                        size_t offset, size_t length, unsigned arena_ind)
 {
     extent_hooks_t *user = owner_of(hooks)->user;
     return user->commit == NULL ||
@@ -198,7 +199,7 @@ static bool user_commit(extent_hooks_t *hooks, void *addr, size_t size,
 }
 
 static bool user_decommit(extent_hooks_t *hooks, void *addr, size_t size,
-                            size_t offset, size_t length, unsigned arena_ind)
+                          size_t offset, size_t length, unsigned arena_ind)
 {
     extent_hooks_t *user = owner_of(hooks)->user;
     return user->decommit == NULL ||
@@ -206,7 +207,7 @@ static bool user_decommit(extent_hooks_t *hooks, void *addr, size_t size,
 }
 
 static bool user_purge_lazy(extent_hooks_t *hooks, void *addr, size_t size,
-                              size_t offset, size_t length, unsigned arena_ind)
+                            size_t offset, size_t length, unsigned arena_ind)
 {
     extent_hooks_t *user = owner_of(hooks)->user;
     return user->purge_lazy == NULL ||
@@ -214,8 +215,7 @@ static bool user_purge_lazy(extent_hooks_t *hooks, void *addr, size_t size,
 }
 
 static bool user_purge_forced(extent_hooks_t *hooks, void *addr, size_t size,
-                                size_t offset, size_t length,
-                                unsigned arena_ind)
+                              size_t offset, size_t length, unsigned arena_ind)
 {
     extent_hooks_t *user = owner_of(hooks)->user;
     return user->purge_forced == NULL ||
@@ -223,8 +223,8 @@ static bool user_purge_forced(extent_hooks_t *hooks, void *addr, size_t size,
 }
 
 static bool user_merge(extent_hooks_t *hooks, void *addr_a, size_t size_a,
-                         void *addr_b, size_t size_b, bool committed,
-                         unsigned arena_ind)
+                       void *addr_b, size_t size_b, bool committed,
+                       unsigned arena_ind)
 {
     extent_hooks_t *user = owner_of(hooks)->user;
     return user->merge == NULL || user->merge(user, addr_a, size_a, addr_b,
@@ -232,23 +232,24 @@ static bool user_merge(extent_hooks_t *hooks, void *addr_a, size_t size_a,
 }
 
 static bool user_split(extent_hooks_t *hooks, void *addr, size_t size,
-                         size_t size_a, size_t size_b, bool committed,
-                         unsigned arena_ind)
+                       size_t size_a, size_t size_b, bool committed,
+                       unsigned arena_ind)
 {
     extent_hooks_t *user = owner_of(hooks)->user;
-    return user->split == NULL || user->split(user, addr, size, size_a, size_b,
-                                              committed, arena_ind);
+    return user->split == NULL ||
+           user->split(user, addr, size, size_a, size_b, committed, arena_ind);
 }
 
 static void user_destroy(extent_hooks_t *hooks, void *addr, size_t size,
-                           bool committed, unsigned arena_ind)
+                         bool committed, unsigned arena_ind)
 {
     extent_hooks_t *user = owner_of(hooks)->user;
     if (user->destroy != NULL)
         user->destroy(user, addr, size, committed, arena_ind);
 }
 
-/* ---- owners ------------------------------------------------------------------- */
+/* ---- owners
+ * ------------------------------------------------------------------- */
 
 void extent_owner_init(struct extent_owner *owner, struct region_pool *pool,
                        const struct block_source *source, void *address_owner)
@@ -298,8 +299,7 @@ void extent_owner_retire(struct extent_owner *owner)
     /* A background thread may be reading the table. With hooks of the
      * program's own, their destroy hook is to see every extent. */
     if (owner->user == NULL)
-        __atomic_store_n(&owner->hooks.dalloc, forget_dalloc,
-                         __ATOMIC_RELEASE);
+        __atomic_store_n(&owner->hooks.dalloc, forget_dalloc, __ATOMIC_RELEASE);
 }
 
 void extent_owner_fini(struct extent_owner *owner)

@@ -148,9 +148,8 @@ int je_utilization(const void *object, struct je_utilization *utilization)
         size_t bin_free, bin_objects;
     } answer;
     size_t length = sizeof answer;
-    int result =
-        -JE_NAME(mallctl)("experimental.utilization.query", &answer, &length,
-                          &object, sizeof object);
+    int result = -JE_NAME(mallctl)("experimental.utilization.query", &answer,
+                                   &length, &object, sizeof object);
     if (result != 0)
         return result;
     *utilization = (struct je_utilization){

@@ -26,15 +26,16 @@
 #define DECAY_AT_ONCE_MS 0
 #define DECAY_NEVER_MS (-1)
 
-/* ---- making a heap ------------------------------------------------------------ */
+/* ---- making a heap
+ * ------------------------------------------------------------ */
 
 static int start_background_threads(void)
 {
     static _Atomic bool done;
     bool set;
     size_t limit;
-    int err = environment_number("MEMKIND_BACKGROUND_THREAD_LIMIT", 0,
-                                 UINT_MAX, &set, &limit);
+    int err = environment_number("MEMKIND_BACKGROUND_THREAD_LIMIT", 0, UINT_MAX,
+                                 &set, &limit);
     if (err != MEMKIND_SUCCESS || !set || atomic_exchange(&done, true))
         return err;
     err = memkind_arena_set_max_bg_threads(limit);
@@ -115,8 +116,8 @@ int memkind_arena_create_map(struct memkind *kind, extent_hooks_t *hooks,
     const struct block_source source = {
         .map = map_by_operation,
         .context = kind,
-        .unmap = kind->ops->mmap == NULL ||
-                 kind->ops->mmap == memkind_default_mmap,
+        .unmap =
+            kind->ops->mmap == NULL || kind->ops->mmap == memkind_default_mmap,
     };
     struct arena_set_config config = {
         .address_owner = kind,
@@ -181,7 +182,8 @@ int memkind_arena_finalize(struct memkind *kind)
     return memkind_arena_destroy(kind);
 }
 
-/* ---- which kind ----------------------------------------------------------------- */
+/* ---- which kind
+ * ----------------------------------------------------------------- */
 
 struct memkind *memkind_arena_detect_kind(void *ptr)
 {
@@ -207,7 +209,8 @@ static inline struct memkind_arena_set *heap_of(const struct memkind *kind,
     return owner->arenas;
 }
 
-/* ---- the heap operations --------------------------------------------------------- */
+/* ---- the heap operations
+ * --------------------------------------------------------- */
 
 /* Kinds give NULL for nothing unless told otherwise. Returns false then. */
 static inline bool size_to_ask_for(const struct memkind *kind, size_t *size)
@@ -256,8 +259,8 @@ int memkind_arena_posix_memalign(struct memkind *kind, void **memptr,
         return 0;
     }
     int saved_errno = errno;
-    void *ptr = heap_malloc(kind->arenas, size,
-                            JE_LG_ALIGN(__builtin_ctzl(alignment)));
+    void *ptr =
+        heap_malloc(kind->arenas, size, JE_LG_ALIGN(__builtin_ctzl(alignment)));
     errno = saved_errno;
     if (ptr == NULL)
         return ENOMEM;
@@ -317,7 +320,8 @@ void *memkind_arena_defrag_reallocate_with_kind_detect(void *ptr)
     return memkind_arena_defrag_reallocate(NULL, ptr);
 }
 
-/* ---- arenas and policies --------------------------------------------------------- */
+/* ---- arenas and policies
+ * --------------------------------------------------------- */
 
 int memkind_thread_get_arena(struct memkind *kind, unsigned int *arena,
                              size_t size)
@@ -353,9 +357,8 @@ int memkind_arena_update_memory_usage_policy(struct memkind *kind,
         return MEMKIND_ERROR_INVALID;
     if (environment_hog_memory())
         decay = DECAY_NEVER_MS;
-    return arena_set_decay(kind->arenas, decay) == 0
-               ? MEMKIND_SUCCESS
-               : MEMKIND_ERROR_RUNTIME;
+    return arena_set_decay(kind->arenas, decay) == 0 ? MEMKIND_SUCCESS
+                                                     : MEMKIND_ERROR_RUNTIME;
 }
 
 int memkind_arena_set_max_bg_threads(size_t threads_limit)
@@ -375,7 +378,8 @@ int memkind_arena_set_bg_threads(bool state)
                                              : MEMKIND_ERROR_OPERATION_FAILED;
 }
 
-/* ---- statistics ------------------------------------------------------------------- */
+/* ---- statistics
+ * ------------------------------------------------------------------- */
 
 static void snapshot(struct memkind *kind)
 {

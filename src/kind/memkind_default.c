@@ -42,7 +42,8 @@ int memkind_default_destroy(struct memkind *kind)
     return MEMKIND_SUCCESS;
 }
 
-/* ---- the DRAM kinds' heap, made at the first call ------------------------------ */
+/* ---- the DRAM kinds' heap, made at the first call
+ * ------------------------------ */
 
 static bool make_heap(struct memkind *kind)
 {
@@ -108,7 +109,8 @@ size_t memkind_default_malloc_usable_size(struct memkind *kind, void *ptr)
     return JE_NAME(sallocx)(ptr, 0);
 }
 
-/* ---- mapping -------------------------------------------------------------------- */
+/* ---- mapping
+ * -------------------------------------------------------------------- */
 
 int memkind_default_get_mmap_flags(struct memkind *kind, int *flags)
 {
@@ -152,7 +154,7 @@ int memkind_nohugepage_madvise(struct memkind *kind, void *addr, size_t size)
 int memkind_posix_check_alignment(struct memkind *kind, size_t alignment)
 {
     (void)kind;
-    bool valid = alignment >= sizeof(void *) &&
-                 (alignment & (alignment - 1)) == 0;
+    bool valid =
+        alignment >= sizeof(void *) && (alignment & (alignment - 1)) == 0;
     return valid ? 0 : EINVAL;
 }

@@ -49,8 +49,7 @@ static int open_source(struct region_pool *pool, const void *context,
 int memkind_pmem_create(struct memkind *kind, struct memkind_ops *ops,
                         const char *name)
 {
-    return kind_regions_create(kind, ops, name, open_source,
-                               memkind_pmem_mmap);
+    return kind_regions_create(kind, ops, name, open_source, memkind_pmem_mmap);
 }
 
 int memkind_pmem_destroy(struct memkind *kind)

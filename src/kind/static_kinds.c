@@ -6,7 +6,8 @@
 #include <memkind/internal/memkind_arena.h>
 #include <memkind/internal/memkind_default.h>
 
-/* ---- DRAM ------------------------------------------------------------------------ */
+/* ---- DRAM
+ * ------------------------------------------------------------------------ */
 
 static int refuse_create(struct memkind *kind, struct memkind_ops *ops,
                          const char *name)
@@ -52,7 +53,8 @@ struct memkind_ops static_kind_dram_ops = {
     .defrag_reallocate = memkind_arena_defrag_reallocate,
 };
 
-/* ---- kinds that cannot be had ------------------------------------------------------ */
+/* ---- kinds that cannot be had
+ * ------------------------------------------------------ */
 
 static int say_unavailable(struct memkind *kind)
 {
@@ -111,7 +113,8 @@ struct memkind_ops static_kind_unavailable_ops = {
     .malloc_usable_size = memkind_default_malloc_usable_size,
 };
 
-/* ---- the kinds ---------------------------------------------------------------------- */
+/* ---- the kinds
+ * ---------------------------------------------------------------------- */
 
 #define KIND(NAME, OPS)                                                        \
     [MEMKIND_PARTITION_##NAME] = {                                             \
@@ -151,8 +154,7 @@ static struct memkind kinds[MEMKIND_NUM_BASE_KIND] = {
     NO_KIND(HIGHEST_BANDWIDTH_LOCAL_PREFERRED),
 };
 
-#define HANDLE(NAME)                                                           \
-    memkind_t MEMKIND_##NAME = &kinds[MEMKIND_PARTITION_##NAME]
+#define HANDLE(NAME) memkind_t MEMKIND_##NAME = &kinds[MEMKIND_PARTITION_##NAME]
 
 HANDLE(DEFAULT);
 HANDLE(REGULAR);

@@ -29,7 +29,7 @@ struct slot {
     _Atomic(struct node *) parts;
 };
 
-static struct slot slots[SLOT_COUNT]; /* touched only where it is used */
+static struct slot slots[SLOT_COUNT];  /* touched only where it is used */
 static _Atomic unsigned long sequence; /* odd while a writer is at work */
 static pthread_mutex_t writer = PTHREAD_MUTEX_INITIALIZER;
 static struct node *free_nodes; /* guarded by writer */
@@ -148,8 +148,8 @@ int address_table_add(const void *base_addr, size_t size, void *owner)
         }
     }
     for (uintptr_t at = base; at < end; at = piece_end(at, end)) {
-        result = slot_add(&slots[at >> SLOT_BITS], at, piece_end(at, end),
-                          owner);
+        result =
+            slot_add(&slots[at >> SLOT_BITS], at, piece_end(at, end), owner);
         if (result != 0) {
             remove_pieces(base, at);
             goto out;
@@ -199,11 +199,11 @@ void *address_table_find(const void *addr)
                 break;
             }
             node = atomic_load_explicit(&node->next, memory_order_acquire);
-            torn = atomic_load_explicit(&sequence, memory_order_relaxed) !=
-                   before;
+            torn =
+                atomic_load_explicit(&sequence, memory_order_relaxed) != before;
         }
-        if (!torn && atomic_load_explicit(&sequence, memory_order_relaxed) ==
-                         before)
+        if (!torn &&
+            atomic_load_explicit(&sequence, memory_order_relaxed) == before)
             return owner;
     }
 }

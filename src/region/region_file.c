@@ -3,8 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <libpmem.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <signal.h>
 #include <stdint.h>

@@ -17,10 +17,9 @@ static bool charge(struct region_pool *pool, size_t size)
     do {
         if (size > pool->budget - held)
             return false;
-    } while (!atomic_compare_exchange_weak_explicit(&pool->charged, &held,
-                                                    held + size,
-                                                    memory_order_relaxed,
-                                                    memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(
+        &pool->charged, &held, held + size, memory_order_relaxed,
+        memory_order_relaxed));
     return true;
 }
 
@@ -52,7 +51,7 @@ int region_space_take(struct region_pool *pool, struct region *region,
 }
 
 int region_space_give(struct region_pool *pool, struct region *region,
-                      size_t offset, size_t size)
+                      size_t offset, size_t size, size_t held)
 {
     int result;
     if (atomic_load_explicit(&pool->no_punch, memory_order_relaxed))
@@ -68,24 +67,24 @@ int region_space_give(struct region_pool *pool, struct region *region,
     else
         result = -EOPNOTSUPP;
     if (result == 0)
-        credit(pool, size);
+        credit(pool, held);
     else if (result == -EOPNOTSUPP || result == -ENOSYS)
         atomic_store(&pool->no_punch, true);
     return result;
 }
 
-/* ---- tables --------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------
+ */
 
-static size_t live_bytes(const struct region_pool *pool,
-                         const struct region *region)
+static size_t grain_count(const struct region_pool *pool,
+                          const struct region *region)
 {
-    return region->size / pool->grain * sizeof *region->grain_live;
+    return region->size / pool->grain;
 }
 
-static size_t dirty_bytes(const struct region *region)
+static size_t bitmap_bytes(const struct region *region)
 {
-    return (region->size / region_page_size() + 63) / 64 *
-           sizeof *region->page_dirty;
+    return (region->size / region_page_size() + 63) / 64 * sizeof(uint64_t);
 }
 
 static void *table_map(size_t size)
@@ -95,20 +94,27 @@ static void *table_map(size_t size)
     return table == MAP_FAILED ? NULL : table;
 }
 
+/* The tables lie in one mapping: three bitmaps, then the two counters. */
+static size_t tables_bytes(const struct region_pool *pool,
+                           const struct region *region)
+{
+    return 3 * bitmap_bytes(region) +
+           2 * grain_count(pool, region) * sizeof(uint16_t);
+}
+
 int region_grains_init(struct region_pool *pool, struct region *region)
 {
     if (pool->grain == region_page_size())
         return 0;
-    region->grain_live = table_map(live_bytes(pool, region));
-    if (region->grain_live == NULL)
+    char *tables = table_map(tables_bytes(pool, region));
+    if (tables == NULL)
         return -errno;
-    region->page_dirty = table_map(dirty_bytes(region));
-    if (region->page_dirty == NULL) {
-        int error = -errno;
-        sys.munmap(region->grain_live, live_bytes(pool, region));
-        region->grain_live = NULL;
-        return error;
-    }
+    const size_t bitmap = bitmap_bytes(region);
+    region->page_space = (uint64_t *)(void *)tables;
+    region->page_live = (uint64_t *)(void *)(tables + bitmap);
+    region->page_dirty = (uint64_t *)(void *)(tables + 2 * bitmap);
+    region->grain_live = (uint16_t *)(void *)(tables + 3 * bitmap);
+    region->grain_space = region->grain_live + grain_count(pool, region);
     pthread_mutex_init(&region->grain_lock, NULL);
     return 0;
 }
@@ -117,128 +123,271 @@ void region_grains_fini(struct region_pool *pool, struct region *region)
 {
     if (region->grain_live == NULL)
         return;
-    sys.munmap(region->grain_live, live_bytes(pool, region));
-    sys.munmap(region->page_dirty, dirty_bytes(region));
+    sys.munmap(region->page_space, tables_bytes(pool, region));
     region->grain_live = NULL;
-    region->page_dirty = NULL;
     pthread_mutex_destroy(&region->grain_lock);
 }
 
-/* ---- commit and decommit -------------------------------------------------- */
+/* ---- pages and grains -------------------------------------------------------
+ */
 
-/* A range in grains, [first, end), and the pages of it in each grain. */
-struct span {
-    size_t offset, size, grain;
+static bool bit(const uint64_t *bitmap, size_t page)
+{
+    return (bitmap[page / 64] >> page % 64 & 1) != 0;
+}
+
+static void set_bit(uint64_t *bitmap, size_t page, bool value)
+{
+    uint64_t mask = (uint64_t)1 << page % 64;
+    if (value)
+        bitmap[page / 64] |= mask;
+    else
+        bitmap[page / 64] &= ~mask;
+}
+
+/* A range of pages, [first, end). */
+struct pages {
     size_t first, end;
 };
 
-static struct span span_of(const struct region_pool *pool, size_t offset,
-                           size_t size)
+static size_t pages_per_grain(const struct region_pool *pool)
 {
-    return (struct span){offset, size, pool->grain, offset / pool->grain,
-                         (offset + size - 1) / pool->grain + 1};
+    return pool->grain / region_page_size();
 }
 
-static size_t max_size(size_t a, size_t b)
+/* The part of a range that lies in one grain. */
+static struct pages in_grain(const struct region_pool *pool, struct pages pages,
+                             size_t grain)
 {
-    return a > b ? a : b;
+    size_t per_grain = pages_per_grain(pool);
+    if (pages.first < grain * per_grain)
+        pages.first = grain * per_grain;
+    if (pages.end > (grain + 1) * per_grain)
+        pages.end = (grain + 1) * per_grain;
+    return pages;
 }
 
-static size_t min_size(size_t a, size_t b)
+static size_t first_grain(const struct region_pool *pool, struct pages pages)
 {
-    return a < b ? a : b;
+    return pages.first / pages_per_grain(pool);
 }
 
-static size_t pages_in_grain(const struct span *span, size_t grain)
+static size_t end_grain(const struct region_pool *pool, struct pages pages)
 {
-    size_t from = max_size(span->offset, grain * span->grain);
-    size_t to =
-        min_size(span->offset + span->size, (grain + 1) * span->grain);
-    return (to - from) / region_page_size();
+    return (pages.end - 1) / pages_per_grain(pool) + 1;
 }
 
-/*
- * The grains of a span whose pages are all of the span: a range of whole
- * grains, since only the first and the last grain can be shared with others.
- * Such a grain has no live page before a commit, those of the span before a
- * decommit.
- */
-static struct span whole_grains(const struct region *region, struct span span,
-                                bool committed)
+/* Records that pages have file space, or have lost it: with it their contents
+ * are gone, too. */
+static void note_space(const struct region_pool *pool, struct region *region,
+                       struct pages pages, bool has_space)
 {
-    size_t last = span.end - 1;
-    if (region->grain_live[last] !=
-        (committed ? pages_in_grain(&span, last) : 0))
-        span.end--;
-    if (span.first < span.end &&
-        region->grain_live[span.first] !=
-            (committed ? pages_in_grain(&span, span.first) : 0))
-        span.first++;
-    span.offset = span.first * span.grain;
-    span.size = (span.end - span.first) * span.grain;
-    return span;
-}
-
-/* Pages that were in use before, in a grain that was never empty since, still
- * hold their old contents; jemalloc expects zeroes. */
-static void clear_dirty_pages(struct region *region, const struct span *span)
-{
-    const size_t page_size = region_page_size();
-    const size_t end = (span->offset + span->size) / page_size;
-    for (size_t page = span->offset / page_size; page < end; page++) {
-        uint64_t *word = &region->page_dirty[page / 64];
-        uint64_t bit = (uint64_t)1 << page % 64;
-        if (*word & bit)
-            memset(region->base + page * page_size, 0, page_size);
-        *word |= bit;
+    for (size_t page = pages.first; page < pages.end; page++) {
+        if (bit(region->page_space, page) == has_space)
+            continue;
+        set_bit(region->page_space, page, has_space);
+        uint16_t *count = &region->grain_space[page / pages_per_grain(pool)];
+        *count = (uint16_t)(has_space ? *count + 1 : *count - 1);
+        if (!has_space)
+            set_bit(region->page_dirty, page, false);
     }
 }
 
-static void forget_dirty_pages(struct region *region, size_t grain,
-                               size_t grain_size)
+static void note_live(const struct region_pool *pool, struct region *region,
+                      struct pages pages, bool live)
+{
+    for (size_t page = pages.first; page < pages.end; page++) {
+        set_bit(region->page_live, page, live);
+        uint16_t *count = &region->grain_live[page / pages_per_grain(pool)];
+        *count = (uint16_t)(live ? *count + 1 : *count - 1);
+    }
+}
+
+static int take(struct region_pool *pool, struct region *region,
+                struct pages pages)
 {
     const size_t page_size = region_page_size();
-    const size_t first = grain * grain_size / page_size;
-    for (size_t page = first; page < first + grain_size / page_size; page++)
-        region->page_dirty[page / 64] &= ~((uint64_t)1 << page % 64);
+    int result = region_space_take(pool, region, pages.first * page_size,
+                                   (pages.end - pages.first) * page_size);
+    if (result == 0)
+        note_space(pool, region, pages, true);
+    return result;
+}
+
+static int give(struct region_pool *pool, struct region *region,
+                struct pages pages)
+{
+    const size_t page_size = region_page_size();
+    size_t held = 0;
+    for (size_t page = pages.first; page < pages.end; page++)
+        held += bit(region->page_space, page);
+    if (held == 0)
+        return 0;
+    int result = region_space_give(pool, region, pages.first * page_size,
+                                   (pages.end - pages.first) * page_size,
+                                   held * page_size);
+    if (result == 0)
+        note_space(pool, region, pages, false);
+    return result;
+}
+
+/* The first run of pages at or after `pages->first` for which `space` and
+ * `live` are as asked; false where there is none. */
+static bool next_run(const struct region *region, struct pages *pages,
+                     bool space, bool live, struct pages *run)
+{
+    size_t page = pages->first;
+    while (page < pages->end && (bit(region->page_space, page) != space ||
+                                 bit(region->page_live, page) != live))
+        page++;
+    run->first = page;
+    while (page < pages->end && bit(region->page_space, page) == space &&
+           bit(region->page_live, page) == live)
+        page++;
+    run->end = page;
+    pages->first = page;
+    return run->first < run->end;
+}
+
+/* ---- commit
+ * ------------------------------------------------------------------- */
+
+/* Takes the space that pages lack, for the pages alone. What was taken before
+ * a failure is left to the caller. */
+static int take_missing(struct region_pool *pool, struct region *region,
+                        struct pages pages)
+{
+    struct pages run;
+    while (next_run(region, &pages, false, false, &run)) {
+        int result = take(pool, region, run);
+        if (result != 0)
+            return result;
+    }
+    return 0;
+}
+
+/* Takes the space of whole grains where a grain has none at all. */
+static int take_grains(struct region_pool *pool, struct region *region,
+                       struct pages pages)
+{
+    const size_t per_grain = pages_per_grain(pool);
+    size_t first = first_grain(pool, pages), end = end_grain(pool, pages);
+    /* Only the first and the last can have some: the rest is this range. */
+    if (region->grain_space[end - 1] != 0)
+        end--;
+    if (first < end && region->grain_space[first] != 0)
+        first++;
+    if (first == end)
+        return 0;
+    return take(pool, region,
+                (struct pages){first * per_grain, end * per_grain});
+}
+
+/* Gives the space of all pages back that nobody uses, for the sake of others:
+ * the grains that they lie in are split. */
+static void split_grains(struct region_pool *pool, struct region *region)
+{
+    const size_t per_grain = pages_per_grain(pool);
+    for (size_t i = 0; i < grain_count(pool, region); i++) {
+        if (region->grain_space[i] <= region->grain_live[i])
+            continue;
+        struct pages run, grain = {i * per_grain, (i + 1) * per_grain};
+        while (next_run(region, &grain, true, false, &run))
+            if (give(pool, region, run) != 0)
+                return;
+    }
+}
+
+/* Pages that were in use before, and have kept their space since, still hold
+ * their old contents; jemalloc expects zeroes. */
+static void clear_dirty_pages(struct region *region, struct pages pages)
+{
+    const size_t page_size = region_page_size();
+    for (size_t page = pages.first; page < pages.end; page++) {
+        if (bit(region->page_dirty, page))
+            memset(region->base + page * page_size, 0, page_size);
+        set_bit(region->page_dirty, page, true);
+    }
+}
+
+/* After a failed commit: grains without a live page keep no space. */
+static void drop_empty_grains(struct region_pool *pool, struct region *region,
+                              struct pages pages)
+{
+    const size_t per_grain = pages_per_grain(pool);
+    for (size_t i = first_grain(pool, pages); i < end_grain(pool, pages); i++)
+        if (region->grain_live[i] == 0)
+            (void)give(pool, region,
+                       (struct pages){i * per_grain, (i + 1) * per_grain});
 }
 
 int region_grains_commit(struct region_pool *pool, struct region *region,
                          size_t offset, size_t size)
 {
-    const struct span span = span_of(pool, offset, size);
-    int result = 0;
+    const struct pages pages = {offset / region_page_size(),
+                                (offset + size) / region_page_size()};
     pthread_mutex_lock(&region->grain_lock);
-    const struct span fresh = whole_grains(region, span, false);
-    if (fresh.size != 0)
-        result = region_space_take(pool, region, fresh.offset, fresh.size);
+    int result = take_grains(pool, region, pages);
+    if (result == 0)
+        result = take_missing(pool, region, pages);
+    if (result == -ENOMEM || result == -ENOSPC) {
+        split_grains(pool, region);
+        result = take_missing(pool, region, pages);
+    }
     if (result == 0) {
-        for (size_t i = span.first; i < span.end; i++)
-            region->grain_live[i] =
-                (uint16_t)(region->grain_live[i] + pages_in_grain(&span, i));
-        clear_dirty_pages(region, &span);
+        note_live(pool, region, pages, true);
+        clear_dirty_pages(region, pages);
+    } else {
+        drop_empty_grains(pool, region, pages);
     }
     pthread_mutex_unlock(&region->grain_lock);
     return result;
 }
 
+/* ---- decommit
+ * ------------------------------------------------------------------ */
+
+/* The pages of those grains whose last live pages are in the range. */
+static struct pages grains_that_empty(const struct region_pool *pool,
+                                      const struct region *region,
+                                      struct pages pages)
+{
+    const size_t per_grain = pages_per_grain(pool);
+    size_t first = first_grain(pool, pages), end = end_grain(pool, pages);
+    struct pages last = in_grain(pool, pages, end - 1);
+    if (region->grain_live[end - 1] != last.end - last.first)
+        end--;
+    struct pages head = in_grain(pool, pages, first);
+    if (first < end && region->grain_live[first] != head.end - head.first)
+        first++;
+    return (struct pages){first * per_grain, end * per_grain};
+}
+
+/* In a grain that stays, and is split, the range's own pages go. */
+static void give_in_split_grain(struct region_pool *pool, struct region *region,
+                                struct pages pages, size_t grain)
+{
+    if (region->grain_live[grain] != 0 &&
+        region->grain_space[grain] < pages_per_grain(pool))
+        (void)give(pool, region, in_grain(pool, pages, grain));
+}
+
 int region_grains_decommit(struct region_pool *pool, struct region *region,
                            size_t offset, size_t size)
 {
-    const struct span span = span_of(pool, offset, size);
+    const struct pages pages = {offset / region_page_size(),
+                                (offset + size) / region_page_size()};
     int result = 0;
     pthread_mutex_lock(&region->grain_lock);
-    const struct span empty = whole_grains(region, span, true);
+    const struct pages empty = grains_that_empty(pool, region, pages);
     if (atomic_load_explicit(&pool->no_punch, memory_order_relaxed))
         result = -EOPNOTSUPP;
-    else if (empty.size != 0)
-        result = region_space_give(pool, region, empty.offset, empty.size);
+    else if (empty.first < empty.end)
+        result = give(pool, region, empty);
     if (result == 0) {
-        for (size_t i = span.first; i < span.end; i++)
-            region->grain_live[i] =
-                (uint16_t)(region->grain_live[i] - pages_in_grain(&span, i));
-        for (size_t i = empty.first; i < empty.end; i++)
-            forget_dirty_pages(region, i, span.grain);
+        note_live(pool, region, pages, false);
+        give_in_split_grain(pool, region, pages, first_grain(pool, pages));
+        give_in_split_grain(pool, region, pages, end_grain(pool, pages) - 1);
     }
     pthread_mutex_unlock(&region->grain_lock);
     return result;

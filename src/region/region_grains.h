@@ -3,6 +3,12 @@
  * Commit and decommit where file space is taken in grains larger than a page:
  * a grain's file space is allocated with its first committed page and given
  * back with its last.
+ *
+ * Where the budget or the file system leaves no whole grain, single pages do:
+ * the space of free pages in other grains is given back, and a grain whose
+ * space is not whole ("split") takes and gives it by the page until it is
+ * empty. That costs the large mappings of those grains, and is better than NULL
+ * while there is room.
  */
 #ifndef REGION_GRAINS_H
 #define REGION_GRAINS_H
@@ -19,10 +25,13 @@ int region_grains_commit(struct region_pool *pool, struct region *region,
 int region_grains_decommit(struct region_pool *pool, struct region *region,
                            size_t offset, size_t size);
 
-/* File space of a part of a region that holds whole grains; charges it. */
+/* Charges and allocates the file space of a range that has none. */
 int region_space_take(struct region_pool *pool, struct region *region,
                       size_t offset, size_t size);
+
+/* Frees the file space of a range, `held` bytes of which it has, and credits
+ * that. */
 int region_space_give(struct region_pool *pool, struct region *region,
-                      size_t offset, size_t size);
+                      size_t offset, size_t size, size_t held);
 
 #endif

@@ -59,7 +59,8 @@ static size_t power_of_two_from(size_t value)
     return power;
 }
 
-/* ---- mapping regions ------------------------------------------------------ */
+/* ---- mapping regions ------------------------------------------------------
+ */
 
 static bool can_grow(const struct region_pool *pool)
 {
@@ -177,8 +178,7 @@ static size_t size_without_holes(const struct region_pool *pool, size_t least)
 {
     size_t size = pool->budget != SIZE_MAX
                       ? round_up(pool->budget, DAX_GRAIN)
-                      : REGION_SIZE_WITHOUT_HOLES
-                            << atomic_load(&pool->count);
+                      : REGION_SIZE_WITHOUT_HOLES << atomic_load(&pool->count);
     return size > least ? size : least;
 }
 
@@ -213,16 +213,16 @@ fail_map:
     return result;
 }
 
-/* ---- opening and closing -------------------------------------------------- */
+/* ---- opening and closing --------------------------------------------------
+ */
 
 static void init_pool(struct region_pool *pool, enum region_backing backing,
                       size_t max_size, void *owner)
 {
     *pool = (struct region_pool){
         .backing = backing,
-        .budget = max_size == 0
-                      ? SIZE_MAX
-                      : max_size & ~(region_page_size() - 1),
+        .budget =
+            max_size == 0 ? SIZE_MAX : max_size & ~(region_page_size() - 1),
         .grain = region_page_size(),
         .new_size = REGION_SIZE_UNLIMITED,
         .owner = owner,
@@ -338,7 +338,8 @@ void region_pool_close(struct region_pool *pool)
     pthread_mutex_destroy(&pool->lock);
 }
 
-/* ---- blocks ----------------------------------------------------------------- */
+/* ---- blocks -----------------------------------------------------------------
+ */
 
 /* Where a block would lie in a region; its size where there is no room. */
 static size_t place_block(const struct region *region, size_t size,
@@ -376,9 +377,8 @@ static void *take_block(struct region_pool *pool, struct region *region,
  * less. */
 static size_t largest_block(const struct region_pool *pool)
 {
-    size_t capacity = pool->backing == REGION_MEMORY
-                          ? 0
-                          : region_pool_capacity(pool);
+    size_t capacity =
+        pool->backing == REGION_MEMORY ? 0 : region_pool_capacity(pool);
     if (capacity == 0 || capacity > SIZE_MAX / 8)
         return SIZE_MAX / 4;
     size_t most = power_of_two_from(capacity) * 2;
@@ -452,7 +452,7 @@ int region_pool_decommit(struct region_pool *pool, void *addr, size_t size)
     size_t offset = (size_t)((char *)addr - region->base);
     if (region->grain_live != NULL)
         return region_grains_decommit(pool, region, offset, size);
-    return region_space_give(pool, region, offset, size);
+    return region_space_give(pool, region, offset, size, size);
 }
 
 void region_pool_set_pretending(struct region_pool *pool, bool pretending)

@@ -51,9 +51,12 @@ struct region {
     bool is_pmem;
     bool by_libpmem; /* pmem_map_file() made the mapping */
     /* Where a grain is more than a page (grain_live is NULL otherwise): */
-    pthread_mutex_t grain_lock;
-    uint16_t *grain_live; /* committed pages of each grain */
-    uint64_t *page_dirty; /* a bit for each page that may not be zero */
+    pthread_mutex_t grain_lock; /* guards the tables, a bit or count for each */
+    uint64_t *page_space;       /* the page has file space */
+    uint64_t *page_live;        /* it is committed */
+    uint64_t *page_dirty;       /* it may hold something */
+    uint16_t *grain_live;       /* committed pages of the grain */
+    uint16_t *grain_space;      /* pages of it that have space */
 };
 
 struct region_pool {

@@ -58,15 +58,15 @@ static memkind_t make_kind(size_t max_size)
     return kind;
 }
 
-/* ---- what the library says about the memory ----------------------------------- */
+/* ---- what the library says about the memory
+ * ----------------------------------- */
 
 static void test_dax_is_told_apart(void)
 {
     CU_ASSERT_EQUAL(memkind_check_dax_path(place()),
                     expect_pmem() ? MEMKIND_SUCCESS : MEMKIND_ERROR_MMAP);
     CU_ASSERT_EQUAL(memkind_check_dax_path("/dev/shm"), MEMKIND_ERROR_MMAP);
-    CU_ASSERT_EQUAL(memkind_check_dax_path("/dev/null"),
-                    MEMKIND_ERROR_RUNTIME);
+    CU_ASSERT_EQUAL(memkind_check_dax_path("/dev/null"), MEMKIND_ERROR_RUNTIME);
     CU_ASSERT_EQUAL(memkind_check_dax_path("/proc/self/exe"),
                     MEMKIND_ERROR_RUNTIME);
     CU_ASSERT_EQUAL(memkind_check_dax_path("/no/such/place"),
@@ -110,7 +110,8 @@ static int print_is_pmem(const char *dir)
     return memkind_pmem_is_pmem(kind) ? 1 : 0;
 }
 
-/* ---- page faults ----------------------------------------------------------------- */
+/* ---- page faults
+ * ----------------------------------------------------------------- */
 
 static long faults(void)
 {
@@ -156,7 +157,8 @@ static void test_dax_is_mapped_by_large_pages(void)
     }
 }
 
-/* ---- file space -------------------------------------------------------------------- */
+/* ---- file space
+ * -------------------------------------------------------------------- */
 
 static memkind_t make_conservative_kind(void)
 {
@@ -278,7 +280,8 @@ static void test_a_killed_process_leaves_nothing(void)
     CU_ASSERT(test_free_space() >= at_first - TABLES);
 }
 
-/* ---- device DAX ---------------------------------------------------------------------- */
+/* ---- device DAX
+ * ---------------------------------------------------------------------- */
 
 static void test_a_device_has_one_kind(void)
 {
@@ -292,9 +295,9 @@ static void test_a_device_has_one_kind(void)
     CU_ASSERT_EQUAL(errno, EBUSY);
     CU_ASSERT_EQUAL(memkind_check_dax_path(place()), MEMKIND_SUCCESS);
     CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_create_pmem(place(), MEMKIND_PMEM_MIN_SIZE - 1,
-                                        &kind),
-                    MEMKIND_ERROR_INVALID);
+    CU_ASSERT_EQUAL(
+        memkind_create_pmem(place(), MEMKIND_PMEM_MIN_SIZE - 1, &kind),
+        MEMKIND_ERROR_INVALID);
     kind = make_kind(MEMKIND_PMEM_MIN_SIZE);
     CU_ASSERT_EQUAL(memkind_get_capacity(kind), MEMKIND_PMEM_MIN_SIZE);
     CU_ASSERT_PTR_NULL(memkind_malloc(kind, MEMKIND_PMEM_MIN_SIZE + 1));
@@ -351,9 +354,8 @@ static void fill_by_two_threads(struct filling fillings[2])
 {
     pthread_t threads[2];
     for (int i = 0; i < 2; i++)
-        CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, fill_in_thread,
-                                             &fillings[i]),
-                              0);
+        CU_ASSERT_EQUAL_FATAL(
+            pthread_create(&threads[i], NULL, fill_in_thread, &fillings[i]), 0);
     for (int i = 0; i < 2; i++)
         pthread_join(threads[i], NULL);
 }

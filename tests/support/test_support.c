@@ -60,8 +60,8 @@ int test_main(const char *suite_name, const struct test_case *tests, int argc,
 {
     if (CU_initialize_registry() != CUE_SUCCESS)
         return EXIT_FAILURE;
-    CU_pSuite suite = CU_add_suite(suite_name, make_directory,
-                                   remove_directory);
+    CU_pSuite suite =
+        CU_add_suite(suite_name, make_directory, remove_directory);
     if (suite == NULL)
         return EXIT_FAILURE;
     for (; tests->name != NULL; tests++)

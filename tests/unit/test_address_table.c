@@ -23,14 +23,14 @@ static void test_finds_ranges_of_every_shape(void)
         uintptr_t base;
         size_t size;
     } shapes[] = {
-        {64 * GIB, GIB},                  /* a slot */
-        {64 * GIB, 3 * GIB},              /* several */
-        {64 * GIB + 4096, 4096},          /* a part */
-        {64 * GIB - 4096, 8192},          /* over a border */
-        {64 * GIB - 4096, GIB + 8192},    /* a slot and two parts */
-        {64 * GIB + 4096, 4 * GIB},       /* parts and slots */
-        {0, 4096},                        /* the lowest */
-        {(1ul << 47) - 4096, 4096},       /* the highest */
+        {64 * GIB, GIB},               /* a slot */
+        {64 * GIB, 3 * GIB},           /* several */
+        {64 * GIB + 4096, 4096},       /* a part */
+        {64 * GIB - 4096, 8192},       /* over a border */
+        {64 * GIB - 4096, GIB + 8192}, /* a slot and two parts */
+        {64 * GIB + 4096, 4 * GIB},    /* parts and slots */
+        {0, 4096},                     /* the lowest */
+        {(1ul << 47) - 4096, 4096},    /* the highest */
     };
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         uintptr_t base = shapes[i].base;

@@ -29,7 +29,8 @@ extern "C" {
 
 /** Where a file-backed kind's memory comes from. */
 struct memkind_pmem_source {
-    /** Directory for unnamed files, or a device DAX; NULL where `fd` is given */
+    /** Directory for unnamed files, or a device DAX; NULL where `fd` is given
+     */
     const char *dir;
     /**
      * An empty regular file, open for reading and writing; -1 where `dir` is

@@ -86,8 +86,8 @@ struct memkind {
     /** The mmap operation that takes blocks from `regions`. Where ops->mmap is
      * another one, that is called for each block. */
     void *(*regions_mmap)(struct memkind *kind, void *addr, size_t size);
-    void *priv;                       /**< the create operation's own */
-    bool allow_zero_allocs;           /**< see memkind_set_allow_zero_allocs() */
+    void *priv;             /**< the create operation's own */
+    bool allow_zero_allocs; /**< see memkind_set_allow_zero_allocs() */
 };
 
 #ifdef __cplusplus
