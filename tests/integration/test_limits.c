@@ -351,7 +351,10 @@ static void test_holes_go_back(void)
     }
     for (unsigned i = 0; i < COUNT; i += 2)
         memkind_free(kind, objects[i]);
-    CU_ASSERT(file_space() <= COUNT / 2 * 512 * KIB + 128 * KIB);
+    /* Where space comes in units of 2 MiB, each one has something left in it */
+    const bool by_page = test_space_unit() < MIB;
+    if (by_page)
+        CU_ASSERT(file_space() <= COUNT / 2 * 512 * KIB + 128 * KIB);
     for (unsigned i = 1; i < COUNT; i += 2)
         CU_ASSERT(test_check(objects[i], 512 * KIB, i));
     /* An object shrinks: so does the file's space. */
@@ -359,7 +362,8 @@ static void test_holes_go_back(void)
         objects[i] = memkind_realloc(kind, objects[i], 64 * KIB);
         CU_ASSERT(test_check(objects[i], 64 * KIB, i));
     }
-    CU_ASSERT(file_space() <= COUNT / 2 * 64 * KIB + 128 * KIB);
+    if (by_page)
+        CU_ASSERT(file_space() <= COUNT / 2 * 64 * KIB + 128 * KIB);
     CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
     CU_ASSERT_EQUAL(file_space(), 0);
 }

@@ -47,12 +47,16 @@ const char *test_path(const char *name)
 
 static bool is_wanted(const char *name, int argc, char **argv)
 {
-    if (argc < 2)
-        return true;
-    for (int i = 1; i < argc; i++)
-        if (strstr(name, argv[i]) != NULL)
-            return true;
-    return false;
+    bool wanted = true;
+    for (int i = 1; i < argc; i++) {
+        if (argv[i][0] == '-' && strstr(name, argv[i] + 1) != NULL)
+            return false;
+        if (argv[i][0] != '-')
+            wanted = false;
+    }
+    for (int i = 1; i < argc && !wanted; i++)
+        wanted = argv[i][0] != '-' && strstr(name, argv[i]) != NULL;
+    return wanted;
 }
 
 int test_main(const char *suite_name, const struct test_case *tests, int argc,
@@ -128,6 +132,14 @@ void test_resources_take(struct test_resources *resources)
     resources->mapped_kib =
         mapped_pages() * (size_t)sysconf(_SC_PAGESIZE) / 1024;
     resources->file_blocks = (st.f_blocks - st.f_bfree) * (st.f_frsize / 512);
+}
+
+size_t test_space_unit(void)
+{
+    const char *memory = getenv("MEMKIND_TEST_MEMORY");
+    return memory != NULL && strcmp(memory, "dax") == 0
+               ? (size_t)2 << 20
+               : (size_t)sysconf(_SC_PAGESIZE);
 }
 
 size_t test_free_space(void)

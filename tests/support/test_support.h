@@ -22,7 +22,8 @@ struct test_case {
 /*
  * Runs the tests, which end with {NULL, NULL}, and prints CUnit's summary.
  * Returns the exit status for main(). With arguments, only tests whose names
- * contain one of them are run.
+ * contain one of them are run; an argument that starts with '-' leaves tests
+ * out instead.
  */
 int test_main(const char *suite, const struct test_case *tests, int argc,
               char **argv);
@@ -39,6 +40,10 @@ struct test_resources {
     size_t file_blocks; /* 512-byte blocks in use on test_dir()'s file system */
 };
 void test_resources_take(struct test_resources *resources);
+
+/* The unit in which the kinds of test_dir() take file space: a page, or 2 MiB
+ * where MEMKIND_TEST_MEMORY says that the memory is DAX. */
+size_t test_space_unit(void);
 
 /* Bytes of free space on test_dir()'s file system. */
 size_t test_free_space(void);
