@@ -105,16 +105,18 @@ static void test_the_limit_holds(void)
              count++) {
             total += usable;
             if (count % 512 == 0)
-                CU_ASSERT(file_space() <= MEMKIND_PMEM_MIN_SIZE);
+                CU_ASSERT(file_space() <= MEMKIND_PMEM_MIN_SIZE + 64 * KIB);
         }
         CU_ASSERT_EQUAL(errno, ENOMEM);
         CU_ASSERT(total <= MEMKIND_PMEM_MIN_SIZE);
         CU_ASSERT(total >= MEMKIND_PMEM_MIN_SIZE / 10 * 9);
         CU_ASSERT(file_space() >= total);
-        CU_ASSERT(file_space() <= MEMKIND_PMEM_MIN_SIZE);
+        CU_ASSERT(file_space() <= MEMKIND_PMEM_MIN_SIZE + 64 * KIB);
         size_t resident = stat_of(kind, MEMKIND_STAT_TYPE_RESIDENT);
         CU_ASSERT(resident <= MEMKIND_PMEM_MIN_SIZE);
-        CU_ASSERT_EQUAL(resident, file_space());
+        /* Some file systems count their own tables of the file as well. */
+        CU_ASSERT(resident <= file_space());
+        CU_ASSERT(resident + 64 * KIB >= file_space());
 
         /* No more, in whatever way one asks. */
         void *object = NULL;

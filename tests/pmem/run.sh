@@ -36,7 +36,7 @@ trap 'rm -rf "$payload"' EXIT
 # memory. (The others replace what they are about.)
 suites=(test_pmem test_heap test_kinds test_limits test_detect test_stats
         test_defrag test_internal_kind test_threads test_cpp test_environment
-        test_region_file test_region_grains)
+        test_region_grains)
 cp "${suites[@]/#/$build/tests/}" "$build/tests/bench_batch" "$payload"
 find "$build/examples" -maxdepth 1 -type f -name 'pmem_*' -perm -u+x -exec cp {} "$payload" \;
 cp -L "$build/src/libmemkind.so.0" "$payload"
