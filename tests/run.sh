@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Builds the library and runs all its tests. Installs what is missing.
+# Builds the library and runs all its tests, on ordinary memory and on emulated
+# persistent memory. Installs what is missing.
 #
-#   tests/run.sh [CTEST-ARGUMENT...]
+#   tests/run.sh [CTEST-ARGUMENT...]     with arguments: without the guests
 #
 # MEMKIND_BUILD    build directory                        [build/test]
 # MEMKIND_CMAKE    more arguments for cmake, for example -DMEMKIND_SANITIZE=thread
@@ -17,4 +18,13 @@ directory=${PMEM_DIR:-/dev/shm}
 cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Debug \
     -DMEMKIND_WERROR=ON "-DMEMKIND_TEST_DIR=$directory" ${MEMKIND_CMAKE:-} >/dev/null
 cmake --build "$build" -- -k 0
-exec ctest --test-dir "$build" --output-on-failure --no-tests=error "$@"
+ctest --test-dir "$build" --output-on-failure --no-tests=error "$@"
+[ $# = 0 ] || exit 0
+
+status=0
+"$root/tests/pmem/run.sh" || status=$?
+case $status in
+    0) ;;
+    77) echo "skipped: emulated persistent memory" ;;
+    *) exit $status ;;
+esac

@@ -341,7 +341,7 @@ static void test_set_goes_before_its_threads(void)
         pthread_join(thread, NULL);
         CU_ASSERT_TRUE(stage.right);
         CU_ASSERT_EQUAL(list_length(stage.set->caches), 0);
-        CU_ASSERT_EQUAL(list_length(stage.set->idle), i % 2);
+        CU_ASSERT_EQUAL(list_length(stage.set->idle), (unsigned)i % 2);
         CU_ASSERT_EQUAL(stage.set->arenas[0].threads, 0);
         arena_set_destroy(stage.set);
     }
