@@ -268,7 +268,8 @@ void test_copies_share_a_kind()
     another = other_type;
     CU_ASSERT(another == moved);
     CU_ASSERT_EQUAL(open_files(), with_one);
-    another = another;
+    auto &same = another;
+    another = same;
     CU_ASSERT(another == moved);
     (void)before;
 }

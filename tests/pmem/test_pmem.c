@@ -367,9 +367,8 @@ static void test_freed_memory_is_for_all_threads(void)
     /* On DAX, space is taken in units of 2 MiB: for each arena, some of a unit
      * stays unused. */
     size_t size = memory_is("dax") ? 256 * MIB : 64 * MIB;
-    struct filling fillings[2] = {{make_kind(size), NULL, 0}, {NULL}};
-    memkind_t kind = fillings[0].kind;
-    fillings[1].kind = kind;
+    memkind_t kind = make_kind(size);
+    struct filling fillings[2] = {{kind, NULL, 0}, {kind, NULL, 0}};
     fill_by_two_threads(fillings);
     size_t once = fillings[0].count + fillings[1].count;
     empty(kind, &fillings[0].list);
