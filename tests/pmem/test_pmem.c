@@ -50,6 +50,13 @@ static bool expect_pmem(void)
     return memory_is("dax") || memory_is("device");
 }
 
+/* An ordinary directory may be on a file system that others use meanwhile, so
+ * that its free space says nothing. (test_full_file_system mounts its own.) */
+static bool has_own_file_system(void)
+{
+    return !memory_is("plain") && !memory_is("device");
+}
+
 static memkind_t make_kind(size_t max_size)
 {
     memkind_t kind = NULL;
@@ -178,8 +185,8 @@ static memkind_t make_conservative_kind(void)
 
 static void test_space_goes_back(void)
 {
-    if (memory_is("device"))
-        return; /* has no space to give back */
+    if (!has_own_file_system())
+        return;
     enum { COUNT = 64 };
     char *objects[COUNT];
     size_t at_first = test_free_space();
@@ -243,13 +250,13 @@ static void test_a_full_place_gives_null(void)
     CU_ASSERT(twice * 10 >= once * 9);
     empty(kind, &list);
     CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
-    if (!memory_is("device"))
+    if (has_own_file_system())
         CU_ASSERT(test_free_space() >= at_first - TABLES);
 }
 
 static void test_a_killed_process_leaves_nothing(void)
 {
-    if (memory_is("device"))
+    if (!has_own_file_system())
         return;
     size_t at_first = test_free_space();
     int ready[2];
