@@ -7,6 +7,7 @@
 
 #include "address_table.h"
 #include "debug_log.h"
+#include "jemalloc_ctl.h"
 #include "sys_calls.h"
 
 static struct extent_owner *owner_of(extent_hooks_t *hooks)
@@ -32,7 +33,8 @@ static void *pool_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
         return NULL;
     if (*zero && !zeroed)
         memset(block, 0, size);
-    *zero = *zero || zeroed;
+    if (zeroed && (*commit || owner_of(hooks)->says_zero))
+        *zero = true;
     return block;
 }
 
@@ -266,6 +268,7 @@ void extent_owner_init(struct extent_owner *owner, struct region_pool *pool,
             },
         .pool = pool,
         .address_owner = address_owner,
+        .says_zero = !je_is_debug(),
     };
     if (source != NULL)
         owner->source = *source;

@@ -35,10 +35,14 @@ struct block_source {
 /* jemalloc hands each hook the address of its table, which leads here. */
 struct extent_owner {
     extent_hooks_t hooks;
-    struct region_pool *pool;    /* may be NULL */
-    struct block_source source;  /* .map may be NULL */
-    extent_hooks_t *user;        /* the program's own hooks, or NULL */
-    void *address_owner;         /* for the address table */
+    struct region_pool *pool;   /* may be NULL */
+    struct block_source source; /* .map may be NULL */
+    extent_hooks_t *user;       /* the program's own hooks, or NULL */
+    void *address_owner;        /* for the address table */
+    /* Uncommitted blocks are said to be zero, which saves calloc() from
+     * clearing them. A debug jemalloc reads what it is told that of, and
+     * reading a hole takes file space on tmpfs. */
+    bool says_zero;
     struct source_block *blocks; /* that are in no region */
     pthread_mutex_t blocks_lock;
 };

@@ -61,12 +61,21 @@ static int ctl_indexed(size_t which, unsigned index, void *oldp,
                                   newlen);
 }
 
+static bool ctl_flag(const char *name)
+{
+    bool value = false;
+    size_t length = sizeof value;
+    return JE_NAME(mallctl)(name, &value, &length, NULL, 0) == 0 && value;
+}
+
+bool je_is_debug(void)
+{
+    return ctl_flag("config.debug");
+}
+
 bool je_retains_blocks(void)
 {
-    bool retain = false;
-    size_t length = sizeof retain;
-    return JE_NAME(mallctl)("opt.retain", &retain, &length, NULL, 0) == 0 &&
-           retain;
+    return ctl_flag("opt.retain");
 }
 
 int je_arena_create(extent_hooks_t *hooks, bool metadata_use_hooks,

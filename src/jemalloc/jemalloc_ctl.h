@@ -26,6 +26,9 @@ struct je_utilization {
     void *current_slab;
 };
 
+/* Whether jemalloc was built with its assertions. */
+bool je_is_debug(void);
+
 /* Whether jemalloc keeps blocks for ever, on which the extent hooks rely. A
  * jemalloc that is not our own copy could be told otherwise. */
 bool je_retains_blocks(void);
