@@ -71,7 +71,7 @@ case $fs in
     *) die "bad --fs $fs" ;;
 esac
 
-cache=${PMEM_GUEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/memkind-pmem-guest}
+cache=${PMEM_GUEST_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/memkind-pmem-guest}
 kroot=$cache/kernel-$flavour
 mkdir -p "$cache"
 t0=$(now)
@@ -81,7 +81,10 @@ exec 9>"$cache/.lock"; flock 9      # one session at a time fills the cache
 if [[ ! -e $kroot/.ready ]]; then
     echo "guest: fetching the Debian $flavour kernel (once)" >&2
     rm -rf "$kroot"; mkdir -p "$kroot/deb"; chmod 777 "$kroot/deb"
-    pkg=$(apt-cache depends "linux-image-$flavour" | awk '/Depends: linux-image/{print $2; exit}')
+    find_package() { apt-cache depends "linux-image-$flavour" 2>/dev/null | awk '/Depends: linux-image/{print $2; exit}'; }
+    pkg=$(find_package)
+    # A machine where all else was installed already may have no lists.
+    [[ $pkg ]] || { apt-get -q update >/dev/null 2>&1 || true; pkg=$(find_package); }
     [[ $pkg ]] || die "apt knows no linux-image-$flavour"
     ( cd "$kroot/deb" && apt-get -q download "$pkg" >/dev/null ) || die "apt-get download $pkg failed"
     dpkg-deb -x "$kroot"/deb/*.deb "$kroot"
