@@ -62,14 +62,15 @@ static size_t power_of_two_from(size_t value)
 /* ---- mapping regions ------------------------------------------------------
  */
 
-static bool can_grow(const struct region_pool *pool)
-{
-    return pool->backing == REGION_FILES || pool->backing == REGION_MEMORY;
-}
-
 bool region_pool_is_fixed(const struct region_pool *pool)
 {
-    return pool->backing == REGION_BUFFER || pool->backing == REGION_DEVICE;
+    return pool->backing == REGION_BUFFER || pool->backing == REGION_DEVICE ||
+           (pool->no_holes && pool->budget != SIZE_MAX);
+}
+
+static bool can_grow(const struct region_pool *pool)
+{
+    return !region_pool_is_fixed(pool) && pool->backing != REGION_FILE;
 }
 
 static bool has_files(const struct region_pool *pool)
@@ -194,8 +195,10 @@ static int grow(struct region_pool *pool, int fd, size_t least)
         if (fd < 0)
             return fd;
     }
-    if (has_files(pool) && !region_file_has_holes(fd))
+    if (has_files(pool) && !region_file_has_holes(fd)) {
+        pool->no_holes = true;
         size = size_without_holes(pool, least);
+    }
     struct mapping mapping;
     int result = map_largest(pool, fd, size, least, &mapping);
     if (result != 0)

@@ -64,6 +64,7 @@ struct region_pool {
     size_t budget;   /* most bytes of file space; SIZE_MAX: no limit */
     size_t grain;    /* unit of file space, a power of two, >= page size */
     size_t new_size; /* of the next region */
+    bool no_holes;   /* a file takes space for all of its size */
     void *owner;     /* what address_table_find() says of its addresses */
     _Atomic size_t charged;   /* bytes of file space held now */
     atomic_bool pretending;   /* see region_pool_set_pretending() */
