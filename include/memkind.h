@@ -18,6 +18,8 @@
  * - No function aborts the process, and none prints unless the environment
  *   variable MEMKIND_DEBUG is set to 1.
  * - None is async-signal-safe.
+ * - A thread that has used a kind can free, but not allocate (NULL, ENOMEM), in
+ *   destructors of pthread keys that run after the library's own.
  */
 #ifndef MEMKIND_H
 #define MEMKIND_H

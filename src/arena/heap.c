@@ -46,6 +46,12 @@ static void *reclaim_and_attempt(struct memkind_arena_set *set,
     return ptr;
 }
 
+void *heap_refuse(void)
+{
+    errno = ENOMEM;
+    return NULL;
+}
+
 struct malloc_request {
     size_t size;
     int flags;
@@ -112,6 +118,8 @@ void *heap_defragment(struct memkind_arena_set *set, void *ptr)
         return NULL;
     size_t size = heap_usable_size(ptr);
     struct thread_cache *cache = heap_cache(set);
+    if (cache == NULL)
+        return NULL;
     /* Around the cache, which might hand back a place in a sparse slab. */
     int arena = cache->alloc_flags & ~(JE_ARENA(0) - 1);
     void *moved = JE_NAME(mallocx)(size, arena | JE_TCACHE_NONE);

@@ -12,6 +12,7 @@
 #include "jemalloc_private.h"
 
 /* The slow ends of the functions below. */
+void *heap_refuse(void); /* sets errno */
 void *heap_malloc_reclaim(struct memkind_arena_set *set, size_t size,
                           int flags);
 void *heap_realloc_reclaim(struct memkind_arena_set *set, void *ptr,
@@ -32,7 +33,10 @@ static inline struct thread_cache *heap_cache(struct memkind_arena_set *set)
 static inline void *heap_malloc(struct memkind_arena_set *set, size_t size,
                                 int flags)
 {
-    void *ptr = JE_NAME(mallocx)(size, heap_cache(set)->alloc_flags | flags);
+    const struct thread_cache *cache = heap_cache(set);
+    if (__builtin_expect(cache == NULL, 0))
+        return heap_refuse();
+    void *ptr = JE_NAME(mallocx)(size, cache->alloc_flags | flags);
     if (__builtin_expect(ptr != NULL, 1))
         return ptr;
     return heap_malloc_reclaim(set, size, flags);
@@ -41,7 +45,10 @@ static inline void *heap_malloc(struct memkind_arena_set *set, size_t size,
 static inline void *heap_realloc(struct memkind_arena_set *set, void *ptr,
                                  size_t size)
 {
-    void *moved = JE_NAME(rallocx)(ptr, size, heap_cache(set)->alloc_flags);
+    const struct thread_cache *cache = heap_cache(set);
+    if (__builtin_expect(cache == NULL, 0))
+        return heap_refuse();
+    void *moved = JE_NAME(rallocx)(ptr, size, cache->alloc_flags);
     if (__builtin_expect(moved != NULL, 1))
         return moved;
     return heap_realloc_reclaim(set, ptr, size);
@@ -49,7 +56,8 @@ static inline void *heap_realloc(struct memkind_arena_set *set, void *ptr,
 
 static inline void heap_free(struct memkind_arena_set *set, void *ptr)
 {
-    JE_NAME(dallocx)(ptr, heap_cache(set)->free_flags);
+    const struct thread_cache *cache = heap_cache(set);
+    JE_NAME(dallocx)(ptr, cache != NULL ? cache->free_flags : JE_TCACHE_NONE);
 }
 
 static inline size_t heap_usable_size(const void *ptr)

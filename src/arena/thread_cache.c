@@ -16,7 +16,6 @@ __thread struct thread_cache **thread_cache_table THREAD_CACHE_TLS;
 /* Set once a thread's caches are gone for good: the thread is ending. */
 static __thread bool thread_ended THREAD_CACHE_TLS;
 
-static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
 static bool key_made;
 
@@ -91,7 +90,12 @@ static void end_thread(void *table_pointer)
     metadata_free(table);
 }
 
-static void make_key(void)
+/*
+ * Before jemalloc makes its key, so that a thread's destructors of that come
+ * after ours: from then on jemalloc takes all that it allocates from its own
+ * first arena, whichever one is asked for, and our caches must be gone.
+ */
+__attribute__((constructor(102))) static void make_key(void)
 {
     key_made = pthread_key_create(&key, end_thread) == 0;
 }
@@ -103,9 +107,6 @@ static bool make_table(void)
 {
     if (thread_cache_table != NULL)
         return true;
-    if (thread_ended)
-        return false;
-    pthread_once(&key_once, make_key);
     if (!key_made)
         return false;
     struct thread_cache **table =
@@ -144,6 +145,8 @@ static struct thread_cache *make_cache(struct memkind_arena_set *set)
 
 struct thread_cache *thread_cache_attach(struct memkind_arena_set *set)
 {
+    if (thread_ended)
+        return NULL;
     if (!make_table())
         return &set->fallback;
     struct thread_cache **entry = &thread_cache_table[set->slot];

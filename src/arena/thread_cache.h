@@ -40,8 +40,11 @@ struct thread_cache {
 
 extern __thread struct thread_cache **thread_cache_table THREAD_CACHE_TLS;
 
-/* The calling thread's cache for a set; the set's fallback, which caches
- * nothing, where the thread can have none. */
+/*
+ * The calling thread's cache for a set; the set's fallback, which caches
+ * nothing, where the thread can have none; NULL where the thread has ended but
+ * for some destructors, which can free but not allocate.
+ */
 struct thread_cache *thread_cache_attach(struct memkind_arena_set *set);
 
 /* Returns the calling thread's cached objects to their arenas. */

@@ -329,7 +329,8 @@ int memkind_thread_get_arena(struct memkind *kind, unsigned int *arena,
     (void)size;
     if (kind == NULL || arena == NULL || kind->arenas == NULL)
         return MEMKIND_ERROR_INVALID;
-    *arena = kind->arenas->arenas[heap_cache(kind->arenas)->place].index;
+    const struct thread_cache *cache = heap_cache(kind->arenas);
+    *arena = kind->arenas->arenas[cache != NULL ? cache->place : 0].index;
     return MEMKIND_SUCCESS;
 }
 

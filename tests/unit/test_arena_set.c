@@ -355,21 +355,26 @@ static void test_set_goes_before_its_threads(void)
 
 static pthread_key_t late_key;
 static bool late_right;
+static void *early_object;
 
-/* Runs after the thread's caches are gone: the key is younger. */
+/* Runs after the thread's caches are gone, since the key is younger. jemalloc
+ * would take an object from an arena of its own now. */
 static void use_late(void *set_pointer)
 {
     struct memkind_arena_set *set = set_pointer;
-    void *object = heap_malloc(set, 64, 0);
-    late_right = object != NULL && thread_cache_table == NULL &&
-                 heap_cache(set) == &set->fallback;
-    if (object != NULL)
-        heap_free(set, object);
+    errno = 0;
+    late_right = thread_cache_table == NULL && heap_cache(set) == NULL &&
+                 heap_malloc(set, 64, 0) == NULL && errno == ENOMEM &&
+                 heap_realloc(set, early_object, 128) == NULL &&
+                 test_check(early_object, 64, 3);
+    heap_free(set, early_object);
 }
 
 static void *leave_late_value(void *set)
 {
     pthread_setspecific(late_key, set);
+    early_object = heap_malloc(set, 64, 0);
+    test_fill(early_object, 64, 3);
     return report_cache(set);
 }
 
@@ -377,7 +382,6 @@ static void test_use_at_the_end_of_a_thread(void)
 {
     open_pool();
     struct memkind_arena_set *set = make_set(2);
-    heap_cache(set); /* the caches' own key is there from now on */
     CU_ASSERT_EQUAL_FATAL(pthread_key_create(&late_key, use_late), 0);
     run_thread(leave_late_value, set);
     CU_ASSERT_TRUE(late_right);
