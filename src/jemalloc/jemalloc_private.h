@@ -50,7 +50,6 @@ struct arena_config_s {
 
 void *JE_NAME(mallocx)(size_t size, int flags);
 void *JE_NAME(rallocx)(void *ptr, size_t size, int flags);
-size_t JE_NAME(xallocx)(void *ptr, size_t size, size_t extra, int flags);
 size_t JE_NAME(sallocx)(const void *ptr, int flags);
 void JE_NAME(dallocx)(void *ptr, int flags);
 size_t JE_NAME(nallocx)(size_t size, int flags);

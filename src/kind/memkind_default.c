@@ -8,7 +8,7 @@
 
 #include <memkind/internal/memkind_arena.h>
 
-#include "jemalloc_private.h"
+#include "heap.h"
 #include "region_pool.h"
 
 static bool operations_are_complete(const struct memkind_ops *ops)
@@ -106,7 +106,7 @@ size_t memkind_default_malloc_usable_size(struct memkind *kind, void *ptr)
     (void)kind;
     if (memkind_arena_detect_kind(ptr) == NULL)
         return 0;
-    return JE_NAME(sallocx)(ptr, 0);
+    return heap_usable_size(ptr);
 }
 
 /* ---- mapping

@@ -207,18 +207,3 @@ void *address_table_find(const void *addr)
             return owner;
     }
 }
-
-void address_table_prefork(void)
-{
-    pthread_mutex_lock(&writer);
-}
-
-void address_table_postfork_parent(void)
-{
-    pthread_mutex_unlock(&writer);
-}
-
-void address_table_postfork_child(void)
-{
-    pthread_mutex_init(&writer, NULL);
-}

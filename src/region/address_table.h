@@ -25,9 +25,4 @@ void address_table_remove(const void *base, size_t size);
 /* The owner of an address, or NULL. Lock-free, safe for any address. */
 void *address_table_find(const void *addr);
 
-/* Around fork(2): no writer is half-way while the child is made. */
-void address_table_prefork(void);
-void address_table_postfork_parent(void);
-void address_table_postfork_child(void);
-
 #endif

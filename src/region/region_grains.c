@@ -87,13 +87,6 @@ static size_t bitmap_bytes(const struct region *region)
     return (region->size / region_page_size() + 63) / 64 * sizeof(uint64_t);
 }
 
-static void *table_map(size_t size)
-{
-    void *table = sys.mmap(NULL, size, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return table == MAP_FAILED ? NULL : table;
-}
-
 /* The tables lie in one mapping: three bitmaps, then the two counters. */
 static size_t tables_bytes(const struct region_pool *pool,
                            const struct region *region)
@@ -106,8 +99,10 @@ int region_grains_init(struct region_pool *pool, struct region *region)
 {
     if (pool->grain == region_page_size())
         return 0;
-    char *tables = table_map(tables_bytes(pool, region));
-    if (tables == NULL)
+    char *tables =
+        sys.mmap(NULL, tables_bytes(pool, region), PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (tables == MAP_FAILED)
         return -errno;
     const size_t bitmap = bitmap_bytes(region);
     region->page_space = (uint64_t *)(void *)tables;
