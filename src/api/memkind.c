@@ -15,6 +15,7 @@
 #include <memkind/internal/memkind_pmem.h>
 
 #include "debug_log.h"
+#include "heap.h"
 #include "kind_registry.h"
 #include "memkind_config.h"
 #include "region_pool.h"
@@ -220,13 +221,26 @@ void memkind_set_allow_zero_allocs(memkind_t kind, bool allow_zero_allocs)
 /* ---- the heap
  * ---------------------------------------------------------------------- */
 
-void *memkind_malloc(memkind_t kind, size_t size)
+/* Nearly all calls end in the first lines of the following two functions: the
+ * thread's own cache has what they need. Slower ways are kept out of them, so
+ * that they save no registers. */
+
+static __attribute__((noinline)) void *malloc_by_operation(memkind_t kind,
+                                                           size_t size)
 {
     if (!is_kind(kind)) {
         errno = EINVAL;
         return NULL;
     }
     return kind->ops->malloc(kind, size);
+}
+
+void *memkind_malloc(memkind_t kind, size_t size)
+{
+    void *ptr = heap_malloc_direct(kind, size);
+    if (__builtin_expect(ptr != NULL, 1))
+        return ptr;
+    return malloc_by_operation(kind, size);
 }
 
 void *memkind_calloc(memkind_t kind, size_t num, size_t size)
@@ -257,12 +271,20 @@ void *memkind_realloc(memkind_t kind, void *ptr, size_t size)
     return kind->ops->realloc(kind, ptr, size);
 }
 
-void memkind_free(memkind_t kind, void *ptr)
+static __attribute__((noinline)) void free_by_operation(memkind_t kind,
+                                                        void *ptr)
 {
     if (!is_kind(kind))
         memkind_arena_free_with_kind_detect(ptr);
     else
         kind->ops->free(kind, ptr);
+}
+
+void memkind_free(memkind_t kind, void *ptr)
+{
+    if (__builtin_expect(heap_free_direct(kind, ptr), 1))
+        return;
+    free_by_operation(kind, ptr);
 }
 
 size_t memkind_malloc_usable_size(memkind_t kind,

@@ -6,6 +6,7 @@
 
 #include "debug_log.h"
 #include "jemalloc_ctl.h"
+#include "set_registry.h"
 
 /* jemalloc has 4,095 arenas for a process, one of which holds our own data. A
  * set's first arena can always be had; further ones only as long as they
@@ -33,9 +34,66 @@ static int add_arena(struct memkind_arena_set *set)
     return 0;
 }
 
+/* What a thread may keep of a set: enough for its working set where space is
+ * plenty, and little of a small kind. */
+#define CACHE_LIMIT ((size_t)16 << 20)
+#define CACHE_SHARE 64 /* of the budget */
+
+static size_t choose_cache_limit(const struct region_pool *pool)
+{
+    size_t share = pool != NULL ? pool->budget / CACHE_SHARE : CACHE_LIMIT;
+    return share < CACHE_LIMIT ? share : CACHE_LIMIT;
+}
+
+static void init_set(struct memkind_arena_set *set,
+                     const struct arena_set_config *config)
+{
+    set->id = atomic_fetch_add(&last_id, 1) + 1;
+    set->limit = config->limit;
+    set->dirty_decay_ms = config->dirty_decay_ms;
+    set->metadata_use_hooks = config->metadata_use_hooks;
+    /* An address that is no owner's, where there is none. */
+    set->direct_owner =
+        config->direct_owner != NULL ? config->direct_owner : set;
+    set->cache_limit = choose_cache_limit(config->pool);
+    if (config->user_hooks != NULL)
+        extent_owner_init_user(&set->extents, config->user_hooks,
+                               config->address_owner);
+    else
+        extent_owner_init(&set->extents, config->pool, config->source,
+                          config->address_owner);
+    pthread_mutex_init(&set->caches_lock, NULL);
+    pthread_mutex_init(&set->lock, NULL);
+    pthread_mutex_init(&set->reclaim_lock, NULL);
+}
+
+static void fini_set(struct memkind_arena_set *set)
+{
+    extent_owner_fini(&set->extents);
+    pthread_mutex_destroy(&set->reclaim_lock);
+    pthread_mutex_destroy(&set->lock);
+    pthread_mutex_destroy(&set->caches_lock);
+}
+
+static void destroy_arenas(struct memkind_arena_set *set)
+{
+    unsigned count = atomic_load(&set->count);
+    extent_owner_retire(&set->extents);
+    for (unsigned i = 0; i < count; i++) {
+        int result = je_arena_destroy(set->arenas[i].index);
+        if (result != 0)
+            debug_log("arena %u cannot be destroyed: %d", set->arenas[i].index,
+                      result);
+    }
+    atomic_fetch_sub(&extra_arenas, count - 1);
+}
+
 int arena_set_create(const struct arena_set_config *config,
                      struct memkind_arena_set **result_set)
 {
+    int result = size_class_init();
+    if (result != 0)
+        return result;
     if (!je_retains_blocks()) {
         debug_log("jemalloc runs with retain:false, which cannot be used");
         return -EINVAL;
@@ -45,62 +103,37 @@ int arena_set_create(const struct arena_set_config *config,
     if (set == NULL)
         return -ENOMEM;
 
-    int result = -ENOSPC;
-    int slot = thread_cache_slot_get();
-    if (slot < 0)
-        goto fail_slot;
-    set->slot = (unsigned)slot;
-    set->id = atomic_fetch_add(&last_id, 1) + 1;
-    set->limit = config->limit;
-    set->dirty_decay_ms = config->dirty_decay_ms;
-    set->metadata_use_hooks = config->metadata_use_hooks;
-    if (config->user_hooks != NULL)
-        extent_owner_init_user(&set->extents, config->user_hooks,
-                               config->address_owner);
-    else
-        extent_owner_init(&set->extents, config->pool, config->source,
-                          config->address_owner);
-    pthread_mutex_init(&set->lock, NULL);
-    pthread_mutex_init(&set->reclaim_lock, NULL);
-
+    init_set(set, config);
     result = add_arena(set);
     if (result != 0)
         goto fail_arena;
     set->fallback = (struct thread_cache){
         .set_id = set->id,
         .set = set,
-        .free_flags = JE_TCACHE_NONE,
-        .alloc_flags = JE_TCACHE_NONE | JE_ARENA(set->arenas[0].index),
+        .gate = GATE_LOCKS,
+        .arena_flags = JE_TCACHE_NONE | JE_ARENA(set->arenas[0].index),
     };
+    result = -ENOSPC;
+    if (!set_registry_add(set))
+        goto fail_slot;
     *result_set = set;
     return 0;
 
-fail_arena:
-    pthread_mutex_destroy(&set->reclaim_lock);
-    pthread_mutex_destroy(&set->lock);
-    extent_owner_fini(&set->extents);
-    thread_cache_slot_put(set->slot);
 fail_slot:
+    destroy_arenas(set);
+fail_arena:
+    fini_set(set);
     JE_NAME(dallocx)(set, 0);
     return result;
 }
 
 void arena_set_destroy(struct memkind_arena_set *set)
 {
-    extent_owner_retire(&set->extents);
     thread_cache_retire(set);
-    unsigned count = atomic_load(&set->count);
-    for (unsigned i = 0; i < count; i++) {
-        int result = je_arena_destroy(set->arenas[i].index);
-        if (result != 0)
-            debug_log("arena %u cannot be destroyed: %d", set->arenas[i].index,
-                      result);
-    }
-    atomic_fetch_sub(&extra_arenas, count - 1);
-    extent_owner_fini(&set->extents);
-    pthread_mutex_destroy(&set->reclaim_lock);
-    pthread_mutex_destroy(&set->lock);
-    thread_cache_slot_put(set->slot);
+    set_registry_remove(set);
+    destroy_arenas(set);
+    fini_set(set);
+    set_registry_free_slot(set->slot);
     JE_NAME(dallocx)(set, 0);
 }
 
@@ -146,7 +179,14 @@ void arena_set_purge(struct memkind_arena_set *set)
         (void)je_arena_purge(set->arenas[i].index);
 }
 
-int arena_set_decay(struct memkind_arena_set *set, ssize_t milliseconds)
+void arena_set_decay(struct memkind_arena_set *set)
+{
+    unsigned count = atomic_load_explicit(&set->count, memory_order_acquire);
+    for (unsigned i = 0; i < count; i++)
+        (void)je_arena_decay(set->arenas[i].index);
+}
+
+int arena_set_set_decay(struct memkind_arena_set *set, ssize_t milliseconds)
 {
     int result = 0;
     pthread_mutex_lock(&set->lock);

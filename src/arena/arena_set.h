@@ -5,8 +5,9 @@
  * through a cache of its own (thread_cache.h).
  *
  * Locks, in the order in which they may be taken: a set's reclaim lock, the
- * registry lock of thread_cache.c, a set's lock, jemalloc's own, a region
- * pool's and what is below. None of the first three is ever taken by a hook.
+ * registry's lock, a set's caches_lock, a cache's, a set's lock, jemalloc's
+ * own, a region pool's and what is below. None before jemalloc's is ever taken
+ * by a hook.
  */
 #ifndef ARENA_SET_H
 #define ARENA_SET_H
@@ -22,20 +23,24 @@
 #include "thread_cache.h"
 
 struct memkind_arena_set {
-    uint64_t id;   /* never used twice */
-    unsigned slot; /* index in each thread's table of caches */
+    uint64_t id;    /* never used twice */
+    unsigned slot;  /* index in the registry and in each thread's table */
+    unsigned users; /* who keep the set from going; the registry's lock */
     struct extent_owner extents;
+    const void *direct_owner;
     bool metadata_use_hooks;
     ssize_t dirty_decay_ms;
+    size_t cache_limit;           /* bytes, for each thread's cache */
     pthread_mutex_t reclaim_lock; /* one thread at a time purges */
     pthread_mutex_t lock;         /* guards what follows, and growth */
     unsigned limit;               /* most arenas */
     _Atomic unsigned count;       /* arenas made */
+    pthread_mutex_t caches_lock;
+    struct thread_cache *caches;  /* of live threads */
     struct thread_cache fallback; /* for threads that can have no cache */
-    struct thread_cache *caches;  /* of live threads; registry lock */
-    struct thread_cache *idle;    /* of threads that have gone; likewise */
-    unsigned idle_count;
-    _Atomic size_t resident; /* at the last snapshot */
+    /* At the last snapshot, in bytes. */
+    _Atomic size_t resident;
+    _Atomic size_t cached;
     struct arena_slot {
         unsigned index;   /* jemalloc's */
         unsigned threads; /* attached */
@@ -47,13 +52,15 @@ struct arena_set_config {
     const struct block_source *source; /* see extent_hooks.h */
     extent_hooks_t *user_hooks;        /* or these */
     void *address_owner;
+    const void *direct_owner; /* who may use heap_*_direct(); NULL: nobody */
     unsigned limit;         /* most arenas, at least 1 */
     ssize_t dirty_decay_ms; /* -1: never */
     bool metadata_use_hooks;
 };
 
 /* Makes a set with its first arena. 0; -ENOMEM; -ENOSPC where there are too
- * many sets; -EAGAIN where jemalloc makes no more arenas. */
+ * many sets; -EAGAIN where jemalloc makes no more arenas; -EINVAL where the
+ * jemalloc in use will not do. */
 int arena_set_create(const struct arena_set_config *config,
                      struct memkind_arena_set **set);
 
@@ -68,7 +75,10 @@ void arena_set_detach(struct memkind_arena_set *set, unsigned place);
 /* Gives all free pages of all arenas back. */
 void arena_set_purge(struct memkind_arena_set *set);
 
+/* Gives back what is due. */
+void arena_set_decay(struct memkind_arena_set *set);
+
 /* For arenas there are and arenas to come. */
-int arena_set_decay(struct memkind_arena_set *set, ssize_t milliseconds);
+int arena_set_set_decay(struct memkind_arena_set *set, ssize_t milliseconds);
 
 #endif

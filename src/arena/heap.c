@@ -7,94 +7,263 @@
 
 #include "debug_log.h"
 #include "jemalloc_ctl.h"
+#include "magazine.h"
+#include "object_tag.h"
+#include "set_registry.h"
+#include "upkeep.h"
 
 /* Another thread's decay may hold pages that are on their way back. */
 #define RECLAIM_ROUNDS 3
 
-/* An attempt to allocate from one arena. */
-typedef void *attempt_fn(void *context, int flags);
-
-/*
- * Attempts again while pages are reclaimed. Only one thread at a time purges:
- * jemalloc lets a second purge of an arena return before the first one is
- * done, and its caller would give up too early.
- */
-static void *reclaim_and_attempt(struct memkind_arena_set *set,
-                                 attempt_fn *attempt, void *context)
+static bool is_cached_class(unsigned size_class)
 {
-    struct thread_cache *cache = heap_cache(set);
-    void *ptr;
-    int saved_errno = errno;
-    thread_cache_flush(cache);
-    pthread_mutex_lock(&set->reclaim_lock);
-    ptr = attempt(context, cache->alloc_flags);
-    for (int round = 0; ptr == NULL && round < RECLAIM_ROUNDS; round++) {
-        if (round > 0)
-            sched_yield();
-        arena_set_purge(set);
-        ptr = attempt(context, cache->alloc_flags);
-        unsigned count =
-            atomic_load_explicit(&set->count, memory_order_acquire);
-        for (unsigned i = 0; ptr == NULL && i < count; i++)
-            if (i != cache->place)
-                ptr = attempt(context,
-                              JE_TCACHE_NONE | JE_ARENA(set->arenas[i].index));
-    }
-    pthread_mutex_unlock(&set->reclaim_lock);
-    /* What did fail on the way is not the caller's concern. */
-    errno = ptr != NULL ? saved_errno : ENOMEM;
+    return size_class <= SIZE_CLASS_LAST;
+}
+
+/* ---- one attempt ------------------------------------------------------------- */
+
+/* Straight from an arena. */
+static void *take_from_arena(struct memkind_arena_set *set, size_t size,
+                             int arena_flags, int flags)
+{
+    void *ptr = JE_NAME(mallocx)(size, arena_flags | flags);
+    if (ptr == NULL)
+        return NULL;
+    size_t usable = JE_NAME(nallocx)(size, flags);
+    unsigned size_class = size_class_of(usable);
+    if (is_cached_class(size_class))
+        object_tag_set(set, ptr, size_class);
+    else
+        object_tag_set_large(set, ptr, usable);
     return ptr;
 }
 
-void *heap_refuse(void)
+/* The class whose objects are large enough and lie right; SIZE_CLASS_HUGE
+ * where none that is cached does. */
+static unsigned class_for(size_t size, int flags)
+{
+    size_t alignment = (size_t)1 << (flags & JE_LG_ALIGN_MASK);
+    if (alignment > REGION_TAG_UNIT || size > size_class_sizes[SIZE_CLASS_LAST])
+        return SIZE_CLASS_HUGE;
+    /* A multiple of the alignment has a class that is one, too. */
+    return size_class_of((size + alignment - 1) & ~(alignment - 1));
+}
+
+static void *take_by_cache(struct thread_cache *cache, unsigned size_class,
+                           size_t size, bool zero)
+{
+    bool fresh;
+    pthread_mutex_lock(&cache->lock);
+    void *ptr = magazine_take(cache, size_class, zero, &fresh);
+    pthread_mutex_unlock(&cache->lock);
+    if (ptr != NULL && zero && !fresh)
+        memset(ptr, 0, size);
+    return ptr;
+}
+
+static void *attempt(struct thread_cache *cache, size_t size, int flags)
+{
+    struct memkind_arena_set *set = cache->set;
+    unsigned size_class = class_for(size, flags);
+    if (is_cached_class(size_class) && cache != &set->fallback)
+        return take_by_cache(cache, size_class, size, (flags & JE_ZERO) != 0);
+    return take_from_arena(set, size, cache->arena_flags, flags);
+}
+
+static void *attempt_elsewhere(struct thread_cache *cache, size_t size,
+                               int flags)
+{
+    struct memkind_arena_set *set = cache->set;
+    void *ptr = NULL;
+    unsigned count = atomic_load_explicit(&set->count, memory_order_acquire);
+    for (unsigned i = 0; ptr == NULL && i < count; i++)
+        if (i != cache->place)
+            ptr = take_from_arena(
+                set, size, JE_TCACHE_NONE | JE_ARENA(set->arenas[i].index),
+                flags);
+    return ptr;
+}
+
+/* ---- reclaiming ---------------------------------------------------------------- */
+
+static void drain_own(struct thread_cache *cache)
+{
+    if (cache != &cache->set->fallback)
+        (void)thread_cache_visit(cache, magazine_drain_all);
+}
+
+void heap_give_back(struct memkind_arena_set *set)
+{
+    thread_cache_visit_all(set, magazine_drain_all);
+    arena_set_purge(set);
+}
+
+/*
+ * Attempts again while memory is reclaimed. Only one thread at a time purges:
+ * jemalloc lets a second purge of an arena return before the first one is
+ * done, and its caller would give up too early.
+ */
+static void *reclaim_and_attempt(struct thread_cache *cache, size_t size,
+                                 int flags)
+{
+    void *ptr;
+    /* A size that no heap can hold is not worth a purge. */
+    if (JE_NAME(nallocx)(size, flags) == 0)
+        return NULL;
+    pthread_mutex_lock(&cache->set->reclaim_lock);
+    drain_own(cache);
+    ptr = attempt(cache, size, flags);
+    for (int round = 0; ptr == NULL && round < RECLAIM_ROUNDS; round++) {
+        if (round > 0)
+            sched_yield();
+        heap_give_back(cache->set);
+        ptr = attempt(cache, size, flags);
+        if (ptr == NULL)
+            ptr = attempt_elsewhere(cache, size, flags);
+    }
+    pthread_mutex_unlock(&cache->set->reclaim_lock);
+    return ptr;
+}
+
+/* ---- malloc and free ------------------------------------------------------------- */
+
+static void *refuse(void)
 {
     errno = ENOMEM;
     return NULL;
 }
 
-struct malloc_request {
-    size_t size;
-    int flags;
-};
-
-static void *attempt_malloc(void *context, int flags)
+struct thread_cache *heap_cache(struct memkind_arena_set *set)
 {
-    const struct malloc_request *request = context;
-    return JE_NAME(mallocx)(request->size, request->flags | flags);
+    struct thread_cache *cache = NULL;
+    if (thread_cache_begin()) {
+        cache = thread_cache_get(set);
+        thread_cache_end();
+    }
+    return cache;
 }
 
-void *heap_malloc_reclaim(struct memkind_arena_set *set, size_t size, int flags)
+void *heap_malloc(struct memkind_arena_set *set, size_t size, int flags)
 {
-    struct malloc_request request = {size, flags};
-    /* A size that no heap can hold is not worth a purge. */
-    if (JE_NAME(nallocx)(size, flags) == 0) {
-        errno = ENOMEM;
+    void *ptr = NULL;
+    int saved_errno = errno;
+    if (!thread_cache_begin())
+        return refuse();
+    struct thread_cache *cache = thread_cache_get(set);
+    if (cache != NULL) {
+        ptr = attempt(cache, size, flags);
+        if (__builtin_expect(ptr == NULL, 0))
+            ptr = reclaim_and_attempt(cache, size, flags);
+        if (--cache->ticks < 0)
+            upkeep_tick(cache);
+    }
+    thread_cache_end();
+    if (ptr == NULL)
+        return refuse();
+    /* What did fail on the way is not the caller's concern. */
+    errno = saved_errno;
+    return ptr;
+}
+
+static enum heap_error put_by_cache(struct thread_cache *cache,
+                                    unsigned size_class, void *ptr)
+{
+    enum heap_error error = HEAP_OK;
+    pthread_mutex_lock(&cache->lock);
+    if (cache->tops[size_class][-1] == ptr)
+        error = HEAP_DOUBLE_FREE;
+    else
+        magazine_put(cache, size_class, ptr);
+    pthread_mutex_unlock(&cache->lock);
+    return error;
+}
+
+enum heap_error heap_free(struct memkind_arena_set *set, void *ptr)
+{
+    enum heap_error error = HEAP_OK;
+    unsigned size_class = object_tag_class(set, ptr);
+    if (size_class == SIZE_CLASS_NONE)
+        return HEAP_NO_OBJECT;
+    if (!thread_cache_begin())
+        return HEAP_REENTERED;
+    struct thread_cache *cache = thread_cache_get(set);
+    if (cache != NULL && cache != &set->fallback &&
+        is_cached_class(size_class))
+        error = put_by_cache(cache, size_class, ptr);
+    else
+        JE_NAME(dallocx)(ptr, JE_TCACHE_NONE);
+    thread_cache_end();
+    return error;
+}
+
+size_t heap_usable_size(struct memkind_arena_set *set, const void *ptr)
+{
+    unsigned size_class = object_tag_class(set, ptr);
+    if (size_class == SIZE_CLASS_NONE)
+        return 0;
+    if (is_cached_class(size_class))
+        return size_class_sizes[size_class];
+    return JE_NAME(sallocx)(ptr, 0);
+}
+
+/* ---- realloc --------------------------------------------------------------------- */
+
+/* False where the object would have to move. */
+static bool resize_in_place(struct memkind_arena_set *set, void *ptr,
+                            size_t size)
+{
+    size_t wanted = JE_NAME(nallocx)(size, 0);
+    if (wanted == 0 || JE_NAME(xallocx)(ptr, size, 0, JE_TCACHE_NONE) != wanted)
+        return false;
+    object_tag_set_large(set, ptr, wanted);
+    return true;
+}
+
+static bool resize_large(struct memkind_arena_set *set, void *ptr, size_t size)
+{
+    bool done = false;
+    int saved_errno = errno;
+    if (thread_cache_begin()) {
+        done = resize_in_place(set, ptr, size);
+        thread_cache_end();
+    }
+    errno = saved_errno;
+    return done;
+}
+
+void *heap_realloc(struct memkind_arena_set *set, void *ptr, size_t size)
+{
+    unsigned old_class = object_tag_class(set, ptr);
+    if (old_class == SIZE_CLASS_NONE) {
+        errno = EINVAL;
         return NULL;
     }
-    return reclaim_and_attempt(set, attempt_malloc, &request);
-}
+    unsigned new_class = size_class_of(size);
+    if (old_class == new_class && is_cached_class(old_class))
+        return ptr;
+    bool both_large = old_class >= size_class_first_large &&
+                      new_class >= size_class_first_large;
+    if (both_large && resize_large(set, ptr, size))
+        return ptr;
 
-struct realloc_request {
-    void *ptr;
-    size_t size;
-};
-
-static void *attempt_realloc(void *context, int flags)
-{
-    const struct realloc_request *request = context;
-    return JE_NAME(rallocx)(request->ptr, request->size, flags);
-}
-
-void *heap_realloc_reclaim(struct memkind_arena_set *set, void *ptr,
-                           size_t size)
-{
-    struct realloc_request request = {ptr, size};
-    if (JE_NAME(nallocx)(size, 0) == 0) {
-        errno = ENOMEM;
+    size_t old_size = heap_usable_size(set, ptr);
+    void *moved = heap_malloc_fast(heap_cache_known(set), size);
+    if (moved == NULL)
+        moved = heap_malloc(set, size, 0);
+    if (moved == NULL) {
+        /* What was reclaimed may lie right behind the object; and one that is
+         * to shrink may as well stay as it is. */
+        if (size <= old_size || (both_large && resize_large(set, ptr, size)))
+            return ptr;
         return NULL;
     }
-    return reclaim_and_attempt(set, attempt_realloc, &request);
+    memcpy(moved, ptr, old_size < size ? old_size : size);
+    if (!heap_free_fast(heap_cache_known(set), ptr))
+        (void)heap_free(set, ptr);
+    return moved;
 }
+
+/* ---- defragmentation --------------------------------------------------------------- */
 
 /* Whether moving the object helps to empty its slab: other slabs have room for
  * it, are fuller than its own, and its own is not the one being filled. */
@@ -112,23 +281,33 @@ static bool worth_moving(const void *ptr)
            (double)bin_used * (double)use.slab_objects;
 }
 
-void *heap_defragment(struct memkind_arena_set *set, void *ptr)
+/* Around the caches, which might hand back a place in a sparse slab. */
+static void *move_out(struct thread_cache *cache, void *ptr)
 {
     if (!worth_moving(ptr))
         return NULL;
-    size_t size = heap_usable_size(ptr);
-    struct thread_cache *cache = heap_cache(set);
-    if (cache == NULL)
-        return NULL;
-    /* Around the cache, which might hand back a place in a sparse slab. */
-    int arena = cache->alloc_flags & ~(JE_ARENA(0) - 1);
-    void *moved = JE_NAME(mallocx)(size, arena | JE_TCACHE_NONE);
+    size_t size = heap_usable_size(cache->set, ptr);
+    void *moved = take_from_arena(cache->set, size, cache->arena_flags, 0);
     if (moved == NULL)
         return NULL;
     memcpy(moved, ptr, size);
     JE_NAME(dallocx)(ptr, JE_TCACHE_NONE);
     return moved;
 }
+
+void *heap_defragment(struct memkind_arena_set *set, void *ptr)
+{
+    void *moved = NULL;
+    if (object_tag_class(set, ptr) == SIZE_CLASS_NONE || !thread_cache_begin())
+        return NULL;
+    struct thread_cache *cache = thread_cache_get(set);
+    if (cache != NULL)
+        moved = move_out(cache, ptr);
+    thread_cache_end();
+    return moved;
+}
+
+/* ---- fixed pools ------------------------------------------------------------------- */
 
 /* The largest size class that is not larger than `size`. */
 static size_t size_class_below(size_t size)
@@ -143,7 +322,7 @@ void heap_take_in(struct memkind_arena_set *set, size_t size)
     enum { PIECES_MAX = 32, PIECE_LEAST = 256 << 10 };
     void *pieces[PIECES_MAX];
     int count = 0;
-    const int flags = set->fallback.alloc_flags;
+    const int flags = set->fallback.arena_flags;
     if (set->limit != 1)
         return;
     region_pool_set_pretending(set->extents.pool, true);
@@ -161,10 +340,33 @@ void heap_take_in(struct memkind_arena_set *set, size_t size)
     region_pool_set_pretending(set->extents.pool, false);
 }
 
+/* ---- statistics --------------------------------------------------------------------- */
+
+/* Objects in magazines are jemalloc's idea of allocated, and nobody else's. */
+static _Atomic size_t cached_in_all;
+
+static void add_bytes(struct thread_cache *cache)
+{
+    atomic_fetch_add(&cache->set->cached, magazine_bytes(cache));
+}
+
 int heap_stat_snapshot(void)
 {
-    thread_cache_flush_all();
-    return je_stats_refresh();
+    struct memkind_arena_set *set;
+    size_t sum = 0;
+    if (!thread_cache_begin())
+        return -EDEADLK;
+    for (unsigned slot = 0; (set = set_registry_use_next(slot)) != NULL;) {
+        slot = set->slot + 1;
+        atomic_store(&set->cached, 0);
+        thread_cache_visit_all(set, add_bytes);
+        sum += atomic_load(&set->cached);
+        set_registry_done(set);
+    }
+    atomic_store(&cached_in_all, sum);
+    int result = je_stats_refresh();
+    thread_cache_end();
+    return result;
 }
 
 void heap_stat_snapshot_set(struct memkind_arena_set *set)
@@ -176,6 +378,17 @@ void heap_stat_snapshot_set(struct memkind_arena_set *set)
         for (unsigned i = 0; i < atomic_load(&set->count); i++)
             resident += je_arena_stat(set->arenas[i].index, JE_STAT_RESIDENT);
     atomic_store(&set->resident, resident);
+}
+
+size_t heap_stat_cached(void)
+{
+    return atomic_load(&cached_in_all);
+}
+
+/* Other threads go on while a snapshot is taken. */
+static size_t difference(size_t all, size_t part)
+{
+    return all > part ? all - part : 0;
 }
 
 size_t heap_stat(struct memkind_arena_set *set, enum heap_stat stat)
@@ -192,5 +405,6 @@ size_t heap_stat(struct memkind_arena_set *set, enum heap_stat stat)
             sum += je_arena_stat(index, JE_STAT_SMALL_ALLOCATED) +
                    je_arena_stat(index, JE_STAT_LARGE_ALLOCATED);
     }
-    return sum;
+    return stat == HEAP_ALLOCATED ? difference(sum, atomic_load(&set->cached))
+                                  : sum;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * malloc and its family on a set of arenas. Sizes are not 0. A function that
- * returns NULL has set errno, and has first given back all that the kind has
- * free: the caller's cache, then every arena's unused pages; and has tried the
- * kind's other arenas, whose slabs may have room.
+ * returns NULL has set errno, and has first given back all that the set has
+ * free: what every thread has cached, then every arena's unused pages; and has
+ * tried the set's other arenas, whose slabs may have room.
  */
 #ifndef HEAP_H
 #define HEAP_H
@@ -11,62 +11,113 @@
 #include "arena_set.h"
 #include "jemalloc_private.h"
 
-/* The slow ends of the functions below. */
-void *heap_refuse(void); /* sets errno */
-void *heap_malloc_reclaim(struct memkind_arena_set *set, size_t size,
-                          int flags);
-void *heap_realloc_reclaim(struct memkind_arena_set *set, void *ptr,
-                           size_t size);
-
-static inline struct thread_cache *heap_cache(struct memkind_arena_set *set)
+/*
+ * The fast ways: an object out of, or into, a magazine of the current cache,
+ * if that is of the set meant. NULL or false: to be done by the functions
+ * further down.
+ */
+static inline void *heap_malloc_fast(struct thread_cache *cache, size_t size)
 {
-    struct thread_cache **table = thread_cache_table;
-    if (__builtin_expect(table != NULL, 1)) {
-        struct thread_cache *cache = table[set->slot];
-        if (__builtin_expect(cache != NULL && cache->set_id == set->id, 1))
-            return cache;
+    unsigned size_class = size_class_of(size);
+    if (__builtin_expect(!thread_cache_enter(cache), 0))
+        return NULL;
+    void **top = cache->tops[size_class];
+    void *ptr = top[-1];
+    if (__builtin_expect(ptr == NULL || --cache->ticks < 0, 0)) {
+        thread_cache_leave(cache);
+        return NULL;
     }
-    return thread_cache_attach(set);
+    cache->tops[size_class] = top - 1;
+    thread_cache_leave(cache);
+    return ptr;
+}
+
+static inline bool heap_free_fast(struct thread_cache *cache, void *ptr)
+{
+    uintptr_t address = (uintptr_t)ptr, offset = address - cache->base;
+    if (__builtin_expect(offset >= cache->size, 0))
+        return false;
+    if (__builtin_expect(!thread_cache_enter(cache), 0))
+        return false;
+    unsigned tag = atomic_load_explicit(&cache->tags[offset >> REGION_TAG_SHIFT],
+                                        memory_order_relaxed);
+    unsigned size_class = tag_class(tag);
+    void **top = cache->tops[size_class];
+    if (__builtin_expect(top == cache->ends[size_class] ||
+                             !tag_fits(tag, address) || top[-1] == ptr,
+                         0)) {
+        thread_cache_leave(cache);
+        return false;
+    }
+    *top = ptr;
+    cache->tops[size_class] = top + 1;
+    thread_cache_leave(cache);
+    return true;
+}
+
+/* The same by the owner (arena_set_config.direct_owner) of the set meant; for
+ * freeing, NULL stands for whichever set it is. */
+static inline void *heap_malloc_direct(const void *owner, size_t size)
+{
+    struct thread_cache *cache = thread_cache_current;
+    if (__builtin_expect(cache->owner != owner, 0))
+        return NULL;
+    return heap_malloc_fast(cache, size);
+}
+
+static inline bool heap_free_direct(const void *owner, void *ptr)
+{
+    struct thread_cache *cache = thread_cache_current;
+    if (__builtin_expect(cache->owner != owner && owner != NULL, 0))
+        return false;
+    return heap_free_fast(cache, ptr);
 }
 
 /* flags: JE_ZERO, JE_LG_ALIGN() */
-static inline void *heap_malloc(struct memkind_arena_set *set, size_t size,
-                                int flags)
-{
-    const struct thread_cache *cache = heap_cache(set);
-    if (__builtin_expect(cache == NULL, 0))
-        return heap_refuse();
-    void *ptr = JE_NAME(mallocx)(size, cache->alloc_flags | flags);
-    if (__builtin_expect(ptr != NULL, 1))
-        return ptr;
-    return heap_malloc_reclaim(set, size, flags);
-}
+void *heap_malloc(struct memkind_arena_set *set, size_t size, int flags);
 
-static inline void *heap_realloc(struct memkind_arena_set *set, void *ptr,
-                                 size_t size)
-{
-    const struct thread_cache *cache = heap_cache(set);
-    if (__builtin_expect(cache == NULL, 0))
-        return heap_refuse();
-    void *moved = JE_NAME(rallocx)(ptr, size, cache->alloc_flags);
-    if (__builtin_expect(moved != NULL, 1))
-        return moved;
-    return heap_realloc_reclaim(set, ptr, size);
-}
+/* What a free could not do. */
+enum heap_error {
+    HEAP_OK = 0,
+    HEAP_NO_OBJECT,   /* no object starts at that address */
+    HEAP_DOUBLE_FREE, /* it is free already */
+    HEAP_REENTERED,   /* a signal handler has interrupted the library */
+};
 
-static inline void heap_free(struct memkind_arena_set *set, void *ptr)
-{
-    const struct thread_cache *cache = heap_cache(set);
-    JE_NAME(dallocx)(ptr, cache != NULL ? cache->free_flags : JE_TCACHE_NONE);
-}
+/* The object has to lie in the set's memory. */
+enum heap_error heap_free(struct memkind_arena_set *set, void *ptr);
 
-static inline size_t heap_usable_size(const void *ptr)
-{
-    return JE_NAME(sallocx)(ptr, 0);
-}
+/* errno is EINVAL where no object starts there. */
+void *heap_realloc(struct memkind_arena_set *set, void *ptr, size_t size);
+
+/* 0 where no object starts there. */
+size_t heap_usable_size(struct memkind_arena_set *set, const void *ptr);
 
 /* Moves an object out of a sparsely used slab; NULL where it stays. */
 void *heap_defragment(struct memkind_arena_set *set, void *ptr);
+
+/* Gives back all that is free: what threads have cached, and all pages. */
+void heap_give_back(struct memkind_arena_set *set);
+
+/* The calling thread's cache; see thread_cache_get(). */
+struct thread_cache *heap_cache(struct memkind_arena_set *set);
+
+/* The same where there is one, and it is no trouble to find; otherwise one
+ * that holds nothing. */
+static inline struct thread_cache *
+heap_cache_known(const struct memkind_arena_set *set)
+{
+    struct thread_cache *cache = thread_cache_current;
+    if (__builtin_expect(cache->key == set, 1))
+        return cache;
+    if (thread_cache_table == NULL)
+        return &thread_cache_none;
+    cache = thread_cache_table[set->slot];
+    if (cache == NULL || cache->key != set)
+        return &thread_cache_none;
+    thread_cache_current = cache;
+    return cache;
+}
 
 /*
  * Makes the memory of a pool that cannot grow an arena's own in as few pieces
@@ -83,5 +134,8 @@ enum heap_stat { HEAP_ALLOCATED, HEAP_ACTIVE, HEAP_RESIDENT };
 int heap_stat_snapshot(void);
 void heap_stat_snapshot_set(struct memkind_arena_set *set);
 size_t heap_stat(struct memkind_arena_set *set, enum heap_stat stat);
+
+/* Bytes in all sets' magazines at the last snapshot. */
+size_t heap_stat_cached(void);
 
 #endif

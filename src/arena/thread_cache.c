@@ -1,50 +1,39 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "thread_cache.h"
 
-#include <pthread.h>
-#include <string.h>
+#include <sched.h>
 
 #include "arena_set.h"
 #include "debug_log.h"
-#include "jemalloc_ctl.h"
+#include "magazine.h"
+#include "memory_barrier.h"
+#include "set_registry.h"
 
-/* Idle caches that a set keeps for its next threads. */
-#define IDLE_MAX 64
+/* An owner is in there for some ten instructions; one that has not come out
+ * after so many turns is held up by something else. */
+#define PATIENCE 10000
 
-__thread struct thread_cache **thread_cache_table THREAD_CACHE_TLS;
+#define TICKS_FIRST 64
+
+struct thread_cache thread_cache_none = {
+    .gate = GATE_RETIRED,
+    .owner = &thread_cache_none,
+    .key = &thread_cache_none,
+};
+
+__thread struct thread_cache *thread_cache_current = &thread_cache_none;
+__thread struct thread_cache **thread_cache_table;
 
 /* Set once a thread's caches are gone for good: the thread is ending. */
 static __thread bool thread_ended THREAD_CACHE_TLS;
+static __thread bool thread_inside THREAD_CACHE_TLS;
 
 static pthread_key_t key;
 static bool key_made;
 
-/* Guards the lists of caches in all sets, and thread_cache.set. */
-static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
-static bool slot_taken[THREAD_CACHE_SLOTS];
-
-static void list_add(struct thread_cache **list, struct thread_cache *cache)
+static void *metadata_alloc(size_t size, int flags)
 {
-    cache->prev = NULL;
-    cache->next = *list;
-    if (*list != NULL)
-        (*list)->prev = cache;
-    *list = cache;
-}
-
-static void list_remove(struct thread_cache **list, struct thread_cache *cache)
-{
-    if (cache->prev != NULL)
-        cache->prev->next = cache->next;
-    else
-        *list = cache->next;
-    if (cache->next != NULL)
-        cache->next->prev = cache->prev;
-}
-
-static void *metadata_alloc(size_t size)
-{
-    return JE_NAME(mallocx)(size, JE_ZERO);
+    return JE_NAME(mallocx)(size, JE_ZERO | flags);
 }
 
 static void metadata_free(void *ptr)
@@ -52,42 +41,81 @@ static void metadata_free(void *ptr)
     JE_NAME(dallocx)(ptr, 0);
 }
 
-/* ---- the end of a thread ----------------------------------------------------
- */
-
-/* Called with the registry locked. */
-static void leave_set(struct thread_cache *cache)
+bool thread_cache_begin(void)
 {
-    struct memkind_arena_set *set = cache->set;
-    thread_cache_flush(cache);
-    list_remove(&set->caches, cache);
-    arena_set_detach(set, cache->place);
-    if (cache->has_tcache && set->idle_count < IDLE_MAX) {
-        list_add(&set->idle, cache);
-        set->idle_count++;
-        return;
-    }
-    if (cache->has_tcache)
-        je_tcache_destroy(cache->tcache);
+    if (__builtin_expect(thread_inside, 0))
+        return false;
+    thread_inside = true;
+    atomic_signal_fence(memory_order_seq_cst);
+    return true;
+}
+
+void thread_cache_end(void)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    thread_inside = false;
+}
+
+/* ---- a set's list of caches ---------------------------------------------------- */
+
+static void enlist(struct memkind_arena_set *set, struct thread_cache *cache)
+{
+    pthread_mutex_lock(&set->caches_lock);
+    cache->next = set->caches;
+    if (set->caches != NULL)
+        set->caches->prev = cache;
+    set->caches = cache;
+    pthread_mutex_unlock(&set->caches_lock);
+}
+
+/* False where the set has been retired meanwhile. */
+static bool delist(struct memkind_arena_set *set, struct thread_cache *cache)
+{
+    pthread_mutex_lock(&set->caches_lock);
+    bool listed = cache->set != NULL;
+    if (listed && cache->prev != NULL)
+        cache->prev->next = cache->next;
+    else if (listed)
+        set->caches = cache->next;
+    if (listed && cache->next != NULL)
+        cache->next->prev = cache->prev;
+    pthread_mutex_unlock(&set->caches_lock);
+    return listed;
+}
+
+/* ---- the end of a thread ------------------------------------------------------- */
+
+static void free_cache(struct thread_cache *cache)
+{
+    pthread_mutex_destroy(&cache->lock);
     metadata_free(cache);
+}
+
+static void leave_set(unsigned slot, struct thread_cache *cache)
+{
+    struct memkind_arena_set *set = set_registry_use(slot, cache->set_id);
+    if (set != NULL) {
+        if (delist(set, cache)) {
+            magazine_drop_all(cache);
+            arena_set_detach(set, cache->place);
+        }
+        set_registry_done(set);
+    }
+    free_cache(cache);
 }
 
 static void end_thread(void *table_pointer)
 {
     struct thread_cache **table = table_pointer;
     thread_cache_table = NULL;
+    thread_cache_current = &thread_cache_none;
     thread_ended = true;
-    pthread_mutex_lock(&registry);
-    for (unsigned i = 0; i < THREAD_CACHE_SLOTS; i++) {
-        if (table[i] == NULL)
-            continue;
-        if (table[i]->set != NULL)
-            leave_set(table[i]);
-        else
-            metadata_free(table[i]);
-    }
-    pthread_mutex_unlock(&registry);
+    thread_inside = true;
+    for (unsigned i = 0; i < THREAD_CACHE_SLOTS; i++)
+        if (table[i] != NULL)
+            leave_set(i, table[i]);
     metadata_free(table);
+    thread_inside = false;
 }
 
 /*
@@ -100,8 +128,7 @@ __attribute__((constructor(102))) static void make_key(void)
     key_made = pthread_key_create(&key, end_thread) == 0;
 }
 
-/* ---- attaching
- * ---------------------------------------------------------------- */
+/* ---- attaching ------------------------------------------------------------------ */
 
 static bool make_table(void)
 {
@@ -110,7 +137,7 @@ static bool make_table(void)
     if (!key_made)
         return false;
     struct thread_cache **table =
-        metadata_alloc(THREAD_CACHE_SLOTS * sizeof(struct thread_cache *));
+        metadata_alloc(THREAD_CACHE_SLOTS * sizeof(struct thread_cache *), 0);
     if (table == NULL)
         return false;
     if (pthread_setspecific(key, table) != 0) {
@@ -121,122 +148,118 @@ static bool make_table(void)
     return true;
 }
 
-static struct thread_cache *take_idle(struct memkind_arena_set *set)
-{
-    struct thread_cache *cache = set->idle;
-    if (cache != NULL) {
-        list_remove(&set->idle, cache);
-        set->idle_count--;
-    }
-    return cache;
-}
-
 static struct thread_cache *make_cache(struct memkind_arena_set *set)
 {
-    struct thread_cache *cache = metadata_alloc(sizeof *cache);
+    struct thread_cache *cache =
+        metadata_alloc(sizeof *cache, JE_LG_ALIGN(6));
     if (cache == NULL)
         return NULL;
-    cache->has_tcache = je_tcache_create(&cache->tcache) == 0;
-    if (!cache->has_tcache)
-        debug_log("jemalloc makes no more caches, going without");
+    cache->set = set;
     cache->set_id = set->id;
+    cache->key = set;
+    cache->owner = set->direct_owner;
+    cache->limit = set->cache_limit;
+    cache->ticks = cache->period = TICKS_FIRST;
+    magazine_init_all(cache);
+    if (set->extents.pool != NULL) {
+        const struct region *region = &set->extents.pool->regions[0];
+        cache->base = (uintptr_t)region->base;
+        cache->size = region->size;
+        cache->tags = region->tags;
+    }
+    if (!memory_barrier_is_asymmetric())
+        cache->gate = GATE_LOCKS;
+    pthread_mutex_init(&cache->lock, NULL);
+    cache->place = arena_set_attach(set);
+    cache->arena_flags =
+        JE_TCACHE_NONE | JE_ARENA(set->arenas[cache->place].index);
     return cache;
 }
 
-struct thread_cache *thread_cache_attach(struct memkind_arena_set *set)
+struct thread_cache *thread_cache_get(struct memkind_arena_set *set)
 {
     if (thread_ended)
         return NULL;
     if (!make_table())
         return &set->fallback;
     struct thread_cache **entry = &thread_cache_table[set->slot];
-
-    pthread_mutex_lock(&registry);
-    if (*entry != NULL) { /* of a set that is gone */
-        metadata_free(*entry);
+    if (*entry != NULL && (*entry)->set_id != set->id) {
+        /* Its set is gone, and has left the slot to this one. */
+        if (thread_cache_current == *entry)
+            thread_cache_current = &thread_cache_none;
+        free_cache(*entry);
         *entry = NULL;
     }
-    struct thread_cache *cache = take_idle(set);
-    pthread_mutex_unlock(&registry);
-    if (cache == NULL)
-        cache = make_cache(set);
-    if (cache == NULL)
-        return &set->fallback;
-
-    cache->set = set;
-    cache->place = arena_set_attach(set);
-    cache->free_flags =
-        cache->has_tcache ? JE_TCACHE(cache->tcache) : JE_TCACHE_NONE;
-    cache->alloc_flags =
-        cache->free_flags | JE_ARENA(set->arenas[cache->place].index);
-    pthread_mutex_lock(&registry);
-    list_add(&set->caches, cache);
-    pthread_mutex_unlock(&registry);
-    *entry = cache;
-    return cache;
-}
-
-/* ---- flushing and retiring
- * ------------------------------------------------------ */
-
-void thread_cache_flush(struct thread_cache *cache)
-{
-    if (cache->has_tcache)
-        je_tcache_flush(cache->tcache);
-}
-
-void thread_cache_flush_all(void)
-{
-    if (thread_cache_table == NULL)
-        return;
-    /* A set that is destroyed meanwhile must not take its cache away. */
-    pthread_mutex_lock(&registry);
-    for (unsigned i = 0; i < THREAD_CACHE_SLOTS; i++) {
-        struct thread_cache *cache = thread_cache_table[i];
-        if (cache != NULL && cache->set != NULL)
-            thread_cache_flush(cache);
+    if (*entry == NULL) {
+        struct thread_cache *cache = make_cache(set);
+        if (cache == NULL)
+            return &set->fallback;
+        enlist(set, cache);
+        *entry = cache;
     }
-    pthread_mutex_unlock(&registry);
+    thread_cache_current = *entry;
+    return *entry;
+}
+
+/* ---- other threads' caches -------------------------------------------------------- */
+
+static bool keep_owner_out(struct thread_cache *cache)
+{
+    if (__atomic_fetch_or(&cache->gate, GATE_VISITED, __ATOMIC_SEQ_CST) &
+        GATE_LOCKS)
+        return true;
+    memory_barrier_in_all_threads();
+    for (int i = 0; i < PATIENCE; i++) {
+        if (__atomic_load_n(&cache->busy, __ATOMIC_ACQUIRE) == 0)
+            return true;
+        sched_yield();
+    }
+    return false;
+}
+
+static void let_owner_in(struct thread_cache *cache)
+{
+    __atomic_fetch_and(&cache->gate, (uint8_t)~GATE_VISITED, __ATOMIC_RELEASE);
+}
+
+bool thread_cache_visit(struct thread_cache *cache,
+                        thread_cache_visit_fn *visit)
+{
+    pthread_mutex_lock(&cache->lock);
+    bool alone = keep_owner_out(cache);
+    if (alone)
+        visit(cache);
+    let_owner_in(cache);
+    pthread_mutex_unlock(&cache->lock);
+    return alone;
+}
+
+void thread_cache_visit_all(struct memkind_arena_set *set,
+                            thread_cache_visit_fn *visit)
+{
+    pthread_mutex_lock(&set->caches_lock);
+    for (struct thread_cache *cache = set->caches; cache != NULL;
+         cache = cache->next)
+        if (!thread_cache_visit(cache, visit))
+            debug_log("a thread does not come out of its cache");
+    pthread_mutex_unlock(&set->caches_lock);
+}
+
+static void retire(struct thread_cache *cache)
+{
+    magazine_forget_all(cache);
 }
 
 void thread_cache_retire(struct memkind_arena_set *set)
 {
-    pthread_mutex_lock(&registry);
+    pthread_mutex_lock(&set->caches_lock);
     for (struct thread_cache *cache = set->caches, *next; cache != NULL;
          cache = next) {
         next = cache->next;
-        if (cache->has_tcache)
-            je_tcache_destroy(cache->tcache);
+        __atomic_fetch_or(&cache->gate, GATE_RETIRED, __ATOMIC_SEQ_CST);
+        (void)thread_cache_visit(cache, retire);
         cache->set = NULL; /* its thread frees it */
     }
-    for (struct thread_cache *cache = set->idle, *next; cache != NULL;
-         cache = next) {
-        next = cache->next;
-        je_tcache_destroy(cache->tcache);
-        metadata_free(cache);
-    }
     set->caches = NULL;
-    set->idle = NULL;
-    set->idle_count = 0;
-    pthread_mutex_unlock(&registry);
-}
-
-int thread_cache_slot_get(void)
-{
-    int slot = -1;
-    pthread_mutex_lock(&registry);
-    for (int i = 0; i < THREAD_CACHE_SLOTS && slot < 0; i++)
-        if (!slot_taken[i])
-            slot = i;
-    if (slot >= 0)
-        slot_taken[slot] = true;
-    pthread_mutex_unlock(&registry);
-    return slot;
-}
-
-void thread_cache_slot_put(unsigned slot)
-{
-    pthread_mutex_lock(&registry);
-    slot_taken[slot] = false;
-    pthread_mutex_unlock(&registry);
+    pthread_mutex_unlock(&set->caches_lock);
 }

@@ -1,31 +1,81 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A thread's access to a set of arenas: which arena it allocates from, and the
- * jemalloc cache that holds its free objects. Each thread has a table of
- * these, indexed by the set's slot; a set and its caches can go while a
- * thread's table still points to them, which the set's id gives away.
+ * What a thread keeps at hand of one set of arenas: which arena it allocates
+ * from, and for each size class a magazine of free objects. Taking from a
+ * magazine and putting into one is all that most calls of malloc and free do;
+ * neither takes a lock, enters jemalloc or writes to memory that another
+ * thread uses.
+ *
+ * Others may have to get at a thread's magazines all the same: to give
+ * everything back before an allocation fails, to age what a sleeping thread
+ * holds, to drop what belongs to a set that goes, to stop the world for fork().
+ * They lock the cache, close its gate, and wait until the owner is out:
+ *
+ *     owner:  busy = 1; gate open? use magazines; busy = 0      (else: lock)
+ *     other:  lock; gate = closed; barrier in all threads; wait until !busy;
+ *             use magazines; gate = open; unlock
+ *
+ * The barrier is membarrier(2), so that the owner needs none. Where the kernel
+ * has no such call, gates stay closed and the owner takes the lock each time.
+ *
+ * A set and its caches can go while a thread's table still points to them;
+ * their gate then stays closed, and the set's id gives them away.
  */
 #ifndef THREAD_CACHE_H
 #define THREAD_CACHE_H
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "size_class.h"
 
 struct memkind_arena_set;
 
 /* One more than the greatest slot: MEMKIND_MAX_KIND and the static kinds. */
 #define THREAD_CACHE_SLOTS 544
 
+/* Why a gate is closed. */
+enum {
+    GATE_VISITED = 1, /* someone else is at the magazines */
+    GATE_RETIRED = 2, /* the set is gone */
+    GATE_LOCKS = 4,   /* there is no membarrier(2) */
+};
+
 struct thread_cache {
+    /* What each call reads and writes. */
+    uint8_t busy;      /* the owner is at the magazines */
+    uint8_t gate;      /* see above; other threads write it */
+    int32_t ticks;     /* allocations before the next look at the clock */
+    const void *owner; /* the set's direct_owner */
+    /* The set's first region, with its tags; empty where it has none. */
+    uintptr_t base;
+    size_t size;
+    _Atomic uint16_t *tags;
+
+    struct memkind_arena_set *set; /* NULL once it is gone; its caches_lock */
+    const void *key;               /* its address, even then */
     uint64_t set_id;
-    int alloc_flags; /* for mallocx(): arena and cache */
-    int free_flags;  /* for dallocx(): cache */
-    unsigned tcache; /* jemalloc's index, where has_tcache */
-    bool has_tcache;
-    unsigned place;                /* in the set's arenas */
-    struct memkind_arena_set *set; /* NULL once the set is gone */
+    unsigned place;  /* in the set's arenas */
+    int arena_flags; /* for mallocx(): that arena, and no cache of jemalloc's */
+    pthread_mutex_t lock;
+    size_t limit;    /* of bytes that magazines may hold */
+    size_t reserved; /* bytes that they could hold by their capacities */
+    int32_t period;  /* what `ticks` starts from */
+    int64_t last_tick_ms;
     struct thread_cache *next, *prev;
+    uint8_t refill_log[SIZE_CLASS_COUNT]; /* objects of the next refill */
+    /*
+     * The magazines, stacks of free objects by their classes: the next free
+     * place of each, the one after its last, and its first. Below the first
+     * there is a NULL, so that an empty one needs no other mark; one without
+     * capacity consists of nothing else.
+     */
+    void **tops[SIZE_CLASS_COUNT];
+    void **ends[SIZE_CLASS_COUNT];
+    void **bases[SIZE_CLASS_COUNT];
 };
 
 /*
@@ -37,25 +87,90 @@ struct thread_cache {
 #else
 #define THREAD_CACHE_TLS
 #endif
+#define THREAD_CACHE_HIDDEN __attribute__((visibility("hidden")))
 
-extern __thread struct thread_cache **thread_cache_table THREAD_CACHE_TLS;
+/* A cache that holds nothing and lets nobody in. */
+extern struct thread_cache thread_cache_none SIZE_CLASS_HIDDEN;
+
+/* The cache that was used last (thread_cache_none before the first), and all caches of the thread by their sets'
+ * slots (NULL before the first). */
+extern __thread struct thread_cache *thread_cache_current
+    THREAD_CACHE_TLS THREAD_CACHE_HIDDEN;
+extern __thread struct thread_cache **thread_cache_table
+    THREAD_CACHE_TLS THREAD_CACHE_HIDDEN;
+
+/* ---- the owner's way to the magazines -------------------------------------- */
 
 /*
- * The calling thread's cache for a set; the set's fallback, which caches
- * nothing, where the thread can have none; NULL where the thread has ended but
- * for some destructors, which can free but not allocate.
+ * The owner's plain accesses are what makes the fast way fast: compilers do not
+ * fold atomic loads into comparisons. Nothing is torn, they are bytes; their
+ * order is kept by the fence, and by the barrier on the other side.
  */
-struct thread_cache *thread_cache_attach(struct memkind_arena_set *set);
+#ifdef __SANITIZE_THREAD__
+#define OWNER_LOAD(place) __atomic_load_n(&(place), __ATOMIC_ACQUIRE)
+#define OWNER_STORE(place, value)                                              \
+    __atomic_store_n(&(place), (value), __ATOMIC_RELEASE)
+#define OWNER_FENCE(order) ((void)0)
+#else
+#define OWNER_LOAD(place) (*(volatile uint8_t *)&(place))
+#define OWNER_STORE(place, value) (*(volatile uint8_t *)&(place) = (value))
+#define OWNER_FENCE(order) atomic_thread_fence(order)
+#endif
 
-/* Returns the calling thread's cached objects to their arenas. */
-void thread_cache_flush(struct thread_cache *cache);
-void thread_cache_flush_all(void);
+/* False: the owner has to take the slow way, by the lock. */
+static inline bool thread_cache_enter(struct thread_cache *cache)
+{
+    /* A signal handler has interrupted us. */
+    if (__builtin_expect(OWNER_LOAD(cache->busy) != 0, 0))
+        return false;
+    OWNER_STORE(cache->busy, 1);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (__builtin_expect(OWNER_LOAD(cache->gate) == 0, 1)) {
+        OWNER_FENCE(memory_order_acquire);
+        return true;
+    }
+    OWNER_STORE(cache->busy, 0);
+    return false;
+}
+
+static inline void thread_cache_leave(struct thread_cache *cache)
+{
+    OWNER_FENCE(memory_order_release);
+    OWNER_STORE(cache->busy, 0);
+}
+
+/* ---- caches of a thread ---------------------------------------------------- */
+
+/*
+ * The calling thread's cache for a set, which becomes the current one; the
+ * set's fallback, which holds nothing, where the thread can have none; NULL
+ * where the thread has ended but for some destructors, which can free but not
+ * allocate.
+ */
+struct thread_cache *thread_cache_get(struct memkind_arena_set *set);
+
+/*
+ * Brackets whatever a thread does beyond the magazines. False where the thread
+ * is in there already: a signal handler must not wait for itself.
+ */
+bool thread_cache_begin(void);
+void thread_cache_end(void);
+
+/* ---- other threads' caches --------------------------------------------------- */
+
+/* Called with the cache locked and its owner kept out. */
+typedef void thread_cache_visit_fn(struct thread_cache *cache);
+
+/* Visits all caches of a set, one after another. */
+void thread_cache_visit_all(struct memkind_arena_set *set,
+                            thread_cache_visit_fn *visit);
+
+/* Visits one cache. False where its owner could not be kept out: a signal
+ * handler or a debugger holds it up in the middle. */
+bool thread_cache_visit(struct thread_cache *cache,
+                        thread_cache_visit_fn *visit);
 
 /* Drops all caches of a set, of every thread. */
 void thread_cache_retire(struct memkind_arena_set *set);
-
-/* Takes or gives back a slot: -1 where there is none. */
-int thread_cache_slot_get(void);
-void thread_cache_slot_put(unsigned slot);
 
 #endif

@@ -19,6 +19,7 @@ struct indexed_name {
 enum {
     NAME_DESTROY = JE_STAT_COUNT,
     NAME_PURGE,
+    NAME_DECAY,
     NAME_DIRTY_DECAY,
     NAME_GROW_LIMIT,
     NAME_COUNT,
@@ -31,6 +32,7 @@ static struct indexed_name names[NAME_COUNT] = {
     [JE_STAT_RESIDENT] = {"stats.arenas.0.resident", 4, 2, {0}},
     [NAME_DESTROY] = {"arena.0.destroy", 3, 1, {0}},
     [NAME_PURGE] = {"arena.0.purge", 3, 1, {0}},
+    [NAME_DECAY] = {"arena.0.decay", 3, 1, {0}},
     [NAME_GROW_LIMIT] = {"arena.0.retain_grow_limit", 3, 1, {0}},
     [NAME_DIRTY_DECAY] = {"arena.0.dirty_decay_ms", 3, 1, {0}},
 };
@@ -73,6 +75,14 @@ bool je_is_debug(void)
     return ctl_flag("config.debug");
 }
 
+unsigned je_small_classes(void)
+{
+    unsigned count = 0;
+    size_t length = sizeof count;
+    (void)JE_NAME(mallctl)("arenas.nbins", &count, &length, NULL, 0);
+    return count;
+}
+
 bool je_retains_blocks(void)
 {
     return ctl_flag("opt.retain");
@@ -97,6 +107,11 @@ int je_arena_purge(unsigned arena)
     return ctl_indexed(NAME_PURGE, arena, NULL, NULL, NULL, 0);
 }
 
+int je_arena_decay(unsigned arena)
+{
+    return ctl_indexed(NAME_DECAY, arena, NULL, NULL, NULL, 0);
+}
+
 int je_arena_set_decay(unsigned arena, ssize_t milliseconds)
 {
     return ctl_indexed(NAME_DIRTY_DECAY, arena, NULL, NULL, &milliseconds,
@@ -107,24 +122,6 @@ int je_arena_set_grow_limit(unsigned arena, size_t limit)
 {
     return ctl_indexed(NAME_GROW_LIMIT, arena, NULL, NULL, &limit,
                        sizeof limit);
-}
-
-int je_tcache_create(unsigned *tcache)
-{
-    size_t length = sizeof *tcache;
-    return -JE_NAME(mallctl)("tcache.create", tcache, &length, NULL, 0);
-}
-
-int je_tcache_flush(unsigned tcache)
-{
-    return -JE_NAME(mallctl)("tcache.flush", NULL, NULL, &tcache,
-                             sizeof tcache);
-}
-
-int je_tcache_destroy(unsigned tcache)
-{
-    return -JE_NAME(mallctl)("tcache.destroy", NULL, NULL, &tcache,
-                             sizeof tcache);
 }
 
 int je_stats_refresh(void)
@@ -170,6 +167,11 @@ int je_utilization(const void *object, struct je_utilization *utilization)
         .current_slab = answer.current_slab,
     };
     return 0;
+}
+
+bool je_has_background_threads(void)
+{
+    return ctl_flag("background_thread");
 }
 
 int je_background_threads(bool on)

@@ -29,6 +29,9 @@ struct je_utilization {
 /* Whether jemalloc was built with its assertions. */
 bool je_is_debug(void);
 
+/* How many size classes are cut from slabs. */
+unsigned je_small_classes(void);
+
 /* Whether jemalloc keeps blocks for ever, on which the extent hooks rely. A
  * jemalloc that is not our own copy could be told otherwise. */
 bool je_retains_blocks(void);
@@ -37,13 +40,11 @@ int je_arena_create(extent_hooks_t *hooks, bool metadata_use_hooks,
                     unsigned *arena);
 int je_arena_destroy(unsigned arena);
 int je_arena_purge(unsigned arena);
+/* Gives back what is due by the arena's decay time. */
+int je_arena_decay(unsigned arena);
 /* The largest block that an arena asks for ahead of need, in bytes. */
 int je_arena_set_grow_limit(unsigned arena, size_t limit);
 int je_arena_set_decay(unsigned arena, ssize_t milliseconds);
-
-int je_tcache_create(unsigned *tcache);
-int je_tcache_flush(unsigned tcache);
-int je_tcache_destroy(unsigned tcache);
 
 /* Refreshes what the je_*_stat functions read. */
 int je_stats_refresh(void);
@@ -54,6 +55,7 @@ int je_stat(const char *name, size_t *value);
 
 int je_utilization(const void *object, struct je_utilization *utilization);
 
+bool je_has_background_threads(void);
 int je_background_threads(bool on);
 int je_background_threads_max(size_t max);
 

@@ -49,7 +49,7 @@ struct arena_config_s {
 };
 
 void *JE_NAME(mallocx)(size_t size, int flags);
-void *JE_NAME(rallocx)(void *ptr, size_t size, int flags);
+size_t JE_NAME(xallocx)(void *ptr, size_t size, size_t extra, int flags);
 size_t JE_NAME(sallocx)(const void *ptr, int flags);
 void JE_NAME(dallocx)(void *ptr, int flags);
 size_t JE_NAME(nallocx)(size_t size, int flags);
@@ -66,6 +66,7 @@ void JE_NAME(malloc_stats_print)(void (*write_cb)(void *, const char *),
 #define JE_ZERO ((int)0x40)
 #define JE_TCACHE(tc) ((int)(((tc) + 2) << 8))
 #define JE_TCACHE_NONE JE_TCACHE(-1)
+#define JE_LG_ALIGN_MASK 0x3f
 #define JE_ARENA(a) ((int)(((unsigned)(a) + 1) << 20))
 
 #endif

@@ -83,6 +83,16 @@ static bool maps_in_its_own_way(const struct memkind *kind)
            ops->mbind != NULL || ops->madvise != NULL;
 }
 
+/* Whether the kind's heap operations are the ones in this file, so that
+ * memkind.h's functions may go past them. */
+static bool has_plain_operations(const struct memkind_ops *ops)
+{
+    return (ops->malloc == memkind_arena_malloc &&
+            ops->free == memkind_arena_free) ||
+           (ops->malloc == memkind_default_malloc &&
+            ops->free == memkind_default_free);
+}
+
 static int open_dram(struct memkind *kind)
 {
     struct region_pool *pool = JE_NAME(mallocx)(sizeof *pool, 0);
@@ -121,6 +131,7 @@ int memkind_arena_create_map(struct memkind *kind, extent_hooks_t *hooks,
     };
     struct arena_set_config config = {
         .address_owner = kind,
+        .direct_owner = has_plain_operations(kind->ops) ? kind : NULL,
         .user_hooks = hooks,
         .metadata_use_hooks = metadata_use_hooks,
         .dirty_decay_ms =
@@ -227,6 +238,9 @@ void *memkind_arena_malloc(struct memkind *kind, size_t size)
         errno = EINVAL;
         return NULL;
     }
+    void *ptr = heap_malloc_fast(heap_cache_known(kind->arenas), size);
+    if (__builtin_expect(ptr != NULL, 1))
+        return ptr;
     if (!size_to_ask_for(kind, &size))
         return NULL;
     return heap_malloc(kind->arenas, size, 0);
@@ -245,6 +259,9 @@ void *memkind_arena_calloc(struct memkind *kind, size_t num, size_t size)
     }
     if (!size_to_ask_for(kind, &total))
         return NULL;
+    void *ptr = heap_malloc_fast(heap_cache_known(kind->arenas), total);
+    if (__builtin_expect(ptr != NULL, 1))
+        return memset(ptr, 0, total);
     return heap_malloc(kind->arenas, total, JE_ZERO);
 }
 
@@ -258,9 +275,15 @@ int memkind_arena_posix_memalign(struct memkind *kind, void **memptr,
         *memptr = NULL;
         return 0;
     }
+    void *ptr = NULL;
+    /* A multiple of the alignment has a size class that is one, too. */
+    if (alignment <= REGION_TAG_UNIT && size <= SIZE_CLASS_TABLE_MAX)
+        ptr = heap_malloc_fast(heap_cache_known(kind->arenas),
+                               (size + alignment - 1) & ~(alignment - 1));
     int saved_errno = errno;
-    void *ptr =
-        heap_malloc(kind->arenas, size, JE_LG_ALIGN(__builtin_ctzl(alignment)));
+    if (ptr == NULL)
+        ptr = heap_malloc(kind->arenas, size,
+                          JE_LG_ALIGN(__builtin_ctzl(alignment)));
     errno = saved_errno;
     if (ptr == NULL)
         return ENOMEM;
@@ -288,14 +311,31 @@ void *memkind_arena_realloc(struct memkind *kind, void *ptr, size_t size)
     return heap_realloc(heap, ptr, size);
 }
 
+static const char *text_of(enum heap_error error)
+{
+    switch (error) {
+    case HEAP_NO_OBJECT:
+        return "no object starts there";
+    case HEAP_DOUBLE_FREE:
+        return "it is free already";
+    case HEAP_REENTERED:
+        return "a signal handler has interrupted the library";
+    default:
+        return "unknown error";
+    }
+}
+
 void memkind_arena_free(struct memkind *kind, void *ptr)
 {
     if (ptr == NULL)
         return;
     int saved_errno = errno;
     struct memkind_arena_set *heap = heap_of(kind, ptr);
-    if (__builtin_expect(heap != NULL, 1))
-        heap_free(heap, ptr);
+    if (heap != NULL && !heap_free_fast(heap_cache_known(heap), ptr)) {
+        enum heap_error error = heap_free(heap, ptr);
+        if (error != HEAP_OK)
+            debug_log("%p cannot be freed: %s", ptr, text_of(error));
+    }
     errno = saved_errno;
 }
 
@@ -358,7 +398,7 @@ int memkind_arena_update_memory_usage_policy(struct memkind *kind,
         return MEMKIND_ERROR_INVALID;
     if (environment_hog_memory())
         decay = DECAY_NEVER_MS;
-    return arena_set_decay(kind->arenas, decay) == 0 ? MEMKIND_SUCCESS
+    return arena_set_set_decay(kind->arenas, decay) == 0 ? MEMKIND_SUCCESS
                                                      : MEMKIND_ERROR_RUNTIME;
 }
 
@@ -421,8 +461,12 @@ int memkind_arena_get_global_stat(memkind_stat_type stat, size_t *value)
     };
     if (value == NULL || (int)stat < 0 || stat >= MEMKIND_STAT_TYPE_MAX_VALUE)
         return MEMKIND_ERROR_INVALID;
-    return je_stat(stats[stat], value) == 0 ? MEMKIND_SUCCESS
-                                            : MEMKIND_ERROR_OPERATION_FAILED;
+    if (je_stat(stats[stat], value) != 0)
+        return MEMKIND_ERROR_OPERATION_FAILED;
+    size_t cached = heap_stat_cached();
+    if (stat == MEMKIND_STAT_TYPE_ALLOCATED)
+        *value = *value > cached ? *value - cached : 0;
+    return MEMKIND_SUCCESS;
 }
 
 static void write_to_stderr(void *opaque, const char *text)

@@ -104,9 +104,8 @@ void memkind_default_free(struct memkind *kind, void *ptr)
 size_t memkind_default_malloc_usable_size(struct memkind *kind, void *ptr)
 {
     (void)kind;
-    if (memkind_arena_detect_kind(ptr) == NULL)
-        return 0;
-    return heap_usable_size(ptr);
+    const struct memkind *owner = memkind_arena_detect_kind(ptr);
+    return owner != NULL ? heap_usable_size(owner->arenas, ptr) : 0;
 }
 
 /* ---- mapping

@@ -145,6 +145,28 @@ static void close_region_file(const struct region_pool *pool, int fd)
     sys.close(fd);
 }
 
+/* Most of it is never touched. */
+static size_t tags_bytes(const struct region *region)
+{
+    return region->size / REGION_TAG_UNIT * sizeof region->tags[0];
+}
+
+static int make_tags(struct region *region)
+{
+    void *tags = sys.mmap(NULL, tags_bytes(region), PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (tags == MAP_FAILED)
+        return -errno;
+    region->tags = tags;
+    return 0;
+}
+
+static void drop_tags(struct region *region)
+{
+    sys.munmap((void *)region->tags, tags_bytes(region));
+    region->tags = NULL;
+}
+
 /* Makes a mapping the pool's next region. Called with the lock held, or before
  * anyone else knows the pool. */
 static int add_region(struct region_pool *pool, const struct mapping *mapping,
@@ -161,16 +183,23 @@ static int add_region(struct region_pool *pool, const struct mapping *mapping,
     };
     if (count == 0 && region->is_pmem && has_files(pool))
         pool->grain = DAX_GRAIN;
-    int result = region_grains_init(pool, region);
+    int result = make_tags(region);
     if (result != 0)
         return result;
+    result = region_grains_init(pool, region);
+    if (result != 0)
+        goto fail_grains;
     result = address_table_add(region->base, region->size, pool->owner);
-    if (result != 0) {
-        region_grains_fini(pool, region);
-        return result;
-    }
+    if (result != 0)
+        goto fail_address;
     atomic_store_explicit(&pool->count, count + 1, memory_order_release);
     return 0;
+
+fail_address:
+    region_grains_fini(pool, region);
+fail_grains:
+    drop_tags(region);
+    return result;
 }
 
 /* Where files have no holes, a region takes all its space at once: that of the
@@ -336,6 +365,7 @@ void region_pool_close(struct region_pool *pool)
         unmap_region(pool, region);
         close_region_file(pool, region->fd);
         region_grains_fini(pool, region);
+        drop_tags(region);
     }
     atomic_store(&pool->count, 0);
     pthread_mutex_destroy(&pool->lock);

@@ -34,6 +34,10 @@
 /* Each further region is as large as those before it together, or larger. */
 #define REGION_POOL_MAX_REGIONS 24
 
+/* Bytes for which a region has a tag. No page is smaller. */
+#define REGION_TAG_SHIFT 12
+#define REGION_TAG_UNIT ((size_t)1 << REGION_TAG_SHIFT)
+
 /* What regions are made of. */
 enum region_backing {
     REGION_FILES,  /* files in a directory, one for each region */
@@ -50,6 +54,9 @@ struct region {
     int fd;      /* -1 where there is no file */
     bool is_pmem;
     bool by_libpmem; /* pmem_map_file() made the mapping */
+    /* A number for each REGION_TAG_UNIT of the region, for the layers above to
+     * note what lies there; 0 at first. */
+    _Atomic uint16_t *tags;
     /* Where a grain is more than a page (grain_live is NULL otherwise): */
     pthread_mutex_t grain_lock; /* guards the tables, a bit or count for each */
     uint64_t *page_space;       /* the page has file space */

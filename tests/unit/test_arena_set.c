@@ -67,47 +67,22 @@ static unsigned live_arenas(void)
     return live;
 }
 
-/* How many more caches jemalloc would make. */
-#define TCACHES_MAX 5000
-
-static unsigned take_tcaches(unsigned taken[TCACHES_MAX])
-{
-    unsigned count = 0;
-    while (count < TCACHES_MAX && je_tcache_create(&taken[count]) == 0)
-        count++;
-    return count;
-}
-
-static unsigned spare_tcaches(void)
-{
-    static unsigned taken[TCACHES_MAX];
-    unsigned count = take_tcaches(taken);
-    for (unsigned i = 0; i < count; i++)
-        je_tcache_destroy(taken[i]);
-    return count;
-}
-
-/* Arenas and caches that are in use: the same before and after. */
+/* Arenas in use: the same before and after. */
 struct numbers {
     unsigned arenas;
-    unsigned spare_tcaches;
 };
 
 static struct numbers take_numbers(void)
 {
-    return (struct numbers){live_arenas(), spare_tcaches()};
+    return (struct numbers){live_arenas()};
 }
 
 static bool same_numbers(struct numbers before)
 {
     struct numbers now = take_numbers();
-    bool same = now.arenas == before.arenas &&
-                now.spare_tcaches == before.spare_tcaches;
-    if (!same)
-        fprintf(stderr, "%u arenas, %u spare caches; before %u, %u\n",
-                now.arenas, now.spare_tcaches, before.arenas,
-                before.spare_tcaches);
-    return same;
+    if (now.arenas != before.arenas)
+        fprintf(stderr, "%u arenas; before %u\n", now.arenas, before.arenas);
+    return now.arenas == before.arenas;
 }
 
 /* ---- caches of threads
@@ -141,11 +116,9 @@ static void test_cache_of_each_thread_and_set(void)
     CU_ASSERT_NOT_EQUAL(a->id, b->id);
     struct thread_cache *cache = heap_cache(a);
     CU_ASSERT_PTR_EQUAL(heap_cache(a), cache);
-    CU_ASSERT_TRUE(cache->has_tcache);
     CU_ASSERT_PTR_EQUAL(cache->set, a);
     CU_ASSERT_PTR_NOT_EQUAL(heap_cache(b), cache);
     CU_ASSERT_PTR_EQUAL(heap_cache(b)->set, b);
-    CU_ASSERT_NOT_EQUAL(heap_cache(b)->tcache, cache->tcache);
     CU_ASSERT_PTR_NOT_EQUAL(other_threads_cache(a), cache);
     CU_ASSERT_PTR_EQUAL(heap_cache(a), cache);
     arena_set_destroy(b);
@@ -154,26 +127,20 @@ static void test_cache_of_each_thread_and_set(void)
     region_pool_close(&pool);
 }
 
-static void test_caches_come_back(void)
+static void test_caches_go_with_their_threads(void)
 {
     open_pool();
     struct memkind_arena_set *set = make_set(4);
     CU_ASSERT_PTR_NULL(set->caches);
-    void *first = other_threads_cache(set);
-    CU_ASSERT_PTR_NULL(set->caches);
-    CU_ASSERT_PTR_EQUAL(set->idle, first);
-    CU_ASSERT_EQUAL(set->idle_count, 1);
-    for (int i = 0; i < 10; i++)
-        CU_ASSERT_PTR_EQUAL(other_threads_cache(set), first);
-    CU_ASSERT_EQUAL(set->idle_count, 1);
-    /* This one takes it from the list. */
-    CU_ASSERT_PTR_EQUAL(heap_cache(set), first);
-    CU_ASSERT_EQUAL(set->idle_count, 0);
-    CU_ASSERT_PTR_NULL(set->idle);
-    CU_ASSERT_PTR_EQUAL(set->caches, first);
-    CU_ASSERT_PTR_NOT_EQUAL(other_threads_cache(set), first);
+    for (int i = 0; i < 10; i++) {
+        CU_ASSERT_PTR_NOT_NULL(other_threads_cache(set));
+        CU_ASSERT_PTR_NULL(set->caches);
+    }
+    struct thread_cache *cache = heap_cache(set);
+    CU_ASSERT_PTR_EQUAL(set->caches, cache);
+    CU_ASSERT_PTR_NOT_EQUAL(other_threads_cache(set), cache);
+    CU_ASSERT_PTR_EQUAL(set->caches, cache);
     CU_ASSERT_EQUAL(list_length(set->caches), 1);
-    CU_ASSERT_EQUAL(list_length(set->idle), set->idle_count);
     for (unsigned i = 0; i < atomic_load(&set->count); i++)
         CU_ASSERT_TRUE(set->arenas[i].threads <= 1);
     arena_set_destroy(set);
@@ -203,45 +170,11 @@ static void test_ended_threads_cache_is_empty(void)
     void *object = heap_malloc(set, 1000, 0);
     CU_ASSERT_PTR_NOT_NULL_FATAL(object);
     CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
-    CU_ASSERT_EQUAL(heap_stat(set, HEAP_ALLOCATED), heap_usable_size(object));
+    CU_ASSERT_EQUAL(heap_stat(set, HEAP_ALLOCATED), heap_usable_size(set, object));
     heap_free(set, object);
     CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
     CU_ASSERT_EQUAL(heap_stat(set, HEAP_ALLOCATED), 0);
     arena_set_destroy(set);
-    region_pool_close(&pool);
-}
-
-/* Many threads at once: not all of their caches are worth keeping. */
-#define CROWD 80
-static pthread_barrier_t crowd_attached;
-
-static void *attach_with_crowd(void *set)
-{
-    heap_cache(set);
-    pthread_barrier_wait(&crowd_attached);
-    return NULL;
-}
-
-static void test_idle_caches_are_few(void)
-{
-    pthread_t threads[CROWD];
-    open_pool();
-    struct numbers before = take_numbers();
-    struct memkind_arena_set *set = make_set(2);
-    pthread_barrier_init(&crowd_attached, NULL, CROWD);
-    for (int i = 0; i < CROWD; i++)
-        CU_ASSERT_EQUAL_FATAL(
-            pthread_create(&threads[i], NULL, attach_with_crowd, set), 0);
-    for (int i = 0; i < CROWD; i++)
-        pthread_join(threads[i], NULL);
-    pthread_barrier_destroy(&crowd_attached);
-    CU_ASSERT_TRUE(set->idle_count > 1);
-    CU_ASSERT_TRUE(set->idle_count < CROWD);
-    CU_ASSERT_EQUAL(list_length(set->idle), set->idle_count);
-    CU_ASSERT_PTR_NULL(set->caches);
-    CU_ASSERT_EQUAL(spare_tcaches(), before.spare_tcaches - set->idle_count);
-    arena_set_destroy(set);
-    CU_ASSERT_TRUE(same_numbers(before));
     region_pool_close(&pool);
 }
 
@@ -313,8 +246,6 @@ static void *forget_set(void *unused)
     stage.right = object != NULL;
     pthread_barrier_wait(&stage.step);
     pthread_barrier_wait(&stage.step);
-    /* No set, or another, is no matter to it. */
-    thread_cache_flush_all();
     return NULL;
 }
 
@@ -341,7 +272,6 @@ static void test_set_goes_before_its_threads(void)
         pthread_join(thread, NULL);
         CU_ASSERT_TRUE(stage.right);
         CU_ASSERT_EQUAL(list_length(stage.set->caches), 0);
-        CU_ASSERT_EQUAL(list_length(stage.set->idle), (unsigned)i % 2);
         CU_ASSERT_EQUAL(stage.set->arenas[0].threads, 0);
         arena_set_destroy(stage.set);
     }
@@ -457,7 +387,7 @@ static void test_decay_of_arenas_to_come(void)
 {
     open_pool();
     struct memkind_arena_set *set = make_set(2);
-    CU_ASSERT_EQUAL(arena_set_decay(set, 0), 0);
+    CU_ASSERT_EQUAL(arena_set_set_decay(set, 0), 0);
     CU_ASSERT_EQUAL(set->dirty_decay_ms, 0);
     heap_cache(set);
     other_threads_cache(set);
@@ -500,7 +430,6 @@ static void test_sets_come_and_go(void)
         last_id = set->id;
         void *object = heap_malloc(set, 100, 0);
         failures += object == NULL;
-        failures += !heap_cache(set)->has_tcache;
         /* Freed or not, it goes with the set. */
         if (object != NULL && i % 2)
             heap_free(set, object);
@@ -538,10 +467,8 @@ static void test_threads_come_and_go(void)
             cache == NULL || cache == &a->fallback || cache == &b->fallback;
     }
     CU_ASSERT_EQUAL(failures, 0);
-    CU_ASSERT_EQUAL(a->idle_count, 1);
-    CU_ASSERT_EQUAL(b->idle_count, 1);
     CU_ASSERT_EQUAL(list_length(a->caches), 0);
-    CU_ASSERT_EQUAL(spare_tcaches(), before.spare_tcaches - 2);
+    CU_ASSERT_EQUAL(list_length(b->caches), 0);
     CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
     CU_ASSERT_EQUAL(heap_stat(a, HEAP_ALLOCATED), 0);
     arena_set_destroy(a);
@@ -597,31 +524,6 @@ static void test_no_set_takes_all_arenas(void)
     region_pool_close(&pool);
 }
 
-static void test_without_jemallocs_caches(void)
-{
-    static unsigned taken[TCACHES_MAX];
-    open_pool();
-    struct memkind_arena_set *set = make_set(2);
-    unsigned count = take_tcaches(taken);
-    CU_ASSERT_TRUE(count > 1000);
-    CU_ASSERT_TRUE(count < TCACHES_MAX);
-    struct thread_cache *cache = heap_cache(set);
-    CU_ASSERT_FALSE(cache->has_tcache);
-    CU_ASSERT_PTR_EQUAL(heap_cache(set), cache);
-    void *object = heap_malloc(set, 64, 0);
-    CU_ASSERT_PTR_NOT_NULL(object);
-    heap_free(set, object);
-    thread_cache_flush(cache);
-    thread_cache_flush_all();
-    /* Not worth keeping for another thread. */
-    CU_ASSERT_PTR_NOT_NULL(other_threads_cache(set));
-    CU_ASSERT_EQUAL(set->idle_count, 0);
-    arena_set_destroy(set);
-    while (count > 0)
-        je_tcache_destroy(taken[--count]);
-    region_pool_close(&pool);
-}
-
 /* ---- all at once
  * ----------------------------------------------------------------------------
  */
@@ -651,7 +553,7 @@ static void *churn_sets(void *unused)
         pthread_join(thread, &cache);
         if (cache == NULL)
             atomic_fetch_add(&churn_errors, 1);
-        thread_cache_flush_all();
+        heap_give_back(set);
         arena_set_destroy(set);
     }
     return NULL;
@@ -672,9 +574,8 @@ static void test_sets_and_threads_at_once(void)
 
 static const struct test_case tests[] = {
     {"cache of each thread and set", test_cache_of_each_thread_and_set},
-    {"caches come back", test_caches_come_back},
+    {"caches go with their threads", test_caches_go_with_their_threads},
     {"ended thread's cache is empty", test_ended_threads_cache_is_empty},
-    {"idle caches are few", test_idle_caches_are_few},
     {"buffer in one piece", test_buffer_in_one_piece},
     {"set goes before its threads", test_set_goes_before_its_threads},
     {"use at the end of a thread", test_use_at_the_end_of_a_thread},
@@ -684,7 +585,6 @@ static const struct test_case tests[] = {
     {"threads come and go", test_threads_come_and_go},
     {"one slot for each set", test_one_slot_for_each_set},
     {"no set takes all arenas", test_no_set_takes_all_arenas},
-    {"without jemalloc's caches", test_without_jemallocs_caches},
     {"sets and threads at once", test_sets_and_threads_at_once},
     {NULL, NULL},
 };

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "magazine.h"
+
+#include <string.h>
+
+#include "object_tag.h"
+
+/* A magazine holds this many objects at most, and fetches so many bytes at
+ * once at most. */
+#define CAPACITY_MAX 8192U
+#define CAPACITY_FIRST_BYTES 2048U
+#define CAPACITY_FIRST_MAX 32U
+#define REFILL_BYTES 32768U
+
+static void return_object(void *ptr)
+{
+    JE_NAME(dallocx)(ptr, JE_TCACHE_NONE);
+}
+
+static uint32_t count_of(const struct thread_cache *cache, unsigned size_class)
+{
+    return (uint32_t)(cache->tops[size_class] - cache->bases[size_class]);
+}
+
+static uint32_t capacity_of(const struct thread_cache *cache,
+                            unsigned size_class)
+{
+    return (uint32_t)(cache->ends[size_class] - cache->bases[size_class]);
+}
+
+/* Returns the objects that have been in longest. */
+static void flush(struct thread_cache *cache, unsigned size_class,
+                  uint32_t count)
+{
+    void **objects = cache->bases[size_class];
+    uint32_t rest = count_of(cache, size_class) - count;
+    for (uint32_t i = 0; i < count; i++)
+        return_object(objects[i]);
+    memmove(objects, objects + count, rest * sizeof objects[0]);
+    cache->tops[size_class] = objects + rest;
+}
+
+/* ---- capacity --------------------------------------------------------------- */
+
+/* What stands below the first place of magazines that have no place. */
+static void *nothing[1];
+
+static void set_places(struct thread_cache *cache, unsigned size_class,
+                       void **base, uint32_t count, uint32_t capacity)
+{
+    cache->bases[size_class] = base;
+    cache->tops[size_class] = base + count;
+    cache->ends[size_class] = base + capacity;
+}
+
+void magazine_init_all(struct thread_cache *cache)
+{
+    for (unsigned i = 0; i < SIZE_CLASS_COUNT; i++)
+        set_places(cache, i, nothing + 1, 0, 0);
+}
+
+static void release(struct thread_cache *cache, unsigned size_class)
+{
+    uint32_t capacity = capacity_of(cache, size_class);
+    if (capacity == 0)
+        return;
+    JE_NAME(dallocx)(cache->bases[size_class] - 1, 0);
+    cache->reserved -= (size_t)capacity * size_class_sizes[size_class];
+    set_places(cache, size_class, nothing + 1, 0, 0);
+}
+
+/* False where the limit, or DRAM, does not allow it. */
+static bool set_capacity(struct thread_cache *cache, unsigned size_class,
+                         uint32_t capacity)
+{
+    uint32_t before = capacity_of(cache, size_class);
+    uint32_t count = count_of(cache, size_class);
+    size_t more = (size_t)(capacity - before) * size_class_sizes[size_class];
+    if (capacity > CAPACITY_MAX || more > cache->limit - cache->reserved)
+        return false;
+    void **objects = JE_NAME(mallocx)((capacity + 1) * sizeof objects[0], 0);
+    if (objects == NULL)
+        return false;
+    *objects++ = NULL;
+    memcpy(objects, cache->bases[size_class], count * sizeof objects[0]);
+    if (before != 0)
+        JE_NAME(dallocx)(cache->bases[size_class] - 1, 0);
+    set_places(cache, size_class, objects, count, capacity);
+    cache->reserved += more;
+    return true;
+}
+
+static bool grow(struct thread_cache *cache, unsigned size_class)
+{
+    uint32_t capacity = capacity_of(cache, size_class);
+    if (capacity != 0)
+        return set_capacity(cache, size_class, capacity * 2);
+    capacity = CAPACITY_FIRST_BYTES / size_class_sizes[size_class];
+    if (capacity > CAPACITY_FIRST_MAX)
+        capacity = CAPACITY_FIRST_MAX;
+    return set_capacity(cache, size_class, capacity != 0 ? capacity : 1);
+}
+
+/* ---- taking and putting ------------------------------------------------------ */
+
+static void *fetch(struct thread_cache *cache, unsigned size_class, int flags)
+{
+    size_t size = size_class_sizes[size_class];
+    void *ptr = JE_NAME(mallocx)(size, cache->arena_flags | flags);
+    if (ptr != NULL)
+        object_tag_set(cache->set, ptr, size_class);
+    return ptr;
+}
+
+/* How many objects to fetch: twice as many each time, within limits. */
+static uint32_t refill_count(struct thread_cache *cache, unsigned size_class)
+{
+    uint32_t count = 1U << cache->refill_log[size_class];
+    if (count * size_class_sizes[size_class] <= REFILL_BYTES / 2)
+        cache->refill_log[size_class]++;
+    while (count > capacity_of(cache, size_class))
+        if (!grow(cache, size_class))
+            return capacity_of(cache, size_class);
+    return count;
+}
+
+/* In such an order that they come out as the arena gave them. */
+static void refill(struct thread_cache *cache, unsigned size_class)
+{
+    uint32_t wanted = refill_count(cache, size_class), missing = wanted;
+    void **objects = cache->bases[size_class];
+    while (missing > 0) {
+        void *ptr = fetch(cache, size_class, 0);
+        if (ptr == NULL)
+            break;
+        objects[--missing] = ptr;
+    }
+    uint32_t count = wanted - missing;
+    if (missing > 0)
+        memmove(objects, objects + missing, count * sizeof objects[0]);
+    cache->tops[size_class] = objects + count;
+}
+
+void *magazine_take(struct thread_cache *cache, unsigned size_class, bool zero,
+                    bool *fresh)
+{
+    *fresh = false;
+    if (count_of(cache, size_class) == 0 && size_class < size_class_first_large)
+        refill(cache, size_class);
+    if (count_of(cache, size_class) != 0)
+        return *--cache->tops[size_class];
+    *fresh = true;
+    return fetch(cache, size_class, zero ? JE_ZERO : 0);
+}
+
+void magazine_put(struct thread_cache *cache, unsigned size_class, void *ptr)
+{
+    uint32_t count = count_of(cache, size_class);
+    if (count == capacity_of(cache, size_class) && !grow(cache, size_class)) {
+        if (count == 0) {
+            return_object(ptr);
+            return;
+        }
+        flush(cache, size_class, (count + 1) / 2);
+    }
+    *cache->tops[size_class]++ = ptr;
+}
+
+/* ---- all magazines of a cache ------------------------------------------------ */
+
+void magazine_drain_all(struct thread_cache *cache)
+{
+    for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_LAST; i++)
+        flush(cache, i, count_of(cache, i));
+}
+
+void magazine_forget_all(struct thread_cache *cache)
+{
+    for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_LAST; i++)
+        release(cache, i);
+}
+
+void magazine_drop_all(struct thread_cache *cache)
+{
+    magazine_drain_all(cache);
+    magazine_forget_all(cache);
+}
+
+void magazine_age_all(struct thread_cache *cache)
+{
+    for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_LAST; i++) {
+        uint32_t count = count_of(cache, i);
+        if (cache->refill_log[i] > 0)
+            cache->refill_log[i]--;
+        if (count == 0 && cache->refill_log[i] == 0)
+            release(cache, i);
+        else
+            flush(cache, i, (count + 1) / 2);
+    }
+}
+
+size_t magazine_bytes(const struct thread_cache *cache)
+{
+    size_t bytes = 0;
+    for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_LAST; i++)
+        bytes += (size_t)count_of(cache, i) * size_class_sizes[i];
+    return bytes;
+}

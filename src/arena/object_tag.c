@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "object_tag.h"
+
+#include "jemalloc_private.h"
+
+/* Where an object's tag is; NULL where it lies in no region. */
+static _Atomic uint16_t *tag_place(struct memkind_arena_set *set,
+                                   const void *ptr)
+{
+    const struct region *region = NULL;
+    if (set->extents.pool != NULL)
+        region = region_pool_find(set->extents.pool, ptr);
+    if (region == NULL)
+        return NULL;
+    size_t offset = (size_t)((const char *)ptr - region->base);
+    return &region->tags[offset >> REGION_TAG_SHIFT];
+}
+
+void object_tag_set(struct memkind_arena_set *set, void *ptr,
+                    unsigned size_class)
+{
+    if (size_class >= size_class_first_large) {
+        object_tag_set_large(set, ptr, size_class_sizes[size_class]);
+        return;
+    }
+    _Atomic uint16_t *tag = tag_place(set, ptr);
+    if (tag == NULL)
+        return;
+    unsigned value = tag_of(size_class, (uintptr_t)ptr);
+    /* Other threads read the tags of the page's other objects. */
+    if (atomic_load_explicit(tag, memory_order_relaxed) != value)
+        atomic_store_explicit(tag, (uint16_t)value, memory_order_relaxed);
+}
+
+void object_tag_set_large(struct memkind_arena_set *set, void *ptr, size_t size)
+{
+    _Atomic uint16_t *tag = tag_place(set, ptr);
+    if (tag == NULL)
+        return;
+    atomic_store_explicit(tag, (uint16_t)size_class_of(size),
+                          memory_order_relaxed);
+    for (size_t i = 1; i < size >> REGION_TAG_SHIFT; i++)
+        atomic_store_explicit(&tag[i], SIZE_CLASS_NONE, memory_order_relaxed);
+}
+
+unsigned object_tag_class(struct memkind_arena_set *set, const void *ptr)
+{
+    const _Atomic uint16_t *place = tag_place(set, ptr);
+    if (place == NULL)
+        return size_class_of(JE_NAME(sallocx)(ptr, 0));
+    unsigned tag = atomic_load_explicit(place, memory_order_relaxed);
+    return tag_fits(tag, (uintptr_t)ptr) ? tag_class(tag) : SIZE_CLASS_NONE;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * jemalloc's size classes, by number, up to the largest that a thread caches;
+ * and the tags by which a pointer's class is found.
+ *
+ * Classes are 8, then multiples of 16 up to 128, then four to each doubling.
+ * A class up to 14336 (where pages are 4 KiB) is cut from slabs: runs of pages
+ * in which objects lie one after another from the start. So the distance of an
+ * object from its slab's start is a multiple of the class's size, and an
+ * address for which it is not was never handed out.
+ *
+ * A tag is kept for each 4 KiB of a region (region_pool.h): the class of the
+ * objects that start there, and how far their slab's start is away. It is
+ * written whenever objects are taken from jemalloc. While an object lives, or
+ * is cached, its slab stays what it is, so its tag holds; where no object
+ * starts the tag is 0 or left over, and belongs to nobody.
+ */
+#ifndef SIZE_CLASS_H
+#define SIZE_CLASS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Numbers of classes: 0 is none, SIZE_CLASS_HUGE any that is not cached. */
+enum {
+    SIZE_CLASS_NONE = 0,
+    SIZE_CLASS_FIRST = 1, /* 8 bytes */
+    SIZE_CLASS_LAST = 73, /* 8 MiB */
+    SIZE_CLASS_HUGE = 74,
+    SIZE_CLASS_COUNT = 75,
+};
+
+/* Sizes up to this one have their class in a table. */
+#define SIZE_CLASS_TABLE_MAX ((size_t)14336)
+
+#define SIZE_CLASS_HIDDEN __attribute__((visibility("hidden")))
+
+extern uint8_t size_class_table[SIZE_CLASS_TABLE_MAX / 8 + 1] SIZE_CLASS_HIDDEN;
+
+/* Bytes of an object; 0 for the numbers that stand for no one class. */
+extern uint32_t size_class_sizes[SIZE_CLASS_COUNT] SIZE_CLASS_HIDDEN;
+
+/* Where x is a distance within a slab: x is a multiple of the size if and only
+ * if (uint32_t)(x * divisor) < divisor. */
+extern uint32_t size_class_divisors[SIZE_CLASS_COUNT] SIZE_CLASS_HIDDEN;
+
+/* The first class that has pages of its own for each object. */
+extern unsigned size_class_first_large SIZE_CLASS_HIDDEN;
+
+/* To be called before anything else. 0, or -EINVAL where the jemalloc in use
+ * has other classes. */
+int size_class_init(void);
+
+/* The class of a size; of none for 0. */
+static inline unsigned size_class_of(size_t size)
+{
+    if (__builtin_expect(size <= SIZE_CLASS_TABLE_MAX, 1))
+        return size_class_table[(size + 7) / 8];
+    unsigned log = 63U - (unsigned)__builtin_clzl(size - 1);
+    unsigned step = (unsigned)((size - 1) >> (log - 2)) & 3;
+    unsigned number = 10 + (log - 7) * 4 + step;
+    return number <= SIZE_CLASS_LAST ? number : SIZE_CLASS_HUGE;
+}
+
+/* ---- tags ------------------------------------------------------------------ */
+
+#define TAG_CLASS_MASK 0xffU
+#define TAG_DISTANCE_SHIFT 8 /* in units of 4 KiB */
+
+static inline unsigned tag_class(unsigned tag)
+{
+    return tag & TAG_CLASS_MASK;
+}
+
+/* Whether an object of the tag's class can start at an address. */
+static inline bool tag_fits(unsigned tag, uintptr_t address)
+{
+    uint32_t distance = (uint32_t)((tag >> TAG_DISTANCE_SHIFT) << 12) +
+                        (uint32_t)(address & 4095);
+    uint32_t divisor = size_class_divisors[tag_class(tag)];
+    return (uint32_t)(distance * divisor) < divisor;
+}
+
+/* The tag of where an object starts. */
+unsigned tag_of(unsigned size_class, uintptr_t address);
+
+#endif

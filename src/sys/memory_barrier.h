@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A memory barrier that one thread issues for all of the process's threads. */
+#ifndef MEMORY_BARRIER_H
+#define MEMORY_BARRIER_H
+
+#include <stdbool.h>
+
+/* Whether the kernel has it (membarrier(2), since Linux 4.14). */
+bool memory_barrier_is_asymmetric(void);
+
+/* Only where it has. */
+void memory_barrier_in_all_threads(void);
+
+#endif
