@@ -6,6 +6,7 @@
 
 #include "debug_log.h"
 #include "jemalloc_ctl.h"
+#include "magazine.h"
 #include "set_registry.h"
 
 /* jemalloc has 4,095 arenas for a process, one of which holds our own data. A
@@ -56,6 +57,7 @@ static void init_set(struct memkind_arena_set *set,
     set->direct_owner =
         config->direct_owner != NULL ? config->direct_owner : set;
     set->cache_limit = choose_cache_limit(config->pool);
+    atomic_store(&set->caches_large, config->dirty_decay_ms != 0);
     if (config->user_hooks != NULL)
         extent_owner_init_user(&set->extents, config->user_hooks,
                                config->address_owner);
@@ -192,8 +194,11 @@ int arena_set_set_decay(struct memkind_arena_set *set, ssize_t milliseconds)
     pthread_mutex_lock(&set->lock);
     unsigned count = atomic_load(&set->count);
     set->dirty_decay_ms = milliseconds;
+    atomic_store(&set->caches_large, milliseconds != 0);
     for (unsigned i = 0; i < count && result == 0; i++)
         result = je_arena_set_decay(set->arenas[i].index, milliseconds);
     pthread_mutex_unlock(&set->lock);
+    if (milliseconds == 0)
+        thread_cache_visit_all(set, magazine_drop_all);
     return result;
 }

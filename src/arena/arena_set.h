@@ -30,7 +30,10 @@ struct memkind_arena_set {
     const void *direct_owner;
     bool metadata_use_hooks;
     ssize_t dirty_decay_ms;
-    size_t cache_limit;           /* bytes, for each thread's cache */
+    size_t cache_limit; /* bytes, for each thread's cache */
+    /* Whether caches keep objects that have pages of their own: not where
+     * pages are to go back at once. */
+    atomic_bool caches_large;
     pthread_mutex_t reclaim_lock; /* one thread at a time purges */
     pthread_mutex_t lock;         /* guards what follows, and growth */
     unsigned limit;               /* most arenas */

@@ -281,9 +281,16 @@ static bool worth_moving(const void *ptr)
            (double)bin_used * (double)use.slab_objects;
 }
 
-/* Around the caches, which might hand back a place in a sparse slab. */
-static void *move_out(struct thread_cache *cache, void *ptr)
+/* Around the cache, which might hand back a place in a sparse slab; and what it
+ * holds of the class would keep slabs from becoming empty. */
+static void *move_out(struct thread_cache *cache, unsigned size_class,
+                      void *ptr)
 {
+    if (cache != &cache->set->fallback && is_cached_class(size_class)) {
+        pthread_mutex_lock(&cache->lock);
+        magazine_drain(cache, size_class);
+        pthread_mutex_unlock(&cache->lock);
+    }
     if (!worth_moving(ptr))
         return NULL;
     size_t size = heap_usable_size(cache->set, ptr);
@@ -298,11 +305,12 @@ static void *move_out(struct thread_cache *cache, void *ptr)
 void *heap_defragment(struct memkind_arena_set *set, void *ptr)
 {
     void *moved = NULL;
-    if (object_tag_class(set, ptr) == SIZE_CLASS_NONE || !thread_cache_begin())
+    unsigned size_class = object_tag_class(set, ptr);
+    if (size_class == SIZE_CLASS_NONE || !thread_cache_begin())
         return NULL;
     struct thread_cache *cache = thread_cache_get(set);
     if (cache != NULL)
-        moved = move_out(cache, ptr);
+        moved = move_out(cache, size_class, ptr);
     thread_cache_end();
     return moved;
 }
@@ -356,6 +364,7 @@ int heap_stat_snapshot(void)
     size_t sum = 0;
     if (!thread_cache_begin())
         return -EDEADLK;
+    thread_cache_visit_own(magazine_drain_all);
     for (unsigned slot = 0; (set = set_registry_use_next(slot)) != NULL;) {
         slot = set->slot + 1;
         atomic_store(&set->cached, 0);

@@ -93,6 +93,9 @@ static bool set_capacity(struct thread_cache *cache, unsigned size_class,
 static bool grow(struct thread_cache *cache, unsigned size_class)
 {
     uint32_t capacity = capacity_of(cache, size_class);
+    if (size_class >= size_class_first_large &&
+        !atomic_load_explicit(&cache->set->caches_large, memory_order_relaxed))
+        return false;
     if (capacity != 0)
         return set_capacity(cache, size_class, capacity * 2);
     capacity = CAPACITY_FIRST_BYTES / size_class_sizes[size_class];
@@ -166,12 +169,17 @@ void magazine_put(struct thread_cache *cache, unsigned size_class, void *ptr)
     *cache->tops[size_class]++ = ptr;
 }
 
+void magazine_drain(struct thread_cache *cache, unsigned size_class)
+{
+    flush(cache, size_class, count_of(cache, size_class));
+}
+
 /* ---- all magazines of a cache ------------------------------------------------ */
 
 void magazine_drain_all(struct thread_cache *cache)
 {
     for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_LAST; i++)
-        flush(cache, i, count_of(cache, i));
+        magazine_drain(cache, i);
 }
 
 void magazine_forget_all(struct thread_cache *cache)

@@ -32,7 +32,10 @@ void *magazine_take(struct thread_cache *cache, unsigned size_class, bool zero,
 /* Puts an object in; it goes to its arena where there is no room for it. */
 void magazine_put(struct thread_cache *cache, unsigned size_class, void *ptr);
 
-/* Returns all objects to their arenas. */
+/* Returns the objects of a class to their arenas. */
+void magazine_drain(struct thread_cache *cache, unsigned size_class);
+
+/* Returns all objects. */
 void magazine_drain_all(struct thread_cache *cache);
 
 /* The same, and gives up the magazines themselves. */

@@ -201,6 +201,20 @@ struct thread_cache *thread_cache_get(struct memkind_arena_set *set)
     return *entry;
 }
 
+void thread_cache_visit_own(thread_cache_visit_fn *visit)
+{
+    for (unsigned i = 0;
+         thread_cache_table != NULL && i < THREAD_CACHE_SLOTS; i++) {
+        struct thread_cache *cache = thread_cache_table[i];
+        struct memkind_arena_set *set =
+            cache != NULL ? set_registry_use(i, cache->set_id) : NULL;
+        if (set == NULL)
+            continue;
+        (void)thread_cache_visit(cache, visit);
+        set_registry_done(set);
+    }
+}
+
 /* ---- other threads' caches -------------------------------------------------------- */
 
 static bool keep_owner_out(struct thread_cache *cache)

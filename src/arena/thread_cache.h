@@ -156,10 +156,14 @@ struct thread_cache *thread_cache_get(struct memkind_arena_set *set);
 bool thread_cache_begin(void);
 void thread_cache_end(void);
 
-/* ---- other threads' caches --------------------------------------------------- */
-
-/* Called with the cache locked and its owner kept out. */
+/* Called with a cache locked, and its owner kept out. */
 typedef void thread_cache_visit_fn(struct thread_cache *cache);
+
+/* Visits all caches of the calling thread whose sets are there. To be called
+ * between thread_cache_begin() and _end(). */
+void thread_cache_visit_own(thread_cache_visit_fn *visit);
+
+/* ---- other threads' caches --------------------------------------------------- */
 
 /* Visits all caches of a set, one after another. */
 void thread_cache_visit_all(struct memkind_arena_set *set,

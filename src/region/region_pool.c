@@ -108,23 +108,6 @@ static int map_memory(size_t size, struct mapping *mapping)
     return 0;
 }
 
-/* Maps `size` bytes, or as much less as can be had, down to `least`. */
-static int map_largest(const struct region_pool *pool, int fd, size_t size,
-                       size_t least, struct mapping *mapping)
-{
-    for (;;) {
-        int result = has_files(pool) ? map_file_of_size(pool, fd, size, mapping)
-                                     : map_memory(size, mapping);
-        if (result == 0 || size <= least || !worth_retrying_smaller(result))
-            return result;
-        debug_log("no region of %zu MiB (%s), trying half", size / MIB,
-                  strerror(-result));
-        size = size / 2 & ~(DAX_GRAIN - 1);
-        if (size < least)
-            size = least;
-    }
-}
-
 static void unmap_region(const struct region_pool *pool,
                          const struct region *region)
 {
@@ -212,10 +195,41 @@ static size_t size_without_holes(const struct region_pool *pool, size_t least)
     return size > least ? size : least;
 }
 
+static int map_and_add(struct region_pool *pool, int fd, size_t size)
+{
+    struct mapping mapping;
+    int result = has_files(pool) ? map_file_of_size(pool, fd, size, &mapping)
+                                 : map_memory(size, &mapping);
+    if (result != 0)
+        return result;
+    result = add_region(pool, &mapping, fd);
+    if (result != 0)
+        region_file_unmap(&mapping);
+    return result;
+}
+
+/* Adds a region of `size` bytes, or as much less as can be had, down to
+ * `least`. */
+static int add_largest(struct region_pool *pool, int fd, size_t size,
+                       size_t least)
+{
+    for (;;) {
+        int result = map_and_add(pool, fd, size);
+        if (result == 0 || size <= least || !worth_retrying_smaller(result))
+            return result;
+        debug_log("no region of %zu MiB (%s), trying half", size / MIB,
+                  strerror(-result));
+        size = size / 2 & ~(DAX_GRAIN - 1);
+        if (size < least)
+            size = least;
+    }
+}
+
 /* Opens, maps and adds a region with room for `least` bytes. */
 static int grow(struct region_pool *pool, int fd, size_t least)
 {
-    if (atomic_load(&pool->count) == REGION_POOL_MAX_REGIONS)
+    unsigned count = atomic_load(&pool->count);
+    if (count == REGION_POOL_MAX_REGIONS)
         return -ENOMEM;
     least = round_up(least, DAX_GRAIN);
     size_t size = pool->new_size > least ? pool->new_size : least;
@@ -228,20 +242,11 @@ static int grow(struct region_pool *pool, int fd, size_t least)
         pool->no_holes = true;
         size = size_without_holes(pool, least);
     }
-    struct mapping mapping;
-    int result = map_largest(pool, fd, size, least, &mapping);
-    if (result != 0)
-        goto fail_map;
-    result = add_region(pool, &mapping, fd);
-    if (result != 0)
-        goto fail_add;
-    pool->new_size = mapping.size * 2;
-    return 0;
-
-fail_add:
-    region_file_unmap(&mapping);
-fail_map:
-    close_region_file(pool, fd);
+    int result = add_largest(pool, fd, size, least);
+    if (result == 0)
+        pool->new_size = pool->regions[count].size * 2;
+    else
+        close_region_file(pool, fd);
     return result;
 }
 
