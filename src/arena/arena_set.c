@@ -82,6 +82,10 @@ static void destroy_arenas(struct memkind_arena_set *set)
     unsigned count = atomic_load(&set->count);
     extent_owner_retire(&set->extents);
     for (unsigned i = 0; i < count; i++) {
+        /* Each slab is then done with while it is at hand, and not entered in
+         * the lists of dirty pages first. */
+        if (set->extents.user == NULL)
+            (void)je_arena_set_decay(set->arenas[i].index, 0);
         int result = je_arena_destroy(set->arenas[i].index);
         if (result != 0)
             debug_log("arena %u cannot be destroyed: %d", set->arenas[i].index,

@@ -10,7 +10,6 @@
 #include "magazine.h"
 #include "object_tag.h"
 #include "set_registry.h"
-#include "upkeep.h"
 
 /* Another thread's decay may hold pages that are on their way back. */
 #define RECLAIM_ROUNDS 3
@@ -154,10 +153,10 @@ void *heap_malloc(struct memkind_arena_set *set, size_t size, int flags)
         ptr = attempt(cache, size, flags);
         if (__builtin_expect(ptr == NULL, 0))
             ptr = reclaim_and_attempt(cache, size, flags);
-        if (--cache->ticks < 0)
-            upkeep_tick(cache);
     }
     thread_cache_end();
+    if (cache != NULL && cache != &set->fallback && --cache->ticks < 0)
+        upkeep_tick(cache);
     if (ptr == NULL)
         return refuse();
     /* What did fail on the way is not the caller's concern. */

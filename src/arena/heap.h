@@ -10,6 +10,7 @@
 
 #include "arena_set.h"
 #include "jemalloc_private.h"
+#include "upkeep.h"
 
 /*
  * The fast ways: an object out of, or into, a magazine of the current cache,
@@ -23,12 +24,15 @@ static inline void *heap_malloc_fast(struct thread_cache *cache, size_t size)
         return NULL;
     void **top = cache->tops[size_class];
     void *ptr = top[-1];
-    if (__builtin_expect(ptr == NULL || --cache->ticks < 0, 0)) {
+    if (__builtin_expect(ptr == NULL, 0)) {
         thread_cache_leave(cache);
         return NULL;
     }
     cache->tops[size_class] = top - 1;
+    bool is_time = --cache->ticks < 0;
     thread_cache_leave(cache);
+    if (__builtin_expect(is_time, 0))
+        upkeep_tick(cache);
     return ptr;
 }
 

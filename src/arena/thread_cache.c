@@ -13,8 +13,6 @@
  * after so many turns is held up by something else. */
 #define PATIENCE 10000
 
-#define TICKS_FIRST 64
-
 struct thread_cache thread_cache_none = {
     .gate = GATE_RETIRED,
     .owner = &thread_cache_none,
@@ -159,7 +157,6 @@ static struct thread_cache *make_cache(struct memkind_arena_set *set)
     cache->key = set;
     cache->owner = set->direct_owner;
     cache->limit = set->cache_limit;
-    cache->ticks = cache->period = TICKS_FIRST;
     magazine_init_all(cache);
     if (set->extents.pool != NULL) {
         const struct region *region = &set->extents.pool->regions[0];

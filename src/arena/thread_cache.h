@@ -63,7 +63,6 @@ struct thread_cache {
     pthread_mutex_t lock;
     size_t limit;    /* of bytes that magazines may hold */
     size_t reserved; /* bytes that they could hold by their capacities */
-    int32_t period;  /* what `ticks` starts from */
     int64_t last_tick_ms;
     struct thread_cache *next, *prev;
     uint8_t refill_log[SIZE_CLASS_COUNT]; /* objects of the next refill */

@@ -10,11 +10,12 @@
 #define AGEING_MS 1000
 #define DECAY_MS 100
 
-/* A thread looks at the clock at least this often, in allocations, and aims at
- * once in so many milliseconds. */
-#define PERIOD_MAX 4096
-#define PERIOD_MS 20
+/* Allocations between two looks at the clock: few enough for a thread that
+ * has become slow to be on time all the same, and one where it is slow. */
+#define PERIOD 32
+#define SLOW_MS 100
 
+/* The latter is the sooner one always. */
 static _Atomic int64_t next_ageing, next_decay;
 
 static int64_t now_ms(void)
@@ -47,18 +48,23 @@ static void for_each_set(void (*visit)(struct memkind_arena_set *set))
     }
 }
 
-void upkeep_tick(struct thread_cache *cache)
+static void do_what_is_due(int64_t now)
 {
-    int64_t now = now_ms(), passed = now - cache->last_tick_ms;
-    cache->last_tick_ms = now;
-    if (passed > PERIOD_MS)
-        cache->period = passed > 8 * PERIOD_MS ? 1 : (cache->period + 1) / 2;
-    else if (cache->period < PERIOD_MAX)
-        cache->period *= 2;
-    cache->ticks = cache->period;
-
+    if (!thread_cache_begin())
+        return;
     if (is_due(&next_ageing, now, AGEING_MS))
         for_each_set(age_set);
     if (is_due(&next_decay, now, DECAY_MS) && !je_has_background_threads())
         for_each_set(arena_set_decay);
+    thread_cache_end();
+}
+
+void upkeep_tick(struct thread_cache *cache)
+{
+    int64_t now = now_ms();
+    cache->ticks = now - cache->last_tick_ms < SLOW_MS ? PERIOD : 1;
+    cache->last_tick_ms = now;
+    if (__builtin_expect(
+            now >= atomic_load_explicit(&next_decay, memory_order_relaxed), 0))
+        do_what_is_due(now);
 }

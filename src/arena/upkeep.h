@@ -9,9 +9,11 @@
 
 #include "arena_set.h"
 
-/* Called after a number of allocations (cache->ticks, which this sets anew so
- * that a thread which allocates little looks at the clock more often). No lock
- * is held. */
+/*
+ * Called after a number of allocations (cache->ticks, which this sets anew).
+ * No lock is held, and the owner is not at the magazines. A look at the clock,
+ * unless something is due.
+ */
 void upkeep_tick(struct thread_cache *cache);
 
 #endif
