@@ -13,11 +13,15 @@ install(TARGETS memkind EXPORT memkindTargets
 install(TARGETS memkind_static EXPORT memkindStaticTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 
+if(MEMKIND_BUILD_TOOL)
+  install(TARGETS memkind_pmem_tool COMPONENT tools)
+endif()
+
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
 
-foreach(section IN ITEMS 3 7)
+foreach(section IN ITEMS 1 3 7)
   file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/man/*.${section})
   install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
 endforeach()

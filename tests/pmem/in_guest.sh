@@ -1,5 +1,6 @@
 #!/bin/sh
-# In the guest: runs all suites and examples of the working directory.
+# In the guest: runs suites, and the examples and the tool of the working
+# directory.
 #   in_guest.sh NAME PLACE SUITE...
 # Prints a line for each, with CUnit's counts, and the output of what failed.
 name=$1 place=$2
@@ -39,6 +40,7 @@ for example in pmem_*; do
         sed 's/^/    /' /tmp/log | tail -n 20
     fi
 done
+sh tool_in_guest.sh "$name" "$place" "$MEMKIND_TEST_MEMORY" || failed=$((failed + 1))
 # Whatever happened, the file system has all its space again.
 [ -d "$place" ] && df -k "$place" | tail -n 1
 [ $failed = 0 ]

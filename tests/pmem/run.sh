@@ -2,7 +2,7 @@
 # Runs the suites and examples on persistent memory: on $PMEM_DIR where that is
 # named, and otherwise in guests whose memory is made persistent by the kernel.
 #
-#   tests/pmem/run.sh [NAME...]     of: ext4 xfs device no-fallocate no-holes
+#   tests/pmem/run.sh [NAME...]     of: ext4 xfs device no-fallocate no-holes tool
 #   tests/pmem/run.sh bench         the batch pattern on DAX, beside libmemkind 1.14
 #
 # MEMKIND_BUILD    build directory   [build/pmem]
@@ -44,8 +44,9 @@ suites=(test_pmem test_heap test_kinds test_limits test_detect test_stats
 cp "${suites[@]/#/$build/tests/}" "$build/tests/bench_batch" "$payload"
 find "$build/examples" -maxdepth 1 -type f -name 'pmem_*' -perm -u+x -exec cp {} "$payload" \;
 cp -L "$build/src/libmemkind.so.0" "$payload"
-cp "$here/in_guest.sh" "$payload"
-strip -g "$payload"/test_* "$payload"/pmem_* "$payload"/libmemkind.so.0 2>/dev/null || true
+cp "$build/src/tool/memkind-pmem" "$build/tests/device_mark" "$payload"
+cp "$here/in_guest.sh" "$here/tool_in_guest.sh" "$payload"
+strip -g "$payload"/test_* "$payload"/pmem_* "$payload"/memkind-pmem "$payload"/libmemkind.so.0 2>/dev/null || true
 
 # What 2 MiB mappings need: space that starts at a multiple of 2 MiB.
 ext4_options='-E stride=512,stripe_width=512'
@@ -67,6 +68,17 @@ run_xfs() { guest "DAX xfs" xfs "$xfs_options" dax /mnt/pmem "${suites[@]}"; }
 run_device() { guest "device DAX" devdax "" device /dev/dax0.0 test_pmem; }
 run_no-fallocate() { guest "no fallocate (ext2)" ext2 "" no-fallocate /mnt/pmem test_pmem; }
 run_no-holes() { guest "no holes (vfat)" vfat "" no-holes /mnt/pmem test_pmem; }
+# What the tool says about file systems that are made and mounted in other ways.
+run_tool() {
+    local fs status=0
+    for fs in ext4 xfs; do
+        local options=${fs}_options
+        "$here/guest.sh" -s 768M -m 1536M -t 200 -f $fs --mkfs-opts "${!options}" \
+            -e LD_LIBRARY_PATH=/payload \
+            "$payload" -- sh tool_in_guest.sh "the tool on $fs" /mnt/pmem $fs || status=$?
+    done
+    return $status
+}
 
 # Both libraries by turns, in one guest.
 run_bench() {
@@ -96,7 +108,7 @@ SH
     rm -rf "$debs"
 }
 
-[ $# -gt 0 ] || set -- ext4 xfs device no-fallocate no-holes
+[ $# -gt 0 ] || set -- ext4 xfs device no-fallocate no-holes tool
 failed=()
 for name in "$@"; do
     echo "---- emulated persistent memory: $name"

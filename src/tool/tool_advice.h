@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a probe's facts mean, and what to do about them. */
+#ifndef TOOL_ADVICE_H
+#define TOOL_ADVICE_H
+
+#include <stdbool.h>
+
+#include "tool_probe.h"
+
+#define ADVICE_MAX 3
+
+/* An answer to one question. */
+struct finding {
+    const char *id;    /* for programs */
+    const char *title; /* for people */
+    enum answer answer;
+    bool matters; /* that it is "no": what a kind is for cannot be had */
+    char detail[400];
+    int advice_count;
+    char advice[ADVICE_MAX][400];
+};
+
+enum finding_index {
+    FINDING_KIND,
+    FINDING_DAX,
+    FINDING_HOLES,
+    FINDING_FALLOCATE,
+    FINDING_PUNCH,
+    FINDING_LARGE,
+    FINDING_SPACE,
+    FINDING_LIMITS,
+    FINDING_COUNT,
+};
+
+void advice_on(const struct probe *probe, struct finding list[FINDING_COUNT]);
+
+/* How many of the findings are a "no" that matters. */
+int advice_count_bad(const struct finding list[FINDING_COUNT]);
+
+#endif /* TOOL_ADVICE_H */

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* How the result of a benchmark is shown; memkind-pmem(1) documents the JSON.
+ */
+#ifndef TOOL_BENCH_OUTPUT_H
+#define TOOL_BENCH_OUTPUT_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "tool_patterns.h"
+
+#define BENCH_ROUNDS 5
+
+/* Medians of the rounds, in ns for each object. */
+struct bench_figures {
+    double kind, process;
+};
+
+struct bench_result {
+    const char *path;
+    const char *error; /* NULL: all went well, and there are figures */
+    uint64_t limit;    /* of the kind, bytes; 0 where there was none */
+    double seconds;    /* that it took */
+    struct bench_figures figures[PATTERN_COUNT];
+};
+
+void bench_print_text(const struct bench_result *result, FILE *out);
+void bench_print_json(const struct bench_result *result, FILE *out);
+
+#endif /* TOOL_BENCH_OUTPUT_H */

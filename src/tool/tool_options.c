@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tool_options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECONDS_DEFAULT 5.0
+#define SECONDS_MAX 3600.0
+
+enum { OPTION_SECONDS = 256, OPTION_OVERWRITE };
+
+static const struct option long_options[] = {
+    {"help", no_argument, NULL, 'h'},
+    {"json", no_argument, NULL, 'j'},
+    {"overwrite", no_argument, NULL, OPTION_OVERWRITE},
+    {"seconds", required_argument, NULL, OPTION_SECONDS},
+    {"version", no_argument, NULL, 'V'},
+    {NULL, 0, NULL, 0},
+};
+
+static const struct {
+    const char *name;
+    enum tool_command command;
+    bool takes_path;
+} commands[] = {
+    {"check", COMMAND_CHECK, true},
+    {"bench", COMMAND_BENCH, true},
+    {"version", COMMAND_VERSION, false},
+    {"help", COMMAND_HELP, false},
+};
+
+void tool_options_print_help(FILE *out)
+{
+    fputs("Usage: memkind-pmem check [--json] DIR\n"
+          "       memkind-pmem bench [--json] [--seconds N] [--overwrite] DIR\n"
+          "       memkind-pmem version [--json]\n"
+          "\n"
+          "Tells what file-backed kinds get from a place, and measures them "
+          "there.\n"
+          "DIR is a directory, or a device DAX such as /dev/dax0.0.\n"
+          "\n"
+          "Commands:\n"
+          "  check    what DIR can do for kinds, and what to do about each "
+          "\"no\"\n"
+          "  bench    time of malloc and free in a kind there, beside the "
+          "process's own\n"
+          "  version  which tool, library, jemalloc and libpmem these are\n"
+          "\n"
+          "Options:\n"
+          "  -j, --json         print JSON, with all sizes in bytes\n"
+          "      --seconds N    how long bench takes, about (default: 5)\n"
+          "      --overwrite    let bench overwrite what a device holds\n"
+          "  -h, --help         print this text\n"
+          "  -V, --version      the same as the command version\n"
+          "\n"
+          "Exit status: 0 all is well; 1 a \"no\" that matters, or no kind to "
+          "measure;\n"
+          "2 wrong usage; 3 the answer could not be written.\n",
+          out);
+}
+
+static bool complain(const char *format, ...)
+{
+    va_list arguments;
+    fputs("memkind-pmem: ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputs("\nTry 'memkind-pmem --help'.\n", stderr);
+    return false;
+}
+
+static bool parse_seconds(const char *text, double *seconds)
+{
+    char *end;
+    errno = 0;
+    double value = strtod(text, &end);
+    if (errno != 0 || end == text || *end != '\0' || !isfinite(value) ||
+        value <= 0 || value > SECONDS_MAX)
+        return false;
+    *seconds = value;
+    return true;
+}
+
+/* Which of the options the command has no use for; NULL where there is none. */
+static const char *useless_option(const struct tool_options *options,
+                                  bool has_seconds)
+{
+    if (options->command == COMMAND_BENCH || options->command == COMMAND_HELP)
+        return NULL;
+    if (has_seconds)
+        return "--seconds";
+    return options->overwrite ? "--overwrite" : NULL;
+}
+
+static bool take_command(struct tool_options *options, int count, char **words)
+{
+    if (count == 0)
+        return complain("no command given");
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(words[0], commands[i].name) != 0)
+            continue;
+        options->command = commands[i].command;
+        int expected = commands[i].takes_path ? 2 : 1;
+        if (count < expected)
+            return complain("%s: no directory or device given", words[0]);
+        if (count > expected)
+            return complain("%s: '%s' is one argument too many", words[0],
+                            words[expected]);
+        options->path = commands[i].takes_path ? words[1] : NULL;
+        if (options->path != NULL && options->path[0] == '\0')
+            return complain("%s: the directory has no name", words[0]);
+        return true;
+    }
+    return complain("'%s' is no command", words[0]);
+}
+
+bool tool_options_parse(struct tool_options *options, int argc, char **argv)
+{
+    bool help = false, version = false, has_seconds = false;
+    *options = (struct tool_options){.seconds = SECONDS_DEFAULT};
+    int option;
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, ":hjV", long_options, NULL)) !=
+           -1) {
+        switch (option) {
+        case 'h':
+            help = true;
+            break;
+        case 'V':
+            version = true;
+            break;
+        case 'j':
+            options->json = true;
+            break;
+        case OPTION_OVERWRITE:
+            options->overwrite = true;
+            break;
+        case OPTION_SECONDS:
+            has_seconds = true;
+            if (!parse_seconds(optarg, &options->seconds))
+                return complain("--seconds: '%s' is not a number from 0 "
+                                "(itself left out) to %.0f",
+                                optarg, SECONDS_MAX);
+            break;
+        case ':':
+            return complain("%s: its value is missing", argv[optind - 1]);
+        default:
+            return complain("%s: no such option", argv[optind - 1]);
+        }
+    }
+    if (help || version) {
+        options->command = help ? COMMAND_HELP : COMMAND_VERSION;
+        return true;
+    }
+    if (!take_command(options, argc - optind, argv + optind))
+        return false;
+    const char *useless = useless_option(options, has_seconds);
+    if (useless != NULL)
+        return complain("%s is for bench only", useless);
+    return true;
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tool_probe_kind.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <memkind.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "tool_units.h"
+
+#define AREA_MOST (64 * MIB)
+/* Without holes, a kind takes its whole limit at once. */
+#define AREA_WITHOUT_HOLES (4 * MIB)
+/* At most this part of the free space is used. */
+#define FREE_PART 4
+
+static uint64_t fault_count(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_THREAD, &usage);
+    return (uint64_t)usage.ru_minflt + (uint64_t)usage.ru_majflt;
+}
+
+static void judge_large(struct probe *probe)
+{
+    uint64_t units = probe->touched / LARGE_PAGE;
+    /* A unit at the end may be shared with what else the kind has. */
+    bool nearly_all = probe_large_units(probe) + units / 16 >= units;
+    probe->large.answer = nearly_all ? ANSWER_YES : ANSWER_NO;
+}
+
+static void judge_dax(struct probe *probe)
+{
+    errno = 0;
+    switch (memkind_check_dax_path(probe->place.path)) {
+    case MEMKIND_SUCCESS:
+        probe->dax.answer = ANSWER_YES;
+        break;
+    case MEMKIND_ERROR_MMAP:
+        probe->dax.answer = ANSWER_NO;
+        break;
+    default:
+        probe->dax = (struct trial){ANSWER_UNKNOWN, errno};
+        break;
+    }
+}
+
+static bool make_kind(struct probe *probe, size_t max_size, memkind_t *kind)
+{
+    errno = 0;
+    probe->kind_status = memkind_create_pmem(probe->place.path, max_size, kind);
+    if (probe->kind_status != MEMKIND_SUCCESS) {
+        probe->kind = (struct trial){ANSWER_NO, errno};
+        return false;
+    }
+    probe->kind.answer = ANSWER_YES;
+    return true;
+}
+
+/* The largest object of up to `size` bytes; what could be had is in `size`. */
+static char *take_area(memkind_t kind, size_t *size)
+{
+    void *area = NULL;
+    for (; *size >= LARGE_PAGE; *size /= 2)
+        if (memkind_posix_memalign(kind, &area, LARGE_PAGE, *size) == 0)
+            return area;
+    return NULL;
+}
+
+static void touch_area_of_kind(struct probe *probe, memkind_t kind, size_t size)
+{
+    /* The first object makes what the kind keeps in ordinary memory. */
+    void *first = memkind_malloc(kind, 64);
+    if (first == NULL) {
+        probe->kind = (struct trial){ANSWER_NO, errno};
+        return;
+    }
+    memkind_free(kind, first);
+    uint64_t before = fault_count();
+    volatile char *area = take_area(kind, &size);
+    if (area == NULL) {
+        probe->large = (struct trial){ANSWER_UNKNOWN, ENOSPC};
+        return;
+    }
+    for (size_t at = 0; at < size; at += page_size())
+        area[at] = 1;
+    probe->faults = fault_count() - before;
+    probe->touched = size;
+    memkind_free(kind, (void *)area);
+    judge_large(probe);
+}
+
+void probe_kind_in_directory(struct probe *probe)
+{
+    const struct limits *limits = &probe->limits;
+    bool no_holes = probe->holes.answer == ANSWER_NO;
+    uint64_t area = no_holes ? AREA_WITHOUT_HOLES : AREA_MOST;
+    uint64_t max_size = MEMKIND_PMEM_MIN_SIZE;
+    memkind_t kind;
+    probe->dax.answer = probe->large.answer = ANSWER_UNKNOWN;
+    if (probe->file.answer == ANSWER_NO) {
+        if (make_kind(probe, max_size, &kind))
+            (void)memkind_destroy_kind(kind);
+        return;
+    }
+    judge_dax(probe);
+    if (no_holes && limits->known && limits->fits / FREE_PART < max_size) {
+        probe->kind = (struct trial){
+            limits->fits < max_size ? ANSWER_NO : ANSWER_UNKNOWN, ENOSPC};
+        return;
+    }
+    if (limits->known && area > limits->fits / FREE_PART)
+        area = limits->fits / FREE_PART;
+    area -= area % LARGE_PAGE;
+    if (!no_holes)
+        max_size += 2 * area;
+    if (!make_kind(probe, max_size, &kind))
+        return;
+    touch_area_of_kind(probe, kind, area);
+    (void)memkind_destroy_kind(kind);
+}
+
+/*
+ * The pages of a device are mapped, but not even read: a bad block would raise
+ * SIGBUS, and what is written there may be someone's.
+ */
+static void map_device_pages(struct probe *probe, int fd)
+{
+    uint64_t size =
+        probe->limits.total < AREA_MOST ? probe->limits.total : AREA_MOST;
+    size -= size % LARGE_PAGE;
+    if (size == 0)
+        return;
+    char *base = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+    if (base == MAP_FAILED) {
+        probe->large.error = errno;
+        return;
+    }
+    uint64_t before = fault_count();
+    for (uint64_t at = 0; at < size; at += page_size())
+        if (madvise(base + at, page_size(), MADV_POPULATE_READ) != 0) {
+            probe->large.error = errno;
+            goto unmap;
+        }
+    probe->faults = fault_count() - before;
+    probe->touched = size;
+    judge_large(probe);
+unmap:
+    munmap(base, size);
+}
+
+void probe_kind_on_device(struct probe *probe)
+{
+    memkind_t kind;
+    probe->large.answer = ANSWER_UNKNOWN;
+    judge_dax(probe);
+    int fd = open(probe->place.path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        map_device_pages(probe, fd);
+        close(fd);
+    } else {
+        probe->large.error = errno;
+    }
+    /* Nothing is allocated from it, and so nothing written. */
+    if (!make_kind(probe, 0, &kind))
+        return;
+    ssize_t capacity = memkind_get_capacity(kind);
+    if (capacity > 0) {
+        probe->limits.known = true;
+        probe->limits.total = probe->limits.available = (uint64_t)capacity;
+        if (probe->limits.fits > (uint64_t)capacity)
+            probe->limits.fits = (uint64_t)capacity;
+    }
+    (void)memkind_destroy_kind(kind);
+}

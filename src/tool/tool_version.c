@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tool_version.h"
+
+#include <limits.h>
+#include <link.h>
+#include <memkind.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tool_json.h"
+
+/* A shared library that this process has loaded. */
+struct loaded {
+    const char *prefix;  /* of its file's name */
+    char path[PATH_MAX]; /* with links followed; empty: not loaded */
+};
+
+struct versions {
+    char interface[32];
+    char jemalloc[128]; /* empty where the library does not tell */
+    struct loaded library, pmem, other_jemalloc;
+};
+
+/* ---- finding out ----------------------------------------------------------
+ */
+
+static int is_wanted(struct dl_phdr_info *info, size_t size, void *context)
+{
+    struct loaded *loaded = context;
+    const char *name = strrchr(info->dlpi_name, '/');
+    (void)size;
+    if (name == NULL ||
+        strncmp(name + 1, loaded->prefix, strlen(loaded->prefix)) != 0)
+        return 0;
+    if (realpath(info->dlpi_name, loaded->path) == NULL)
+        snprintf(loaded->path, sizeof loaded->path, "%s", info->dlpi_name);
+    return 1;
+}
+
+static void find_loaded(struct loaded *loaded, const char *prefix)
+{
+    *loaded = (struct loaded){.prefix = prefix};
+    dl_iterate_phdr(is_wanted, loaded);
+}
+
+/* Statistics come in pieces of any size; what matters is near the start. */
+struct statistics {
+    char text[4096];
+    size_t length;
+};
+
+static void keep_statistics(void *context, const char *text)
+{
+    struct statistics *statistics = context;
+    size_t length = strlen(text);
+    size_t room = sizeof statistics->text - 1 - statistics->length;
+    if (length > room)
+        length = room;
+    memcpy(statistics->text + statistics->length, text, length);
+    statistics->length += length;
+}
+
+/* jemalloc's own statistics begin with its version. */
+static void find_jemalloc(char *version, size_t size)
+{
+    struct statistics statistics = {.length = 0};
+    const unsigned options = MEMKIND_STAT_PRINT_JSON_FORMAT |
+                             MEMKIND_STAT_PRINT_OMIT_MERGED_ARENA |
+                             MEMKIND_STAT_PRINT_OMIT_DESTROYED_MERGED_ARENA |
+                             MEMKIND_STAT_PRINT_OMIT_PER_ARENA;
+    static const char key[] = "\"version\"";
+    version[0] = '\0';
+    if (memkind_stats_print(keep_statistics, &statistics,
+                            (memkind_stat_print_opt)options) != MEMKIND_SUCCESS)
+        return;
+    const char *found = strstr(statistics.text, key);
+    if (found == NULL || (found = strchr(found + strlen(key), '"')) == NULL)
+        return;
+    snprintf(version, size, "%.*s", (int)strcspn(found + 1, "\""), found + 1);
+}
+
+static void find_versions(struct versions *versions)
+{
+    int interface = memkind_get_version();
+    snprintf(versions->interface, sizeof versions->interface, "%d.%d.%d",
+             interface / 1000000, interface / 1000 % 1000, interface % 1000);
+    find_jemalloc(versions->jemalloc, sizeof versions->jemalloc);
+    find_loaded(&versions->library, "libmemkind.so");
+    find_loaded(&versions->pmem, "libpmem.so");
+    find_loaded(&versions->other_jemalloc, "libjemalloc.so");
+}
+
+/* ---- saying so ------------------------------------------------------------
+ */
+
+static const char *or_else(const char *text, const char *otherwise)
+{
+    return text[0] != '\0' ? text : otherwise;
+}
+
+static void print_text(const struct versions *versions, FILE *out)
+{
+    fprintf(out, "memkind-pmem %s\n", MEMKIND_TOOL_VERSION);
+    fprintf(out, "interface    %s (libmemkind's)\n", versions->interface);
+    fprintf(out, "library      %s (built with %s)\n",
+            or_else(versions->library.path, "in the tool"),
+            MEMKIND_TOOL_VERSION);
+    fprintf(out, "jemalloc     %s, %s\n",
+            or_else(versions->jemalloc, "unknown"),
+            or_else(versions->other_jemalloc.path,
+                    "a private copy in the library"));
+    fprintf(out, "libpmem      %s (built with %s)\n",
+            or_else(versions->pmem.path, "in the library"),
+            MEMKIND_TOOL_LIBPMEM_VERSION);
+}
+
+static void json_text(struct json *json, const char *key, const char *text)
+{
+    json_string(json, key, text[0] != '\0' ? text : NULL);
+}
+
+static void print_json(const struct versions *versions, FILE *out)
+{
+    struct json json;
+    json_begin(&json, out);
+    json_string(&json, "command", "version");
+    json_string(&json, "tool", MEMKIND_TOOL_VERSION);
+    json_string(&json, "interface", versions->interface);
+    json_open(&json, "library", '{');
+    json_string(&json, "built_with", MEMKIND_TOOL_VERSION);
+    json_text(&json, "path", versions->library.path);
+    json_close(&json, '}');
+    json_open(&json, "jemalloc", '{');
+    json_text(&json, "version", versions->jemalloc);
+    json_text(&json, "path", versions->other_jemalloc.path);
+    json_close(&json, '}');
+    json_open(&json, "libpmem", '{');
+    json_string(&json, "built_with", MEMKIND_TOOL_LIBPMEM_VERSION);
+    json_text(&json, "path", versions->pmem.path);
+    json_close(&json, '}');
+    json_end(&json);
+}
+
+enum tool_exit tool_version(const struct tool_options *options)
+{
+    struct versions versions;
+    find_versions(&versions);
+    if (options->json)
+        print_json(&versions, stdout);
+    else
+        print_text(&versions, stdout);
+    return TOOL_OK;
+}
