@@ -9,7 +9,7 @@ lint() { mandoc -Tlint "$1"; }
 # With the test directory as argument; some need none.
 runs() { LD_LIBRARY_PATH=$build/src timeout 60 "$work/example" "$MEMKIND_TEST_DIR"; }
 
-for page in "$root"/man/*.[37]; do
+for page in "$root"/man/*.[137]; do
     name=${page##*/}
     if command -v man >/dev/null; then
         check "$name: man" renders "$page" || true
@@ -21,6 +21,8 @@ for page in "$root"/man/*.[37]; do
     else
         skipped "$name: mandoc (not installed)"
     fi
+    # Pages of commands have no program.
+    [[ $name != *.1 ]] || continue
     if ! sh "$here/extract_man_example.sh" "$page" >"$work/example.c" 2>"$work/errors"; then
         fail "$name: $(cat "$work/errors")"
         continue

@@ -1,0 +1,323 @@
+#!/usr/bin/env bash
+# The command-line tool: its usage, exit statuses and JSON, and what it says
+# about places that are known: good ones, bad ones, and file systems that are
+# mounted for this (in a mount namespace of their own, where that is allowed).
+set -euo pipefail
+if [ -z "${TOOL_TEST_PRIVATE:-}" ]; then
+    export TOOL_TEST_PRIVATE=no
+    if unshare -m true 2>/dev/null; then
+        TOOL_TEST_PRIVATE=yes exec unshare -m bash "$0" "$@"
+    fi
+fi
+. "$(dirname "${BASH_SOURCE[0]}")/install_common.sh"
+
+# Where other users may run it.
+chmod 755 "$work"
+mkdir "$work/bin" "$work/place" "$work/mounted"
+cp "$build/src/tool/memkind-pmem" "$work/bin"
+cp -L "$build/src/libmemkind.so.0" "$work/bin"
+export LD_LIBRARY_PATH=$work/bin
+tool=$work/bin/memkind-pmem
+place=$work/place mounted=$work/mounted out=$work/out errors=$work/errors
+
+# exits STATUS COMMAND...: keeps what the command prints in $out and $errors.
+exits() {
+    local expected=$1 status=0
+    shift
+    timeout 60 "$@" >"$out" 2>"$errors" </dev/null || status=$?
+    [ $status = "$expected" ] || {
+        echo "exit status $status, not $expected: $*"
+        cat "$out" "$errors"
+        return 1
+    }
+}
+
+# holds EXPRESSION...: true of the JSON in $out, where `d` is the object, `a` has
+# the answers of a check and `advice` all its advice.
+holds() {
+    python3 - "$out" "$@" <<'PY' || { echo "in:"; head -c 3000 "$out"; return 1; }
+import json, sys
+d = json.load(open(sys.argv[1], encoding='utf-8'))
+a = {c['id']: c['answer'] for c in d.get('checks', [])}
+advice = '\n'.join(t for c in d.get('checks', []) for t in c['advice'])
+for expression in sys.argv[2:]:
+    if not eval(f'({expression})'):
+        sys.exit(f'not so: {expression}')
+PY
+}
+
+# checks STATUS EXPRESSION DIR [COMMAND-BEFORE...]: of a check in JSON, which
+# has to agree with itself and with the text.
+checks() {
+    local status=$1 expression=$2 dir=$3
+    shift 3
+    exits "$status" "$@" "$tool" check "$dir" || return
+    [ ! -s "$errors" ] || { cat "$errors"; return 1; }
+    exits "$status" "$@" "$tool" check --json "$dir" || return
+    holds "d['ok'] == ($status == 0) and len(d['checks']) == 8" \
+        "d['ok'] == (not any(c['matters'] for c in d['checks']))" \
+        "all(c['answer'] == 'no' and c['advice'] for c in d['checks'] if c['matters'])" \
+        "$expression"
+}
+
+is_empty() { [ -z "$(ls -A "$1")" ] || { ls -A "$1"; return 1; }; }
+used_blocks() { stat -f -c '%b %f' "$1" | awk '{ print $1 - $2 }'; }
+
+# ---- the command line
+wrong_usage() {
+    exits 2 "$tool" "$@" || return
+    [ ! -s "$out" ] || { echo "something on stdout"; return 1; }
+    grep -q -- "--help" "$errors"
+}
+usage() {
+    local value
+    wrong_usage && wrong_usage chek "$place" && wrong_usage check &&
+        wrong_usage check "$place" "$place" && wrong_usage check "" &&
+        wrong_usage version "$place" && wrong_usage check --jsn "$place" &&
+        wrong_usage check --seconds 1 "$place" && wrong_usage bench &&
+        wrong_usage check --overwrite "$place" && wrong_usage bench "$place" --seconds &&
+        wrong_usage -x || return
+    for value in 0 -1 nan inf abc 1x '' 99999; do
+        wrong_usage bench --seconds "$value" "$place" || return
+    done
+}
+help() {
+    local word
+    exits 0 "$tool" --help && cp "$out" "$work/help" || return
+    for word in check bench version --json --seconds --overwrite --help 'Exit status'; do
+        grep -q -- "$word" "$work/help" || { echo "no $word"; return 1; }
+    done
+    for word in help -h; do
+        exits 0 "$tool" $word && cmp "$out" "$work/help" || return
+    done
+    exits 0 "$tool" check --help && cmp "$out" "$work/help"
+}
+# The man page names every option and every member of the JSON.
+manual() {
+    local page=$root/man/memkind-pmem.1 word
+    exits 0 "$tool" check --json "$place" && cp "$out" "$work/all" || return
+    exits 0 "$tool" version --json && cat "$out" >>"$work/all" || return
+    exits 0 "$tool" bench --json --seconds 0.01 "$place" && cat "$out" >>"$work/all" || return
+    for word in $(sed -n 's/^ *"\([a-z_]*\)":.*/\1/p' "$work/all" | sort -u) \
+        $(grep -oE -- '--[a-z]+' "$work/help" | sed 's/^--/\\\\-\\\\-/' | sort -u); do
+        grep -qE -- "(^|[^a-z_])$word([^a-z_]|$)" "$page" || { echo "no $word in the page"; return 1; }
+    done
+}
+unwritable_output() {
+    local command
+    for command in version "check $place" "check --json $place" "bench --seconds 0.01 $place" --help; do
+        # shellcheck disable=SC2086 # a list of arguments
+        exits 3 bash -c '"$@" >/dev/full' - "$tool" $command || return
+    done
+}
+version() {
+    local project
+    project=$(sed -n 's/^project(.* VERSION \([0-9.]*\).*/\1/p' "$root/CMakeLists.txt")
+    exits 0 "$tool" version && grep -q "^memkind-pmem $project\$" "$out" || return
+    exits 0 "$tool" --version && grep -q "^memkind-pmem $project\$" "$out" || return
+    exits 0 "$tool" version --json || return
+    holds "d['tool'] == '$project' and d['interface'].startswith('1.14.')" \
+        "d['library']['path'] == '$(realpath "$work/bin/libmemkind.so.0")'" \
+        "d['jemalloc']['version'].startswith('5.') and 'libpmem.so' in d['libpmem']['path']"
+}
+
+# ---- places
+# On persistent memory it may lack 2 MiB mappings: then "no" is right.
+test_directory() {
+    local status=0
+    "$tool" check "$MEMKIND_TEST_DIR" >/dev/null || status=$?
+    checks $status "a['kind'] == a['space'] == 'yes' and d['type'] == 'directory'" "$MEMKIND_TEST_DIR" || return
+    [ $status = 0 ] || holds "a['dax'] == 'yes' or a['punch'] == 'no' or 'mount -o dax' in advice"
+}
+shared_memory() {
+    checks 0 "d['file_system']['type'] == 'tmpfs' and a['dax'] == 'no' and
+              a['kind'] == a['holes'] == a['punch'] == a['fallocate'] == a['space'] == 'yes' and
+              d['limits']['largest_file'] >= 2**40" /dev/shm
+}
+odd_places() {
+    mkdir "$work/real" && ln -s real "$work/link" && ln -s nowhere "$work/broken" || return
+    mkfifo "$work/pipe" && : >"$work/file" || return
+    checks 0 "a['kind'] == 'yes'" "$work/link" || return
+    checks 1 "d['type'] == 'unreachable' and 'mkdir' in advice" "$work/missing" || return
+    checks 1 "d['type'] == 'unreachable'" "$work/broken" || return
+    checks 1 "d['type'] == 'unreachable'" "$work/file/below" || return
+    checks 1 "d['type'] == 'file'" "$work/file" || return
+    checks 1 "d['type'] == 'other'" "$work/pipe" || return
+    checks 1 "d['type'] == 'character-device' and a['dax'] == 'n/a'" /dev/null || return
+    checks 1 "a['kind'] == 'no'" /proc || return
+    if [ -b /dev/loop0 ]; then
+        checks 1 "d['type'] == 'block-device'" /dev/loop0
+    fi
+}
+strange_names() {
+    local name
+    for name in $'new\nline' 'quo"te\' $'bad\xff\xc0\x80\xed\xa0\x80utf' $'\x01\x1f\x7f' 'ü€😀' ' '; do
+        mkdir "$work/$name" || return
+        checks 0 "a['kind'] == 'yes' and d['path'].startswith('$work/')" "$work/$name" || return
+    done
+    holds "d['path'] == '$work/ '" || return
+    checks 0 "d['path'].endswith('ü€😀')" "$work/ü€😀" || return
+    checks 0 "d['path'].endswith('bad' + 6 * '\ufffd' + 'utf')" "$work/"$'bad\xff\xc0\x80\xed\xa0\x80utf'
+}
+# By a user who is not root, for whom permissions count.
+as_nobody=()
+[ "$(id -u)" != 0 ] || as_nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+read_only_directory() {
+    mkdir -m 555 "$work/read-only" || return
+    checks 1 "a['kind'] == 'no' and 'chmod' in advice" "$work/read-only" "${as_nobody[@]}" || return
+    exits 1 "${as_nobody[@]}" "$tool" bench --seconds 0.01 "$work/read-only" || return
+    grep -q "Permission denied" "$errors"
+}
+unreachable_directory() {
+    mkdir -p "$work/closed/below" && chmod 0 "$work/closed" || return
+    checks 1 "d['type'] == 'unreachable'" "$work/closed/below" "${as_nobody[@]}" || return
+    chmod 700 "$work/closed"
+}
+limited_files() {
+    checks 1 "a['kind'] == a['limits'] == 'no' and d['limits']['file_size'] == 1 << 20 and
+              d['limits']['largest_file'] <= 1 << 20 and 'ulimit -f' in advice" \
+        "$place" bash -c 'ulimit -f 1024; exec "$@"' -
+}
+limited_addresses() {
+    checks 0 "a['kind'] == 'yes' and a['limits'] == 'no' and 'ulimit -v' in advice and
+              0 < d['limits']['address_space'] < 300 << 20 and
+              d['space']['fits'] <= d['limits']['address_space']" \
+        "$place" bash -c 'ulimit -v 300000; exec "$@"' -
+}
+
+# ---- the benchmark
+benchmark() {
+    exits 0 "$tool" bench --seconds 0.05 "$place" || return
+    [ ! -s "$errors" ] || { echo "a progress bar, and no terminal"; return 1; }
+    for pattern in pair batch churn big xthread; do
+        grep -qE "^$pattern +[0-9]+\.[0-9] +[0-9]+\.[0-9]" "$out" || return
+    done
+    exits 0 "$tool" bench --json --seconds 0.05 "$place" || return
+    holds "[p['name'] for p in d['patterns']] == ['pair', 'batch', 'churn', 'big', 'xthread']" \
+        "all(p['kind_ns'] > 0 and p['malloc_ns'] > 0 for p in d['patterns'])" \
+        "d['ok'] and d['error'] is None and d['seconds'] > 0 and d['kind_limit'] >= 1 << 24"
+}
+failed_benchmark() {
+    exits 1 "$tool" bench --json --seconds 0.05 "$work/missing" || return
+    holds "not d['ok'] and 'No such file' in d['error'] and d['patterns'] == []" || return
+    grep -q "No such file" "$errors" || return
+    exits 1 "$tool" bench --seconds 0.05 /dev/null && [ ! -s "$out" ]
+}
+progress_bar() {
+    exits 0 script -qec "'$tool' bench --seconds 0.05 '$place' >/dev/null" /dev/null || return
+    grep -q '##.*%' "$out"
+}
+
+# ---- file systems
+# on NAME FUNCTION MOUNT-ARGUMENT...: whatever the function did, the file system
+# has its space again.
+on() {
+    local name=$1 run=$2 before
+    shift 2
+    if [ $TOOL_TEST_PRIVATE != yes ] || ! mount "$@" "$mounted" 2>/dev/null; then
+        skipped "$name (it cannot be mounted)"
+        return
+    fi
+    before=$(used_blocks "$mounted")
+    if check "$name" $run && [ "$(used_blocks "$mounted")" != "$before" ]; then
+        fail "$name: $before blocks in use before, $(used_blocks "$mounted") afterwards"
+    fi
+    umount "$mounted"
+}
+image() {
+    rm -f "$work/image"
+    truncate -s 128M "$work/image"
+    command -v "$1" >/dev/null && "$@" "$work/image" >/dev/null 2>&1
+}
+small_tmpfs() {
+    checks 0 "d['space']['total'] == d['space']['available'] == 64 << 20 and
+              d['file_system']['mount_point'] == '$mounted' and
+              0 < d['mappings']['touched'] <= d['space']['fits'] / 4 and
+              a['kind'] == a['punch'] == a['holes'] == 'yes'" "$mounted" && is_empty "$mounted"
+}
+huge_tmpfs() {
+    checks 0 "a['mappings'] == 'yes' and d['mappings']['large_pages'] == 8 ==
+              d['mappings']['large_pages_possible']" "$mounted"
+}
+unhuge_tmpfs() {
+    checks 0 "a['mappings'] == 'no' and d['mappings']['large_pages'] == 0 and
+              'huge=always' in advice" "$mounted"
+}
+nearly_full() {
+    local mib
+    for mib in 60 63; do
+        dd if=/dev/zero of="$mounted/file" bs=1M count=$mib status=none || return
+        checks 1 "a['space'] == 'no' and a['kind'] == 'yes' and a['punch'] == 'yes' and
+                  d['space']['fits'] == (64 - $mib) << 20" "$mounted" || return
+    done
+    dd if=/dev/zero of="$mounted/file" bs=1M status=none 2>/dev/null || true
+    checks 1 "a['space'] == a['kind'] == 'no' and a['punch'] == 'unknown'" "$mounted" || return
+    exits 1 "$tool" bench --seconds 0.01 "$mounted" && grep -q "too little" "$errors" || return
+    rm "$mounted/file" && is_empty "$mounted"
+}
+read_only() { checks 1 "a['kind'] == 'no' and 'remount,rw' in advice" "$mounted"; }
+ext4() {
+    checks 0 "a['kind'] == a['holes'] == a['punch'] == a['fallocate'] == 'yes' and a['dax'] == 'no' and
+              d['file_system']['type'] == 'ext4' and d['file_system']['source'].startswith('/dev/') and
+              d['limits']['largest_file'] >= 2**40" "$mounted" || return
+    exits 0 "$tool" bench --seconds 0.05 "$mounted"
+}
+vfat() {
+    checks 1 "a['kind'] == 'yes' and a['holes'] == a['punch'] == 'no'" "$mounted" && is_empty "$mounted"
+}
+# A kind takes at least 16 MiB there, which would be nearly all.
+nearly_full_vfat() {
+    dd if=/dev/zero of="$mounted/file" bs=1M count=100 status=none || return
+    checks 1 "a['kind'] == 'unknown' and a['holes'] == 'no'" "$mounted" || return
+    rm "$mounted/file"
+}
+
+# ---- as installed, before and after the prefix is moved
+installed() {
+    local prefix=$work/prefix
+    (unset LD_LIBRARY_PATH
+     cmake --install "$build" --prefix "$prefix" && "$prefix/bin/memkind-pmem" version &&
+         mv "$prefix" "$work/moved" && "$work/moved/bin/memkind-pmem" version --json >"$out") || return
+    holds "d['library']['path'].startswith('$(realpath "$work/moved")/')"
+}
+
+check "usage errors" usage || true
+check "help" help || true
+check "version" version || true
+check "the manual names all there is" manual || true
+check "output that cannot be written" unwritable_output || true
+check "the test directory" test_directory || true
+if [ "$(stat -f -c %T /dev/shm)" = tmpfs ]; then
+    check "/dev/shm" shared_memory || true
+else
+    skipped "/dev/shm (no tmpfs)"
+fi
+check "places of other types" odd_places || true
+check "names that JSON cannot hold as they are" strange_names || true
+check "a read-only directory" read_only_directory || true
+check "a directory that cannot be reached" unreachable_directory || true
+check "RLIMIT_FSIZE" limited_files || true
+check "RLIMIT_AS" limited_addresses || true
+check "bench" benchmark || true
+check "bench where it cannot be" failed_benchmark || true
+if command -v script >/dev/null; then
+    check "bench: a progress bar on a terminal" progress_bar || true
+else
+    skipped "bench: a progress bar on a terminal (no script command)"
+fi
+check "nothing is left behind" is_empty "$place" || true
+
+on "a small tmpfs" small_tmpfs -t tmpfs -o size=64m none
+on "a tmpfs with large pages" huge_tmpfs -t tmpfs -o size=64m,huge=always none
+on "a tmpfs without large pages" unhuge_tmpfs -t tmpfs -o size=64m,huge=never none
+on "a tmpfs that is nearly full" nearly_full -t tmpfs -o size=64m none
+on "a tmpfs mounted read-only" read_only -t tmpfs -o size=64m,ro none
+if image mkfs.ext4 -q; then on "ext4" ext4 -o loop "$work/image"; else skipped "ext4 (no mkfs.ext4)"; fi
+if image mkfs.vfat -F 32; then
+    on "vfat" vfat -o loop "$work/image"
+    on "vfat that is nearly full" nearly_full_vfat -o loop "$work/image"
+else
+    skipped "vfat (no mkfs.vfat)"
+fi
+check "as installed, in a prefix that is moved" installed || true
+finish
