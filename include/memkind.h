@@ -380,6 +380,15 @@ void memkind_free(memkind_t kind, void *ptr);
 void *memkind_defrag_reallocate(memkind_t kind, void *ptr);
 
 /**
+ * Gives all that is free in a kind back at once, to the file system or the
+ * system: objects that threads have cached for their next allocations, and all
+ * pages without an object. Without it that happens by itself over some fifteen
+ * seconds, as long as any thread allocates. Not in libmemkind 1.14.
+ * @return MEMKIND_SUCCESS; MEMKIND_ERROR_INVALID for NULL.
+ */
+int memkind_purge_kind(memkind_t kind);
+
+/**
  * Starts or stops background threads that give freed space back without
  * holding up the callers. The environment variable
  * MEMKIND_BACKGROUND_THREAD_LIMIT bounds their number.

@@ -207,6 +207,11 @@ int memkind_stats_print(void (*write_cb)(void *, const char *), void *cbopaque,
     return memkind_arena_stats_print(write_cb, cbopaque, opts);
 }
 
+int memkind_purge_kind(memkind_t kind)
+{
+    return is_kind(kind) ? memkind_arena_purge(kind) : MEMKIND_ERROR_INVALID;
+}
+
 int memkind_set_bg_threads(bool state)
 {
     return memkind_arena_set_bg_threads(state);

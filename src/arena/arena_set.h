@@ -56,8 +56,8 @@ struct arena_set_config {
     extent_hooks_t *user_hooks;        /* or these */
     void *address_owner;
     const void *direct_owner; /* who may use heap_*_direct(); NULL: nobody */
-    unsigned limit;         /* most arenas, at least 1 */
-    ssize_t dirty_decay_ms; /* -1: never */
+    unsigned limit;           /* most arenas, at least 1 */
+    ssize_t dirty_decay_ms;   /* -1: never */
     bool metadata_use_hooks;
 };
 

@@ -19,7 +19,14 @@ static bool is_cached_class(unsigned size_class)
     return size_class <= SIZE_CLASS_LAST;
 }
 
-/* ---- one attempt ------------------------------------------------------------- */
+/* Not the fallback's magazines; nor those that a signal handler, which we are
+ * in, has found its thread at. */
+static bool may_use_magazines(const struct thread_cache *cache)
+{
+    return cache != &cache->set->fallback && OWNER_LOAD(cache->busy) == 0;
+}
+
+/* ---- one attempt -------------------------------------------------------- */
 
 /* Straight from an arena. */
 static void *take_from_arena(struct memkind_arena_set *set, size_t size,
@@ -64,7 +71,7 @@ static void *attempt(struct thread_cache *cache, size_t size, int flags)
 {
     struct memkind_arena_set *set = cache->set;
     unsigned size_class = class_for(size, flags);
-    if (is_cached_class(size_class) && cache != &set->fallback)
+    if (is_cached_class(size_class) && may_use_magazines(cache))
         return take_by_cache(cache, size_class, size, (flags & JE_ZERO) != 0);
     return take_from_arena(set, size, cache->arena_flags, flags);
 }
@@ -83,18 +90,28 @@ static void *attempt_elsewhere(struct thread_cache *cache, size_t size,
     return ptr;
 }
 
-/* ---- reclaiming ---------------------------------------------------------------- */
+/* ---- reclaiming --------------------------------------------------------- */
 
 static void drain_own(struct thread_cache *cache)
 {
-    if (cache != &cache->set->fallback)
+    if (may_use_magazines(cache))
         (void)thread_cache_visit(cache, magazine_drain_all);
 }
 
-void heap_give_back(struct memkind_arena_set *set)
+static void give_back(struct memkind_arena_set *set)
 {
     thread_cache_visit_all(set, magazine_drain_all);
     arena_set_purge(set);
+}
+
+void heap_purge(struct memkind_arena_set *set)
+{
+    if (!thread_cache_begin())
+        return;
+    pthread_mutex_lock(&set->reclaim_lock);
+    give_back(set);
+    pthread_mutex_unlock(&set->reclaim_lock);
+    thread_cache_end();
 }
 
 /*
@@ -115,7 +132,7 @@ static void *reclaim_and_attempt(struct thread_cache *cache, size_t size,
     for (int round = 0; ptr == NULL && round < RECLAIM_ROUNDS; round++) {
         if (round > 0)
             sched_yield();
-        heap_give_back(cache->set);
+        give_back(cache->set);
         ptr = attempt(cache, size, flags);
         if (ptr == NULL)
             ptr = attempt_elsewhere(cache, size, flags);
@@ -124,7 +141,7 @@ static void *reclaim_and_attempt(struct thread_cache *cache, size_t size,
     return ptr;
 }
 
-/* ---- malloc and free ------------------------------------------------------------- */
+/* ---- malloc and free ---------------------------------------------------- */
 
 static void *refuse(void)
 {
@@ -186,8 +203,7 @@ enum heap_error heap_free(struct memkind_arena_set *set, void *ptr)
     if (!thread_cache_begin())
         return HEAP_REENTERED;
     struct thread_cache *cache = thread_cache_get(set);
-    if (cache != NULL && cache != &set->fallback &&
-        is_cached_class(size_class))
+    if (cache != NULL && may_use_magazines(cache) && is_cached_class(size_class))
         error = put_by_cache(cache, size_class, ptr);
     else
         JE_NAME(dallocx)(ptr, JE_TCACHE_NONE);
@@ -205,7 +221,7 @@ size_t heap_usable_size(struct memkind_arena_set *set, const void *ptr)
     return JE_NAME(sallocx)(ptr, 0);
 }
 
-/* ---- realloc --------------------------------------------------------------------- */
+/* ---- realloc ------------------------------------------------------------ */
 
 /* False where the object would have to move. */
 static bool resize_in_place(struct memkind_arena_set *set, void *ptr,
@@ -262,7 +278,7 @@ void *heap_realloc(struct memkind_arena_set *set, void *ptr, size_t size)
     return moved;
 }
 
-/* ---- defragmentation --------------------------------------------------------------- */
+/* ---- defragmentation ---------------------------------------------------- */
 
 /* Whether moving the object helps to empty its slab: other slabs have room for
  * it, are fuller than its own, and its own is not the one being filled. */
@@ -285,7 +301,7 @@ static bool worth_moving(const void *ptr)
 static void *move_out(struct thread_cache *cache, unsigned size_class,
                       void *ptr)
 {
-    if (cache != &cache->set->fallback && is_cached_class(size_class)) {
+    if (may_use_magazines(cache) && is_cached_class(size_class)) {
         pthread_mutex_lock(&cache->lock);
         magazine_drain(cache, size_class);
         pthread_mutex_unlock(&cache->lock);
@@ -314,7 +330,7 @@ void *heap_defragment(struct memkind_arena_set *set, void *ptr)
     return moved;
 }
 
-/* ---- fixed pools ------------------------------------------------------------------- */
+/* ---- fixed pools -------------------------------------------------------- */
 
 /* The largest size class that is not larger than `size`. */
 static size_t size_class_below(size_t size)
@@ -347,7 +363,7 @@ void heap_take_in(struct memkind_arena_set *set, size_t size)
     region_pool_set_pretending(set->extents.pool, false);
 }
 
-/* ---- statistics --------------------------------------------------------------------- */
+/* ---- statistics --------------------------------------------------------- */
 
 /* Objects in magazines are jemalloc's idea of allocated, and nobody else's. */
 static _Atomic size_t cached_in_all;

@@ -43,8 +43,8 @@ static inline bool heap_free_fast(struct thread_cache *cache, void *ptr)
         return false;
     if (__builtin_expect(!thread_cache_enter(cache), 0))
         return false;
-    unsigned tag = atomic_load_explicit(&cache->tags[offset >> REGION_TAG_SHIFT],
-                                        memory_order_relaxed);
+    unsigned tag = atomic_load_explicit(
+        &cache->tags[offset >> REGION_TAG_SHIFT], memory_order_relaxed);
     unsigned size_class = tag_class(tag);
     void **top = cache->tops[size_class];
     if (__builtin_expect(top == cache->ends[size_class] ||
@@ -101,7 +101,7 @@ size_t heap_usable_size(struct memkind_arena_set *set, const void *ptr);
 void *heap_defragment(struct memkind_arena_set *set, void *ptr);
 
 /* Gives back all that is free: what threads have cached, and all pages. */
-void heap_give_back(struct memkind_arena_set *set);
+void heap_purge(struct memkind_arena_set *set);
 
 /* The calling thread's cache; see thread_cache_get(). */
 struct thread_cache *heap_cache(struct memkind_arena_set *set);

@@ -40,7 +40,7 @@ static void flush(struct thread_cache *cache, unsigned size_class,
     cache->tops[size_class] = objects + rest;
 }
 
-/* ---- capacity --------------------------------------------------------------- */
+/* ---- capacity ----------------------------------------------------------- */
 
 /* What stands below the first place of magazines that have no place. */
 static void *nothing[1];
@@ -69,42 +69,76 @@ static void release(struct thread_cache *cache, unsigned size_class)
     set_places(cache, size_class, nothing + 1, 0, 0);
 }
 
-/* False where the limit, or DRAM, does not allow it. */
+static size_t reserve_of(const struct thread_cache *cache, unsigned size_class)
+{
+    return (size_t)capacity_of(cache, size_class) *
+           size_class_sizes[size_class];
+}
+
+/* False where there is no DRAM for it. */
 static bool set_capacity(struct thread_cache *cache, unsigned size_class,
                          uint32_t capacity)
 {
     uint32_t before = capacity_of(cache, size_class);
-    uint32_t count = count_of(cache, size_class);
-    size_t more = (size_t)(capacity - before) * size_class_sizes[size_class];
-    if (capacity > CAPACITY_MAX || more > cache->limit - cache->reserved)
-        return false;
     void **objects = JE_NAME(mallocx)((capacity + 1) * sizeof objects[0], 0);
     if (objects == NULL)
         return false;
     *objects++ = NULL;
+    if (count_of(cache, size_class) > capacity)
+        flush(cache, size_class, count_of(cache, size_class) - capacity);
+    uint32_t count = count_of(cache, size_class);
     memcpy(objects, cache->bases[size_class], count * sizeof objects[0]);
+    cache->reserved -= reserve_of(cache, size_class);
     if (before != 0)
         JE_NAME(dallocx)(cache->bases[size_class] - 1, 0);
     set_places(cache, size_class, objects, count, capacity);
-    cache->reserved += more;
+    cache->reserved += reserve_of(cache, size_class);
+    return true;
+}
+
+/* Where the limit is reached, the class that may keep most makes room for one
+ * that may keep less than half of that. */
+static bool make_room(struct thread_cache *cache, size_t wanted, size_t more)
+{
+    while (more > cache->limit - cache->reserved) {
+        unsigned largest = SIZE_CLASS_FIRST;
+        for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_LAST; i++)
+            if (reserve_of(cache, i) > reserve_of(cache, largest))
+                largest = i;
+        uint32_t capacity = capacity_of(cache, largest);
+        if (wanted > reserve_of(cache, largest) / 2)
+            return false;
+        if (capacity == 1) {
+            flush(cache, largest, count_of(cache, largest));
+            release(cache, largest);
+        } else if (!set_capacity(cache, largest, capacity / 2)) {
+            return false;
+        }
+    }
     return true;
 }
 
 static bool grow(struct thread_cache *cache, unsigned size_class)
 {
-    uint32_t capacity = capacity_of(cache, size_class);
+    const uint32_t size = size_class_sizes[size_class];
+    uint32_t before = capacity_of(cache, size_class), capacity = before * 2;
     if (size_class >= size_class_first_large &&
         !atomic_load_explicit(&cache->set->caches_large, memory_order_relaxed))
         return false;
-    if (capacity != 0)
-        return set_capacity(cache, size_class, capacity * 2);
-    capacity = CAPACITY_FIRST_BYTES / size_class_sizes[size_class];
-    if (capacity > CAPACITY_FIRST_MAX)
-        capacity = CAPACITY_FIRST_MAX;
-    return set_capacity(cache, size_class, capacity != 0 ? capacity : 1);
+    if (before == 0) {
+        capacity = CAPACITY_FIRST_BYTES / size;
+        if (capacity > CAPACITY_FIRST_MAX)
+            capacity = CAPACITY_FIRST_MAX;
+        if (capacity == 0)
+            capacity = 1;
+    }
+    return capacity <= CAPACITY_MAX &&
+           make_room(cache, (size_t)capacity * size,
+                     (size_t)(capacity - before) * size) &&
+           set_capacity(cache, size_class, capacity);
 }
 
-/* ---- taking and putting ------------------------------------------------------ */
+/* ---- taking and putting ------------------------------------------------- */
 
 static void *fetch(struct thread_cache *cache, unsigned size_class, int flags)
 {
@@ -174,7 +208,7 @@ void magazine_drain(struct thread_cache *cache, unsigned size_class)
     flush(cache, size_class, count_of(cache, size_class));
 }
 
-/* ---- all magazines of a cache ------------------------------------------------ */
+/* ---- all magazines of a cache ------------------------------------------- */
 
 void magazine_drain_all(struct thread_cache *cache)
 {

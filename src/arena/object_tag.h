@@ -11,7 +11,8 @@ void object_tag_set(struct memkind_arena_set *set, void *ptr,
 
 /* The same for an object that spans pages of its own, none of which but the
  * first is to look like the start of one. */
-void object_tag_set_large(struct memkind_arena_set *set, void *ptr, size_t size);
+void object_tag_set_large(struct memkind_arena_set *set, void *ptr,
+                          size_t size);
 
 /*
  * The class of an object of the set. SIZE_CLASS_NONE where no object starts

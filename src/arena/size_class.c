@@ -51,9 +51,8 @@ static void make_tables(void)
     }
     size_class_first_large = SIZE_CLASS_FIRST + je_small_classes();
     for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_HUGE; i++)
-        size_class_divisors[i] =
-            divisor_of(i < size_class_first_large ? size_class_sizes[i]
-                                                  : LARGE_ALIGNMENT);
+        size_class_divisors[i] = divisor_of(
+            i < size_class_first_large ? size_class_sizes[i] : LARGE_ALIGNMENT);
     for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_LAST; i++) {
         size_t size = size_class_sizes[i];
         if (JE_NAME(nallocx)(size, 0) == size &&

@@ -63,7 +63,7 @@ static inline unsigned size_class_of(size_t size)
     return number <= SIZE_CLASS_LAST ? number : SIZE_CLASS_HUGE;
 }
 
-/* ---- tags ------------------------------------------------------------------ */
+/* ---- tags --------------------------------------------------------------- */
 
 #define TAG_CLASS_MASK 0xffU
 #define TAG_DISTANCE_SHIFT 8 /* in units of 4 KiB */

@@ -54,7 +54,7 @@ void thread_cache_end(void)
     thread_inside = false;
 }
 
-/* ---- a set's list of caches ---------------------------------------------------- */
+/* ---- a set's list of caches --------------------------------------------- */
 
 static void enlist(struct memkind_arena_set *set, struct thread_cache *cache)
 {
@@ -81,7 +81,7 @@ static bool delist(struct memkind_arena_set *set, struct thread_cache *cache)
     return listed;
 }
 
-/* ---- the end of a thread ------------------------------------------------------- */
+/* ---- the end of a thread ------------------------------------------------ */
 
 static void free_cache(struct thread_cache *cache)
 {
@@ -126,7 +126,7 @@ __attribute__((constructor(102))) static void make_key(void)
     key_made = pthread_key_create(&key, end_thread) == 0;
 }
 
-/* ---- attaching ------------------------------------------------------------------ */
+/* ---- attaching ---------------------------------------------------------- */
 
 static bool make_table(void)
 {
@@ -148,8 +148,7 @@ static bool make_table(void)
 
 static struct thread_cache *make_cache(struct memkind_arena_set *set)
 {
-    struct thread_cache *cache =
-        metadata_alloc(sizeof *cache, JE_LG_ALIGN(6));
+    struct thread_cache *cache = metadata_alloc(sizeof *cache, JE_LG_ALIGN(6));
     if (cache == NULL)
         return NULL;
     cache->set = set;
@@ -200,8 +199,8 @@ struct thread_cache *thread_cache_get(struct memkind_arena_set *set)
 
 void thread_cache_visit_own(thread_cache_visit_fn *visit)
 {
-    for (unsigned i = 0;
-         thread_cache_table != NULL && i < THREAD_CACHE_SLOTS; i++) {
+    for (unsigned i = 0; thread_cache_table != NULL && i < THREAD_CACHE_SLOTS;
+         i++) {
         struct thread_cache *cache = thread_cache_table[i];
         struct memkind_arena_set *set =
             cache != NULL ? set_registry_use(i, cache->set_id) : NULL;
@@ -212,7 +211,7 @@ void thread_cache_visit_own(thread_cache_visit_fn *visit)
     }
 }
 
-/* ---- other threads' caches -------------------------------------------------------- */
+/* ---- other threads' caches ---------------------------------------------- */
 
 static bool keep_owner_out(struct thread_cache *cache)
 {

@@ -91,14 +91,14 @@ struct thread_cache {
 /* A cache that holds nothing and lets nobody in. */
 extern struct thread_cache thread_cache_none SIZE_CLASS_HIDDEN;
 
-/* The cache that was used last (thread_cache_none before the first), and all caches of the thread by their sets'
- * slots (NULL before the first). */
-extern __thread struct thread_cache *thread_cache_current
-    THREAD_CACHE_TLS THREAD_CACHE_HIDDEN;
-extern __thread struct thread_cache **thread_cache_table
-    THREAD_CACHE_TLS THREAD_CACHE_HIDDEN;
+/* The cache that was used last (thread_cache_none before the first), and all
+ * caches of the thread by their sets' slots (NULL before the first). */
+extern __thread struct thread_cache *thread_cache_current THREAD_CACHE_TLS
+    THREAD_CACHE_HIDDEN;
+extern __thread struct thread_cache **thread_cache_table THREAD_CACHE_TLS
+    THREAD_CACHE_HIDDEN;
 
-/* ---- the owner's way to the magazines -------------------------------------- */
+/* ---- the owner's way to the magazines ----------------------------------- */
 
 /*
  * The owner's plain accesses are what makes the fast way fast: compilers do not
@@ -138,7 +138,7 @@ static inline void thread_cache_leave(struct thread_cache *cache)
     OWNER_STORE(cache->busy, 0);
 }
 
-/* ---- caches of a thread ---------------------------------------------------- */
+/* ---- caches of a thread ------------------------------------------------- */
 
 /*
  * The calling thread's cache for a set, which becomes the current one; the
@@ -162,7 +162,7 @@ typedef void thread_cache_visit_fn(struct thread_cache *cache);
  * between thread_cache_begin() and _end(). */
 void thread_cache_visit_own(thread_cache_visit_fn *visit);
 
-/* ---- other threads' caches --------------------------------------------------- */
+/* ---- other threads' caches ---------------------------------------------- */
 
 /* Visits all caches of a set, one after another. */
 void thread_cache_visit_all(struct memkind_arena_set *set,

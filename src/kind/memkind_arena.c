@@ -398,8 +398,20 @@ int memkind_arena_update_memory_usage_policy(struct memkind *kind,
         return MEMKIND_ERROR_INVALID;
     if (environment_hog_memory())
         decay = DECAY_NEVER_MS;
-    return arena_set_set_decay(kind->arenas, decay) == 0 ? MEMKIND_SUCCESS
-                                                     : MEMKIND_ERROR_RUNTIME;
+    return arena_set_set_decay(kind->arenas, decay) == 0
+               ? MEMKIND_SUCCESS
+               : MEMKIND_ERROR_RUNTIME;
+}
+
+int memkind_arena_purge(struct memkind *kind)
+{
+    if (kind == NULL)
+        return MEMKIND_ERROR_INVALID;
+    struct memkind_arena_set *arenas =
+        __atomic_load_n(&kind->arenas, __ATOMIC_ACQUIRE);
+    if (arenas != NULL)
+        heap_purge(arenas);
+    return MEMKIND_SUCCESS;
 }
 
 int memkind_arena_set_max_bg_threads(size_t threads_limit)

@@ -3,22 +3,17 @@
 
 #include <linux/membarrier.h>
 #include <stdatomic.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+
+#include "sys_calls.h"
 
 static atomic_bool registered;
 
-static long membarrier(int command)
-{
-    return syscall(SYS_membarrier, command, 0, 0);
-}
-
 /* While there is one thread, registering costs nothing; a child of fork()
  * inherits it. */
-__attribute__((constructor(101))) static void register_process(void)
+__attribute__((constructor(101))) void memory_barrier_register(void)
 {
-    if (membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0)
-        atomic_store(&registered, true);
+    int command = MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED;
+    atomic_store(&registered, sys.membarrier(command) == 0);
 }
 
 bool memory_barrier_is_asymmetric(void)
@@ -28,5 +23,5 @@ bool memory_barrier_is_asymmetric(void)
 
 void memory_barrier_in_all_threads(void)
 {
-    (void)membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+    (void)sys.membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
 }

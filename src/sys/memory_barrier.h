@@ -5,6 +5,9 @@
 
 #include <stdbool.h>
 
+/* Asks the kernel for it; called when the library is loaded. */
+void memory_barrier_register(void);
+
 /* Whether the kernel has it (membarrier(2), since Linux 4.14). */
 bool memory_barrier_is_asymmetric(void);
 

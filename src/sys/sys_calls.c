@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static int real_open(const char *path, int flags, mode_t mode)
@@ -16,6 +17,11 @@ static int real_open(const char *path, int flags, mode_t mode)
 static int real_dup_cloexec(int fd)
 {
     return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+static int real_membarrier(int command)
+{
+    return (int)syscall(SYS_membarrier, command, 0, 0);
 }
 
 struct sys_calls sys = {
@@ -32,6 +38,7 @@ struct sys_calls sys = {
     .mmap = mmap,
     .munmap = munmap,
     .madvise = madvise,
+    .membarrier = real_membarrier,
     .pmem_map_file = pmem_map_file,
     .pmem_unmap = pmem_unmap,
 };

@@ -27,6 +27,7 @@ struct sys_calls {
                   off_t offset);
     int (*munmap)(void *addr, size_t len);
     int (*madvise)(void *addr, size_t len, int advice);
+    int (*membarrier)(int command);
     /* libpmem */
     void *(*pmem_map_file)(const char *path, size_t len, int flags, mode_t mode,
                            size_t *mapped_len, int *is_pmem);

@@ -553,7 +553,7 @@ static void *churn_sets(void *unused)
         pthread_join(thread, &cache);
         if (cache == NULL)
             atomic_fetch_add(&churn_errors, 1);
-        heap_give_back(set);
+        heap_purge(set);
         arena_set_destroy(set);
     }
     return NULL;

@@ -82,6 +82,9 @@ int memkind_bijective_get_arena(struct memkind *kind, unsigned int *arena,
 int memkind_arena_update_memory_usage_policy(struct memkind *kind,
                                              memkind_mem_usage_policy policy);
 
+/** See memkind_purge_kind(). */
+int memkind_arena_purge(struct memkind *kind);
+
 /** Bounds the number of background threads; 0: one for each CPU. */
 int memkind_arena_set_max_bg_threads(size_t threads_limit);
 /** See memkind_set_bg_threads(). */

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Magazines, and how others get at them while their owner is at work. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "arena_set.h"
+#include "heap.h"
+#include "layer_test.h"
+#include "magazine.h"
+#include "memory_barrier.h"
+#include "region_pool.h"
+#include "sys_calls.h"
+#include "thread_cache.h"
+
+static int owner;
+static struct region_pool pool;
+static struct memkind_arena_set *set;
+
+static void open_set_with(ssize_t decay_ms)
+{
+    CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&pool, &owner), 0);
+    const struct arena_set_config config = {.pool = &pool,
+                                            .address_owner = &owner,
+                                            .direct_owner = &owner,
+                                            .limit = 4,
+                                            .dirty_decay_ms = decay_ms};
+    CU_ASSERT_EQUAL_FATAL(arena_set_create(&config, &set), 0);
+}
+
+static void open_set(void)
+{
+    open_set_with(10000);
+}
+
+static void close_set(void)
+{
+    arena_set_destroy(set);
+    region_pool_close(&pool);
+}
+
+static uint32_t held(const struct thread_cache *cache, size_t size)
+{
+    unsigned class = size_class_of(size);
+    return (uint32_t)(cache->tops[class] - cache->bases[class]);
+}
+
+static uint32_t room(const struct thread_cache *cache, size_t size)
+{
+    unsigned class = size_class_of(size);
+    return (uint32_t)(cache->ends[class] - cache->bases[class]);
+}
+
+static size_t allocated(void)
+{
+    CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
+    return heap_stat(set, HEAP_ALLOCATED);
+}
+
+/* ---- one thread --------------------------------------------------------- */
+
+static void test_freed_last_is_taken_first(void)
+{
+    open_set();
+    char *first = heap_malloc(set, 100, 0);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(first);
+    CU_ASSERT_EQUAL(heap_free(set, first), HEAP_OK);
+    struct thread_cache *cache = heap_cache(set);
+    uint32_t before = held(cache, 100);
+    CU_ASSERT_TRUE(before >= 1);
+    CU_ASSERT_PTR_EQUAL(heap_malloc_fast(cache, 97), first);
+    CU_ASSERT_EQUAL(held(cache, 100), before - 1);
+    CU_ASSERT_TRUE(heap_free_fast(cache, first));
+    CU_ASSERT_EQUAL(held(cache, 100), before);
+    CU_ASSERT_PTR_EQUAL(heap_malloc_direct(&owner, 112), first);
+    CU_ASSERT_TRUE(heap_free_direct(NULL, first));
+    CU_ASSERT_PTR_NULL(heap_malloc_direct(&pool, 112));
+    CU_ASSERT_FALSE(heap_free_direct(&pool, first));
+    close_set();
+}
+
+static void test_what_does_not_go_the_fast_way(void)
+{
+    char stranger[64];
+    open_set();
+    char *object = heap_malloc(set, 64, 0);
+    struct thread_cache *cache = heap_cache(set);
+    CU_ASSERT_PTR_NULL(heap_malloc_fast(cache, 0));
+    CU_ASSERT_PTR_NULL(heap_malloc_fast(cache, 9 * MIB));
+    CU_ASSERT_PTR_NULL(heap_malloc_fast(cache, SIZE_MAX));
+    CU_ASSERT_FALSE(heap_free_fast(cache, NULL));
+    CU_ASSERT_FALSE(heap_free_fast(cache, stranger));
+    CU_ASSERT_FALSE(heap_free_fast(cache, object + 1));
+    CU_ASSERT_FALSE(heap_free_fast(cache, object + 16));
+    CU_ASSERT_TRUE(heap_free_fast(cache, object));
+    CU_ASSERT_FALSE(heap_free_fast(cache, object)); /* once more */
+    CU_ASSERT_EQUAL(heap_free(set, object), HEAP_DOUBLE_FREE);
+    close_set();
+}
+
+static void test_wrong_addresses_are_refused(void)
+{
+    static const size_t sizes[] = {8,    48,    80,       224,     1792,
+                                   7168, 14336, 64 * KIB, 3 * MIB, 20 * MIB};
+    open_set();
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        char *object = heap_malloc(set, sizes[i], JE_ZERO);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+        CU_ASSERT_EQUAL(heap_usable_size(set, object), sizes[i]);
+        size_t step = sizes[i] > 100000 ? 4096 : 1;
+        unsigned accepted = 0;
+        for (size_t inside = step; inside < sizes[i]; inside += step)
+            accepted += heap_free(set, object + inside) == HEAP_OK ||
+                        heap_usable_size(set, object + inside) != 0;
+        CU_ASSERT_EQUAL(accepted, 0);
+        errno = 0;
+        CU_ASSERT_PTR_NULL(heap_realloc(set, object + 4, 100));
+        CU_ASSERT_EQUAL(errno, EINVAL);
+        CU_ASSERT_TRUE(is_zero(object, sizes[i]));
+        CU_ASSERT_EQUAL(heap_free(set, object), HEAP_OK);
+    }
+    /* Where nothing was ever handed out. */
+    char *end = pool.regions[0].base + pool.regions[0].size;
+    CU_ASSERT_EQUAL(heap_free(set, end - 4096), HEAP_NO_OBJECT);
+    CU_ASSERT_EQUAL(allocated(), 0);
+    close_set();
+}
+
+static void test_magazines_keep_to_the_limit(void)
+{
+    static const size_t sizes[] = {16, 100, 1000, 9000, 100 * KIB, MIB};
+    open_set();
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        const size_t count = 2 * set->cache_limit / sizes[i] < 20000
+                                 ? 2 * set->cache_limit / sizes[i]
+                                 : 20000;
+        void **objects = malloc(count * sizeof *objects);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(objects);
+        for (size_t j = 0; j < count; j++)
+            objects[j] = heap_malloc(set, sizes[i], 0);
+        for (size_t j = 0; j < count; j++)
+            CU_ASSERT_EQUAL(heap_free(set, objects[j]), HEAP_OK);
+        const struct thread_cache *cache = heap_cache(set);
+        CU_ASSERT_TRUE(held(cache, sizes[i]) >= 1);
+        CU_ASSERT_TRUE(held(cache, sizes[i]) <= 8192);
+        CU_ASSERT_TRUE(magazine_bytes(cache) <= cache->reserved);
+        CU_ASSERT_TRUE(cache->reserved <= set->cache_limit);
+        free(objects);
+    }
+    CU_ASSERT_EQUAL(allocated(), 0);
+    close_set();
+}
+
+static void test_ageing_empties_magazines(void)
+{
+    enum { COUNT = 1000 };
+    void *objects[COUNT];
+    open_set();
+    for (int i = 0; i < COUNT; i++)
+        objects[i] = heap_malloc(set, 64, 0);
+    for (int i = 0; i < COUNT; i++)
+        heap_free(set, objects[i]);
+    struct thread_cache *cache = heap_cache(set);
+    uint32_t before = held(cache, 64);
+    CU_ASSERT_TRUE(before >= COUNT);
+    thread_cache_visit(cache, magazine_age_all);
+    CU_ASSERT_EQUAL(held(cache, 64), before / 2);
+    for (int i = 0; i < 20; i++)
+        thread_cache_visit(cache, magazine_age_all);
+    CU_ASSERT_EQUAL(held(cache, 64), 0);
+    CU_ASSERT_EQUAL(room(cache, 64), 0);
+    CU_ASSERT_EQUAL(cache->reserved, 0);
+    void *object = heap_malloc(set, 64, 0);
+    CU_ASSERT_PTR_NOT_NULL(object);
+    heap_free(set, object);
+    close_set();
+}
+
+/* Where pages go back at once, whole pages are not kept. */
+static void test_no_pages_are_kept_without_decay(void)
+{
+    open_set_with(0);
+    void *large = heap_malloc(set, 100 * KIB, 0);
+    void *small = heap_malloc(set, 100, 0);
+    heap_free(set, large);
+    heap_free(set, small);
+    const struct thread_cache *cache = heap_cache(set);
+    CU_ASSERT_EQUAL(room(cache, 100 * KIB), 0);
+    CU_ASSERT_TRUE(held(cache, 100) >= 1);
+    /* Later on, too. */
+    CU_ASSERT_EQUAL(arena_set_set_decay(set, 10000), 0);
+    heap_free(set, heap_malloc(set, 100 * KIB, 0));
+    CU_ASSERT_EQUAL(held(cache, 100 * KIB), 1);
+    CU_ASSERT_EQUAL(arena_set_set_decay(set, 0), 0);
+    CU_ASSERT_EQUAL(room(cache, 100 * KIB), 0);
+    CU_ASSERT_EQUAL(magazine_bytes(cache), 0);
+    close_set();
+}
+
+static void test_cleared_where_asked(void)
+{
+    static const size_t sizes[] = {8, 100, 5000, 16 * KIB, 300 * KIB, 9 * MIB};
+    open_set();
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        for (int round = 0; round < 3; round++) {
+            char *object = heap_malloc(set, sizes[i], JE_ZERO);
+            CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+            CU_ASSERT_TRUE(is_zero(object, sizes[i]));
+            memset(object, 0xa5, sizes[i]);
+            heap_free(set, object);
+        }
+    close_set();
+}
+
+static void test_alignments(void)
+{
+    open_set();
+    for (int log = 3; log <= 16; log++)
+        for (size_t size = 1; size < 200000; size = size * 5 / 3 + 1)
+            for (int round = 0; round < 2; round++) {
+                char *object = heap_malloc(set, size, JE_LG_ALIGN(log));
+                CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+                CU_ASSERT_EQUAL((uintptr_t)object % ((size_t)1 << log), 0);
+                CU_ASSERT_TRUE(heap_usable_size(set, object) >= size);
+                memset(object, 1, size);
+                CU_ASSERT_EQUAL(heap_free(set, object), HEAP_OK);
+            }
+    CU_ASSERT_EQUAL(allocated(), 0);
+    close_set();
+}
+
+static void test_realloc_keeps_contents(void)
+{
+    unsigned long long random = test_seed(4);
+    open_set();
+    size_t size = 100;
+    char *object = heap_malloc(set, size, 0);
+    test_fill(object, size, 1);
+    for (int i = 0; i < 3000; i++) {
+        size_t most = (size_t)32 << test_random(&random) % 18;
+        size_t next = 1 + test_random(&random) % most;
+        object = heap_realloc(set, object, next);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+        CU_ASSERT_TRUE_FATAL(heap_usable_size(set, object) >= next);
+        CU_ASSERT_TRUE_FATAL(
+            test_check(object, size < next ? size : next, (unsigned)i + 1));
+        size = next;
+        test_fill(object, size, (unsigned)i + 2);
+    }
+    heap_free(set, object);
+    CU_ASSERT_EQUAL(allocated(), 0);
+    close_set();
+}
+
+/* ---- visits while the owner is at work ---------------------------------- */
+
+static atomic_bool running;
+static atomic_uint mistakes;
+static atomic_size_t rounds;
+
+/* Each object holds its own address while it is allocated. */
+static void work_on(unsigned long long random, bool fast)
+{
+    enum { OBJECTS = 64 };
+    uintptr_t *objects[OBJECTS] = {NULL};
+    while (atomic_load(&running)) {
+        size_t i = test_random(&random) % OBJECTS;
+        if (objects[i] != NULL) {
+            if (*objects[i] != (uintptr_t)objects[i])
+                atomic_fetch_add(&mistakes, 1);
+            *objects[i] = 0;
+            if (!(fast && heap_free_fast(heap_cache_known(set), objects[i])) &&
+                heap_free(set, objects[i]) != HEAP_OK)
+                atomic_fetch_add(&mistakes, 1);
+        }
+        size_t size = 8 + test_random(&random) % 600;
+        objects[i] =
+            fast ? heap_malloc_fast(heap_cache_known(set), size) : NULL;
+        if (objects[i] == NULL)
+            objects[i] = heap_malloc(set, size, 0);
+        if (objects[i] == NULL) {
+            atomic_fetch_add(&mistakes, 1);
+            break;
+        }
+        *objects[i] = (uintptr_t)objects[i];
+        atomic_fetch_add_explicit(&rounds, 1, memory_order_relaxed);
+    }
+    for (int i = 0; i < OBJECTS; i++)
+        if (objects[i] != NULL)
+            heap_free(set, objects[i]);
+}
+
+static void *work(void *seed)
+{
+    work_on((uintptr_t)seed, true);
+    return NULL;
+}
+
+/* By the lock each time. */
+static void *work_slowly(void *seed)
+{
+    work_on((uintptr_t)seed, false);
+    return NULL;
+}
+
+static void visit_workers(void)
+{
+    enum { WORKERS = 3, VISITS = 300 };
+    pthread_t workers[WORKERS];
+    open_set();
+    atomic_store(&running, true);
+    atomic_store(&mistakes, 0);
+    atomic_store(&rounds, 0);
+    for (int i = 0; i < WORKERS; i++)
+        CU_ASSERT_EQUAL_FATAL(
+            pthread_create(&workers[i], NULL, work, (void *)(uintptr_t)(i + 1)),
+            0);
+    for (int i = 0; i < VISITS || atomic_load(&rounds) < 10000; i++) {
+        if (i % 3 == 0)
+            heap_purge(set);
+        else if (i % 3 == 1)
+            thread_cache_visit_all(set, magazine_age_all);
+        else
+            CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
+    }
+    atomic_store(&running, false);
+    for (int i = 0; i < WORKERS; i++)
+        pthread_join(workers[i], NULL);
+    CU_ASSERT_EQUAL(atomic_load(&mistakes), 0);
+    CU_ASSERT_EQUAL(allocated(), 0);
+    close_set();
+}
+
+static void test_visits_while_owners_work(void)
+{
+    visit_workers();
+}
+
+static int no_membarrier(int command)
+{
+    (void)command;
+    errno = ENOSYS;
+    return -1;
+}
+
+static void test_without_membarrier(void)
+{
+    struct sys_calls real = sys;
+    sys.membarrier = no_membarrier;
+    memory_barrier_register();
+    CU_ASSERT_FALSE(memory_barrier_is_asymmetric());
+    visit_workers();
+    open_set();
+    void *object = heap_malloc(set, 64, 0);
+    struct thread_cache *cache = heap_cache(set);
+    CU_ASSERT_FALSE(heap_free_fast(cache, object));
+    CU_ASSERT_EQUAL(heap_free(set, object), HEAP_OK);
+    CU_ASSERT_EQUAL(held(cache, 64), 1);
+    CU_ASSERT_PTR_NULL(heap_malloc_fast(cache, 64));
+    CU_ASSERT_PTR_EQUAL(heap_malloc(set, 64, 0), object);
+    close_set();
+    sys = real;
+    memory_barrier_register();
+    CU_ASSERT_TRUE(memory_barrier_is_asymmetric());
+}
+
+/* A visit does not wait for ever for one who is held up. */
+static void test_an_owner_who_stays(void)
+{
+    open_set();
+    void *object = heap_malloc(set, 64, 0);
+    heap_free(set, object);
+    struct thread_cache *cache = heap_cache(set);
+    CU_ASSERT_TRUE_FATAL(thread_cache_enter(cache));
+    CU_ASSERT_FALSE(thread_cache_visit(cache, magazine_drain_all));
+    CU_ASSERT_FALSE(thread_cache_enter(cache)); /* nor may a handler get in */
+    thread_cache_leave(cache);
+    CU_ASSERT_TRUE(held(cache, 64) >= 1);
+    CU_ASSERT_TRUE(thread_cache_visit(cache, magazine_drain_all));
+    CU_ASSERT_EQUAL(held(cache, 64), 0);
+    close_set();
+}
+
+/* A handler that comes upon its thread in the middle goes past the magazines. */
+static void test_past_magazines_in_use(void)
+{
+    open_set();
+    void *object = heap_malloc(set, 64, 0);
+    CU_ASSERT_EQUAL(heap_free(set, object), HEAP_OK);
+    struct thread_cache *cache = heap_cache(set);
+    const uint32_t before = held(cache, 64);
+    CU_ASSERT_TRUE_FATAL(thread_cache_enter(cache));
+    void *other = heap_malloc(set, 64, JE_ZERO);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(other);
+    CU_ASSERT_PTR_NOT_EQUAL(other, object);
+    CU_ASSERT_EQUAL(held(cache, 64), before);
+    CU_ASSERT_EQUAL(heap_free(set, other), HEAP_OK);
+    CU_ASSERT_EQUAL(held(cache, 64), before);
+    thread_cache_leave(cache);
+    CU_ASSERT_PTR_EQUAL(heap_malloc_fast(cache, 64), object);
+    heap_free(set, object);
+    close_set();
+}
+
+/* ---- signal handlers ---------------------------------------------------- */
+
+static volatile sig_atomic_t handled, refused;
+
+static void allocate_in_handler(int signal)
+{
+    (void)signal;
+    int saved_errno = errno;
+    for (size_t size = 8; size < 3000; size *= 4) {
+        uintptr_t *object = heap_malloc(set, size, 0);
+        if (object == NULL) {
+            refused++;
+            continue;
+        }
+        *object = (uintptr_t)object;
+        enum heap_error error = heap_free(set, object);
+        if (error != HEAP_OK && error != HEAP_REENTERED)
+            atomic_fetch_add(&mistakes, 1);
+    }
+    handled++;
+    errno = saved_errno;
+}
+
+static void interrupt(void *(*run)(void *))
+{
+    pthread_t worker;
+    open_set();
+    handled = refused = 0;
+    atomic_store(&running, true);
+    atomic_store(&mistakes, 0);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&worker, NULL, run, (void *)7), 0);
+    while (handled < 3000)
+        pthread_kill(worker, SIGUSR1);
+    atomic_store(&running, false);
+    pthread_join(worker, NULL);
+    printf("[%d handlers ran, %d allocations refused] ", (int)handled,
+           (int)refused);
+    CU_ASSERT_EQUAL(atomic_load(&mistakes), 0);
+    CU_ASSERT_TRUE(refused < handled * 5); /* not all of them */
+    close_set();
+}
+
+static void test_signal_handlers(void)
+{
+    struct sigaction action = {.sa_handler = allocate_in_handler}, before;
+    sigaction(SIGUSR1, &action, &before);
+    interrupt(work);
+    interrupt(work_slowly);
+    sigaction(SIGUSR1, &before, NULL);
+}
+
+static const struct test_case tests[] = {
+    {"freed last is taken first", test_freed_last_is_taken_first},
+    {"what does not go the fast way", test_what_does_not_go_the_fast_way},
+    {"wrong addresses are refused", test_wrong_addresses_are_refused},
+    {"magazines keep to the limit", test_magazines_keep_to_the_limit},
+    {"ageing empties magazines", test_ageing_empties_magazines},
+    {"no pages are kept without decay", test_no_pages_are_kept_without_decay},
+    {"cleared where asked", test_cleared_where_asked},
+    {"alignments", test_alignments},
+    {"realloc keeps contents", test_realloc_keeps_contents},
+    {"visits while owners work", test_visits_while_owners_work},
+    {"without membarrier", test_without_membarrier},
+    {"an owner who stays", test_an_owner_who_stays},
+    {"past magazines in use", test_past_magazines_in_use},
+    {"signal handlers", test_signal_handlers},
+    {NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    return test_main("magazines", tests, argc, argv);
+}
