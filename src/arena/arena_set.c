@@ -143,6 +143,15 @@ void arena_set_destroy(struct memkind_arena_set *set)
     JE_NAME(dallocx)(set, 0);
 }
 
+void arena_set_shut(struct memkind_arena_set *set)
+{
+    pthread_mutex_lock(&set->caches_lock);
+    for (struct thread_cache *cache = set->caches; cache != NULL;
+         cache = cache->next)
+        thread_cache_shut(cache);
+    pthread_mutex_unlock(&set->caches_lock);
+}
+
 static bool may_add_arena(void)
 {
     if (atomic_fetch_add(&extra_arenas, 1) < ARENAS_FOR_GROWTH)

@@ -4,10 +4,10 @@
  * thread that uses the kind is attached to the arena with the fewest threads,
  * through a cache of its own (thread_cache.h).
  *
- * Locks, in the order in which they may be taken: a set's reclaim lock, the
- * registry's lock, a set's caches_lock, a cache's, a set's lock, jemalloc's
- * own, a region pool's and what is below. None before jemalloc's is ever taken
- * by a hook.
+ * Locks, in the order in which they may be taken: the registry's, a set's
+ * reclaim lock, its caches_lock, a cache's, a set's lock, jemalloc's own, a
+ * region pool's and what is below. None before jemalloc's is ever taken by a
+ * hook.
  */
 #ifndef ARENA_SET_H
 #define ARENA_SET_H
@@ -70,6 +70,10 @@ int arena_set_create(const struct arena_set_config *config,
 /* Drops all objects, cached ones too, and the arenas. No other thread may be
  * using the set. */
 void arena_set_destroy(struct memkind_arena_set *set);
+
+/* From now on no thread gets at its cache of the set, until it is destroyed. For
+ * a forked child that cannot have the set's memory. */
+void arena_set_shut(struct memkind_arena_set *set);
 
 /* The arena for one more thread; its place in `arenas`. */
 unsigned arena_set_attach(struct memkind_arena_set *set);

@@ -100,6 +100,7 @@ static void drain_own(struct thread_cache *cache)
 
 static void give_back(struct memkind_arena_set *set)
 {
+    thread_cache_bury_orphans(set);
     thread_cache_visit_all(set, magazine_drain_all);
     arena_set_purge(set);
 }

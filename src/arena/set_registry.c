@@ -69,3 +69,30 @@ void set_registry_done(struct memkind_arena_set *set)
         pthread_cond_broadcast(&unused);
     pthread_mutex_unlock(&lock);
 }
+
+/* ---- fork --------------------------------------------------------------- */
+
+void set_registry_lock(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+void set_registry_unlock(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+void set_registry_visit_locked(void (*visit)(struct memkind_arena_set *set))
+{
+    for (unsigned i = 0; i < THREAD_CACHE_SLOTS; i++)
+        if (sets[i] != NULL)
+            visit(sets[i]);
+}
+
+void set_registry_forget_users(void)
+{
+    for (unsigned i = 0; i < THREAD_CACHE_SLOTS; i++)
+        if (sets[i] != NULL)
+            sets[i]->users = 0;
+    pthread_cond_init(&unused, NULL);
+}

@@ -26,4 +26,11 @@ struct memkind_arena_set *set_registry_use_next(unsigned slot);
 
 void set_registry_done(struct memkind_arena_set *set);
 
+/* Around fork(2): in between, sets neither come nor go. */
+void set_registry_lock(void);
+void set_registry_unlock(void);
+void set_registry_visit_locked(void (*visit)(struct memkind_arena_set *set));
+/* In the child: whoever used a set is not there any more. */
+void set_registry_forget_users(void);
+
 #endif

@@ -14,7 +14,7 @@
 #define PATIENCE 10000
 
 struct thread_cache thread_cache_none = {
-    .gate = GATE_RETIRED,
+    .gate = GATE_SHUT,
     .owner = &thread_cache_none,
     .key = &thread_cache_none,
 };
@@ -66,17 +66,24 @@ static void enlist(struct memkind_arena_set *set, struct thread_cache *cache)
     pthread_mutex_unlock(&set->caches_lock);
 }
 
+/* With the list locked. */
+static void take_out(struct memkind_arena_set *set, struct thread_cache *cache)
+{
+    if (cache->prev != NULL)
+        cache->prev->next = cache->next;
+    else
+        set->caches = cache->next;
+    if (cache->next != NULL)
+        cache->next->prev = cache->prev;
+}
+
 /* False where the set has been retired meanwhile. */
 static bool delist(struct memkind_arena_set *set, struct thread_cache *cache)
 {
     pthread_mutex_lock(&set->caches_lock);
     bool listed = cache->set != NULL;
-    if (listed && cache->prev != NULL)
-        cache->prev->next = cache->next;
-    else if (listed)
-        set->caches = cache->next;
-    if (listed && cache->next != NULL)
-        cache->next->prev = cache->prev;
+    if (listed)
+        take_out(set, cache);
     pthread_mutex_unlock(&set->caches_lock);
     return listed;
 }
@@ -89,17 +96,23 @@ static void free_cache(struct thread_cache *cache)
     metadata_free(cache);
 }
 
+/* Of a cache that is in no list any more. */
+static void end_cache(struct memkind_arena_set *set, struct thread_cache *cache)
+{
+    magazine_drop_all(cache);
+    arena_set_detach(set, cache->place);
+    free_cache(cache);
+}
+
 static void leave_set(unsigned slot, struct thread_cache *cache)
 {
     struct memkind_arena_set *set = set_registry_use(slot, cache->set_id);
-    if (set != NULL) {
-        if (delist(set, cache)) {
-            magazine_drop_all(cache);
-            arena_set_detach(set, cache->place);
-        }
+    if (set != NULL && delist(set, cache))
+        end_cache(set, cache);
+    else
+        free_cache(cache);
+    if (set != NULL)
         set_registry_done(set);
-    }
-    free_cache(cache);
 }
 
 static void end_thread(void *table_pointer)
@@ -213,33 +226,37 @@ void thread_cache_visit_own(thread_cache_visit_fn *visit)
 
 /* ---- other threads' caches ---------------------------------------------- */
 
-static bool keep_owner_out(struct thread_cache *cache)
+static void close_gate(struct thread_cache *cache)
 {
-    if (__atomic_fetch_or(&cache->gate, GATE_VISITED, __ATOMIC_SEQ_CST) &
-        GATE_LOCKS)
-        return true;
-    memory_barrier_in_all_threads();
+    __atomic_fetch_or(&cache->gate, GATE_VISITED, __ATOMIC_SEQ_CST);
+}
+
+static void open_gate(struct thread_cache *cache)
+{
+    __atomic_fetch_and(&cache->gate, (uint8_t)~GATE_VISITED, __ATOMIC_RELEASE);
+}
+
+/* After the gate was closed, and the barrier. */
+static bool wait_for_owner(struct thread_cache *cache)
+{
     for (int i = 0; i < PATIENCE; i++) {
         if (__atomic_load_n(&cache->busy, __ATOMIC_ACQUIRE) == 0)
             return true;
         sched_yield();
     }
+    debug_log("a thread does not come out of its cache");
     return false;
-}
-
-static void let_owner_in(struct thread_cache *cache)
-{
-    __atomic_fetch_and(&cache->gate, (uint8_t)~GATE_VISITED, __ATOMIC_RELEASE);
 }
 
 bool thread_cache_visit(struct thread_cache *cache,
                         thread_cache_visit_fn *visit)
 {
     pthread_mutex_lock(&cache->lock);
-    bool alone = keep_owner_out(cache);
+    close_gate(cache);
+    bool alone = memory_barrier_in_all_threads() && wait_for_owner(cache);
     if (alone)
         visit(cache);
-    let_owner_in(cache);
+    open_gate(cache);
     pthread_mutex_unlock(&cache->lock);
     return alone;
 }
@@ -250,14 +267,13 @@ void thread_cache_visit_all(struct memkind_arena_set *set,
     pthread_mutex_lock(&set->caches_lock);
     for (struct thread_cache *cache = set->caches; cache != NULL;
          cache = cache->next)
-        if (!thread_cache_visit(cache, visit))
-            debug_log("a thread does not come out of its cache");
+        (void)thread_cache_visit(cache, visit);
     pthread_mutex_unlock(&set->caches_lock);
 }
 
-static void retire(struct thread_cache *cache)
+void thread_cache_shut(struct thread_cache *cache)
 {
-    magazine_forget_all(cache);
+    __atomic_fetch_or(&cache->gate, GATE_SHUT, __ATOMIC_SEQ_CST);
 }
 
 void thread_cache_retire(struct memkind_arena_set *set)
@@ -266,10 +282,75 @@ void thread_cache_retire(struct memkind_arena_set *set)
     for (struct thread_cache *cache = set->caches, *next; cache != NULL;
          cache = next) {
         next = cache->next;
-        __atomic_fetch_or(&cache->gate, GATE_RETIRED, __ATOMIC_SEQ_CST);
-        (void)thread_cache_visit(cache, retire);
+        thread_cache_shut(cache);
+        (void)thread_cache_visit(cache, magazine_forget_all);
         cache->set = NULL; /* its thread frees it */
+        if (cache->is_orphan)
+            free_cache(cache);
     }
     set->caches = NULL;
     pthread_mutex_unlock(&set->caches_lock);
+}
+
+/* ---- fork --------------------------------------------------------------- */
+
+void thread_cache_lock_all(struct memkind_arena_set *set)
+{
+    pthread_mutex_lock(&set->caches_lock);
+    for (struct thread_cache *cache = set->caches; cache != NULL;
+         cache = cache->next) {
+        pthread_mutex_lock(&cache->lock);
+        close_gate(cache);
+    }
+    if (set->caches == NULL || !memory_barrier_in_all_threads())
+        return;
+    for (struct thread_cache *cache = set->caches; cache != NULL;
+         cache = cache->next)
+        (void)wait_for_owner(cache);
+}
+
+void thread_cache_unlock_all(struct memkind_arena_set *set)
+{
+    for (struct thread_cache *cache = set->caches; cache != NULL;
+         cache = cache->next) {
+        open_gate(cache);
+        pthread_mutex_unlock(&cache->lock);
+    }
+    pthread_mutex_unlock(&set->caches_lock);
+}
+
+void thread_cache_orphan_others(struct memkind_arena_set *set)
+{
+    const struct thread_cache *own =
+        thread_cache_table != NULL ? thread_cache_table[set->slot] : NULL;
+    for (struct thread_cache *cache = set->caches; cache != NULL;
+         cache = cache->next) {
+        if (cache == own)
+            continue;
+        cache->is_orphan = true;
+        /* One that could not be waited for is in no known state. */
+        if (cache->busy != 0)
+            magazine_init_all(cache);
+        cache->busy = 0;
+    }
+}
+
+static struct thread_cache *take_orphan(struct memkind_arena_set *set)
+{
+    struct thread_cache *cache;
+    pthread_mutex_lock(&set->caches_lock);
+    for (cache = set->caches; cache != NULL; cache = cache->next)
+        if (cache->is_orphan)
+            break;
+    if (cache != NULL)
+        take_out(set, cache);
+    pthread_mutex_unlock(&set->caches_lock);
+    return cache;
+}
+
+void thread_cache_bury_orphans(struct memkind_arena_set *set)
+{
+    struct thread_cache *cache;
+    while ((cache = take_orphan(set)) != NULL)
+        end_cache(set, cache);
 }

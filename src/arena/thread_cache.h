@@ -40,7 +40,7 @@ struct memkind_arena_set;
 /* Why a gate is closed. */
 enum {
     GATE_VISITED = 1, /* someone else is at the magazines */
-    GATE_RETIRED = 2, /* the set is gone */
+    GATE_SHUT = 2,    /* for ever: the set is gone, or must not be used */
     GATE_LOCKS = 4,   /* there is no membarrier(2) */
 };
 
@@ -58,6 +58,7 @@ struct thread_cache {
     struct memkind_arena_set *set; /* NULL once it is gone; its caches_lock */
     const void *key;               /* its address, even then */
     uint64_t set_id;
+    bool is_orphan;  /* its thread was the parent's; see arena_fork.h */
     unsigned place;  /* in the set's arenas */
     int arena_flags; /* for mallocx(): that arena, and no cache of jemalloc's */
     pthread_mutex_t lock;
@@ -173,7 +174,22 @@ void thread_cache_visit_all(struct memkind_arena_set *set,
 bool thread_cache_visit(struct thread_cache *cache,
                         thread_cache_visit_fn *visit);
 
+/* Has no owner get in any more. */
+void thread_cache_shut(struct thread_cache *cache);
+
 /* Drops all caches of a set, of every thread. */
 void thread_cache_retire(struct memkind_arena_set *set);
+
+/* What a visit brackets, for all caches of a set together; its caches_lock is
+ * held in between. */
+void thread_cache_lock_all(struct memkind_arena_set *set);
+void thread_cache_unlock_all(struct memkind_arena_set *set);
+
+/* In a forked child, with all of them locked: those of other threads are
+ * orphans. */
+void thread_cache_orphan_others(struct memkind_arena_set *set);
+
+/* Empties the orphans of a set, and takes them out. */
+void thread_cache_bury_orphans(struct memkind_arena_set *set);
 
 #endif

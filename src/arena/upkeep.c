@@ -35,6 +35,7 @@ static bool is_due(_Atomic int64_t *next, int64_t now, int64_t interval)
 
 static void age_set(struct memkind_arena_set *set)
 {
+    thread_cache_bury_orphans(set);
     thread_cache_visit_all(set, magazine_age_all);
 }
 

@@ -21,7 +21,8 @@ bool memory_barrier_is_asymmetric(void)
     return atomic_load_explicit(&registered, memory_order_relaxed);
 }
 
-void memory_barrier_in_all_threads(void)
+bool memory_barrier_in_all_threads(void)
 {
-    (void)sys.membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+    return !memory_barrier_is_asymmetric() ||
+           sys.membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0;
 }

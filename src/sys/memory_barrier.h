@@ -11,7 +11,8 @@ void memory_barrier_register(void);
 /* Whether the kernel has it (membarrier(2), since Linux 4.14). */
 bool memory_barrier_is_asymmetric(void);
 
-/* Only where it has. */
-void memory_barrier_in_all_threads(void);
+/* True where the barrier was issued, or where there is none and nobody relies
+ * on it. */
+bool memory_barrier_in_all_threads(void);
 
 #endif

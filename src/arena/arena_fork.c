@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "arena_fork.h"
+
+#include "arena_set.h"
+#include "memory_barrier.h"
+#include "set_registry.h"
+#include "thread_cache.h"
+
+static void lock_for_reclaiming(struct memkind_arena_set *set)
+{
+    pthread_mutex_lock(&set->reclaim_lock);
+}
+
+static void lock(struct memkind_arena_set *set)
+{
+    pthread_mutex_lock(&set->lock);
+}
+
+static void unlock(struct memkind_arena_set *set)
+{
+    pthread_mutex_unlock(&set->lock);
+    thread_cache_unlock_all(set);
+    pthread_mutex_unlock(&set->reclaim_lock);
+}
+
+/* Nothing of what a hook does under this lock takes long, or leaves its list
+ * unusable half-way; hooks hold it under jemalloc's locks, and so it cannot be
+ * waited for here. */
+static void renew_owner_lock(struct memkind_arena_set *set)
+{
+    pthread_mutex_init(&set->extents.blocks_lock, NULL);
+}
+
+void arena_fork_prepare(void)
+{
+    set_registry_lock();
+    set_registry_visit_locked(lock_for_reclaiming);
+    set_registry_visit_locked(thread_cache_lock_all);
+    set_registry_visit_locked(lock);
+}
+
+void arena_fork_parent(void)
+{
+    set_registry_visit_locked(unlock);
+    set_registry_unlock();
+}
+
+void arena_fork_child(void)
+{
+    memory_barrier_register();
+    set_registry_forget_users();
+    set_registry_visit_locked(renew_owner_lock);
+    set_registry_visit_locked(thread_cache_orphan_others);
+    arena_fork_parent();
+}
