@@ -71,8 +71,8 @@ int arena_set_create(const struct arena_set_config *config,
  * using the set. */
 void arena_set_destroy(struct memkind_arena_set *set);
 
-/* From now on no thread gets at its cache of the set, until it is destroyed. For
- * a forked child that cannot have the set's memory. */
+/* From now on no thread gets at its cache of the set, until it is destroyed.
+ * For a forked child that cannot have the set's memory. */
 void arena_set_shut(struct memkind_arena_set *set);
 
 /* The arena for one more thread; its place in `arenas`. */

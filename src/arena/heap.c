@@ -204,7 +204,8 @@ enum heap_error heap_free(struct memkind_arena_set *set, void *ptr)
     if (!thread_cache_begin())
         return HEAP_REENTERED;
     struct thread_cache *cache = thread_cache_get(set);
-    if (cache != NULL && may_use_magazines(cache) && is_cached_class(size_class))
+    if (cache != NULL && may_use_magazines(cache) &&
+        is_cached_class(size_class))
         error = put_by_cache(cache, size_class, ptr);
     else
         JE_NAME(dallocx)(ptr, JE_TCACHE_NONE);

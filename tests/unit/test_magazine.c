@@ -384,7 +384,8 @@ static void test_an_owner_who_stays(void)
     close_set();
 }
 
-/* A handler that comes upon its thread in the middle goes past the magazines. */
+/* A handler that comes upon its thread in the middle goes past the magazines.
+ */
 static void test_past_magazines_in_use(void)
 {
     open_set();
