@@ -10,6 +10,9 @@ declare -A memkind_packages=(
     # to boot a guest with emulated persistent memory
     [pmem]="qemu-system-x86 busybox-static cpio lz4 xz-utils kmod python3 gcc
             libc6-dev e2fsprogs xfsprogs dosfstools ndctl"
+    # what the library is compared with, and the plot
+    [bench]="libmemkind0 libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4
+             gnuplot-nox python3"
     # what CI does besides: a second compiler, a debug jemalloc, checkers
     [ci]="clang clang-format clang-tidy libclang-rt-14-dev autoconf git"
 )

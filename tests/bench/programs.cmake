@@ -1,4 +1,39 @@
-# Benchmarks: built with the tests, run by hand.
-add_executable(bench_batch bench/bench_batch.c)
-target_link_libraries(bench_batch PRIVATE memkind::memkind memkind_warnings)
-target_compile_definitions(bench_batch PRIVATE _GNU_SOURCE)
+# Benchmark programs: the same sources for a kind and for malloc, each also
+# with the objects' contents checked. run.sh compares; CTest runs every pattern
+# for a moment with the checks.
+
+# memkind_bench(NAME DEFINITIONS...)
+function(memkind_bench name)
+  add_executable(${name} bench/bench_main.c bench/bench_support.c
+    bench/bench_heap.c bench/patterns_basic.c bench/patterns_threads.c
+    bench/patterns_kinds.c bench/patterns_space.c)
+  target_compile_definitions(${name} PRIVATE _GNU_SOURCE ${ARGN})
+  # A compiler that knows malloc leaves out what is at once freed.
+  foreach(function malloc calloc realloc posix_memalign free)
+    target_compile_options(${name} PRIVATE -fno-builtin-${function})
+  endforeach()
+  # new dtags: LD_LIBRARY_PATH chooses the library.
+  target_link_options(${name} PRIVATE -Wl,-z,now -Wl,--enable-new-dtags)
+  target_link_libraries(${name} PRIVATE memkind_warnings Threads::Threads m
+    ${CMAKE_DL_LIBS})
+endfunction()
+
+memkind_bench(bench_malloc)
+memkind_bench(bench_malloc_check BENCH_CHECK)
+memkind_bench(bench_memkind BENCH_MEMKIND)
+memkind_bench(bench_memkind_check BENCH_MEMKIND BENCH_CHECK)
+target_link_libraries(bench_memkind PRIVATE memkind::memkind)
+target_link_libraries(bench_memkind_check PRIVATE memkind::memkind)
+
+set(_moment --seconds 0.02 --warmup 0 --wait 0.1 --size 8388608 --phases 6
+  --dir ${MEMKIND_TEST_DIR})
+add_test(NAME bench_memkind
+  COMMAND bench_memkind_check ${_moment} --threads 2 --defrag all)
+add_test(NAME bench_memkind_free_null
+  COMMAND bench_memkind_check ${_moment} --threads 3 --free-null all)
+# The patterns themselves, where a sanitizer sees what they do.
+add_test(NAME bench_malloc
+  COMMAND bench_malloc_check ${_moment} --threads 2 all)
+foreach(test bench_memkind bench_memkind_free_null bench_malloc)
+  memkind_set_test(${test} bench TIMEOUT 300)
+endforeach()

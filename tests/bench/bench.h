@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the parts of a benchmark program share. A pattern is either run in
+ * lanes, one thread each, for a length of time that the program measures, or
+ * measures by itself what it is about.
+ */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include "bench_heap.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define KIB ((size_t)1 << 10)
+#define MIB ((size_t)1 << 20)
+
+enum { BENCH_LINE = 128, BENCH_THREADS_MAX = 256, BENCH_METRICS_MAX = 32 };
+
+struct bench;
+
+/* One thread of a pattern. What threads share lies in other cache lines. */
+struct lane {
+    _Alignas(BENCH_LINE) struct bench *bench;
+    unsigned index;
+    uint64_t random; /* state of random_next() */
+    void *state;     /* the pattern's */
+    uint64_t operations;
+    uint64_t ns;
+};
+
+struct pattern {
+    const char *name;
+    const char *about;
+    /* A number that patterns with the same functions differ in. */
+    size_t argument;
+    /* In the main thread, before the lanes; 0 or a negative status. */
+    int (*setup)(struct bench *bench);
+    /* In each lane's thread, before and after what is measured. */
+    void (*start)(struct lane *lane);
+    void (*stop)(struct lane *lane);
+    /*
+     * Some hundred microseconds of work; returns the number of operations. It
+     * must not wait for other lanes without looking at bench->ended.
+     */
+    size_t (*unit)(struct lane *lane);
+    void (*teardown)(struct bench *bench);
+    /* Instead of all those: measures by itself; 0 or a negative status. */
+    int (*measure)(struct bench *bench);
+    /* Makes no sense but on a kind. */
+    bool kind_only;
+};
+
+extern const struct pattern basic_patterns[], thread_patterns[],
+    kind_patterns[], space_patterns[]; /* each ends with a NULL name */
+
+struct metric {
+    const char *name;
+    double value;
+};
+
+struct bench {
+    const struct pattern *pattern;
+    const char *dir;
+    unsigned threads;
+    uint64_t warmup_ns, window_ns;
+    size_t size;         /* how much "full" is, in bytes */
+    unsigned phases;     /* of the fragmentation test */
+    uint64_t minimum_ns; /* how long it lasts at least */
+    uint64_t wait_ns;    /* how long "giveback" waits at most */
+    bool free_null, defrag;
+
+    struct heap heap; /* made by the program unless the pattern measures */
+    void *shared;     /* the pattern's */
+    struct lane *lanes;
+    pthread_barrier_t barrier;
+    uint64_t deadline;
+    _Alignas(BENCH_LINE) atomic_uint ended; /* lanes that work no more */
+    _Alignas(BENCH_LINE) struct metric metrics[BENCH_METRICS_MAX];
+    size_t metric_count;
+};
+
+/* Nanoseconds, of a clock that never goes back; of the process's CPU time. */
+uint64_t now_ns(void);
+uint64_t cpu_ns(void);
+
+/* Zeroed pages that are not the measured heap's, all there already. Ends the
+ * program where there are none. */
+void *bench_pages(size_t size);
+void bench_release(void *pages, size_t size);
+
+void bench_metric(struct bench *bench, const char *name, double value);
+
+/* Bytes of anonymous memory that the process has; bytes that its unnamed
+ * files in bench->dir take. */
+size_t bench_anonymous(void);
+size_t bench_file_bytes(const struct bench *bench);
+
+/* An unnamed file in bench->dir, of `size`; -1 where it cannot be had. */
+int bench_file(const struct bench *bench, size_t size);
+
+static inline bool bench_others_ended(struct lane *lane)
+{
+    return atomic_load_explicit(&lane->bench->ended, memory_order_relaxed) != 0;
+}
+
+/* Runs the function in a thread of its own, and waits for that to end. */
+void lane_in_thread(struct lane *lane, void (*function)(struct lane *));
+
+/* ---- random numbers ------------------------------------------------------ */
+
+static inline uint64_t random_next(uint64_t *state)
+{
+    /* xorshift64* */
+    uint64_t x = *state;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    *state = x;
+    return x * 2685821657736338717u;
+}
+
+/* From 32 random bits to [0, limit). */
+static inline size_t random_scale(uint64_t bits, size_t limit)
+{
+    return (size_t)(((bits & 0xffffffffu) * limit) >> 32);
+}
+
+static inline size_t random_between(uint64_t *state, size_t low, size_t high)
+{
+    return low + random_scale(random_next(state) >> 32, high - low + 1);
+}
+
+/* Even over the logarithms: as often from 1 to 2 as from 2 to 4. */
+size_t random_log(uint64_t *state, size_t low, size_t high);
+
+#endif

@@ -1,0 +1,680 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Compares a pmem kind with other allocators; started by run.sh.
+
+Each measurement is a process of its own, so that one that crashes or hangs is
+reported as that. Rounds are interleaved: within a round each pattern is run on
+one peer after the other, and what is shown is the median over the rounds. A
+ratio is this library's time divided by the peer's: below 1 it is the faster.
+"""
+import argparse
+import csv
+import glob
+import json
+import os
+import platform
+import resource
+import signal
+import statistics
+import subprocess
+import sys
+import time
+
+# Patterns measured in ns for each operation, in the order of the tables.
+SPEED = ["pair", "batch", "churn", "big", "bigger", "xthread", "realloc", "vector",
+         "calloc", "calloc_big", "align", "larson", "sh6", "sh8", "scratch",
+         "rptest", "mstress", "kinds64", "kinds512"]
+# Patterns that measure by themselves, in one thread.
+SINGLE = ["bulk", "create", "destroy"]
+KIND_ONLY = ["create", "destroy"]
+SCALING = ["pair", "batch", "churn", "xthread", "larson", "sh8", "scratch", "mstress"]
+MEMORY = ["memory_64", "memory_mixed", "memory_churn", "memory_8k", "memory_big"]
+
+OWN, OLD = "own", "libmemkind"
+MIB = 1 << 20
+
+
+class Peer:
+    def __init__(self, name, program, about, env=None, options=()):
+        self.name, self.program, self.about = name, program, about
+        self.env, self.options = env or {}, list(options)
+
+    @property
+    def is_kind(self):
+        return self.program == "bench_memkind"
+
+
+def find_library(soname):
+    """A system library's path, or None."""
+    for folder in ("/usr/lib/*-linux-gnu*", "/lib/*-linux-gnu*", "/usr/lib64", "/usr/lib",
+                   "/usr/local/lib"):
+        for path in sorted(glob.glob(f"{folder}/{soname}")):
+            return path
+    return None
+
+
+def find_old_library():
+    """libmemkind itself; not this library, where that was installed instead."""
+    path = find_library("libmemkind.so.0")
+    if path:
+        with open(path, "rb") as file:
+            if b"libpmem.so" in file.read():
+                return None
+    return path
+
+
+def all_peers(build, more):
+    """Every peer that can be had here, and the names of those that cannot."""
+    own = os.path.join(build, "src")
+    peers = [Peer(OWN, "bench_memkind", "this library's pmem kind", {"LD_LIBRARY_PATH": own})]
+    peers.append(Peer("null", "bench_memkind", "the same, freed with kind NULL",
+                      {"LD_LIBRARY_PATH": own}, ["--free-null"]))
+    missing = []
+    for item in more:
+        name, _, folder = item.partition("=")
+        if not os.path.exists(os.path.join(folder, "libmemkind.so.0")):
+            sys.exit(f"--library {item}: no libmemkind.so.0 there")
+        peers.append(Peer(name, "bench_memkind", folder, {"LD_LIBRARY_PATH": folder}))
+    old = find_old_library()
+    if old:
+        peers.append(Peer(OLD, "bench_memkind", f"pmem kind of {os.path.realpath(old)}",
+                          {"LD_LIBRARY_PATH": os.path.dirname(old)}))
+    else:
+        missing.append(OLD)
+    for name, soname in (("jemalloc", "libjemalloc.so.2"), ("mimalloc", "libmimalloc.so.2*"),
+                         ("tcmalloc", "libtcmalloc_minimal.so.4")):
+        path = find_library(soname)
+        if path:
+            peers.append(Peer(name, "bench_malloc", os.path.realpath(path), {"LD_PRELOAD": path}))
+        else:
+            missing.append(name)
+    peers.append(Peer("glibc", "bench_malloc", "malloc of " + " ".join(platform.libc_ver())))
+    return peers, missing
+
+
+# ---- running ---------------------------------------------------------------------
+
+class Runner:
+    """Runs programs, and keeps what they said: results[pattern, threads, peer]."""
+
+    def __init__(self, args, programs):
+        self.args, self.programs = args, programs
+        self.results = {}
+        self.total, self.done, self.started = 0, 0, time.monotonic()
+
+    def command(self, peer, pattern, threads, options):
+        return [os.path.join(self.programs, peer.program), "--threads", str(threads),
+                "--dir", self.args.dir, *peer.options, *options, pattern]
+
+    @staticmethod
+    def environment(peer):
+        # Nothing that changes what an allocator does comes from outside.
+        own = ("LD_", "MALLOC_", "MEMKIND_", "MIMALLOC_", "TCMALLOC_", "GLIBC_TUNABLES")
+        env = {k: v for k, v in os.environ.items() if not k.startswith(own)}
+        return {**env, **peer.env}
+
+    @staticmethod
+    def outcome(returncode, out, err):
+        if returncode < 0:
+            return {"outcome": "crashed", "why": signal.Signals(-returncode).name}
+        try:
+            record = json.loads(out.strip().splitlines()[-1])
+        except (IndexError, ValueError):
+            record = {}
+        if returncode != 0 or record.get("status") != 0:
+            lines = err.strip().splitlines()
+            why = lines[-1] if lines else f"status {record.get('status', returncode)}"
+            return {"outcome": "failed", "why": why}
+        return {"outcome": "ok", **record}
+
+    def start(self, peer, pattern, threads, options):
+        return subprocess.Popen(self.command(peer, pattern, threads, options), text=True,
+                                env=self.environment(peer), stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def finish(self, process, timeout):
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            return {"outcome": "hung", "why": f"killed after {timeout:.0f} s"}
+        return self.outcome(process.returncode, out, err)
+
+    def run(self, peer, pattern, threads=1, options=(), timeout=None, key=None):
+        progress(f"{self.done + 1}/{self.total} {key or pattern} {threads} {peer.name}")
+        record = self.finish(self.start(peer, pattern, threads, options),
+                             timeout or self.args.timeout)
+        self.keep(key or pattern, threads, peer, record)
+
+    def keep(self, pattern, threads, peer, record):
+        self.done += 1
+        self.results.setdefault((pattern, threads, peer.name), []).append(record)
+
+    # What was measured, over the rounds.
+    def values(self, pattern, threads, name, metric):
+        return [r[metric] for r in self.results.get((pattern, threads, name), [])
+                if metric in r]
+
+    def trouble(self, pattern, threads, name):
+        """'' where each round gave a figure; otherwise what went wrong, how often."""
+        records = self.results.get((pattern, threads, name), [])
+        if not records:
+            return "-"
+        bad = [r["outcome"] for r in records if r["outcome"] != "ok"]
+        if not bad:
+            return ""
+        return f"{max(set(bad), key=bad.count)} {len(bad)}/{len(records)}"
+
+    def median(self, pattern, threads, name, metric):
+        """The median; None where any round failed."""
+        values = self.values(pattern, threads, name, metric)
+        if self.trouble(pattern, threads, name) or not values:
+            return None
+        return statistics.median(values)
+
+
+def progress(text):
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\033[K{text}")
+        sys.stderr.flush()
+
+
+def run_speed(runner, patterns, threads, peers, rounds, timing):
+    jobs = []
+    for pattern in patterns:
+        if pattern in SPEED:
+            jobs += [(pattern, n, p, timing) for n in threads for p in peers]
+        else:
+            size = ["--size", str(runner.args.size), *timing]
+            jobs += [(pattern, 1, p, size) for p in peers
+                     if p.is_kind or pattern not in KIND_ONLY]
+    runner.total += len(jobs) * rounds
+    for _ in range(rounds):
+        for pattern, n, peer, options in jobs:
+            runner.run(peer, pattern, n, options)
+
+
+def run_memory(runner, peers, rounds):
+    args = runner.args
+    fragments = [(p, d) for p in peers for d in ([False, True] if p.is_kind else [False])]
+    runner.total += (len(MEMORY) * len(args.memory_threads) * len(peers) * rounds +
+                     len(fragments) + (len(peers) if args.giveback else 0))
+    live = ["--size", str(args.live)]
+    for _ in range(rounds):
+        for pattern in MEMORY:
+            for n in args.memory_threads:
+                for peer in peers:
+                    runner.run(peer, pattern, n, live)
+    for peer, defrag in fragments:
+        options = live + ["--minimum", str(args.frag_seconds)]
+        runner.run(peer, "fragments", 1, options + (["--defrag"] if defrag else []),
+                   timeout=300 + 4 * args.frag_seconds,
+                   key="fragments_defrag" if defrag else "fragments")
+    if args.giveback:
+        # They sleep nearly all of the time, so they can do that together.
+        progress("giveback")
+        started = [(p, runner.start(p, "giveback", 1, ["--size", str(min(args.size, 256 * MIB))]))
+                   for p in peers]
+        for peer, process in started:
+            runner.keep("giveback", 1, peer, runner.finish(process, 120))
+
+
+# ---- tables ----------------------------------------------------------------------
+
+def figure(value):
+    if value is None:
+        return "-"
+    if value >= 9999.5:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
+
+
+def ratio(value):
+    return "-" if value is None else f"{value:.2f}" if value < 9.995 else f"{value:.1f}"
+
+
+def table(title, head, rows):
+    widths = [max(len(str(r[i])) for r in [head] + rows) for i in range(len(head))]
+    print(f"\n{title}")
+    for row in [head] + rows:
+        cells = [str(c).ljust(w) if i == 0 else str(c).rjust(w)
+                 for i, (c, w) in enumerate(zip(row, widths))]
+        print("  " + "  ".join(cells).rstrip())
+
+
+def divided(a, b):
+    return a / b if a is not None and b else None
+
+
+def cell(runner, pattern, threads, name, metric, show=figure):
+    trouble = runner.trouble(pattern, threads, name)
+    if trouble:
+        return trouble
+    values = runner.values(pattern, threads, name, metric)
+    if not values:
+        return "-"
+    median = statistics.median(values)
+    spread = (max(values) - min(values)) / 2 / median * 100 if median else 0
+    return f"{show(median)} ±{spread:.0f}%" if len(values) > 1 else show(median)
+
+
+def compared(peers):
+    """The peers that ratios are taken to."""
+    return [p.name for p in peers if p.name != OWN]
+
+
+def speed_tables(runner, patterns, threads, peers, metric):
+    names = [p.name for p in peers]
+    speed = [(p, n) for p in patterns if p in SPEED for n in threads]
+    if not speed:
+        return
+    clock = "CPU time" if metric == "cpu_ns" else "time"
+    table(f"{clock} for each operation in ns: median, half the range",
+          ["pattern", "threads"] + names,
+          [[p, n] + [cell(runner, p, n, name, metric) for name in names] for p, n in speed])
+    if OWN not in names or len(names) == 1:
+        return
+    rows = []
+    for p, n in speed:
+        own = runner.median(p, n, OWN, metric)
+        rows.append([p, n] + [ratio(divided(own, runner.median(p, n, name, metric)))
+                              if not runner.trouble(p, n, name) else
+                              runner.trouble(p, n, name).split()[0]
+                              for name in compared(peers)])
+    table(f"{clock} of this library divided by the peer's (below 1: faster)",
+          ["pattern", "threads"] + compared(peers), rows)
+
+
+def single_tables(runner, patterns, peers):
+    names = [p.name for p in peers]
+
+    def rows_of(pattern, metrics):
+        return [[text] + [cell(runner, pattern, 1, name, metric,
+                               lambda v, s=scale: figure(v / s)) for name in names]
+                for metric, scale, text in metrics]
+
+    size = f"{runner.args.size // MIB} MiB"
+    if "bulk" in patterns:
+        table(f"{size} of 8 KiB objects, all freed", ["bulk"] + names, rows_of("bulk", [
+            ("ns", 1, "each call, ns"), ("longest_ns", 1e3, "the longest call, us"),
+            ("punch_ns", 1e3, "the file system's punch, us"),
+            ("freed_anonymous", MIB, "DRAM held after, MiB"),
+            ("freed_file", MIB, "file space held after, MiB"),
+            ("trim_ns", 1e3, "the explicit purge, us"),
+            ("trimmed_anonymous", MIB, "DRAM held then, MiB"),
+            ("trimmed_file", MIB, "file space held then, MiB")]))
+    names = [p.name for p in peers if p.is_kind]
+    if "create" in patterns and names:
+        table("A kind created, used once and destroyed", ["create"] + names,
+              rows_of("create", [("ns", 1e3, "time, us"), ("dram", 1024, "DRAM, KiB"),
+                                 ("file", 1024, "file space, KiB")]))
+    if "destroy" in patterns and names:
+        table(f"A kind with {size} in it destroyed", ["destroy"] + names,
+              rows_of("destroy", [("ns", 1e6, "time, ms"),
+                                  ("file_ns", 1e6, "munmap and close of a file, ms"),
+                                  ("ratio", 1, "ratio")]))
+
+
+def memory_tables(runner, peers):
+    def held(record_of, prefix):
+        anonymous, files, payload = (record_of(m) for m in (prefix + "anonymous",
+                                                            prefix + "file", "payload"))
+        if None in (anonymous, files, payload):
+            return None
+        return anonymous / payload, files / payload
+
+    args = runner.args
+    for prefix, what in (("", "held for each live byte"),
+                         ("freed_", "held after all was freed, for each byte that was live"),
+                         ("trimmed_", "the same, after the explicit purge")):
+        rows = []
+        for pattern in MEMORY:
+            for n in args.memory_threads:
+                row = [pattern, n]
+                for peer in peers:
+                    parts = held(lambda m, p=peer: runner.median(pattern, n, p.name, m), prefix)
+                    row.append(runner.trouble(pattern, n, peer.name) or
+                               ("-" if parts is None else f"{parts[0]:.3f} + {parts[1]:.3f}"
+                                if peer.is_kind else f"{parts[0]:.3f}"))
+                rows.append(row)
+        table(f"Memory {what} (kinds: DRAM + file space)",
+              ["pattern", "threads"] + [p.name for p in peers], rows)
+
+    rows = []
+    for peer in peers:
+        for key, text in (("fragments", peer.name), ("fragments_defrag", peer.name + ", defrag")):
+            if (key, 1, peer.name) not in runner.results:
+                continue
+            trouble = runner.trouble(key, 1, peer.name)
+            rows.append([text] + ([trouble] + [""] * 8 if trouble else
+                        [ratio(runner.median(key, 1, peer.name, m))
+                         for m in ("mean", "peak", "last", "active", "trimmed", "dram")] +
+                        [figure(runner.median(key, 1, peer.name, m))
+                         for m in ("ns", "moved", "phases")]))
+    table("Fragmentation: space (file space of a kind, DRAM of a malloc) for each live byte, "
+          "while the distribution of sizes shifts",
+          ["peer", "mean", "peak", "last", "active", "purged", "DRAM", "ns", "moved", "phases"],
+          rows)
+
+    if args.giveback:
+        row = []
+        for peer in peers:
+            seconds = runner.median("giveback", 1, peer.name, "seconds")
+            kept = divided(runner.median("giveback", 1, peer.name, "held"),
+                           runner.median("giveback", 1, peer.name, "bytes"))
+            row.append(runner.trouble("giveback", 1, peer.name) or
+                       (f"{seconds:.1f} s" if kept <= 0.1 else f"holds {kept:.0%}"))
+        table("Until nine tenths of what was freed is given back, in a program that allocates a "
+              "little", ["giveback"] + [p.name for p in peers], [["30 s at most"] + row])
+
+
+def scaling_tables(runner, patterns, threads, peers):
+    for pattern in patterns:
+        rows = []
+        for peer in peers:
+            row, first = [peer.name], None
+            for n in threads:
+                trouble = runner.trouble(pattern, n, peer.name)
+                mops = runner.median(pattern, n, peer.name, "mops")
+                first = mops if n == threads[0] else first
+                row.append(trouble or f"{mops:.2f} ({ratio(divided(mops, first))})")
+            rows.append(row)
+        table(f"{pattern}: million operations a second in all threads (times those of "
+              f"{threads[0]})", ["threads"] + [str(n) for n in threads], rows)
+
+
+def targets(runner, threads, metric):
+    """What the library is meant to reach, beside what it did: (text, goal, measured, ok)."""
+    rows = []
+
+    def add(text, goal, measured, ok, unit=""):
+        rows.append((text, goal, "not measured" if measured is None else f"{measured:.3g}{unit}",
+                     "-" if measured is None else "pass" if ok(measured) else "miss"))
+
+    def to_peer(pattern, n, name):
+        return divided(runner.median(pattern, n, OWN, metric),
+                       runner.median(pattern, n, name, metric))
+
+    for pattern, most in (("pair", 1.1), ("churn", 1.0), ("xthread", 1.0), ("batch", 1.15),
+                          ("big", 1.2)):
+        for n in threads:
+            add(f"{pattern}, {n} thread{'s' * (n > 1)}: time, to jemalloc's", f"<= {most}",
+                to_peer(pattern, n, "jemalloc"), lambda v, m=most: v <= m)
+    if 1 in threads:
+        for pattern, least in (("pair", 12), ("churn", 4), ("xthread", 12), ("batch", 3),
+                               ("big", 1)):
+            times = divided(1, to_peer(pattern, 1, OLD))
+            add(f"{pattern}, 1 thread: times as fast as libmemkind", f">= {least}", times,
+                lambda v, m=least: v >= m)
+    for pattern in ("pair", "batch", "churn", "big", "xthread"):
+        for n in threads:
+            add(f"{pattern}, {n} thread{'s' * (n > 1)}: time, to mimalloc's", "1.0",
+                to_peer(pattern, n, "mimalloc"), lambda v: v <= 1.0)
+    if 1 in threads and 2 in threads:
+        add("pair: time in 2 threads, to that in 1", "<= 1.1",
+            divided(runner.median("pair", 2, OWN, metric), runner.median("pair", 1, OWN, metric)),
+            lambda v: v <= 1.1)
+    create = runner.median("create", 1, OWN, "ns")
+    dram = runner.median("create", 1, OWN, "dram")
+    add("a kind created, used once, destroyed", "<= 150 us",
+        create and create / 1e3, lambda v: v <= 150, " us")
+    add("its DRAM", "<= 200 KiB", dram and dram / 1024, lambda v: v <= 200, " KiB")
+    size = f"{runner.args.size // MIB} MiB"
+    add(f"{size} destroyed: time, to munmap and close of a file", "<= 1.2",
+        runner.median("destroy", 1, OWN, "ratio"), lambda v: v <= 1.2)
+    add(f"{size} of 8 KiB objects freed: the longest call, to a punch", "<= 1.0",
+        divided(runner.median("bulk", 1, OWN, "longest_ns"),
+                runner.median("bulk", 1, OWN, "punch_ns")), lambda v: v <= 1.0)
+    add("file space after the explicit purge, of what was freed", "<= 0.01",
+        divided(runner.median("bulk", 1, OWN, "trimmed_file"),
+                runner.median("bulk", 1, OWN, "bytes")), lambda v: v <= 0.01)
+    kept = divided(runner.median("giveback", 1, OWN, "held"),
+                   runner.median("giveback", 1, OWN, "bytes"))
+    add("file space 30 s after, while a little is allocated", "<= 0.1", kept, lambda v: v <= 0.1)
+    return rows
+
+
+# ---- files -----------------------------------------------------------------------
+
+def machine(args):
+    info = {"cpus": os.cpu_count(), "kernel": platform.release(), "directory": args.dir,
+            "load": os.getloadavg()[0], "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("model name"):
+                info["cpu"] = line.split(":", 1)[1].strip()
+                break
+    best = ""
+    with open("/proc/mounts", encoding="utf-8") as file:
+        for line in file:
+            _, place, kind = line.split()[:3]
+            path = os.path.realpath(args.dir) + "/"
+            if path.startswith(place.rstrip("/") + "/") and len(place) > len(best):
+                best, info["file_system"] = place, kind
+    return info
+
+
+def write_json(path, runner, peers, info, rows):
+    data = {"machine": info, "arguments": vars(runner.args),
+            "peers": {p.name: p.about for p in peers},
+            "results": [{"pattern": k[0], "threads": k[1], "peer": k[2], "rounds": records}
+                        for k, records in runner.results.items()],
+            "targets": [dict(zip(("what", "goal", "measured", "result"), r)) for r in rows]}
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(data, file, indent=1)
+        file.write("\n")
+
+
+def write_csv(path, runner):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["pattern", "threads", "peer", "metric", "median", "lowest", "highest",
+                         "rounds", "not_ok", "own_to_peer"])
+        for (pattern, n, peer), records in runner.results.items():
+            metrics = list(dict.fromkeys(
+                k for r in records for k, v in r.items()
+                if isinstance(v, (int, float)) and k not in ("threads", "status")))
+            bad = sum(r["outcome"] != "ok" for r in records)
+            for metric in metrics or [""]:
+                values = runner.values(pattern, n, peer, metric) if not bad else []
+                own = runner.median(pattern, n, OWN, metric) if values and metric else None
+                median = statistics.median(values) if values else ""
+                writer.writerow([pattern, n, peer, metric, median,
+                                 min(values, default=""), max(values, default=""), len(records),
+                                 runner.trouble(pattern, n, peer) if bad else "",
+                                 f"{own / median:.4f}" if own is not None and median else ""])
+
+
+COLOURS = {"null": "#9ecae1", OLD: "#bdbdbd", "jemalloc": "#d95f02", "mimalloc": "#1b9e77",
+           "tcmalloc": "#7570b3", "glibc": "#666666"}
+
+
+def draw(path, runner, patterns, threads, peers, metric):
+    """How many times as fast as each peer: bars from 1 up or down, log scale."""
+    shown = [p for p in patterns if p in SPEED]
+    others = [name for name in compared(peers)]
+    if not shown or not others or OWN not in [p.name for p in peers]:
+        return False
+    terminal = ("pngcairo size 1200,{h}" if path.endswith(".png") else
+                "svg size 1200,{h} dynamic background '#ffffff' font 'sans,13'")
+    text = [f"set terminal {terminal.format(h=60 + 330 * len(threads))}",
+            f"set output '{path}'", "set multiplot layout %d,1" % len(threads),
+            "set style data histograms", "set style histogram clustered gap 1",
+            "set style fill solid 0.9 noborder", "set boxwidth 0.9 relative",
+            "set logscale y 2", "set grid ytics lc rgb '#dddddd'", "set key outside right top",
+            "set xtics rotate by -35 scale 0", "set datafile missing '?'",
+            "set format y '%gx'", "set yrange [*:*]",
+            "set arrow 1 from graph 0, first 1 to graph 1, first 1 nohead lw 1.5 lc rgb 'black'"]
+    for n in threads:
+        text += [f"$data{n} << EOD", "pattern " + " ".join(others)]
+        for pattern in shown:
+            own = runner.median(pattern, n, OWN, metric)
+            cells = [divided(runner.median(pattern, n, name, metric), own) for name in others]
+            # kept within what can be read
+            text.append(pattern + " " + " ".join(
+                "?" if c is None else f"{min(max(c, 1 / 64), 64):.4f}" for c in cells))
+        text.append("EOD")
+        text.append(f"set title 'Times as fast as each peer, {n} thread{'s' * (n > 1)} "
+                    "(above 1: this library is faster; no bar: crashed or failed)' noenhanced")
+        text.append("plot " + ", ".join(
+            f"$data{n} using {i + 2}:xtic(1) title '{name}' noenhanced"
+            f" lc rgb '{COLOURS.get(name, '#aa4499')}'" for i, name in enumerate(others)))
+    text.append("unset multiplot")
+    try:
+        subprocess.run(["gnuplot"], input="\n".join(text) + "\n", text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"no plot: {error}", file=sys.stderr)
+        return False
+    return True
+
+
+# ---- the command -----------------------------------------------------------------
+
+def numbers(text):
+    return [int(n) for n in text.split(",")]
+
+
+def what_fits(directory):
+    """1 GiB, or a quarter of what is free where that is less; in whole MiB."""
+    stat = os.statvfs(directory)
+    fits = min(1 << 30, stat.f_bavail * stat.f_frsize // 4)
+    with open("/proc/meminfo", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("MemAvailable:"):
+                fits = min(fits, int(line.split()[1]) * 1024 // 4)
+    return max(fits // MIB, 16) * MIB
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(
+        prog="tests/bench/run.sh", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Compares this library's pmem kind with libmemkind 1.14's and with malloc of\n"
+                    "jemalloc, mimalloc, tcmalloc and glibc, in interleaved rounds.",
+        epilog="patterns: " + " ".join(SPEED + SINGLE) +
+               "\npeers: own libmemkind jemalloc mimalloc tcmalloc glibc, and null: own, freed "
+               "with kind NULL")
+    add = parser.add_argument
+    add("--quick", action="store_true", help="short measurements, three rounds: about a minute")
+    add("--runs", type=int, help="rounds [5]")
+    add("--patterns", help="only these, separated by commas")
+    add("--threads", type=numbers, help="numbers of threads [1,2]")
+    add("--peers", help="only these, separated by commas")
+    add("--library", action="append", default=[], metavar="NAME=DIR",
+        help="one more peer: the libmemkind.so.0 in DIR")
+    add("--scaling", action="store_true", help="only the table of threads 1, 2, 4, 8, 16")
+    add("--memory", action="store_true", help="only the memory report")
+    add("--no-memory", action="store_true", help="without the memory report")
+    add("--frag-seconds", type=float, default=0, metavar="S",
+        help="the fragmentation test lasts at least so long [0: twelve phases]")
+    add("--dir", default=os.environ.get("PMEM_DIR") or "/dev/shm",
+        help="where the kinds' files are [$PMEM_DIR or /dev/shm]")
+    add("--seconds", type=float, help="that each measurement takes [0.25]")
+    add("--size", type=int, metavar="MIB", help="of a full kind [1024, or what fits]")
+    add("--clock", choices=["wall", "cpu"], default="wall",
+        help="what tables and targets are about: wall time, or the process's CPU time, which a "
+             "busy machine disturbs less [wall]")
+    add("--json", metavar="FILE", help="[results.json in the build directory]")
+    add("--csv", metavar="FILE", help="[results.csv there]")
+    add("--plot", metavar="FILE", help="an .svg or .png [results.svg there]")
+    add("--build", required=True, help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+
+    args.runs = args.runs or (3 if args.quick else 5)
+    args.seconds = args.seconds or (0.06 if args.quick else 0.25)
+    args.warmup = 0.02 if args.quick else 0.06
+    args.threads = args.threads or ([1, 2, 4, 8, 16] if args.scaling else [1, 2])
+    fits = what_fits(args.dir)
+    args.size = args.size * MIB if args.size else min(fits, 128 * MIB) if args.quick else fits
+    args.live = min(fits, (16 if args.quick else 64) * MIB)
+    args.memory_threads = [1] if args.quick else [1, 4]
+    args.memory_rounds = 1 if args.quick else min(args.runs, 3)
+    args.giveback = not args.quick
+    args.timeout = 30 + 20 * (args.seconds + args.warmup) + args.size / (64 * MIB)
+    if args.patterns:
+        args.patterns = args.patterns.split(",")
+        unknown = set(args.patterns) - set(SPEED + SINGLE)
+        if unknown:
+            parser.error("no pattern " + ", ".join(sorted(unknown)))
+    return args
+
+
+def choose(args):
+    peers, missing = all_peers(args.build, args.library)
+    names = {p.name: p for p in peers}
+    if args.peers:
+        wanted = args.peers.split(",")
+        for name in wanted:
+            if name not in names:
+                sys.exit(f"no peer {name}" + (" on this machine" if name in missing else ""))
+        return [names[name] for name in wanted]
+    for name in missing:
+        print(f"left out, as it is not installed: {name}")
+    return [p for p in peers if p.name != "null"]
+
+
+def main(argv):
+    args = parse(argv)
+    peers = choose(args)
+    # Crashes are expected of some: they leave no files behind.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    metric = "cpu_ns" if args.clock == "cpu" else "ns"
+    info = machine(args)
+    print(f"{info.get('cpu', platform.machine())}, {info['cpus']} CPUs, Linux {info['kernel']}, "
+          f"files in {args.dir} ({info.get('file_system', '?')}); "
+          f"{args.runs} rounds of {args.seconds:g} s")
+    for peer in peers:
+        print(f"  {peer.name:11} {peer.about}")
+    if info["load"] > 0.5:
+        print(f"  Others are using this machine (load {info['load']:.1f}): compare CPU times "
+              "(--clock cpu).")
+
+    runner = Runner(args, os.path.join(args.build, "tests"))
+    timing = ["--seconds", str(args.seconds), "--warmup", str(args.warmup)]
+    patterns = args.patterns or (SCALING if args.scaling else SPEED + SINGLE)
+    speed = not args.memory
+    memory = args.memory or not (args.no_memory or args.scaling or args.patterns)
+    if speed:
+        run_speed(runner, patterns, args.threads, peers, args.runs, timing)
+    if memory:
+        run_memory(runner, peers, args.memory_rounds)
+    progress("")
+
+    rows = []
+    if args.scaling:
+        scaling_tables(runner, [p for p in patterns if p in SPEED], args.threads, peers)
+    elif speed:
+        speed_tables(runner, patterns, args.threads, peers, metric)
+        single_tables(runner, patterns, peers)
+    if memory:
+        memory_tables(runner, peers)
+    if speed and not args.scaling and OWN in [p.name for p in peers]:
+        rows = [r for r in targets(runner, args.threads, metric) if r[3] != "-" or not args.patterns]
+        table("What this library is meant to reach", ["", "goal", "measured", ""],
+              [list(r) for r in rows])
+
+    reasons = {(name, r["outcome"], r["why"], pattern)
+               for (pattern, _, name), records in runner.results.items()
+               for r in records if r["outcome"] != "ok"}
+    if reasons:
+        print("\nNot measured:")
+        grouped = {}
+        for name, outcome, why, pattern in reasons:
+            grouped.setdefault((name, outcome, why), []).append(pattern)
+        for (name, outcome, why), where in sorted(grouped.items()):
+            print(f"  {name} {outcome} ({why}): {', '.join(sorted(where))}")
+
+    files = {"json": args.json, "csv": args.csv, "plot": args.plot}
+    for kind, ending in (("json", "json"), ("csv", "csv"), ("plot", "svg")):
+        files[kind] = files[kind] or os.path.join(args.build, f"results.{ending}")
+    write_json(files["json"], runner, peers, info, rows)
+    write_csv(files["csv"], runner)
+    drawn = speed and not args.scaling and draw(files["plot"], runner, patterns, args.threads,
+                                                peers, metric)
+    print(f"\nwritten in {time.monotonic() - runner.started:.0f} s: {files['json']}, "
+          f"{files['csv']}" + (f", {files['plot']}" if drawn else ""))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

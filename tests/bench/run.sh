@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# The benchmark: this library's pmem kind beside libmemkind 1.14's and the
+# mallocs of jemalloc, mimalloc, tcmalloc and glibc. Installs what is missing,
+# builds, runs in interleaved rounds, prints tables, writes JSON, CSV and a plot.
+#
+#   tests/bench/run.sh [OPTION...]      about 8 minutes; --help has the options
+#   tests/bench/run.sh --quick          about one
+#   tests/bench/run.sh --scaling        threads 1, 2, 4, 8, 16
+#   tests/bench/run.sh --memory         DRAM, file space and fragmentation
+#
+# MEMKIND_BUILD    build directory                        [build/bench]
+# PMEM_DIR         directory that the kinds are made in   [/dev/shm]
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+. "$root/cmake/packages.sh"
+install_packages build test
+if ! install_packages bench; then
+    # A peer that this system has no package of is left out.
+    for package in ${memkind_packages[bench]}; do
+        memkind_packages[one]=$package
+        install_packages one || echo "not installed: $package" >&2
+    done
+fi
+
+build=${MEMKIND_BUILD:-$root/build/bench}
+cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release >/dev/null
+cmake --build "$build" --target bench_memkind bench_malloc >/dev/null
+exec python3 "$root/tests/bench/compare.py" --build "$build" "$@"
