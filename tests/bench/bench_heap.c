@@ -24,6 +24,19 @@ static bool find_function(void *function, size_t size, const char *name)
     return symbol != NULL;
 }
 
+const char *heap_library(void)
+{
+#ifdef BENCH_MEMKIND
+    void *(*function)(memkind_t, size_t) = memkind_malloc;
+#else
+    void *(*function)(size_t) = malloc;
+#endif
+    void *address;
+    Dl_info info;
+    memcpy(&address, &function, sizeof address);
+    return dladdr(address, &info) != 0 ? info.dli_fname : "";
+}
+
 #ifdef BENCH_MEMKIND
 int heap_create(struct heap *heap, const char *dir, bool free_null)
 {

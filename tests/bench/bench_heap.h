@@ -42,6 +42,8 @@ void *heap_defrag(struct heap heap, void *ptr);
 bool heap_trim(struct heap heap);
 /* Bytes in pages with live objects; 0 where the heap does not say. */
 size_t heap_active(struct heap heap);
+/* The path of the library that allocates. */
+const char *heap_library(void);
 /* Whether heaps can be made and destroyed. */
 bool heap_is_kind(void);
 

@@ -141,8 +141,9 @@ static bool run_pattern(struct bench *bench, const struct pattern *pattern)
     bench->shared = NULL;
     int err =
         pattern->measure != NULL ? pattern->measure(bench) : run_lanes(bench);
-    printf("{\"pattern\": \"%s\", \"threads\": %u, \"status\": %d",
-           pattern->name, bench->threads, err);
+    printf("{\"pattern\": \"%s\", \"threads\": %u, \"status\": %d, "
+           "\"library\": \"%s\"",
+           pattern->name, bench->threads, err, heap_library());
     for (size_t i = 0; i < bench->metric_count; i++)
         printf(", \"%s\": %.6g", bench->metrics[i].name,
                bench->metrics[i].value);
@@ -199,19 +200,21 @@ static const struct option options[] = {
 
 static int usage(const char *program)
 {
-    fprintf(stderr,
-            "usage: %s [OPTION...] PATTERN... | all | --list\n"
-            "  --threads N      [1]\n"
-            "  --seconds S      that are measured           [0.25]\n"
-            "  --warmup S       before that                 [0.05]\n"
-            "  --dir DIR        for files                   [/dev/shm]\n"
-            "  --size BYTES     of a heap that is filled    [64 MiB]\n"
-            "  --phases N       of the fragmentation test   [12]\n"
-            "  --minimum S      that it lasts at least      [0]\n"
-            "  --wait S         at most, in giveback        [30]\n"
-            "  --defrag         after each phase\n"
-            "  --free-null      frees without naming the kind\n",
-            program);
+    fprintf(
+        stderr,
+        "usage: %s [OPTION...] PATTERN... | all | --list\n"
+        "  --threads N      [1]\n"
+        "  --seconds S      that are measured           [0.25]\n"
+        "  --warmup S       before that                 [0.05]\n"
+        "  --dir DIR        for files                   [/dev/shm]\n"
+        "  --size BYTES     of a heap that is filled, and the most that an\n"
+        "                   object of `bigger` has      [64 MiB]\n"
+        "  --phases N       of the fragmentation test   [12]\n"
+        "  --minimum S      that it lasts at least      [0]\n"
+        "  --wait S         at most, in giveback        [30]\n"
+        "  --defrag         after each phase\n"
+        "  --free-null      frees without naming the kind\n",
+        program);
     return 2;
 }
 

@@ -150,7 +150,8 @@ static void big_start(struct lane *lane)
 
 static void bigger_start(struct lane *lane)
 {
-    steps_make(lane, BIGGER_SLOTS, 32, MIB, 64 * MIB);
+    size_t most = lane->bench->size < 64 * MIB ? lane->bench->size : 64 * MIB;
+    steps_make(lane, BIGGER_SLOTS, 32, MIB, most);
 }
 
 static size_t big_unit(struct lane *lane)

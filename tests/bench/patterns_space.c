@@ -348,8 +348,9 @@ static int fragments_measure(struct bench *bench)
     bench_metric(bench, "mean", sum / phases);
     bench_metric(bench, "last", last);
     bench_metric(bench, "ns", (double)ns / (double)(f.operations + 1));
-    bench_metric(bench, "active",
-                 (double)heap_active(bench->heap) / (double)f.live);
+    size_t active = heap_active(bench->heap);
+    if (active != 0)
+        bench_metric(bench, "active", (double)active / (double)f.live);
     if (heap_trim(bench->heap))
         bench_metric(bench, "trimmed", space_of(bench, base) / (double)f.live);
     if (heap_is_kind()) {

@@ -6,11 +6,12 @@
 #include "bench.h"
 
 #include <sched.h>
+#include <time.h>
 
 /* ---- xthread: objects are freed by the next thread, through a ring ----------
  */
 
-enum { RING = 1024, RING_BATCH = 32, RING_OBJECT = 64 };
+enum { RING = 1024, RING_BATCH = 32, RING_LOW = 16, RING_HIGH = 512 };
 
 /* One writer and one reader, who publish how far they are by batches. */
 struct ring {
@@ -59,26 +60,46 @@ static bool ring_write(struct lane *lane)
     if (written - atomic_load_explicit(&ring->read, memory_order_acquire) >
         RING - RING_BATCH)
         return false;
+    uint64_t random = lane->random;
     for (size_t i = 0; i < RING_BATCH; i++) {
-        void *object = heap_malloc(heap, RING_OBJECT);
-        object_touch(object, RING_OBJECT);
+        uint64_t bits = random_next(&random);
+        size_t size =
+            RING_LOW + random_scale(bits >> 32, RING_HIGH - RING_LOW + 1);
+        void *object = heap_malloc(heap, size);
+        object_touch(object, size);
         ring->objects[(written + i) % RING] = object;
     }
+    lane->random = random;
     atomic_store_explicit(&ring->written, written + RING_BATCH,
                           memory_order_release);
     return true;
+}
+
+/* Nothing can be done until the other lane has worked: lets it, and where that
+ * takes long does not burn the time of a CPU that someone else may need. */
+static void wait_for_other(unsigned *waited)
+{
+    enum { YIELDS = 32 };
+    const struct timespec moment = {.tv_nsec = 20000};
+    if (++*waited <= YIELDS)
+        sched_yield();
+    else
+        nanosleep(&moment, NULL);
 }
 
 static size_t xthread_unit(struct lane *lane)
 {
     enum { BATCHES = 256 };
     size_t freed = 0;
+    unsigned waited = 0;
     for (size_t i = 0; i < BATCHES && !bench_others_ended(lane); i++) {
         bool wrote = ring_write(lane);
         size_t count = ring_read(lane);
         freed += count;
-        if (!wrote && count == 0)
-            sched_yield();
+        if (wrote || count != 0)
+            waited = 0;
+        else
+            wait_for_other(&waited);
     }
     return freed;
 }
@@ -492,7 +513,7 @@ static void stress_teardown(struct bench *bench)
 const struct pattern thread_patterns[] = {
     {
         .name = "xthread",
-        .about = "64 bytes, freed by the next thread, through a ring",
+        .about = "16-512 bytes, freed by the next thread, through a ring",
         .setup = xthread_setup,
         .unit = xthread_unit,
         .stop = xthread_stop,

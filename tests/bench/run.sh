@@ -7,6 +7,7 @@
 #   tests/bench/run.sh --quick          about one
 #   tests/bench/run.sh --scaling        threads 1, 2, 4, 8, 16
 #   tests/bench/run.sh --memory         DRAM, file space and fragmentation
+#   tests/bench/run.sh --read F --plot G    of a run's JSON, without another run
 #
 # MEMKIND_BUILD    build directory                        [build/bench]
 # PMEM_DIR         directory that the kinds are made in   [/dev/shm]

@@ -3,7 +3,7 @@
 # named, and otherwise in guests whose memory is made persistent by the kernel.
 #
 #   tests/pmem/run.sh [NAME...]     of: ext4 xfs device no-fallocate no-holes tool
-#   tests/pmem/run.sh bench         the batch pattern on DAX, beside libmemkind 1.14
+#   tests/pmem/run.sh bench         patterns of tests/bench on DAX, beside libmemkind 1.14
 #
 # MEMKIND_BUILD    build directory   [build/pmem]
 # Exits with 77 where no guest can be booted.
@@ -41,7 +41,7 @@ trap 'rm -rf "$payload"' EXIT
 suites=(test_pmem test_heap test_kinds test_limits test_detect test_stats
         test_defrag test_internal_kind test_threads test_cpp test_environment
         test_region_grains)
-cp "${suites[@]/#/$build/tests/}" "$build/tests/bench_batch" "$payload"
+cp "${suites[@]/#/$build/tests/}" "$build/tests/bench_memkind" "$payload"
 find "$build/examples" -maxdepth 1 -type f -name 'pmem_*' -perm -u+x -exec cp {} "$payload" \;
 cp -L "$build/src/libmemkind.so.0" "$payload"
 cp "$build/src/tool/memkind-pmem" "$build/tests/device_mark" "$payload"
@@ -92,17 +92,28 @@ run_bench() {
     mkdir "$payload/libmemkind-1.14"
     find "$debs" -name 'lib*.so.*' -exec cp -L {} "$payload/libmemkind-1.14" \;
     cat >"$payload/bench.sh" <<'SH'
-for round in 1 2 3 4 5; do
-    printf 'here  '; LD_LIBRARY_PATH=/payload ./bench_batch /mnt/pmem
-    printf '1.14  '; LD_LIBRARY_PATH=/payload/libmemkind-1.14 ./bench_batch /mnt/pmem
+for round in 1 2 3; do
+    for pattern in pair batch churn big; do
+        for library in here 1.14; do
+            path=/payload/libmemkind-1.14
+            [ $library = 1.14 ] || path=/payload
+            line=$(LD_LIBRARY_PATH=$path ./bench_memkind --dir /mnt/pmem --warmup 0.3 \
+                --seconds 0.7 $pattern) || line=
+            ns=$(echo "$line" | sed -n 's/.*"ns": \([^,]*\),.*/\1/p')
+            echo "$pattern $library ${ns:-failed}"
+        done
+    done
 done | tee /tmp/lines
-awk '{ n[$1]++; v[$1, n[$1]] = $5 }
+awk '{ w = $1 " " $2; n[w]++; v[w, n[w]] = $3 + 0; if ($3 == "failed") bad[$1] = 1 }
      function median(w,   i, j, t) {
          for (i = 1; i <= n[w]; i++) for (j = i + 1; j <= n[w]; j++)
              if (v[w, j] < v[w, i]) { t = v[w, i]; v[w, i] = v[w, j]; v[w, j] = t }
          return v[w, int((n[w] + 1) / 2)] }
-     END { h = median("here"); o = median("1.14")
-           printf "batch on DAX ext4: %.0f ns here, %.0f ns libmemkind 1.14: %.1f times as fast\n", h, o, o / h }' /tmp/lines
+     END { count = split("pair batch churn big", names, " ")
+           for (i = 1; i <= count; i++) {
+               p = names[i]; h = median(p " here"); o = median(p " 1.14")
+               if (bad[p]) print p " on DAX ext4: failed"
+               else printf "%s on DAX ext4: %.0f ns here, %.0f ns libmemkind 1.14: %.1f times as fast\n", p, h, o, o / h } }' /tmp/lines
 SH
     "$here/guest.sh" -s 512M -t 300 --mkfs-opts "$ext4_options" "$payload" -- sh bench.sh
     rm -rf "$debs"
