@@ -68,6 +68,7 @@ struct bench {
     unsigned phases;     /* of the fragmentation test */
     uint64_t minimum_ns; /* how long it lasts at least */
     uint64_t wait_ns;    /* how long "giveback" waits at most */
+    size_t kinds_max;    /* how many are made at once at most */
     bool free_null, defrag;
 
     struct heap heap; /* made by the program unless the pattern measures */

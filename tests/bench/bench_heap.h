@@ -111,7 +111,7 @@ static inline void heap_free(struct heap heap, void *ptr)
 #endif
 }
 
-/* ---- what is written to objects ----------------------------------------- */
+/* ---- what is written to objects ------------------------------------------ */
 
 enum {
     OBJECT_MIN = 16, /* no pattern asks for less */

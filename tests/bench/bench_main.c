@@ -14,6 +14,7 @@
 
 #include <getopt.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 static const struct pattern *const groups[] = {basic_patterns, thread_patterns,
                                                kind_patterns, space_patterns};
@@ -178,6 +179,7 @@ enum {
     OPTION_PHASES,
     OPTION_MINIMUM,
     OPTION_WAIT,
+    OPTION_KINDS,
     OPTION_FREE_NULL,
     OPTION_DEFRAG,
     OPTION_LIST,
@@ -192,6 +194,7 @@ static const struct option options[] = {
     {"phases", required_argument, NULL, OPTION_PHASES},
     {"minimum", required_argument, NULL, OPTION_MINIMUM},
     {"wait", required_argument, NULL, OPTION_WAIT},
+    {"kinds", required_argument, NULL, OPTION_KINDS},
     {"free-null", no_argument, NULL, OPTION_FREE_NULL},
     {"defrag", no_argument, NULL, OPTION_DEFRAG},
     {"list", no_argument, NULL, OPTION_LIST},
@@ -212,6 +215,7 @@ static int usage(const char *program)
         "  --phases N       of the fragmentation test   [12]\n"
         "  --minimum S      that it lasts at least      [0]\n"
         "  --wait S         at most, in giveback        [30]\n"
+        "  --kinds N        at once, at most            [512]\n"
         "  --defrag         after each phase\n"
         "  --free-null      frees without naming the kind\n",
         program);
@@ -233,6 +237,7 @@ int main(int argc, char **argv)
     bench.window_ns = 250 * 1000 * 1000;
     bench.size = 64 * MIB;
     bench.phases = 12;
+    bench.kinds_max = 512;
     bench.wait_ns = (uint64_t)30 * 1000 * 1000 * 1000;
 
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;)
@@ -261,6 +266,9 @@ int main(int argc, char **argv)
         case OPTION_WAIT:
             bench.wait_ns = to_ns(optarg);
             break;
+        case OPTION_KINDS:
+            bench.kinds_max = strtoul(optarg, NULL, 10);
+            break;
         case OPTION_FREE_NULL:
             bench.free_null = true;
             break;
@@ -274,8 +282,14 @@ int main(int argc, char **argv)
             return usage(argv[0]);
         }
     if (optind == argc || bench.threads == 0 ||
-        bench.threads > BENCH_THREADS_MAX || bench.size < MIB)
+        bench.threads > BENCH_THREADS_MAX || bench.size < MIB ||
+        bench.kinds_max == 0)
         return usage(argv[0]);
+    /* a kind has a file */
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
     bench.lanes = bench_pages(bench.threads * sizeof *bench.lanes);
 
     bool good = true;

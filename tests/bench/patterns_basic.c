@@ -65,8 +65,7 @@ static void batch_stop(struct lane *lane)
     bench_release(lane->state, sizeof(struct batch));
 }
 
-/* ---- churn, big, bigger, align, calloc: tables with random replacement ----
- */
+/* ---- churn, big, bigger, align, calloc: tables with random replacement --- */
 
 struct table {
     size_t slots;

@@ -6,8 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* ---- many kinds, used by turns
- * ------------------------------------------------ */
+/* ---- many kinds, used by turns ------------------------------------------- */
 
 enum { KIND_SLOTS = 8, KIND_LOW = 16, KIND_HIGH = 1024 };
 
@@ -15,10 +14,16 @@ struct slots {
     void *objects[KIND_SLOTS];
 };
 
+static size_t kinds_of(const struct bench *bench)
+{
+    size_t kinds = bench->pattern->argument;
+    return kinds < bench->kinds_max ? kinds : bench->kinds_max;
+}
+
 /* The program's own heap is the first of them. */
 static int kinds_setup(struct bench *bench)
 {
-    size_t kinds = bench->pattern->argument;
+    size_t kinds = kinds_of(bench);
     struct heap *heaps = bench_pages(kinds * sizeof *heaps);
     heaps[0] = bench->heap;
     for (size_t i = 1; i < kinds; i++) {
@@ -37,8 +42,7 @@ static int kinds_setup(struct bench *bench)
 
 static void kinds_start(struct lane *lane)
 {
-    lane->state =
-        bench_pages(lane->bench->pattern->argument * sizeof(struct slots));
+    lane->state = bench_pages(kinds_of(lane->bench) * sizeof(struct slots));
 }
 
 static size_t kinds_unit(struct lane *lane)
@@ -46,7 +50,7 @@ static size_t kinds_unit(struct lane *lane)
     enum { REPLACED = 2048 };
     struct slots *slots = lane->state;
     const struct heap *heaps = lane->bench->shared;
-    size_t kinds = lane->bench->pattern->argument;
+    size_t kinds = kinds_of(lane->bench);
     uint64_t random = lane->random;
     /* threads start at different kinds, and meet */
     size_t kind = random_between(&random, 0, kinds - 1);
@@ -71,7 +75,7 @@ static void kinds_stop(struct lane *lane)
 {
     struct slots *slots = lane->state;
     const struct heap *heaps = lane->bench->shared;
-    size_t kinds = lane->bench->pattern->argument;
+    size_t kinds = kinds_of(lane->bench);
     for (size_t kind = 0; kind < kinds; kind++)
         for (size_t i = 0; i < KIND_SLOTS; i++)
             if (slots[kind].objects[i] != NULL) {
@@ -84,14 +88,13 @@ static void kinds_stop(struct lane *lane)
 static void kinds_teardown(struct bench *bench)
 {
     struct heap *heaps = bench->shared;
-    size_t kinds = bench->pattern->argument;
+    size_t kinds = kinds_of(bench);
     for (size_t i = 1; i < kinds; i++)
         heap_destroy(&heaps[i]);
     bench_release(heaps, kinds * sizeof *heaps);
 }
 
-/* ---- create: a kind made, used once, destroyed
- * --------------------------------- */
+/* ---- create: a kind made, used once, destroyed --------------------------- */
 
 static int create_use(struct bench *bench, struct heap *heap)
 {
@@ -142,8 +145,7 @@ static int create_measure(struct bench *bench)
     return 0;
 }
 
-/* ---- destroy: of a full kind, beside a file of as much
- * ------------------------- */
+/* ---- destroy: of a full kind, beside a file of as much ------------------- */
 
 static int destroy_measure(struct bench *bench)
 {

@@ -7,8 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- bulk: all is freed at once
- * -------------------------------------------------- */
+/* ---- bulk: all is freed at once ------------------------------------------ */
 
 enum { BULK_OBJECT = 8192 };
 
@@ -93,8 +92,7 @@ static int bulk_measure(struct bench *bench)
     return err;
 }
 
-/* ---- giveback: how long freed memory is kept while little is allocated
- * ---------- */
+/* ---- giveback: how long freed memory is kept while little is allocated --- */
 
 static int giveback_measure(struct bench *bench)
 {
@@ -136,8 +134,7 @@ static int giveback_measure(struct bench *bench)
     return heap_destroy(&heap);
 }
 
-/* ---- memory_*: what is held for what is live
- * -------------------------------------- */
+/* ---- memory_*: what is held for what is live ----------------------------- */
 
 struct entry {
     void *object;
@@ -254,8 +251,7 @@ static int memory_measure(struct bench *bench)
     return heap_destroy(&bench->heap);
 }
 
-/* ---- fragmentation: sizes whose distribution shifts
- * -------------------------------- */
+/* ---- fragmentation: sizes whose distribution shifts ---------------------- */
 
 /*
  * What is live stays about the same, in bytes. In each phase objects of sizes

@@ -8,8 +8,7 @@
 #include <sched.h>
 #include <time.h>
 
-/* ---- xthread: objects are freed by the next thread, through a ring ----------
- */
+/* ---- xthread: objects are freed by the next thread, through a ring ------- */
 
 enum { RING = 1024, RING_BATCH = 32, RING_LOW = 16, RING_HIGH = 512 };
 
@@ -110,8 +109,7 @@ static void xthread_stop(struct lane *lane)
         ;
 }
 
-/* ---- larson: threads that leave their objects to their successors
- * ------------ */
+/* ---- larson: threads that leave their objects to their successors -------- */
 
 enum { LARSON_OBJECTS = 5000, LARSON_LIFE = 25000 };
 
@@ -162,8 +160,7 @@ static void larson_stop(struct lane *lane)
     bench_release(larson, sizeof *larson);
 }
 
-/* ---- sh6bench, sh8bench
- * ------------------------------------------------------ */
+/* ---- sh6bench, sh8bench -------------------------------------------------- */
 
 /*
  * Groups of objects of one size, small sizes more often than larger ones. Of
@@ -307,8 +304,7 @@ static void sh_stop(struct lane *lane)
     bench_release(sh, sizeof *sh);
 }
 
-/* ---- cache-scratch
- * ------------------------------------------------------------ */
+/* ---- cache-scratch ------------------------------------------------------- */
 
 /*
  * Each thread is handed an object that lies beside those of the others, frees
@@ -350,8 +346,7 @@ static size_t scratch_unit(struct lane *lane)
     return OBJECTS;
 }
 
-/* ---- rptest
- * ------------------------------------------------------------------- */
+/* ---- rptest -------------------------------------------------------------- */
 
 /*
  * In rounds: a table is filled anew with objects of sizes up to 16 KiB, even
@@ -415,8 +410,7 @@ static void rp_stop(struct lane *lane)
     bench_release(rp, sizeof *rp);
 }
 
-/* ---- mstress
- * ------------------------------------------------------------------ */
+/* ---- mstress ------------------------------------------------------------- */
 
 /*
  * A server: threads live for a phase; they allocate objects whose sizes are
