@@ -13,6 +13,13 @@
 # PMEM_DIR         directory that the kinds are made in   [/dev/shm]
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+build=${MEMKIND_BUILD:-$root/build/bench}
+compare=(python3 "$root/tests/bench/compare.py" --build "$build" "$@")
+# What measures nothing needs nothing, and leaves a run that is under way alone.
+case " $* " in
+    *" --help "* | *" -h "* | *" --read"[\ =]*) exec "${compare[@]}" ;;
+esac
+
 . "$root/cmake/packages.sh"
 install_packages build test
 if ! install_packages bench; then
@@ -22,8 +29,6 @@ if ! install_packages bench; then
         install_packages one || echo "not installed: $package" >&2
     done
 fi
-
-build=${MEMKIND_BUILD:-$root/build/bench}
 cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release >/dev/null
 cmake --build "$build" --target bench_memkind bench_malloc >/dev/null
-exec python3 "$root/tests/bench/compare.py" --build "$build" "$@"
+exec "${compare[@]}"
