@@ -63,7 +63,7 @@ static void *take_by_cache(struct thread_cache *cache, unsigned size_class,
     void *ptr = magazine_take(cache, size_class, zero, &fresh);
     pthread_mutex_unlock(&cache->lock);
     if (ptr != NULL && zero && !fresh)
-        memset(ptr, 0, size);
+        region_pool_clear(cache->set->extents.pool, ptr, size);
     return ptr;
 }
 
@@ -182,6 +182,15 @@ void *heap_malloc(struct memkind_arena_set *set, size_t size, int flags)
     return ptr;
 }
 
+void *heap_calloc(struct memkind_arena_set *set, size_t size)
+{
+    void *ptr = heap_malloc_fast(heap_cache_known(set), size);
+    if (__builtin_expect(ptr == NULL, 0))
+        return heap_malloc(set, size, JE_ZERO);
+    region_pool_clear(set->extents.pool, ptr, size);
+    return ptr;
+}
+
 static enum heap_error put_by_cache(struct thread_cache *cache,
                                     unsigned size_class, void *ptr)
 {
@@ -274,7 +283,8 @@ void *heap_realloc(struct memkind_arena_set *set, void *ptr, size_t size)
             return ptr;
         return NULL;
     }
-    memcpy(moved, ptr, old_size < size ? old_size : size);
+    region_pool_copy(set->extents.pool, moved, ptr,
+                     old_size < size ? old_size : size);
     if (!heap_free_fast(heap_cache_known(set), ptr))
         (void)heap_free(set, ptr);
     return moved;

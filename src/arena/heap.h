@@ -80,6 +80,8 @@ static inline bool heap_free_direct(const void *owner, void *ptr)
 /* flags: JE_ZERO, JE_LG_ALIGN() */
 void *heap_malloc(struct memkind_arena_set *set, size_t size, int flags);
 
+void *heap_calloc(struct memkind_arena_set *set, size_t size);
+
 /* What a free could not do. */
 enum heap_error {
     HEAP_OK = 0,

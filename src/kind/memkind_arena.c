@@ -259,10 +259,7 @@ void *memkind_arena_calloc(struct memkind *kind, size_t num, size_t size)
     }
     if (!size_to_ask_for(kind, &total))
         return NULL;
-    void *ptr = heap_malloc_fast(heap_cache_known(kind->arenas), total);
-    if (__builtin_expect(ptr != NULL, 1))
-        return memset(ptr, 0, total);
-    return heap_malloc(kind->arenas, total, JE_ZERO);
+    return heap_calloc(kind->arenas, total);
 }
 
 int memkind_arena_posix_memalign(struct memkind *kind, void **memptr,

@@ -31,6 +31,10 @@
 
 #define DAX_GRAIN (2 * MIB)
 
+/* From here on, streaming stores cost less than what they push out of the
+ * caches is worth. */
+#define STREAMED_LEAST (64 << 10)
+
 /* How much of a limited pool is worth an arena. */
 #define BUDGET_PER_ARENA (8 * MIB)
 #define BUFFER_PER_ARENA (1024 * MIB)
@@ -511,6 +515,32 @@ size_t region_pool_capacity(const struct region_pool *pool)
         return region_file_system_size(pool->regions[0].fd);
     long pages = sysconf(_SC_PHYS_PAGES);
     return pages > 0 ? (size_t)pages * region_page_size() : 0;
+}
+
+static bool is_worth_streaming(const struct region_pool *pool, size_t size)
+{
+    return size >= STREAMED_LEAST && pool != NULL && region_pool_is_pmem(pool);
+}
+
+void region_pool_clear(const struct region_pool *pool, void *ptr, size_t size)
+{
+    if (!is_worth_streaming(pool, size)) {
+        memset(ptr, 0, size);
+        return;
+    }
+    pmem_memset(ptr, 0, size, PMEM_F_MEM_NODRAIN | PMEM_F_MEM_NONTEMPORAL);
+    pmem_drain(); /* before another thread is told of the object */
+}
+
+void region_pool_copy(const struct region_pool *pool, void *to,
+                      const void *from, size_t size)
+{
+    if (!is_worth_streaming(pool, size)) {
+        memcpy(to, from, size);
+        return;
+    }
+    pmem_memcpy(to, from, size, PMEM_F_MEM_NODRAIN | PMEM_F_MEM_NONTEMPORAL);
+    pmem_drain();
 }
 
 int region_pool_persist(struct region_pool *pool, const void *addr, size_t size)

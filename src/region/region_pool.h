@@ -152,6 +152,14 @@ size_t region_pool_charged(const struct region_pool *pool);
 /* Budget, or the size of what the regions lie in; 0 where that is not known. */
 size_t region_pool_capacity(const struct region_pool *pool);
 
+/* memset(ptr, 0, size) and memcpy() for objects of the pool: large ones past
+ * the CPU's caches where they are persistent memory, which else would be read
+ * first.
+ */
+void region_pool_clear(const struct region_pool *pool, void *ptr, size_t size);
+void region_pool_copy(const struct region_pool *pool, void *to,
+                      const void *from, size_t size);
+
 /* Makes a range durable. -EINVAL where it does not lie in one file. */
 int region_pool_persist(struct region_pool *pool, const void *addr,
                         size_t size);

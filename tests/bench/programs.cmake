@@ -12,6 +12,8 @@ function(memkind_bench name)
   foreach(function malloc calloc realloc posix_memalign free)
     target_compile_options(${name} PRIVATE -fno-builtin-${function})
   endforeach()
+  # Where a loop lies must not decide: programs for kinds and for malloc differ.
+  target_compile_options(${name} PRIVATE -falign-functions=64 -falign-loops=64)
   # new dtags: LD_LIBRARY_PATH chooses the library.
   target_link_options(${name} PRIVATE -Wl,-z,now -Wl,--enable-new-dtags)
   target_link_libraries(${name} PRIVATE memkind_warnings Threads::Threads m

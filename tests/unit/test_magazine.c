@@ -408,7 +408,7 @@ static void test_past_magazines_in_use(void)
 
 /* ---- signal handlers ---------------------------------------------------- */
 
-static volatile sig_atomic_t handled, refused;
+static atomic_int handled, refused;
 
 static void allocate_in_handler(int signal)
 {
@@ -417,7 +417,7 @@ static void allocate_in_handler(int signal)
     for (size_t size = 8; size < 3000; size *= 4) {
         uintptr_t *object = heap_malloc(set, size, 0);
         if (object == NULL) {
-            refused++;
+            atomic_fetch_add(&refused, 1);
             continue;
         }
         *object = (uintptr_t)object;
@@ -425,7 +425,7 @@ static void allocate_in_handler(int signal)
         if (error != HEAP_OK && error != HEAP_REENTERED)
             atomic_fetch_add(&mistakes, 1);
     }
-    handled++;
+    atomic_fetch_add(&handled, 1);
     errno = saved_errno;
 }
 
@@ -433,18 +433,20 @@ static void interrupt(void *(*run)(void *))
 {
     pthread_t worker;
     open_set();
-    handled = refused = 0;
+    atomic_store(&handled, 0);
+    atomic_store(&refused, 0);
     atomic_store(&running, true);
     atomic_store(&mistakes, 0);
     CU_ASSERT_EQUAL_FATAL(pthread_create(&worker, NULL, run, (void *)7), 0);
-    while (handled < 3000)
+    while (atomic_load(&handled) < 3000)
         pthread_kill(worker, SIGUSR1);
     atomic_store(&running, false);
     pthread_join(worker, NULL);
-    printf("[%d handlers ran, %d allocations refused] ", (int)handled,
-           (int)refused);
+    printf("[%d handlers ran, %d allocations refused] ", atomic_load(&handled),
+           atomic_load(&refused));
     CU_ASSERT_EQUAL(atomic_load(&mistakes), 0);
-    CU_ASSERT_TRUE(refused < handled * 5); /* not all of them */
+    CU_ASSERT_TRUE(atomic_load(&refused) <
+                   atomic_load(&handled) * 5); /* not all of them */
     close_set();
 }
 
