@@ -6,11 +6,17 @@ include(CMakePackageConfigHelpers)
 # Of the interface, not of this project: what programs for libmemkind ask for.
 set(MEMKIND_INTERFACE_VERSION 1.14.0)
 
+# Components: runtime (the shared library), dev, tools (programs).
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME dev)
+set(CMAKE_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
+  OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE
+  WORLD_READ WORLD_EXECUTE)
+
 # Two exports, as only the static library needs libpmem where it is used.
 install(TARGETS memkind EXPORT memkindTargets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
-  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(TARGETS memkind_static EXPORT memkindStaticTargets
+  COMPONENT runtime NAMELINK_COMPONENT dev)
+install(TARGETS memkind_static memkind_ndctl EXPORT memkindStaticTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 
 if(MEMKIND_BUILD_TOOL)
@@ -42,7 +48,12 @@ foreach(dir IN ITEMS LIBDIR INCLUDEDIR)
     string(PREPEND MEMKIND_PC_${dir} "\${prefix}/")
   endif()
 endforeach()
-set(MEMKIND_PC_LIBS_PRIVATE "${CMAKE_THREAD_LIBS_INIT} -lm")
+# In the order in which a static linker needs them: libpmem.a calls what is in
+# libmemkind_ndctl.a.
+set(MEMKIND_PC_LIBS_PRIVATE "-lpmem -lmemkind_ndctl ${CMAKE_THREAD_LIBS_INIT} -lm")
+foreach(_dir IN LISTS PMEM_LIBRARY_DIRS)
+  string(PREPEND MEMKIND_PC_LIBS_PRIVATE "-L${_dir} ")
+endforeach()
 foreach(library IN LISTS CMAKE_DL_LIBS)
   string(APPEND MEMKIND_PC_LIBS_PRIVATE " -l${library}")
 endforeach()

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the library and uses it as another project would: by find_package()
-# and by pkg-config, shared and static, before and after the prefix is moved.
+# and by pkg-config, shared, static, and with no shared library at all, before
+# and after the prefix is moved.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/install_common.sh"
 
@@ -12,7 +13,11 @@ runs() {
     echo "$libraries"
     case $2 in
         shared) [[ $libraries == *"libmemkind.so.0 => $prefix/"* ]] || return 1 ;;
-        static) [[ $libraries != *libmemkind* ]] || return 1 ;;
+        static)
+            [[ $libraries != *libmemkind* ]] || return 1
+            # The real libndctl is there, so that ours must not be.
+            [[ $libraries != *libndctl* ]] || ! nm "$1" | grep -E ' [TW] (nd|dax)ctl_' || return 1 ;;
+        full*) ! readelf -d "$1" | grep NEEDED || return 1 ;;
     esac
     said=$("$1") || return
     [ "$said" = "$version" ] || { echo "$said is not $version"; return 1; }
@@ -25,10 +30,10 @@ by_cmake() {
         rm -rf "$folder"
         check "$where: find_package in a $language project: configure" \
             cmake -S "$work/project" -B "$folder" -DLANGUAGE=$language \
-            -DPROGRAMS="$here" -DCMAKE_PREFIX_PATH="$prefix" || continue
+            -DPROGRAMS="$here" -DCMAKE_PREFIX_PATH="$prefix" "-DFULL=${full[*]}" || continue
         check "$where: find_package in a $language project: build" \
             cmake --build "$folder" || continue
-        for linkage in shared static; do
+        for linkage in shared static "${full[@]}"; do
             check "$where: find_package, $language, $linkage" \
                 runs "$folder/$linkage" $linkage || true
         done
@@ -40,14 +45,16 @@ by_pkg_config() {
     for language in c cpp; do
         compile=("${cc[@]}" -std=c11)
         [ $language = c ] || compile=("${cxx[@]}" -std=c++17)
-        for linkage in shared static; do
-            if [ $linkage = shared ]; then
-                flags="$(pkg-config --cflags --libs memkind) -Wl,-rpath,$prefix_libs"
-            else
-                flags=$(pkg-config --static --cflags --libs memkind)
+        for linkage in shared static "${full[@]}"; do
+            # shellcheck disable=SC2046,SC2086 # lists
+            case $linkage in
+                shared) flags="$(pkg-config --cflags --libs memkind) -Wl,-rpath,$prefix_libs" ;;
                 # with both libraries there, the linker would take the shared one
-                flags=${flags/-lmemkind/-l:libmemkind.a}
-            fi
+                static) flags=$(pkg-config --static --cflags --libs memkind)
+                        flags=${flags/-lmemkind /-l:libmemkind.a } ;;
+                full) flags="-static $(pkg-config --static --cflags --libs memkind)" ;;
+                full-pie) flags="-static-pie -fPIE $(pkg-config --static --cflags --libs memkind)" ;;
+            esac
             # shellcheck disable=SC2086 # flags is a list
             check "$where: pkg-config, $language, $linkage: build" "${compile[@]}" \
                 "$here/install_program.$language" -o "$work/program" $flags &&
@@ -57,33 +64,31 @@ by_pkg_config() {
     done
 }
 
-# A program with no shared library at all. Debian's libpmem.a calls libndctl and
-# libdaxctl, of which Debian has no static libraries: with those functions
-# failing, as where there is no NVDIMM, we can at least see that ours works.
-fully_static() {
-    local name="$where: full -static executable" missing flags
-    if [[ ${CFLAGS:-} == *-fsanitize* ]]; then
-        skipped "$name (sanitizers do not go with it)"
-        return
-    fi
+# The README's program and those examples that have several kinds and threads.
+more_full() {
+    local program flags
     flags=$(pkg-config --static --cflags --libs memkind)
-    # shellcheck disable=SC2206
-    local link=("${cc[@]}" -static "$here/install_program.c" -o "$work/program" $flags)
-    if "${link[@]}" 2>"$work/errors"; then
-        check "$name" runs "$work/program" static || true
-        return
-    fi
-    missing=$(sed -n "s/.*undefined reference to [\`']\\(.*\\)'.*/\\1/p" "$work/errors" | sort -u)
-    if [ -z "$missing" ] || grep -qvE '^(nd|dax)ctl_' <<<"$missing"; then
-        fail "$name"
-        sed 's/^/    /' "$work/errors"
-        return
-    fi
-    skipped "$name (libpmem.a needs libndctl.a and libdaxctl.a, which are not there)"
-    sed 's/.*/int &(void); int &(void) { return -1; }/' <<<"$missing" >"$work/no_nvdimm.c"
-    check "$name without libndctl: build" "${link[@]}" "$work/no_nvdimm.c" &&
-        check "$name without libndctl" runs "$work/program" static || true
+    awk '/^```c$/ { inside = 1; next } inside && /^```$/ { exit } inside' "$root/README.md" >"$work/quick_start"
+    {
+        echo '#include <string.h>'
+        grep '^#' "$work/quick_start"
+        echo 'int main(void) {'
+        grep -v '^#' "$work/quick_start" | sed "s,\"/mnt/pmem\",\"$MEMKIND_TEST_DIR\","
+        echo 'return err != MEMKIND_SUCCESS || text == NULL; }'
+    } >"$work/quick_start.c"
+    for program in "$work/quick_start.c" "$root"/examples/pmem_{several_kinds,threads_many_kinds,threads_one_kind,limit,defragment}.c; do
+        # shellcheck disable=SC2086 # flags is a list
+        check "$where: -static, ${program##*/}: build" "${cc[@]}" -static "$program" \
+            -D_GNU_SOURCE -o "$work/program" $flags -pthread &&
+            check "$where: -static, ${program##*/}" timeout 60 "$work/program" "$MEMKIND_TEST_DIR" || true
+    done
 }
+
+full=(full full-pie)
+if [[ ${CFLAGS:-} == *-fsanitize* ]]; then
+    skipped "executables without shared libraries (sanitizers do not go with it)"
+    full=()
+fi
 
 mkdir "$work/project"
 cat >"$work/project/CMakeLists.txt" <<'END'
@@ -99,6 +104,13 @@ add_executable(shared ${source})
 target_link_libraries(shared PRIVATE memkind::memkind)
 add_executable(static ${source})
 target_link_libraries(static PRIVATE memkind::memkind_static)
+if(FULL)
+  add_executable(full ${source})
+  target_link_libraries(full PRIVATE -static memkind::memkind_static)
+  add_executable(full-pie ${source})
+  target_compile_options(full-pie PRIVATE -fPIE)
+  target_link_libraries(full-pie PRIVATE -static-pie memkind::memkind_static)
+endif()
 END
 
 prefix=$work/first
@@ -112,6 +124,9 @@ check "soname" grep -qF "[libmemkind.so.0]" <(readelf -d "$folder/libmemkind.so"
 check "the static library's names" bash -c \
     '! nm -g --defined-only "$1" | grep -E "^[0-9a-f]+ " | grep -vE " (memkind|MEMKIND)_"' - \
     "$folder/libmemkind.a" || true
+check "the stand-ins' names" bash -c \
+    '! nm -g --defined-only "$1" | grep -E "^[0-9a-f]+ " | grep -vE " (ndctl|daxctl)_"' - \
+    "$folder/libmemkind_ndctl.a" || true
 check "no absolute path in the package files" bash -c '! grep -rnE "$@"' - \
     "$root|$build|$work" "$prefix" --include='*.cmake' --include='*.pc' || true
 
@@ -125,6 +140,6 @@ for where in "as installed" "moved"; do
     version=$(pkg-config --modversion memkind)
     by_cmake
     by_pkg_config
-    fully_static
+    [ ${#full[@]} = 0 ] || [ "$where" = moved ] || more_full
 done
 finish
