@@ -42,6 +42,12 @@ suites=(test_pmem test_heap test_kinds test_limits test_detect test_stats
         test_defrag test_internal_kind test_threads test_cpp test_environment
         test_region_grains)
 cp "${suites[@]/#/$build/tests/}" "$build/tests/bench_memkind" "$payload"
+# Where it was built.
+static=()
+if [ -x "$build/tests/test_pmem_static" ]; then
+    static=(test_pmem_static)
+    cp "$build/tests/test_pmem_static" "$payload"
+fi
 find "$build/examples" -maxdepth 1 -type f -name 'pmem_*' -perm -u+x -exec cp {} "$payload" \;
 cp -L "$build/src/libmemkind.so.0" "$payload"
 cp "$build/src/tool/memkind-pmem" "$build/tests/device_mark" "$payload"
@@ -63,9 +69,9 @@ guest() {
         "$payload" -- sh in_guest.sh "$name" "$place" "$@"
 }
 
-run_ext4() { guest "DAX ext4" ext4 "$ext4_options" dax /mnt/pmem "${suites[@]}"; }
+run_ext4() { guest "DAX ext4" ext4 "$ext4_options" dax /mnt/pmem "${suites[@]}" "${static[@]}"; }
 run_xfs() { guest "DAX xfs" xfs "$xfs_options" dax /mnt/pmem "${suites[@]}"; }
-run_device() { guest "device DAX" devdax "" device /dev/dax0.0 test_pmem; }
+run_device() { guest "device DAX" devdax "" device /dev/dax0.0 test_pmem "${static[@]}"; }
 run_no-fallocate() { guest "no fallocate (ext2)" ext2 "" no-fallocate /mnt/pmem test_pmem; }
 run_no-holes() { guest "no holes (vfat)" vfat "" no-holes /mnt/pmem test_pmem; }
 # What the tool says about file systems that are made and mounted in other ways.
