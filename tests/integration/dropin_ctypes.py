@@ -57,6 +57,8 @@ check(error == 0, f"memkind_create_pmem: {error}")
 text = memkind.memkind_malloc(kind, 1 << 20)
 check(memkind.memkind_detect_kind(text) == kind.value, "memkind_detect_kind")
 check(allocated(kind) == 1 << 20, "what is allocated")
+memkind.memkind_free(kind, text)
+check(allocated(kind) == 0, "nothing is allocated")
 failures = []
 threads = [threading.Thread(target=use, args=(kind, failures)) for _ in range(4)]
 for thread in threads:
@@ -64,8 +66,6 @@ for thread in threads:
 for thread in threads:
     thread.join()
 check(not failures, f"contents: {failures}")
-memkind.memkind_free(kind, text)
-check(allocated(kind) == 0, "nothing is allocated")
 
 pieces = []
 write = WRITE(lambda _, piece: pieces.append(piece))
