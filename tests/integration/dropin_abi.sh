@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# The binary interface is what src/libmemkind.abi says: exported symbols, types
+# of functions, values of constants, layout of structures. What is added or
+# changed deliberately is put there with
+#
+#   tests/integration/dropin_abi.sh BUILD-DIRECTORY --update
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/install_common.sh"
+
+list=$root/src/libmemkind.abi
+library=$build/src/libmemkind.so
+headers=(memkind.h)
+for header in "$root"/include/memkind/internal/*.h; do
+    headers+=("memkind/internal/${header##*/}")
+done
+printf '#include <%s>\n' "${headers[@]}" >"$work/all.c"
+
+symbols() {
+    nm -D --defined-only "$library" | awk '$2 != "A" {
+        print ($2 ~ /[TWi]/ ? "function" : "object"), $3 }' | sort -u
+}
+# -aux-info is gcc's; inline functions are not in the library.
+types() {
+    gcc -D_GNU_SOURCE -I"$root/include" -aux-info "$work/types" -fsyntax-only "$work/all.c" &&
+        sed 's,^/\*[^*]*\*/ ,,; s,(/\* ??? \*/),(void),' "$work/types" |
+        grep -E '^extern .*\bmemkind_' | grep -v inline | sort -u
+}
+values() {
+    local names structures
+    echo '#include <stdint.h>' | cat - "$work/all.c" >"$work/values.c"
+    gcc -D_GNU_SOURCE -I"$root/include" -E -P "$work/all.c" >"$work/preprocessed"
+    names=$(sed 's/extern [^;]*;//g' "$work/preprocessed" | grep -oE '\bMEMKIND_\w+' | sort -u)
+    structures=$(grep -oE 'struct memkind\w* *\{' "$work/preprocessed" | grep -oE 'memkind\w*' | sort -u)
+    {
+        printf '#include <stddef.h>\n#include <stdio.h>\nint main(void) {\n'
+        # shellcheck disable=SC2046
+        printf 'printf("constant %%s %%lld\\n", "%s", (long long)(%s));\n' $(for n in $names; do echo "$n" "$n"; done)
+        # shellcheck disable=SC2046
+        printf 'printf("size struct %%s %%zu\\n", "%s", sizeof(struct %s));\n' $(for n in $structures; do echo "$n" "$n"; done)
+        echo 'return 0; }'
+    } >>"$work/values.c"
+    gcc -D_GNU_SOURCE -I"$root/include" -o "$work/values" "$work/values.c" && "$work/values"
+    # one line for each structure, with its members
+    tr -s ' \n' '  ' <"$work/preprocessed" | grep -oE 'struct memkind\w* \{[^}]*\}' | sort -u
+}
+
+symbols >"$work/now"
+if command -v gcc >/dev/null; then
+    types >>"$work/now"
+    values >>"$work/now"
+elif [ "${2:-}" = --update ]; then
+    echo "needs gcc" >&2
+    exit 1
+fi
+if [ "${2:-}" = --update ]; then
+    cp "$work/now" "$list"
+    exit 0
+fi
+same() { diff -u --label src/libmemkind.abi --label "the library" "$1" "$work/now"; }
+if command -v gcc >/dev/null; then
+    check "the binary interface" same "$list" || true
+else
+    skipped "types and values (no gcc)"
+    grep -E '^(function|object) ' "$list" >"$work/symbols"
+    check "the exported symbols" same "$work/symbols" || true
+fi
+
+# ---- can it fail? -------------------------------------------------------------------
+sed '0,/^function/{/^function/d}' "$list" >"$work/less"
+check "an added symbol is noticed" bash -c '! diff -q "$1" "$2"' - "$work/less" "$work/now" || true
+finish
