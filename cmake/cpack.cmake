@@ -1,0 +1,105 @@
+# Debian packages, one for each component of install.cmake that has files:
+#
+#   libmemkind-pmem0      runtime: the shared library
+#   libmemkind-pmem-dev   dev: headers, static library, man pages, CMake, pkg-config
+#   memkind-pmem          tools: whatever is installed with COMPONENT tools
+#
+# They take the place of Debian's libmemkind0 and libmemkind-dev: the same
+# soname cannot be installed twice. "cmake --workflow --preset deb" makes them.
+set(MEMKIND_PACKAGE_MAINTAINER "The memkind-pmem authors <memkind-pmem@localhost>"
+  CACHE STRING "Maintainer that the Debian packages name: Name <address>")
+set(MEMKIND_PACKAGE_RELEASE 1
+  CACHE STRING "Debian revision: to be raised where the same version is built anew")
+
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME memkind-pmem)
+# Each package has a summary of its own.
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "")
+set(CPACK_PACKAGE_VENDOR "the memkind-pmem authors")
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_PACKAGE_DIRECTORY ${PROJECT_BINARY_DIR}/packages)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
+  ${CMAKE_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS})
+
+get_cmake_property(_components COMPONENTS)
+set(CPACK_COMPONENTS_ALL "")
+foreach(component IN ITEMS runtime dev tools)
+  if(component IN_LIST _components)
+    list(APPEND CPACK_COMPONENTS_ALL ${component})
+  endif()
+endforeach()
+set(CPACK_COMPONENTS_GROUPING IGNORE)
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_MAINTAINER ${MEMKIND_PACKAGE_MAINTAINER})
+set(CPACK_DEBIAN_PACKAGE_RELEASE ${MEMKIND_PACKAGE_RELEASE})
+set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
+set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${PROJECT_BINARY_DIR}/src)
+
+set(_version "${PROJECT_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE}")
+# What a program for libmemkind 1.14 depends on.
+set(_interface ${MEMKIND_INTERFACE_VERSION})
+set(_about "Memory that lies in memory-mapped files on persistent memory (or on any file
+system), used like malloc. It is the file-backed part of libmemkind written
+anew, with the same interface and soname: programs that were built for
+libmemkind run with it as they are.
+
+")
+
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_NAME libmemkind-pmem0)
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_SECTION libs)
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_PROVIDES "libmemkind0 (= ${_interface})")
+# Programs that are packaged get their dependency from shlibs; ldconfig runs
+# by a trigger.
+file(WRITE ${PROJECT_BINARY_DIR}/debian/shlibs
+  "libmemkind 0 libmemkind-pmem0 (>= ${PROJECT_VERSION})\n")
+file(WRITE ${PROJECT_BINARY_DIR}/debian/triggers "activate-noawait ldconfig\n")
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_CONTROL_EXTRA
+  ${PROJECT_BINARY_DIR}/debian/shlibs ${PROJECT_BINARY_DIR}/debian/triggers)
+# Those programs call functions for memory that this library does not have.
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_CONFLICTS "libmemkind0, libmemkind-progs")
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_REPLACES "libmemkind0")
+set(CPACK_DEBIAN_RUNTIME_DESCRIPTION "malloc for memory-mapped files on persistent memory
+${_about}This package has the shared library.")
+
+set(CPACK_DEBIAN_DEV_PACKAGE_NAME libmemkind-pmem-dev)
+set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
+set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS
+  "libmemkind-pmem0 (= ${_version}), libpmem-dev")
+set(CPACK_DEBIAN_DEV_PACKAGE_PROVIDES "libmemkind-dev (= ${_interface})")
+set(CPACK_DEBIAN_DEV_PACKAGE_CONFLICTS "libmemkind-dev")
+set(CPACK_DEBIAN_DEV_PACKAGE_REPLACES "libmemkind-dev")
+set(CPACK_DEBIAN_DEV_DESCRIPTION "malloc for memory-mapped files on persistent memory: development
+${_about}This package has what is needed to build programs with the library, and the
+link by which LLVM's OpenMP runtime finds it.")
+
+set(CPACK_DEBIAN_TOOLS_PACKAGE_NAME memkind-pmem)
+set(CPACK_DEBIAN_TOOLS_PACKAGE_SECTION utils)
+set(CPACK_DEBIAN_TOOLS_PACKAGE_DEPENDS "libmemkind-pmem0 (>= ${PROJECT_VERSION})")
+set(CPACK_DEBIAN_TOOLS_DESCRIPTION "malloc for memory-mapped files on persistent memory: programs
+${_about}This package has the programs that come with the library.")
+
+# What Debian wants in /usr/share/doc, and its compression.
+set(MEMKIND_DEBIAN_FILES ${PROJECT_SOURCE_DIR}/cmake/debian)
+set(MEMKIND_DEBIAN_CHANGES ${PROJECT_SOURCE_DIR}/CHANGELOG.md)
+set(MEMKIND_DEBIAN_VERSION ${_version})
+set(MEMKIND_DEBIAN_DLOPEN_WORKS OFF)
+if(MEMKIND_JEMALLOC_SOURCE_DIR)
+  set(MEMKIND_DEBIAN_DLOPEN_WORKS ON)
+endif()
+string(CONFIGURE [[
+set(MEMKIND_DEBIAN_FILES "@MEMKIND_DEBIAN_FILES@")
+set(MEMKIND_DEBIAN_CHANGES "@MEMKIND_DEBIAN_CHANGES@")
+set(MEMKIND_DEBIAN_VERSION "@MEMKIND_DEBIAN_VERSION@")
+set(MEMKIND_DEBIAN_MAINTAINER "@MEMKIND_PACKAGE_MAINTAINER@")
+set(MEMKIND_DEBIAN_DLOPEN_WORKS @MEMKIND_DEBIAN_DLOPEN_WORKS@)
+set(MEMKIND_STRIP "@CMAKE_STRIP@")
+include("@PROJECT_SOURCE_DIR@/cmake/cpack_debian.cmake")
+]] _script @ONLY)
+file(WRITE ${PROJECT_BINARY_DIR}/cpack_debian.cmake "${_script}")
+set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_BINARY_DIR}/cpack_debian.cmake)
+include(CPack)

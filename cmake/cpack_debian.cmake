@@ -1,0 +1,39 @@
+# Run by CPack between installing the components into its folders and packing
+# those: adds /usr/share/doc/PACKAGE, compresses, strips the archives.
+# cpack.cmake sets the variables.
+foreach(component IN LISTS CPACK_COMPONENTS_ALL)
+  set(_usr ${CPACK_TEMPORARY_INSTALL_DIRECTORY}/${component}/usr)
+  string(TOUPPER ${component} _name)
+  set(_package ${CPACK_DEBIAN_${_name}_PACKAGE_NAME})
+  set(_doc ${_usr}/share/doc/${_package})
+
+  file(MAKE_DIRECTORY ${_doc})
+  file(COPY_FILE ${MEMKIND_DEBIAN_FILES}/copyright ${_doc}/copyright)
+  file(COPY_FILE ${MEMKIND_DEBIAN_CHANGES} ${_doc}/changelog)
+  # Follows SOURCE_DATE_EPOCH.
+  string(TIMESTAMP _date "%a, %d %b %Y %H:%M:%S +0000" UTC)
+  file(WRITE ${_doc}/changelog.Debian
+    "memkind-pmem (${MEMKIND_DEBIAN_VERSION}) unstable; urgency=medium\n\n"
+    "  * Built by CPack. What changed is in changelog.gz.\n\n"
+    " -- ${MEMKIND_DEBIAN_MAINTAINER}  ${_date}\n")
+  if(component STREQUAL runtime AND NOT MEMKIND_DEBIAN_DLOPEN_WORKS)
+    file(COPY_FILE ${MEMKIND_DEBIAN_FILES}/README.Debian ${_doc}/README.Debian)
+  endif()
+
+  file(GLOB_RECURSE _texts ${_usr}/share/man/*.[1-9])
+  execute_process(COMMAND gzip -9nf ${_texts} ${_doc}/changelog
+    ${_doc}/changelog.Debian COMMAND_ERROR_IS_FATAL ANY)
+  # Whatever umask this runs with.
+  file(GLOB _texts ${_doc}/*)
+  file(CHMOD ${_texts} PERMISSIONS
+    OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ)
+  file(CHMOD ${_usr} ${_usr}/share ${_usr}/share/doc ${_doc} PERMISSIONS
+    OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE
+    WORLD_READ WORLD_EXECUTE)
+  file(GLOB_RECURSE _archives ${_usr}/*.a)
+  if(_archives)
+    execute_process(COMMAND ${MEMKIND_STRIP} --strip-debug
+      --remove-section=.comment --enable-deterministic-archives ${_archives}
+      COMMAND_ERROR_IS_FATAL ANY)
+  endif()
+endforeach()

@@ -1,0 +1,219 @@
+#!/usr/bin/env bash
+# Makes the Debian packages, installs, upgrades, replaces and removes them in a
+# bare Debian root, and runs programs there: in C, in C++, in Python, and one
+# of LLVM's OpenMP. Skipped where no root can be made.
+#
+#   packages_test.sh BUILD-DIRECTORY
+#
+# MEMKIND_JEMALLOC_SOURCE  jemalloc's sources, for a library that can be loaded
+#                          at run time               [what this build was given]
+# MEMKIND_PACKAGES_CACHE   where the root is kept   [~/.cache/memkind-pmem-packages]
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/install_common.sh"
+export PATH=$PATH:/usr/sbin:/sbin DEBIAN_FRONTEND=noninteractive
+
+[ "$(id -u)" = 0 ] || skip_all "packages: not root"
+for tool in debootstrap dpkg-deb dpkg-shlibdeps cpack apt-get unshare chroot file; do
+    command -v $tool >/dev/null || skip_all "packages: no $tool"
+done
+
+# ---- making them ----------------------------------------------------------------------
+# The first revision has Debian's jemalloc, the second the one that was built
+# from source, where there is one.
+source=${MEMKIND_JEMALLOC_SOURCE:-$(sed -n 's/^MEMKIND_JEMALLOC_SOURCE_DIR:PATH=//p' "$build/CMakeCache.txt")}
+make_packages() {
+    local revision=$1 folder=$build/tests/packages-$1
+    check "packages, revision $revision: build" bash -c '"$@" && cmake --build "$0"' "$folder" \
+        cmake -S "$root" -B "$folder" -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=/usr \
+        -DMEMKIND_BUILD_TESTS=OFF -DMEMKIND_BUILD_EXAMPLES=OFF \
+        -DMEMKIND_PACKAGE_RELEASE="$revision" -DMEMKIND_JEMALLOC_SOURCE_DIR="$2" || finish
+    rm -rf "$folder/packages"
+    # A strict umask is not to show in the packages.
+    check "packages, revision $revision: cpack" bash -c 'umask 077 && cd "$0" && cpack -G DEB' "$folder" || finish
+}
+make_packages 1 ""
+make_packages 2 "$source"
+debs() { ls "$build/tests/packages-$1/packages"/*.deb; }
+contents() { dpkg-deb -c "$1"; }
+good_modes() {
+    local deb
+    for deb in $(debs 1); do
+        dpkg-deb -c "$deb" | tee -a /dev/stderr |
+            awk '$1 !~ /^(drwxr-xr-x|-rw-r--r--|-rwxr-xr-x|lrwxrwxrwx)$/ || $2 != "root/root" { bad = 1 } END { exit bad }' || return
+    done
+}
+check "modes and owners" good_modes || true
+if command -v lintian >/dev/null; then
+    # No address of ours is in the sources; the first upload of a package of
+    # Debian's own would close a bug; CPack adds ldconfig to the scripts, beside
+    # the trigger; the name is not Debian's, as both cannot be installed.
+    known=bogus-mail-host,bogus-mail-host-in-debian-changelog
+    known+=,initial-upload-closes-no-bugs,maintscript-calls-ldconfig
+    known+=,package-name-doesnt-match-sonames
+    # shellcheck disable=SC2046
+    check "lintian" lintian --fail-on error,warning --suppress-tags "$known" $(debs 1) || true
+else
+    skipped "lintian (not installed)"
+fi
+
+# ---- the root -------------------------------------------------------------------------
+codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+mirror=$(apt-get indextargets --format '$(REPO_URI)' "Created-By: Packages" \
+    "Codename: $codename" "Component: main" 2>/dev/null | sort -u | head -n 1)
+[ -n "$mirror" ] || skip_all "packages: apt has no sources of $codename"
+cache=${MEMKIND_PACKAGES_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/memkind-pmem-packages}
+archive=$cache/$codename-$(dpkg --print-architecture).tar
+bare=$work/bare
+if [ ! -f "$archive" ]; then
+    mkdir -p "$cache"
+    debootstrap --variant=minbase "$codename" "$bare" "$mirror" >"$work/log" 2>&1 ||
+        skip_all "packages: no Debian root can be made: $(tail -n 1 "$work/log")"
+    tar -C "$bare" --one-file-system -cf "$archive.new.$$" . && mv "$archive.new.$$" "$archive"
+else
+    mkdir "$bare"
+    tar -C "$bare" -xf "$archive"
+fi
+cp -L /etc/resolv.conf "$bare/etc/resolv.conf" 2>/dev/null || true
+# Proxies and such.
+apt-config dump Acquire | grep -v '::Languages' >"$bare/etc/apt/apt.conf.d/99outside"
+printf 'path-exclude=/usr/share/locale/*\n' >"$bare/etc/dpkg/dpkg.cfg.d/small"
+mkdir -p "$bare/tmp/debs" "$bare/tmp/programs"
+
+# inside COMMAND...: in the root, whose mounts end with the command.
+inside() {
+    # shellcheck disable=SC2016
+    unshare --mount --fork sh -ec '
+        root=$1; shift
+        mount --bind /dev "$root/dev"
+        mount -t tmpfs none "$root/dev/shm"
+        mount -t proc none "$root/proc"
+        exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+            HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+            MEMKIND_TEST_DIR=/dev/shm "$@"' - "$bare" "$@"
+}
+inside true 2>"$work/log" || skip_all "packages: no mounts here: $(tail -n 1 "$work/log")"
+apt() { inside apt-get -q -y --no-install-recommends "$@"; }
+apt update >"$work/log" 2>&1 || skip_all "packages: no packages for the root: $(tail -n 1 "$work/log")"
+for revision in 1 2; do
+    mkdir "$bare/tmp/debs/$revision"
+    # shellcheck disable=SC2046
+    cp $(debs $revision) "$bare/tmp/debs/$revision"
+done
+names=$(for deb in $(debs 1); do dpkg-deb -f "$deb" Package; done)
+ours() { (cd "$bare" && ls ./tmp/debs/"$1"/*.deb | sed 's,^\.,,'); }
+
+# installed PACKAGE VERSION
+installed() { inside dpkg-query -W -f '${db:Status-Abbrev}${Version}' "$1" | tee -a /dev/stderr | grep -qx "ii  *$2"; }
+absent() { ! inside dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null | grep ^ii; }
+everything() { # what is installed, less what apt and dpkg keep for themselves
+    (cd "$bare" && find . -xdev \( -path ./var/lib/dpkg -o -path ./var/lib/apt -o -path ./var/cache \
+        -o -path ./var/log -o -path ./tmp -o -path ./etc/ld.so.cache \) -prune -o -print | sort)
+}
+everything >"$work/before"
+
+# ---- installing -------------------------------------------------------------------------
+# shellcheck disable=SC2046
+check "install" apt install $(ours 1) || finish
+for name in $names; do
+    check "$name is installed" installed "$name" 1.0.0-1 || true
+done
+unchanged() { local said; said=$(inside dpkg --verify $names 2>&1); echo "$said"; [ -z "$said" ]; }
+check "the files are what their md5sums say" unchanged || true
+check "ldconfig knows the library" bash -c '"$@" | grep -F "libmemkind.so.0 "' - inside ldconfig -p 2>/dev/null ||
+    true
+for page in "$bare"/usr/share/man/man*/*mem*.gz; do
+    ! command -v man >/dev/null || check "man ${page##*/}" bash -c 'man -l "$1" | grep -q "^NAME"' - "$page" || true
+done
+if [ -x "$bare/usr/bin/memkind-pmem" ]; then
+    check "memkind-pmem version" inside memkind-pmem version || true
+fi
+
+# A package of someone else, for Debian's library.
+other=$work/other
+mkdir -p "$other/DEBIAN" "$other/usr/bin"
+printf '%s\n' "Package: memkind-client" "Version: 1" "Architecture: all" \
+    "Maintainer: none <none@localhost>" "Depends: libmemkind0 (>= 1.13.0)" \
+    "Description: depends on libmemkind0" >"$other/DEBIAN/control"
+dpkg-deb --root-owner-group -b "$other" "$bare/tmp/debs/client.deb" >/dev/null
+check "a package that depends on libmemkind0 is satisfied" inside dpkg -i /tmp/debs/client.deb || true
+
+# ---- programs ---------------------------------------------------------------------------
+# Compiled out here, with what the -dev package has put there.
+export PKG_CONFIG_SYSROOT_DIR=$bare
+PKG_CONFIG_LIBDIR=$(cd "$bare" && dirname "$(find "$PWD/usr/lib" -name memkind.pc)")
+export PKG_CONFIG_LIBDIR
+cp "$here/dropin_ctypes.py" "$bare/tmp/programs"
+programs=$bare/tmp/programs
+# shellcheck disable=SC2046
+{
+    check "a C program: build" "${cc[@]}" "$here/install_program.c" -o "$programs/c" \
+        $(pkg-config --cflags --libs memkind) -Wl,-rpath-link,"$PKG_CONFIG_LIBDIR/.." || true
+    check "a C++ program: build" "${cxx[@]}" -std=c++17 "$here/install_program.cpp" -o "$programs/c++" \
+        -static-libstdc++ -static-libgcc $(pkg-config --cflags --libs memkind) || true
+    check "a static program: build" "${cc[@]}" -static "$here/install_program.c" -o "$programs/static" \
+        $(pkg-config --static --cflags --libs memkind) || true
+}
+unset PKG_CONFIG_SYSROOT_DIR PKG_CONFIG_LIBDIR
+openmp=no
+if printf '#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n' |
+    clang -fopenmp -x c - -o "$work/none" 2>/dev/null; then
+    openmp=yes
+    check "an OpenMP program: build" clang -fopenmp -D_GNU_SOURCE "$here/dropin_openmp.c" -o "$programs/openmp" -ldl || true
+else
+    skipped "OpenMP (no clang with OpenMP)"
+fi
+
+# What the runtime that programs are linked with is called there.
+runtime=$(dpkg-query -W -f '${Package}\n' 'libomp5*' 2>/dev/null | head -n 1)
+check "install python3 ${runtime:-}" apt install python3 ${runtime:-} || finish
+
+# says NAME COMMAND...: runs inside, and shows the last line.
+says() {
+    local name=$1
+    shift
+    ! check "$name" inside "$@" || tail -n 1 "$work/log" | sed 's/^/         /'
+}
+run_programs() {
+    local revision=$1 room=()
+    if grep -q '^MEMKIND_JEMALLOC_SOURCE_DIR:PATH=$' "$build/tests/packages-$revision/CMakeCache.txt"; then
+        room=(env GLIBC_TUNABLES=glibc.rtld.optional_static_tls=4096)
+        check "the documents say what dlopen() needs" \
+            grep -F "${room[1]}" "$bare/usr/share/doc/libmemkind-pmem0/README.Debian" || true
+    fi
+    says "revision $revision: C" /tmp/programs/c
+    says "revision $revision: C++" /tmp/programs/c++
+    says "revision $revision: static" /tmp/programs/static
+    says "revision $revision: Python, ctypes${room[1]:+ with room}" \
+        "${room[@]}" python3 /tmp/programs/dropin_ctypes.py libmemkind.so.0 /dev/shm
+    if [ $openmp = yes ]; then
+        says "revision $revision: libomp${room[1]:+ with room}" "${room[@]}" /tmp/programs/openmp
+        cat "$work/log"
+    fi
+}
+run_programs 1
+
+# ---- upgrading, replacing, removing -------------------------------------------------------
+# shellcheck disable=SC2046
+check "upgrade" apt install $(ours 2) || finish
+for name in $names; do
+    check "$name is upgraded" installed "$name" 1.0.0-2 || true
+done
+check "the files are what their md5sums say" unchanged || true
+run_programs 2
+
+# shellcheck disable=SC2086
+{
+    check "Debian's libmemkind takes the place" apt install libmemkind0 libmemkind-dev || true
+    check "... and ours is gone" absent libmemkind-pmem0 || true
+    check "... its client is not" installed memkind-client 1 || true
+    # shellcheck disable=SC2046
+    check "ours takes the place again" apt install $(ours 2) || true
+    check "... and Debian's is gone" absent libmemkind0 || true
+    check "... its client is not" installed memkind-client 1 || true
+    says "C" /tmp/programs/c
+    check "remove" inside dpkg --purge memkind-client $names || true
+    check "remove what came with them" apt autoremove --purge ${runtime:-} python3 || true
+}
+nothing_left() { everything | diff "$work/before" - ; }
+check "nothing is left" nothing_left || true
+finish
