@@ -24,12 +24,8 @@ foreach(component IN LISTS CPACK_COMPONENTS_ALL)
   execute_process(COMMAND gzip -9nf ${_texts} ${_doc}/changelog
     ${_doc}/changelog.Debian COMMAND_ERROR_IS_FATAL ANY)
   # Whatever umask this runs with.
-  file(GLOB _texts ${_doc}/*)
-  file(CHMOD ${_texts} PERMISSIONS
-    OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ)
-  file(CHMOD ${_usr} ${_usr}/share ${_usr}/share/doc ${_doc} PERMISSIONS
-    OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE
-    WORLD_READ WORLD_EXECUTE)
+  execute_process(COMMAND chmod -R u=rwX,go=rX ${_usr}
+    COMMAND_ERROR_IS_FATAL ANY)
   file(GLOB_RECURSE _archives ${_usr}/*.a)
   if(_archives)
     execute_process(COMMAND ${MEMKIND_STRIP} --strip-debug

@@ -8,9 +8,6 @@ set(MEMKIND_INTERFACE_VERSION 1.14.0)
 
 # Components: runtime (the shared library), dev, tools (programs).
 set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME dev)
-set(CMAKE_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
-  OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE
-  WORLD_READ WORLD_EXECUTE)
 
 # Two exports, as only the static library needs libpmem where it is used.
 install(TARGETS memkind EXPORT memkindTargets

@@ -34,7 +34,6 @@ make_packages() {
 make_packages 1 ""
 make_packages 2 "$source"
 debs() { ls "$build/tests/packages-$1/packages"/*.deb; }
-contents() { dpkg-deb -c "$1"; }
 good_modes() {
     local deb
     for deb in $(debs 1); do
@@ -119,10 +118,12 @@ for name in $names; do
 done
 unchanged() { local said; said=$(inside dpkg --verify $names 2>&1); echo "$said"; [ -z "$said" ]; }
 check "the files are what their md5sums say" unchanged || true
-check "ldconfig knows the library" bash -c '"$@" | grep -F "libmemkind.so.0 "' - inside ldconfig -p 2>/dev/null ||
-    true
-for page in "$bare"/usr/share/man/man*/*mem*.gz; do
-    ! command -v man >/dev/null || check "man ${page##*/}" bash -c 'man -l "$1" | grep -q "^NAME"' - "$page" || true
+known_to_ldconfig() { inside ldconfig -p | grep -F "libmemkind.so.0 "; }
+check "ldconfig knows the library" known_to_ldconfig || true
+# shellcheck disable=SC2086
+for page in $(inside dpkg -L $names | grep '/man/.*\.gz$'); do
+    ! command -v man >/dev/null ||
+        check "man ${page##*/}" bash -c 'man -l "$1" | grep -q "^NAME"' - "$bare$page" || true
 done
 if [ -x "$bare/usr/bin/memkind-pmem" ]; then
     check "memkind-pmem version" inside memkind-pmem version || true
@@ -130,7 +131,8 @@ fi
 
 # A package of someone else, for Debian's library.
 other=$work/other
-mkdir -p "$other/DEBIAN" "$other/usr/bin"
+mkdir -p "$other/DEBIAN" "$other/usr/share/memkind-client"
+touch "$other/usr/share/memkind-client/file"
 printf '%s\n' "Package: memkind-client" "Version: 1" "Architecture: all" \
     "Maintainer: none <none@localhost>" "Depends: libmemkind0 (>= 1.13.0)" \
     "Description: depends on libmemkind0" >"$other/DEBIAN/control"
