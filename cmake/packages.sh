@@ -13,8 +13,12 @@ declare -A memkind_packages=(
     # what the library is compared with, and the plot
     [bench]="libmemkind0 libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4
              gnuplot-nox python3"
-    # what CI does besides: a second compiler, a debug jemalloc, checkers
-    [ci]="clang clang-format clang-tidy libclang-rt-14-dev autoconf git"
+    # to analyse the sources: cmake/analyze.sh
+    [analyze]="gcc clang-tidy cppcheck git"
+    # to make Debian packages, and to try them in a root of their own
+    [deb]="dpkg-dev file debootstrap lintian"
+    # what CI does besides: a second compiler and its OpenMP, a debug jemalloc
+    [ci]="clang clang-format libclang-rt-14-dev libomp-dev autoconf git"
 )
 
 # Installs what is missing of the groups, through sudo where we are not root.

@@ -43,8 +43,8 @@ typedef struct memkind *memkind_t;
 
 /** Memory types for memkind_create_kind(); may be combined with `|`. */
 typedef enum memkind_memtype_t {
-    MEMKIND_MEMTYPE_DEFAULT = 1ull << 0,        /**< ordinary memory */
-    MEMKIND_MEMTYPE_HIGH_BANDWIDTH = 1ull << 1, /**< high-bandwidth memory */
+    MEMKIND_MEMTYPE_DEFAULT = 1ULL << 0,        /**< ordinary memory */
+    MEMKIND_MEMTYPE_HIGH_BANDWIDTH = 1ULL << 1, /**< high-bandwidth memory */
 } memkind_memtype_t;
 
 /** How memkind_create_kind() binds pages to the chosen memory types. */
@@ -59,7 +59,7 @@ typedef enum memkind_policy_t {
 
 /** Flags of memkind_create_kind(). The low bits hold the page size's log2. */
 typedef enum memkind_bits_t {
-    MEMKIND_MASK_PAGE_SIZE_2MB = 21ull, /**< pages of 2^21 bytes */
+    MEMKIND_MASK_PAGE_SIZE_2MB = 21ULL, /**< pages of 2^21 bytes */
 } memkind_bits_t;
 
 /** Limits. */

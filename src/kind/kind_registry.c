@@ -49,13 +49,14 @@ struct memkind *kind_storage_get(void)
 {
     struct memkind *kind = NULL;
     pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < MEMKIND_MAX_KIND && kind == NULL; i++) {
+    for (size_t i = 0; i < MEMKIND_MAX_KIND; i++) {
         if (storage_taken[i])
             continue;
         storage_taken[i] = true;
         kind = &storage[i];
         memset(kind, 0, sizeof *kind);
         kind->partition = MEMKIND_NUM_BASE_KIND + (unsigned)i;
+        break;
     }
     pthread_mutex_unlock(&lock);
     return kind;

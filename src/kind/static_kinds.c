@@ -154,6 +154,7 @@ static struct memkind kinds[MEMKIND_NUM_BASE_KIND] = {
     NO_KIND(HIGHEST_BANDWIDTH_LOCAL_PREFERRED),
 };
 
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): a definition, no expression */
 #define HANDLE(NAME) memkind_t MEMKIND_##NAME = &kinds[MEMKIND_PARTITION_##NAME]
 
 HANDLE(DEFAULT);

@@ -91,7 +91,7 @@ static int read_number(const char *device, const char *name,
 static int read_device(const char *name, struct device *device)
 {
     char node[64];
-    unsigned long long number;
+    unsigned long long number = 0;
     size_t length = strlen(name);
     if (length >= sizeof device->name)
         return -ENAMETOOLONG;
@@ -108,7 +108,12 @@ static int read_device(const char *name, struct device *device)
     device->node =
         read_number(name, "numa_node", &number) == 0 ? (int)number : -1;
     /* Named after its region: dax<region>.<number> */
-    if (sscanf(name, "dax%u.", &device->region) != 1)
+    static const char prefix[] = "dax";
+    char *end;
+    if (strncmp(name, prefix, sizeof prefix - 1) != 0)
+        return -EINVAL;
+    device->region = (unsigned)strtoul(name + sizeof prefix - 1, &end, 10);
+    if (*end != '.')
         return -EINVAL;
     memcpy(device->name, name, length + 1);
     return 0;

@@ -201,7 +201,7 @@ static size_t size_without_holes(const struct region_pool *pool, size_t least)
 
 static int map_and_add(struct region_pool *pool, int fd, size_t size)
 {
-    struct mapping mapping;
+    struct mapping mapping = {0};
     int result = has_files(pool) ? map_file_of_size(pool, fd, size, &mapping)
                                  : map_memory(size, &mapping);
     if (result != 0)
