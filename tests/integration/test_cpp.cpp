@@ -12,6 +12,7 @@ extern "C" {
 #include <forward_list>
 #include <list>
 #include <map>
+#include <memory>
 #include <memory_resource>
 #include <new>
 #include <scoped_allocator>
@@ -20,6 +21,7 @@ extern "C" {
 #include <string>
 #include <sys/mman.h>
 #include <thread>
+#include <tuple>
 #include <type_traits>
 #include <unordered_map>
 #include <utility>
@@ -397,6 +399,112 @@ void test_memory_resource_on_a_kind()
     CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
+// The object and its control block lie in the kind, which the last pointer
+// keeps alive.
+void test_smart_pointers()
+{
+    const std::size_t before = open_files();
+    std::weak_ptr<std::vector<int>> weak;
+    {
+        std::shared_ptr<std::vector<int>> shared;
+        {
+            pmem::allocator<int> allocator{test_dir(), 16 * MIB};
+            shared =
+                std::allocate_shared<std::vector<int>>(allocator, 1000u, 7);
+        }
+        weak = shared;
+        CU_ASSERT_PTR_NOT_NULL(memkind_detect_kind(shared.get()));
+        CU_ASSERT_EQUAL(shared->at(999), 7);
+        std::vector<std::shared_ptr<std::vector<int>>> copies(100, shared);
+        CU_ASSERT_EQUAL(shared.use_count(), 101);
+        CU_ASSERT(open_files() > before);
+    }
+    CU_ASSERT(weak.expired());
+    CU_ASSERT(open_files() > before);
+    weak.reset();
+    CU_ASSERT_EQUAL(open_files(), before);
+
+    memkind_t kind = nullptr;
+    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 0, &kind),
+                          MEMKIND_SUCCESS);
+    {
+        auto release = [kind](char *ptr) { memkind_free(kind, ptr); };
+        std::unique_ptr<char, decltype(release)> unique{
+            static_cast<char *>(memkind_malloc(kind, 100)), release};
+        std::shared_ptr<char> shared{std::move(unique)};
+        CU_ASSERT_PTR_EQUAL(memkind_detect_kind(shared.get()), kind);
+    }
+    CU_ASSERT_EQUAL(memkind_update_cached_stats(), MEMKIND_SUCCESS);
+    std::size_t allocated = 1;
+    CU_ASSERT_EQUAL(
+        memkind_get_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED, &allocated),
+        MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(allocated, 0);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+}
+
+// The standard library's own resources, on top of ours.
+void test_memory_resources_on_top()
+{
+    pmem::memory_resource files{test_dir(), 64 * MIB};
+    {
+        std::pmr::monotonic_buffer_resource buffer{&files};
+        std::pmr::synchronized_pool_resource pool{&files};
+        std::pmr::unordered_map<int, std::pmr::string> map{&buffer};
+        std::pmr::list<std::pmr::vector<int>> list{&pool};
+        for (int i = 0; i < 1000; i++) {
+            map.emplace(i, "a text that is too long to be stored in place");
+            list.emplace_back(10, i);
+        }
+        CU_ASSERT_PTR_EQUAL(memkind_detect_kind(map.at(500).data()),
+                            files.get());
+        CU_ASSERT_PTR_EQUAL(memkind_detect_kind(list.back().data()),
+                            files.get());
+        CU_ASSERT_EQUAL(list.back().at(9), 999);
+    }
+    std::pmr::polymorphic_allocator<std::byte> bytes{&files};
+    std::pmr::string text{100, 'x', bytes};
+    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(text.data()), files.get());
+    std::pmr::string copy{text};
+    CU_ASSERT_PTR_NULL(memkind_detect_kind(copy.data()));
+    text.clear();
+    text.shrink_to_fit();
+    CU_ASSERT_EQUAL(memkind_update_cached_stats(), MEMKIND_SUCCESS);
+    std::size_t allocated = 1;
+    CU_ASSERT_EQUAL(
+        memkind_get_stat(files.get(), MEMKIND_STAT_TYPE_ALLOCATED, &allocated),
+        MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(allocated, 0);
+}
+
+// Each level of a nested container gets the allocator: a map's keys and values.
+void test_scoped_maps()
+{
+    using text =
+        std::basic_string<char, std::char_traits<char>, pmem::allocator<char>>;
+    using numbers = std::vector<int, pmem::allocator<int>>;
+    using pair = std::pair<const text, numbers>;
+    using scoped = std::scoped_allocator_adaptor<pmem::allocator<pair>>;
+    pmem::allocator<pair> allocator{test_dir(), 64 * MIB};
+    std::map<text, numbers, std::less<text>, scoped> map{scoped{allocator}};
+    for (int i = 0; i < 500; i++) {
+        const std::string key = "a key too long to be stored in place: ";
+        map.emplace(
+            std::piecewise_construct,
+            std::forward_as_tuple((key + std::to_string(1000 + i)).c_str()),
+            std::forward_as_tuple(100, i));
+    }
+    CU_ASSERT_EQUAL_FATAL(map.size(), 500);
+    const auto &last = *map.rbegin();
+    memkind_t kind = memkind_detect_kind(&map.begin()->second);
+    CU_ASSERT_PTR_NOT_NULL(kind);
+    CU_ASSERT_PTR_EQUAL(
+        memkind_detect_kind(const_cast<char *>(last.first.data())), kind);
+    CU_ASSERT_PTR_EQUAL(
+        memkind_detect_kind(const_cast<int *>(last.second.data())), kind);
+    CU_ASSERT_EQUAL(last.second[99], 499);
+}
+
 const test_case tests[] = {
     {"containers in files", test_containers_in_files},
     {"containers on DRAM", test_containers_on_dram},
@@ -411,6 +519,9 @@ const test_case tests[] = {
     {"threads share an allocator", test_threads_share_an_allocator},
     {"memory resource", test_memory_resource},
     {"memory resource on a kind", test_memory_resource_on_a_kind},
+    {"smart pointers", test_smart_pointers},
+    {"memory resources on top", test_memory_resources_on_top},
+    {"scoped maps", test_scoped_maps},
     {nullptr, nullptr},
 };
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "test_support.h"
@@ -208,6 +209,63 @@ static void test_the_whole_library(void)
     CU_ASSERT(after.allocated < before.allocated + MIB);
 }
 
+/* What the file system says that our unnamed files hold. */
+static size_t space_of_unnamed_files(void)
+{
+    struct stat dir;
+    size_t total = 0;
+    CU_ASSERT_EQUAL_FATAL(stat(test_dir(), &dir), 0);
+    for (int fd = 3; fd < 1024; fd++) {
+        struct stat file;
+        if (fstat(fd, &file) == 0 && S_ISREG(file.st_mode) &&
+            file.st_nlink == 0 && file.st_dev == dir.st_dev)
+            total += (size_t)file.st_blocks * 512;
+    }
+    return total;
+}
+
+/* The file system may need a little more, for its own lists of extents. */
+static void check_resident(memkind_t kind, size_t before)
+{
+    size_t resident = stats_now(kind).resident;
+    size_t space = space_of_unnamed_files() - before;
+    if (space < resident || space > resident + resident / 64 + 256 * 1024)
+        printf("resident %zu, the file system says %zu\n", resident, space);
+    CU_ASSERT(space >= resident);
+    CU_ASSERT(space <= resident + resident / 64 + 256 * 1024);
+}
+
+static void test_the_file_system_agrees(void)
+{
+    enum { COUNT = 1000 };
+    static const memkind_mem_usage_policy policies[] = {
+        MEMKIND_MEM_USAGE_POLICY_DEFAULT,
+        MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE};
+    for (size_t p = 0; p < 2; p++) {
+        static const size_t sizes[] = {0, 64 * MIB};
+        void *objects[COUNT];
+        size_t before = space_of_unnamed_files();
+        memkind_t kind = make_kind(sizes[p], policies[p]);
+        check_resident(kind, before);
+        unsigned long long random = 5;
+        for (size_t i = 0; i < COUNT; i++) {
+            objects[i] = memkind_malloc(kind, 1 + test_random(&random) % 50000);
+            CU_ASSERT_PTR_NOT_NULL_FATAL(objects[i]);
+            if (i % 200 == 0)
+                check_resident(kind, before);
+        }
+        CU_ASSERT(stats_now(kind).resident > 8 * MIB);
+        for (size_t i = 0; i < COUNT; i += 2)
+            memkind_free(kind, objects[i]);
+        check_resident(kind, before);
+        for (size_t i = 1; i < COUNT; i += 2)
+            memkind_free(kind, objects[i]);
+        check_resident(kind, before);
+        CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+        CU_ASSERT_EQUAL(space_of_unnamed_files(), before);
+    }
+}
+
 static void test_bad_arguments(void)
 {
     size_t value = 4711;
@@ -383,6 +441,7 @@ static const struct test_case tests[] = {
     {"kinds are counted separately", test_kinds_are_counted_separately},
     {"threads that have ended", test_threads_that_have_ended},
     {"the whole library", test_the_whole_library},
+    {"the file system agrees", test_the_file_system_agrees},
     {"bad arguments", test_bad_arguments},
     {"text", test_text},
     {"JSON", test_json},
