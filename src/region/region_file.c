@@ -111,6 +111,63 @@ static void map_by_libpmem(int fd, size_t size, struct mapping *mapping)
     mapping->by_libpmem = true;
 }
 
+/* A path below a device's folder in sysfs, without its links. */
+static bool sysfs_path(const struct stat *st, const char *name,
+                       char target[PATH_MAX])
+{
+    char path[64];
+    snprintf(path, sizeof path, "/sys/dev/char/%u:%u/%s", major(st->st_rdev),
+             minor(st->st_rdev), name);
+    return realpath(path, target) != NULL;
+}
+
+/*
+ * A device DAX that is no NVDIMM's, but memory that the firmware has set aside,
+ * say. libpmem 1.12 asks libndctl for its namespace, is given none, and crashes
+ * with it in libndctl.
+ */
+static bool is_unknown_to_libndctl(int fd)
+{
+    struct stat st;
+    char path[PATH_MAX];
+    return sys.fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) &&
+           sysfs_path(&st, ".", path) && strstr(path, "/ndbus") == NULL;
+}
+
+static size_t device_size(int fd)
+{
+    struct stat st;
+    char path[PATH_MAX];
+    unsigned long long size = 0;
+    char text[32];
+    if (sys.fstat(fd, &st) != 0 || !sysfs_path(&st, "size", path))
+        return 0;
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return 0;
+    if (fgets(text, sizeof text, file) != NULL)
+        size = strtoull(text, NULL, 10);
+    fclose(file);
+    return (size_t)size;
+}
+
+static int map_device_directly(int fd, struct mapping *mapping)
+{
+    /* As libpmem has it. */
+    const char *force = getenv("PMEM_IS_PMEM_FORCE");
+    size_t size = device_size(fd);
+    if (size == 0)
+        return -ENODEV;
+    void *base =
+        sys.mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (base == MAP_FAILED)
+        return -errno;
+    mapping->base = base;
+    mapping->size = size;
+    mapping->is_pmem = force == NULL || strtol(force, NULL, 10) != 0;
+    return 0;
+}
+
 /*
  * Where a file system has large folios (ext4 since 6.16), a page fault reads
  * ahead into one that reaches over the neighbouring holes, and a store to any
@@ -126,6 +183,8 @@ static void forbid_readahead(const struct mapping *mapping)
 int region_file_map(int fd, size_t size, struct mapping *mapping)
 {
     *mapping = (struct mapping){0};
+    if (size == 0 && is_unknown_to_libndctl(fd))
+        return map_device_directly(fd, mapping);
     map_by_libpmem(fd, size, mapping);
     if (mapping->base != NULL) {
         forbid_readahead(mapping);
@@ -275,11 +334,8 @@ bool region_file_is_device(const char *path)
 /* Only a device DAX has this in sysfs. */
 static bool is_device_dax(const struct stat *st)
 {
-    char path[64];
     char target[PATH_MAX];
-    snprintf(path, sizeof path, "/sys/dev/char/%u:%u/subsystem",
-             major(st->st_rdev), minor(st->st_rdev));
-    if (realpath(path, target) == NULL)
+    if (!sysfs_path(st, "subsystem", target))
         return false;
     const char *name = strrchr(target, '/');
     return name != NULL && strcmp(name, "/dax") == 0;

@@ -18,6 +18,7 @@
 #                        ext4, xfs: mounted with DAX
 #                        ext2, vfat: without, and without fallocate or holes
 #                        devdax: nothing, /dev/dax0.0 is there instead
+#                        hmem: the same, of memory that is no NVDIMM's
 #                        none: nothing, /dev/pmem0 is there
 #       --mkfs-opts STR  more options for mkfs
 #       --mount-opts STR mount options     [dax for ext4 and xfs, else none]
@@ -67,7 +68,7 @@ if [[ $1 == -- ]]; then shift; (( $# )) || die "no command"; printf -v command '
 else command="$*"; fi
 case $fs in
     ext4|xfs) mount_opts=${mount_opts:-dax} ;;
-    ext2|vfat|devdax|none) ;;
+    ext2|vfat|devdax|hmem|none) ;;
     *) die "bad --fs $fs" ;;
 esac
 
@@ -160,6 +161,7 @@ PY
     # crc32c is a soft dependency (looked up by name at run time), so named here.
     declare -A set=(
         [pmem]="nd_pmem nd_e820" [ext4]="ext4" [ext2]="ext4" [xfs]="xfs" [none]="" [devdax]="dax_pmem device_dax"
+        [hmem]="dax_hmem device_dax"
         [vfat]="nls_cp437 nls_ascii vfat"
     )
     for s in "${!set[@]}"; do
@@ -197,8 +199,8 @@ fail() { echo "pmem-vm: $*"; dmesg | tail -n 30; vmexit 125; reboot -f; }
 load() { while read -r m; do insmod /modules/$m 2>/dev/null || grep -q "^$(echo ${m%.ko} | tr - _) " /proc/modules || fail "insmod $m"; done </modules/$1.list; }
 say init
 ip link set lo up 2>/dev/null
-load pmem
-i=0; while [ ! -b /dev/pmem0 ]; do i=$((i+1)); [ $i -gt 100 ] && fail "no /dev/pmem0"; sleep 0.05; done
+[ $FS = hmem ] || load pmem
+i=0; while [ $FS != hmem ] && [ ! -b /dev/pmem0 ]; do i=$((i+1)); [ $i -gt 100 ] && fail "no /dev/pmem0"; sleep 0.05; done
 load $FS
 say "modules loaded"
 case $FS in
@@ -207,6 +209,7 @@ case $FS in
     vfat) /usr/sbin/mkfs.vfat -F 32 $MKFS_OPTS /dev/pmem0 >/tmp/mkfs.log 2>&1 || { cat /tmp/mkfs.log; fail mkfs; } ;;
     xfs) /usr/sbin/mkfs.xfs -q -f -m reflink=0 $MKFS_OPTS /dev/pmem0 >/tmp/mkfs.log 2>&1 || { cat /tmp/mkfs.log; fail mkfs; } ;;
     devdax) /usr/sbin/ndctl create-namespace -f -e namespace0.0 -m devdax $MKFS_OPTS >/tmp/mkfs.log 2>&1 || { cat /tmp/mkfs.log; fail ndctl; }; chmod 666 /dev/dax0.0 ;;
+    hmem) [ -c /dev/dax0.0 ] || fail "no /dev/dax0.0"; chmod 666 /dev/dax0.0 ;;
 esac
 case $FS in
     ext4|xfs|ext2|vfat)
@@ -277,7 +280,10 @@ q+=(-serial chardev:con
     -m "${total}M")
 kargs="console=ttyS0 panic=-1 oops=panic nokaslr mitigations=off nowatchdog no_timer_check tsc=reliable"
 kargs+=" rcupdate.rcu_expedited=1 cryptomgr.notests random.trust_cpu=on audit=0 apparmor=0 kfence.sample_interval=0"
-kargs+=" i8042.noprobe memmap=${size_m}M!4G"
+region="${size_m}M!4G"
+# What a "specific purpose" memory's entry in the memory map looks like.
+[[ $fs != hmem ]] || region="${size_m}M%4G-1+0xefffffff"
+kargs+=" i8042.noprobe memmap=$region"
 (( verbose )) || kargs+=" quiet loglevel=1"
 q+=(-append "$kargs")
 (( verbose )) && { echo "guest: qemu-system-x86_64 ${q[*]@Q}" >&2; }

@@ -2,7 +2,7 @@
 # Runs the suites and examples on persistent memory: on $PMEM_DIR where that is
 # named, and otherwise in guests whose memory is made persistent by the kernel.
 #
-#   tests/pmem/run.sh [NAME...]     of: ext4 xfs device no-fallocate no-holes tool
+#   tests/pmem/run.sh [NAME...]     of: ext4 xfs device set-aside no-fallocate no-holes tool
 #   tests/pmem/run.sh bench         patterns of tests/bench on DAX, beside libmemkind 1.14
 #
 # MEMKIND_BUILD    build directory   [build/pmem]
@@ -72,6 +72,7 @@ guest() {
 run_ext4() { guest "DAX ext4" ext4 "$ext4_options" dax /mnt/pmem "${suites[@]}" "${static[@]}"; }
 run_xfs() { guest "DAX xfs" xfs "$xfs_options" dax /mnt/pmem "${suites[@]}"; }
 run_device() { guest "device DAX" devdax "" device /dev/dax0.0 test_pmem "${static[@]}"; }
+run_set-aside() { guest "device DAX, no NVDIMM" hmem "" device /dev/dax0.0 test_pmem "${static[@]}"; }
 run_no-fallocate() { guest "no fallocate (ext2)" ext2 "" no-fallocate /mnt/pmem test_pmem; }
 run_no-holes() { guest "no holes (vfat)" vfat "" no-holes /mnt/pmem test_pmem; }
 # What the tool says about file systems that are made and mounted in other ways.
@@ -125,7 +126,7 @@ SH
     rm -rf "$debs"
 }
 
-[ $# -gt 0 ] || set -- ext4 xfs device no-fallocate no-holes tool
+[ $# -gt 0 ] || set -- ext4 xfs device set-aside no-fallocate no-holes tool
 failed=()
 for name in "$@"; do
     echo "---- emulated persistent memory: $name"
