@@ -60,7 +60,7 @@ codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 mirror=$(apt-get indextargets --format '$(REPO_URI)' "Created-By: Packages" \
     "Codename: $codename" "Component: main" 2>/dev/null | sort -u | head -n 1)
 [ -n "$mirror" ] || skip_all "packages: apt has no sources of $codename"
-cache=${MEMKIND_PACKAGES_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/memkind-pmem-packages}
+cache=${MEMKIND_PACKAGES_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/memkind-pmem-packages}
 archive=$cache/$codename-$(dpkg --print-architecture).tar
 bare=$work/bare
 if [ ! -f "$archive" ]; then
