@@ -27,8 +27,11 @@ for member in $("$ar" t "$work/copy.a" | grep '^base\.'); do
 done
 "$ld" -r --whole-archive "$work/copy.a" -o "$work/all.o"
 printf '%s mkje_%s\n' $(for name in "${public[@]}"; do echo "$name" "$name"; done) >"$work/names"
-# An option that has no other way in; see jemalloc_conf.c.
-echo je_opt_cache_oblivious mkje_opt_cache_oblivious >>"$work/names"
+# Options that have no other way in (the second one since 5.3.1); see
+# jemalloc_conf.c.
+for option in cache_oblivious disable_large_size_classes; do
+    echo "je_opt_$option mkje_opt_$option" >>"$work/names"
+done
 # MALLOC_CONF and /etc/malloc.conf are for the process's own malloc.
 printf '%s\n' 'secure_getenv mkje_getenv' 'readlink mkje_readlink' >>"$work/names"
 "$objcopy" --redefine-syms="$work/names" "$work/all.o" "$work/renamed.o"

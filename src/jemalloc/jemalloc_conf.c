@@ -14,6 +14,7 @@
 extern const char *JE_NAME(malloc_conf_2_conf_harder);
 extern void (*JE_NAME(malloc_message))(void *, const char *);
 extern bool JE_NAME(opt_cache_oblivious);
+extern bool JE_NAME(opt_disable_large_size_classes) __attribute__((weak));
 char *JE_NAME(getenv)(const char *name);
 ssize_t JE_NAME(readlink)(const char *path, char *buffer, size_t size);
 bool JE_NAME(unmap_base)(void *addr, size_t size);
@@ -48,6 +49,10 @@ __attribute__((constructor(101))) static void configure(void)
      * file space is what users count. 5.3.0 has no option for it, only the
      * variable. */
     JE_NAME(opt_cache_oblivious) = false;
+    /* Since 5.3.1, objects over 32 KiB would have any number of pages; caches
+     * are for size classes. */
+    if (&JE_NAME(opt_disable_large_size_classes) != NULL)
+        JE_NAME(opt_disable_large_size_classes) = false;
 }
 
 /* For secure_getenv() and readlink(): MALLOC_CONF and /etc/malloc.conf are
