@@ -99,6 +99,32 @@ typedef enum memkind_mem_usage_policy {
     MEMKIND_MEM_USAGE_POLICY_MAX_VALUE, /**< number of policies */
 } memkind_mem_usage_policy;
 
+/**
+ * What a file-backed kind is in a child that fork(2) makes. In each case the
+ * child can be given the address of any object, and memkind_detect_kind(),
+ * memkind_malloc_usable_size() and memkind_destroy_kind() work there.
+ */
+typedef enum memkind_fork_policy {
+    /**
+     * The child has a kind of its own, with the same objects at the same
+     * addresses. What it stores, allocates and frees is its own affair and lies
+     * in DRAM. A page that neither it nor a parent of it has stored to shows
+     * what the parent stores there later, zeroes once the parent has freed it.
+     * On a device DAX the child can read, but neither store nor allocate.
+     */
+    MEMKIND_FORK_PRIVATE = 0,
+    /** The child uses the parent's memory, by an allocator of which each has a
+     * copy: only one of them may allocate or free. What libmemkind does. */
+    MEMKIND_FORK_SHARED = 1,
+    /** Allocating gives NULL with ENOMEM, freeing does nothing, and reading an
+     * object is SIGSEGV. The child holds no file space. */
+    MEMKIND_FORK_UNAVAILABLE = 2,
+    /** As MEMKIND_FORK_PRIVATE, but of how all was when fork() was called:
+     * fork() copies what the kind holds to DRAM first. */
+    MEMKIND_FORK_COPY = 3,
+    MEMKIND_FORK_POLICY_MAX_VALUE, /**< number of policies */
+} memkind_fork_policy;
+
 /** What memkind_get_stat() reports, in bytes. */
 typedef enum memkind_stat_type {
     /** File space (or DRAM) that the kind holds right now. */
@@ -154,6 +180,12 @@ void memkind_config_set_size(struct memkind_config *cfg, size_t pmem_size);
 /** Sets how eagerly freed space is given back. */
 void memkind_config_set_memory_usage_policy(struct memkind_config *cfg,
                                             memkind_mem_usage_policy policy);
+
+/** Sets what the kind is in forked children; MEMKIND_FORK_PRIVATE otherwise. A
+ * value that is no policy has the kind's creation fail with
+ * MEMKIND_ERROR_INVALID. */
+void memkind_config_set_fork_policy(struct memkind_config *cfg,
+                                    memkind_fork_policy policy);
 
 /* ---- making and destroying kinds ---------------------------------------- */
 

@@ -62,14 +62,21 @@ static int create_kind(struct memkind_ops *ops, const char *name_prefix,
     return MEMKIND_SUCCESS;
 }
 
-int memkind_create_pmem(const char *dir, size_t max_size, memkind_t *kind)
+static int create_pmem(const char *dir, size_t max_size,
+                       memkind_fork_policy fork_policy, memkind_t *kind)
 {
     if (dir == NULL || kind == NULL) {
         errno = EINVAL;
         return MEMKIND_ERROR_INVALID;
     }
-    const struct memkind_pmem_source source = {dir, -1, max_size};
+    const struct memkind_pmem_source source = {
+        .dir = dir, .fd = -1, .max_size = max_size, .fork_policy = fork_policy};
     return create_kind(&MEMKIND_PMEM_OPS, "pmem", &source, kind);
+}
+
+int memkind_create_pmem(const char *dir, size_t max_size, memkind_t *kind)
+{
+    return create_pmem(dir, max_size, MEMKIND_FORK_PRIVATE, kind);
 }
 
 int memkind_create_pmem_with_config(struct memkind_config *cfg, memkind_t *kind)
@@ -79,7 +86,8 @@ int memkind_create_pmem_with_config(struct memkind_config *cfg, memkind_t *kind)
         errno = EINVAL;
         return MEMKIND_ERROR_INVALID;
     }
-    int err = memkind_create_pmem(cfg->pmem_dir, cfg->pmem_size, kind);
+    int err =
+        create_pmem(cfg->pmem_dir, cfg->pmem_size, cfg->fork_policy, kind);
     if (err != MEMKIND_SUCCESS)
         return err;
     err = (*kind)->ops->update_memory_usage_policy(*kind, cfg->policy);

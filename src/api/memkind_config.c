@@ -38,3 +38,10 @@ void memkind_config_set_memory_usage_policy(struct memkind_config *cfg,
     if (cfg != NULL)
         cfg->policy = policy;
 }
+
+void memkind_config_set_fork_policy(struct memkind_config *cfg,
+                                    memkind_fork_policy policy)
+{
+    if (cfg != NULL)
+        cfg->fork_policy = policy;
+}

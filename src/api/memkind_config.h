@@ -8,6 +8,7 @@ struct memkind_config {
     char *pmem_dir; /* a copy, NULL where there was no DRAM for it */
     size_t pmem_size;
     memkind_mem_usage_policy policy;
+    memkind_fork_policy fork_policy;
 };
 
 #endif

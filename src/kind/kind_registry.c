@@ -35,14 +35,29 @@ bool kind_registry_contains(const struct memkind *kind)
     return found;
 }
 
-/* With the lock held: a kind that is being visited is not destroyed. */
-void kind_registry_for_each(void (*visit)(struct memkind *kind))
+void kind_registry_lock(void)
 {
     pthread_mutex_lock(&lock);
+}
+
+void kind_registry_unlock(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+void kind_registry_visit(void (*visit)(struct memkind *kind))
+{
     for (size_t i = 0; i < THREAD_CACHE_SLOTS; i++)
         if (kinds[i] != NULL)
             visit(kinds[i]);
-    pthread_mutex_unlock(&lock);
+}
+
+/* With the lock held: a kind that is being visited is not destroyed. */
+void kind_registry_for_each(void (*visit)(struct memkind *kind))
+{
+    kind_registry_lock();
+    kind_registry_visit(visit);
+    kind_registry_unlock();
 }
 
 struct memkind *kind_storage_get(void)

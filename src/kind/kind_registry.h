@@ -15,6 +15,11 @@ void kind_registry_remove(struct memkind *kind);
 bool kind_registry_contains(const struct memkind *kind);
 void kind_registry_for_each(void (*visit)(struct memkind *kind));
 
+/* The same by hand, around fork(2). */
+void kind_registry_lock(void);
+void kind_registry_unlock(void);
+void kind_registry_visit(void (*visit)(struct memkind *kind));
+
 /* A zeroed kind, or NULL where MEMKIND_MAX_KIND are in use. */
 struct memkind *kind_storage_get(void);
 void kind_storage_put(struct memkind *kind);

@@ -179,6 +179,9 @@ int memkind_arena_destroy(struct memkind *kind)
 {
     if (kind == NULL)
         return MEMKIND_ERROR_INVALID;
+    if (kind->lost_arenas != NULL)
+        kind->arenas = kind->lost_arenas;
+    kind->lost_arenas = NULL;
     if (kind->arenas != NULL) {
         kind_registry_remove(kind);
         arena_set_destroy(kind->arenas);
@@ -232,12 +235,22 @@ static inline bool size_to_ask_for(const struct memkind *kind, size_t *size)
     return kind->allow_zero_allocs;
 }
 
+/* Why there is no heap: a forked child may have lost it. */
+static int without_heap(const struct memkind *kind)
+{
+    return kind != NULL && kind->lost_arenas != NULL ? ENOMEM : EINVAL;
+}
+
+static void *refuse(const struct memkind *kind)
+{
+    errno = without_heap(kind);
+    return NULL;
+}
+
 void *memkind_arena_malloc(struct memkind *kind, size_t size)
 {
-    if (__builtin_expect(kind->arenas == NULL, 0)) {
-        errno = EINVAL;
-        return NULL;
-    }
+    if (__builtin_expect(kind->arenas == NULL, 0))
+        return refuse(kind);
     void *ptr = heap_malloc_fast(heap_cache_known(kind->arenas), size);
     if (__builtin_expect(ptr != NULL, 1))
         return ptr;
@@ -249,10 +262,8 @@ void *memkind_arena_malloc(struct memkind *kind, size_t size)
 void *memkind_arena_calloc(struct memkind *kind, size_t num, size_t size)
 {
     size_t total;
-    if (kind->arenas == NULL) {
-        errno = EINVAL;
-        return NULL;
-    }
+    if (kind->arenas == NULL)
+        return refuse(kind);
     if (__builtin_mul_overflow(num, size, &total)) {
         errno = ENOMEM;
         return NULL;
@@ -265,9 +276,10 @@ void *memkind_arena_calloc(struct memkind *kind, size_t num, size_t size)
 int memkind_arena_posix_memalign(struct memkind *kind, void **memptr,
                                  size_t alignment, size_t size)
 {
-    if (memptr == NULL || kind->arenas == NULL ||
-        memkind_posix_check_alignment(kind, alignment) != 0)
+    if (memptr == NULL || memkind_posix_check_alignment(kind, alignment) != 0)
         return EINVAL;
+    if (kind->arenas == NULL)
+        return without_heap(kind);
     if (!size_to_ask_for(kind, &size)) {
         *memptr = NULL;
         return 0;
@@ -301,10 +313,8 @@ void *memkind_arena_realloc(struct memkind *kind, void *ptr, size_t size)
         return NULL;
     }
     struct memkind_arena_set *heap = heap_of(kind, ptr);
-    if (heap == NULL) {
-        errno = EINVAL;
-        return NULL;
-    }
+    if (heap == NULL)
+        return refuse(address_table_find(ptr));
     return heap_realloc(heap, ptr, size);
 }
 
@@ -433,7 +443,8 @@ int memkind_arena_set_bg_threads(bool state)
 
 static void snapshot(struct memkind *kind)
 {
-    heap_stat_snapshot_set(kind->arenas);
+    if (kind->arenas != NULL)
+        heap_stat_snapshot_set(kind->arenas);
 }
 
 int memkind_arena_update_cached_stats(void)

@@ -8,6 +8,7 @@
 
 #include <memkind/internal/memkind_arena.h>
 
+#include "default_heap.h"
 #include "heap.h"
 #include "region_pool.h"
 
@@ -45,14 +46,25 @@ int memkind_default_destroy(struct memkind *kind)
 /* ---- the DRAM kinds' heap, made at the first call
  * ------------------------------ */
 
+static pthread_mutex_t heap_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void default_heap_lock(void)
+{
+    pthread_mutex_lock(&heap_lock);
+}
+
+void default_heap_unlock(void)
+{
+    pthread_mutex_unlock(&heap_lock);
+}
+
 static bool make_heap(struct memkind *kind)
 {
-    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    pthread_mutex_lock(&lock);
+    default_heap_lock();
     int err = MEMKIND_SUCCESS;
     if (kind->arenas == NULL)
         err = memkind_arena_create_map(kind, NULL, false);
-    pthread_mutex_unlock(&lock);
+    default_heap_unlock();
     return err == MEMKIND_SUCCESS;
 }
 

@@ -31,12 +31,10 @@ int memkind_pmem_set_source(struct memkind *kind,
     return kind_regions_set_source(kind, source);
 }
 
-static int open_source(struct region_pool *pool, const void *context,
-                       struct memkind *kind)
+static int open_place(struct region_pool *pool,
+                      const struct memkind_pmem_source *source,
+                      struct memkind *kind)
 {
-    const struct memkind_pmem_source *source = context;
-    if (source->max_size != 0 && source->max_size < MEMKIND_PMEM_MIN_SIZE)
-        return -EINVAL;
     if (source->dir != NULL && region_file_is_device(source->dir))
         return region_pool_open_device(pool, source->dir, source->max_size,
                                        kind);
@@ -44,6 +42,27 @@ static int open_source(struct region_pool *pool, const void *context,
         return region_pool_open_files(pool, source->dir, source->max_size,
                                       kind);
     return region_pool_open_file(pool, source->fd, source->max_size, kind);
+}
+
+static int open_source(struct region_pool *pool, const void *context,
+                       struct memkind *kind)
+{
+    static const enum region_fork_policy
+        policies[MEMKIND_FORK_POLICY_MAX_VALUE] = {
+            [MEMKIND_FORK_PRIVATE] = REGION_FORK_PRIVATE,
+            [MEMKIND_FORK_SHARED] = REGION_FORK_SHARED,
+            [MEMKIND_FORK_UNAVAILABLE] = REGION_FORK_UNAVAILABLE,
+            [MEMKIND_FORK_COPY] = REGION_FORK_COPY,
+        };
+    const struct memkind_pmem_source *source = context;
+    if (source->max_size != 0 && source->max_size < MEMKIND_PMEM_MIN_SIZE)
+        return -EINVAL;
+    if ((unsigned)source->fork_policy >= MEMKIND_FORK_POLICY_MAX_VALUE)
+        return -EINVAL;
+    int result = open_place(pool, source, kind);
+    if (result == 0)
+        region_pool_set_fork_policy(pool, policies[source->fork_policy]);
+    return result;
 }
 
 int memkind_pmem_create(struct memkind *kind, struct memkind_ops *ops,

@@ -207,3 +207,13 @@ void *address_table_find(const void *addr)
             return owner;
     }
 }
+
+void address_table_lock(void)
+{
+    pthread_mutex_lock(&writer);
+}
+
+void address_table_unlock(void)
+{
+    pthread_mutex_unlock(&writer);
+}

@@ -25,4 +25,8 @@ void address_table_remove(const void *base, size_t size);
 /* The owner of an address, or NULL. Lock-free, safe for any address. */
 void *address_table_find(const void *addr);
 
+/* Around fork(2): in between, no writer is at work. */
+void address_table_lock(void);
+void address_table_unlock(void);
+
 #endif

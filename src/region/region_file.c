@@ -6,6 +6,7 @@
 #include <libpmem.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -27,6 +28,19 @@
  * the call undo all it did, and large ones would never get done. */
 #define ALLOCATE_STEP ((size_t)64 << 20)
 #define ALLOCATE_STEP_MIN ((size_t)64 << 10)
+
+/* Held around libpmem's calls. */
+static pthread_mutex_t libpmem_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void region_file_lock(void)
+{
+    pthread_mutex_lock(&libpmem_lock);
+}
+
+void region_file_unlock(void)
+{
+    pthread_mutex_unlock(&libpmem_lock);
+}
 
 static int create_unnamed(const char *dir)
 {
@@ -91,17 +105,28 @@ int region_file_resize(int fd, size_t size)
     return result == 0 ? 0 : -errno;
 }
 
+static void unmap_by_libpmem(void *base, size_t size)
+{
+    region_file_lock();
+    (void)sys.pmem_unmap(base, size);
+    region_file_unlock();
+}
+
 static void map_by_libpmem(int fd, size_t size, struct mapping *mapping)
 {
     char path[sizeof "/proc/self/fd/" + 3 * sizeof fd];
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     size_t mapped = 0;
     int is_pmem = 0;
+    region_file_lock();
     void *base = sys.pmem_map_file(path, 0, 0, 0, &mapped, &is_pmem);
+    int error = errno;
+    region_file_unlock();
+    errno = error;
     if (base == NULL)
         return;
     if (size != 0 && mapped != size) {
-        sys.pmem_unmap(base, mapped);
+        unmap_by_libpmem(base, mapped);
         errno = EINVAL;
         return;
     }
@@ -221,7 +246,7 @@ int region_file_map_unsynced(int fd, const struct mapping *mapping)
 void region_file_unmap(const struct mapping *mapping)
 {
     if (mapping->by_libpmem)
-        sys.pmem_unmap(mapping->base, mapping->size);
+        unmap_by_libpmem(mapping->base, mapping->size);
     else
         sys.munmap(mapping->base, mapping->size);
 }

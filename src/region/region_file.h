@@ -66,6 +66,11 @@ bool region_file_is_device(const char *path);
 /* Whether files in a directory, or a device, are mapped with DAX. */
 int region_file_probe_dax(const char *path, bool *is_dax);
 
+/* Around fork(2): in between, nobody is inside of libpmem on our behalf, whose
+ * lock has no handler of its own. */
+void region_file_lock(void);
+void region_file_unlock(void);
+
 /* Size of the file system that the file is on, in bytes; 0 if not known. */
 size_t region_file_system_size(int fd);
 

@@ -54,6 +54,10 @@ int region_space_give(struct region_pool *pool, struct region *region,
                       size_t offset, size_t size, size_t held)
 {
     int result;
+    if (region->is_private) {
+        credit(pool, held);
+        return 0;
+    }
     if (atomic_load_explicit(&pool->no_punch, memory_order_relaxed))
         return -EOPNOTSUPP;
     if (pool->backing == REGION_DEVICE)
@@ -299,7 +303,7 @@ static void clear_dirty_pages(struct region *region, struct pages pages)
 {
     const size_t page_size = region_page_size();
     for (size_t page = pages.first; page < pages.end; page++) {
-        if (bit(region->page_dirty, page))
+        if (bit(region->page_dirty, page) && !region->is_private)
             memset(region->base + page * page_size, 0, page_size);
         set_bit(region->page_dirty, page, true);
     }
@@ -375,7 +379,8 @@ int region_grains_decommit(struct region_pool *pool, struct region *region,
     int result = 0;
     pthread_mutex_lock(&region->grain_lock);
     const struct pages empty = grains_that_empty(pool, region, pages);
-    if (atomic_load_explicit(&pool->no_punch, memory_order_relaxed))
+    if (!region->is_private &&
+        atomic_load_explicit(&pool->no_punch, memory_order_relaxed))
         result = -EOPNOTSUPP;
     else if (empty.first < empty.end)
         result = give(pool, region, empty);

@@ -14,6 +14,7 @@
 #include "address_table.h"
 #include "debug_log.h"
 #include "region_file.h"
+#include "region_fork.h"
 #include "region_grains.h"
 #include "sys_calls.h"
 
@@ -126,8 +127,9 @@ static void close_region_file(const struct region_pool *pool, int fd)
 {
     if (fd < 0)
         return;
-    /* The caller's file outlives the pool; its space must not. */
-    if (pool->backing == REGION_FILE)
+    /* The caller's file outlives the pool; its space must not. A child that
+     * shares it is not the one to decide. */
+    if (pool->backing == REGION_FILE && !pool->is_inherited)
         (void)region_file_resize(fd, 0);
     sys.close(fd);
 }
@@ -254,6 +256,24 @@ static int grow(struct region_pool *pool, int fd, size_t least)
     return result;
 }
 
+/* As above, for a pool that is being opened. */
+static int add_first_region(struct region_pool *pool,
+                            const struct mapping *mapping, int fd)
+{
+    pthread_mutex_lock(&pool->lock);
+    int result = add_region(pool, mapping, fd);
+    pthread_mutex_unlock(&pool->lock);
+    return result;
+}
+
+static int grow_first_region(struct region_pool *pool, int fd)
+{
+    pthread_mutex_lock(&pool->lock);
+    int result = grow(pool, fd, REGION_SIZE_MIN);
+    pthread_mutex_unlock(&pool->lock);
+    return result;
+}
+
 /* ---- opening and closing --------------------------------------------------
  */
 
@@ -276,10 +296,12 @@ static void init_pool(struct region_pool *pool, enum region_backing backing,
         pool->new_size = round_up(max_size, GIB) * 2;
     }
     pthread_mutex_init(&pool->lock, NULL);
+    region_fork_add(pool);
 }
 
 static int fail_open(struct region_pool *pool, int error)
 {
+    region_fork_remove(pool);
     pthread_mutex_destroy(&pool->lock);
     return error;
 }
@@ -292,7 +314,7 @@ int region_pool_open_files(struct region_pool *pool, const char *dir,
      * changed its directory. */
     if (realpath(dir, pool->dir) == NULL)
         return fail_open(pool, -errno);
-    int result = grow(pool, -1, REGION_SIZE_MIN);
+    int result = grow_first_region(pool, -1);
     return result == 0 ? 0 : fail_open(pool, result);
 }
 
@@ -310,7 +332,7 @@ int region_pool_open_file(struct region_pool *pool, int fd, size_t max_size,
     if (own < 0)
         return -errno;
     init_pool(pool, REGION_FILE, max_size, owner);
-    int result = grow(pool, own, REGION_SIZE_MIN);
+    int result = grow_first_region(pool, own);
     return result == 0 ? 0 : fail_open(pool, result);
 }
 
@@ -327,7 +349,7 @@ int region_pool_open_device(struct region_pool *pool, const char *path,
     if (max_size == 0 || max_size > mapping.size)
         max_size = mapping.size;
     init_pool(pool, REGION_DEVICE, max_size, owner);
-    result = add_region(pool, &mapping, fd);
+    result = add_first_region(pool, &mapping, fd);
     if (result != 0)
         goto fail_add;
     return 0;
@@ -354,19 +376,28 @@ int region_pool_open_buffer(struct region_pool *pool, void *addr, size_t size,
     init_pool(pool, REGION_BUFFER, end - base, owner);
     struct mapping mapping = {.base = (char *)addr + (base - (uintptr_t)addr),
                               .size = end - base};
-    int result = add_region(pool, &mapping, -1);
+    int result = add_first_region(pool, &mapping, -1);
     return result == 0 ? 0 : fail_open(pool, result);
 }
 
 int region_pool_open_memory(struct region_pool *pool, void *owner)
 {
     init_pool(pool, REGION_MEMORY, 0, owner);
-    int result = grow(pool, -1, REGION_SIZE_MIN);
+    int result = grow_first_region(pool, -1);
     return result == 0 ? 0 : fail_open(pool, result);
+}
+
+void region_pool_set_fork_policy(struct region_pool *pool,
+                                 enum region_fork_policy policy)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->fork_policy = policy;
+    pthread_mutex_unlock(&pool->lock);
 }
 
 void region_pool_close(struct region_pool *pool)
 {
+    region_fork_remove(pool);
     unsigned count = atomic_load(&pool->count);
     for (unsigned i = 0; i < count; i++) {
         struct region *region = &pool->regions[i];
@@ -432,7 +463,7 @@ void *region_pool_alloc(struct region_pool *pool, size_t size, size_t alignment,
 {
     void *block = NULL;
     if (size > SIZE_MAX / 4 || alignment > SIZE_MAX / 4 ||
-        (*commit && size > pool->budget)) {
+        (*commit && size > pool->budget) || pool->is_lost) {
         errno = ENOMEM;
         return NULL;
     }
@@ -474,9 +505,15 @@ int region_pool_commit(struct region_pool *pool, void *addr, size_t size)
     struct region *region = region_pool_find(pool, addr);
     if (region == NULL)
         return -EINVAL;
+    if (pool->is_lost)
+        return -ENOMEM;
     if (pool->backing == REGION_BUFFER || atomic_load(&pool->pretending))
         return 0;
     size_t offset = (size_t)((char *)addr - region->base);
+    int result =
+        region->is_private ? region_fork_renew(region, offset, size) : 0;
+    if (result != 0)
+        return result;
     if (region->grain_live != NULL)
         return region_grains_commit(pool, region, offset, size);
     return region_space_take(pool, region, offset, size);
@@ -487,11 +524,16 @@ int region_pool_decommit(struct region_pool *pool, void *addr, size_t size)
     struct region *region = region_pool_find(pool, addr);
     if (region == NULL)
         return -EINVAL;
-    if (pool->backing == REGION_BUFFER)
+    if (pool->backing == REGION_BUFFER || pool->is_lost)
         return -EOPNOTSUPP;
     if (atomic_load(&pool->pretending))
         return 0;
     size_t offset = (size_t)((char *)addr - region->base);
+    /* What follows cannot fail then. */
+    int result =
+        region->is_private ? region_fork_renew(region, offset, size) : 0;
+    if (result != 0)
+        return result;
     if (region->grain_live != NULL)
         return region_grains_decommit(pool, region, offset, size);
     return region_space_give(pool, region, offset, size, size);
@@ -511,7 +553,7 @@ size_t region_pool_capacity(const struct region_pool *pool)
 {
     if (pool->budget != SIZE_MAX)
         return pool->budget;
-    if (has_files(pool))
+    if (has_files(pool) && pool->regions[0].fd >= 0)
         return region_file_system_size(pool->regions[0].fd);
     long pages = sysconf(_SC_PHYS_PAGES);
     return pages > 0 ? (size_t)pages * region_page_size() : 0;
@@ -546,16 +588,23 @@ void region_pool_copy(const struct region_pool *pool, void *to,
 int region_pool_persist(struct region_pool *pool, const void *addr, size_t size)
 {
     const struct region *region = region_pool_find(pool, addr);
-    if (region == NULL || region->fd < 0)
+    if (region == NULL || (region->fd < 0 && !region->is_private))
         return -EINVAL;
     size_t offset = (size_t)((const char *)addr - region->base);
     if (size > region->size - offset)
         return -EINVAL;
+    if (region->is_private)
+        return -EOPNOTSUPP;
     if (region->is_pmem)
         pmem_persist(addr, size);
     else if (size != 0 && pmem_msync(addr, size) != 0)
         return -errno;
     return 0;
+}
+
+bool region_pool_is_lost(const struct region_pool *pool)
+{
+    return pool->is_lost;
 }
 
 bool region_pool_is_pmem(const struct region_pool *pool)

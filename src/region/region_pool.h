@@ -47,6 +47,15 @@ enum region_backing {
     REGION_MEMORY, /* private anonymous memory */
 };
 
+/* What the regions of files and devices are in a forked child. Memory and
+ * buffers are as fork(2) leaves them. See region_fork.h. */
+enum region_fork_policy {
+    REGION_FORK_PRIVATE,     /* a private mapping; of a device: as below */
+    REGION_FORK_SHARED,      /* the parent's */
+    REGION_FORK_UNAVAILABLE, /* no memory at all */
+    REGION_FORK_COPY,        /* a copy; of a device: as above */
+};
+
 struct region {
     char *base;
     size_t size;
@@ -57,6 +66,8 @@ struct region {
     /* A number for each REGION_TAG_UNIT of the region, for the layers above to
      * note what lies there; 0 at first. */
     _Atomic uint16_t *tags;
+    bool is_private; /* in a forked child: no file is behind it any more */
+    char *copy;      /* while fork() runs: of the used bytes, or NULL */
     /* Where a grain is more than a page (grain_live is NULL otherwise): */
     pthread_mutex_t grain_lock; /* guards the tables, a bit or count for each */
     uint64_t *page_space;       /* the page has file space */
@@ -73,6 +84,9 @@ struct region_pool {
     size_t new_size; /* of the next region */
     bool no_holes;   /* a file takes space for all of its size */
     void *owner;     /* what address_table_find() says of its addresses */
+    enum region_fork_policy fork_policy;
+    bool is_inherited;        /* it was made by a parent of this process */
+    bool is_lost;             /* and this process cannot have it */
     _Atomic size_t charged;   /* bytes of file space held now */
     atomic_bool pretending;   /* see region_pool_set_pretending() */
     atomic_bool no_punch;     /* the file system cannot punch holes */
@@ -80,7 +94,8 @@ struct region_pool {
     pthread_mutex_t lock;     /* guards growth and region.used */
     _Atomic unsigned count;
     struct region regions[REGION_POOL_MAX_REGIONS];
-    char dir[PATH_MAX]; /* of REGION_FILES, absolute */
+    char dir[PATH_MAX];              /* of REGION_FILES, absolute */
+    struct region_pool *next, *prev; /* region_fork.c */
 };
 
 /*
@@ -101,6 +116,11 @@ int region_pool_open_device(struct region_pool *pool, const char *path,
 int region_pool_open_buffer(struct region_pool *pool, void *addr, size_t size,
                             void *owner);
 int region_pool_open_memory(struct region_pool *pool, void *owner);
+
+/* A pool's policy is REGION_FORK_PRIVATE unless this says otherwise, before
+ * the pool is in use. */
+void region_pool_set_fork_policy(struct region_pool *pool,
+                                 enum region_fork_policy policy);
 
 /* Unmaps all regions and gives their file space back. */
 void region_pool_close(struct region_pool *pool);
@@ -160,7 +180,12 @@ void region_pool_clear(const struct region_pool *pool, void *ptr, size_t size);
 void region_pool_copy(const struct region_pool *pool, void *to,
                       const void *from, size_t size);
 
-/* Makes a range durable. -EINVAL where it does not lie in one file. */
+/* Whether this process is a child that cannot have the pool's memory. Nothing
+ * can be allocated or committed then. */
+bool region_pool_is_lost(const struct region_pool *pool);
+
+/* Makes a range durable. -EINVAL where it does not lie in one file;
+ * -EOPNOTSUPP where it is a forked child's own copy. */
 int region_pool_persist(struct region_pool *pool, const void *addr,
                         size_t size);
 

@@ -24,6 +24,12 @@ static int real_membarrier(int command)
     return (int)syscall(SYS_membarrier, command, 0, 0);
 }
 
+static void *real_mremap(void *addr, size_t len, size_t new_len, int flags,
+                         void *new_addr)
+{
+    return mremap(addr, len, new_len, flags, new_addr);
+}
+
 struct sys_calls sys = {
     .open = real_open,
     .mkostemp = mkostemp,
@@ -34,9 +40,12 @@ struct sys_calls sys = {
     .fstat = fstat,
     .ftruncate = ftruncate,
     .fallocate = fallocate,
+    .lseek = lseek,
+    .pread = pread,
     .pwrite = pwrite,
     .mmap = mmap,
     .munmap = munmap,
+    .mremap = real_mremap,
     .madvise = madvise,
     .membarrier = real_membarrier,
     .pmem_map_file = pmem_map_file,

@@ -22,10 +22,14 @@ struct sys_calls {
     int (*fstat)(int fd, struct stat *st);
     int (*ftruncate)(int fd, off_t length);
     int (*fallocate)(int fd, int mode, off_t offset, off_t len);
+    off_t (*lseek)(int fd, off_t offset, int whence);
+    ssize_t (*pread)(int fd, void *buf, size_t count, off_t offset);
     ssize_t (*pwrite)(int fd, const void *buf, size_t count, off_t offset);
     void *(*mmap)(void *addr, size_t len, int prot, int flags, int fd,
                   off_t offset);
     int (*munmap)(void *addr, size_t len);
+    void *(*mremap)(void *addr, size_t len, size_t new_len, int flags,
+                    void *new_addr);
     int (*madvise)(void *addr, size_t len, int advice);
     int (*membarrier)(int command);
     /* libpmem */

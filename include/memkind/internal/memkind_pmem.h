@@ -40,6 +40,8 @@ struct memkind_pmem_source {
     int fd;
     /** Limit of file space in bytes, at least MEMKIND_PMEM_MIN_SIZE; 0: none */
     size_t max_size;
+    /** What the kind is in forked children; 0: MEMKIND_FORK_PRIVATE */
+    memkind_fork_policy fork_policy;
 };
 
 /**

@@ -88,6 +88,9 @@ struct memkind {
     void *(*regions_mmap)(struct memkind *kind, void *addr, size_t size);
     void *priv;             /**< the create operation's own */
     bool allow_zero_allocs; /**< see memkind_set_allow_zero_allocs() */
+    /** In a forked child that cannot have the kind: what `arenas`, now NULL,
+     * was before. */
+    struct memkind_arena_set *lost_arenas;
 };
 
 #ifdef __cplusplus

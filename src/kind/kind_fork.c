@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * fork(2): the layers from here down to jemalloc are at rest while it runs, and
+ * a child's kinds are what their regions are there (region_fork.h).
+ *
+ * Handlers prepare in reverse order of registration, and tidy up in that order.
+ * region_fork.c registers before jemalloc does, this after: so all locks are
+ * taken in the order in which calls take them, from the kinds down, and in the
+ * child a layer finds those below it in order.
+ */
+#include <pthread.h>
+
+#include "arena_fork.h"
+#include "arena_set.h"
+#include "default_heap.h"
+#include "jemalloc_ctl.h"
+#include "kind_registry.h"
+#include "region_pool.h"
+
+static void prepare(void)
+{
+    default_heap_lock();
+    kind_registry_lock();
+    arena_fork_prepare();
+}
+
+static void unlock(void)
+{
+    kind_registry_unlock();
+    default_heap_unlock();
+}
+
+static void parent(void)
+{
+    arena_fork_parent();
+    unlock();
+}
+
+/* No operation finds its arenas any more, in which there may be memory that
+ * looks free. */
+static void lose_kind(struct memkind *kind)
+{
+    if (kind->regions == NULL || !region_pool_is_lost(kind->regions) ||
+        kind->arenas == NULL)
+        return;
+    arena_set_shut(kind->arenas);
+    kind->lost_arenas = kind->arenas;
+    kind->arenas = NULL;
+}
+
+static void child(void)
+{
+    arena_fork_child();
+    kind_registry_visit(lose_kind);
+    unlock();
+}
+
+__attribute__((constructor)) static void register_handlers(void)
+{
+    (void)je_is_debug(); /* jemalloc is initialised, if it was not yet */
+    (void)pthread_atfork(prepare, parent, child);
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "region_fork.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "address_table.h"
+#include "debug_log.h"
+#include "region_file.h"
+#include "sys_calls.h"
+
+static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct region_pool *pools; /* guarded by list_lock */
+
+void region_fork_add(struct region_pool *pool)
+{
+    pthread_mutex_lock(&list_lock);
+    pool->prev = NULL;
+    pool->next = pools;
+    if (pools != NULL)
+        pools->prev = pool;
+    pools = pool;
+    pthread_mutex_unlock(&list_lock);
+}
+
+void region_fork_remove(struct region_pool *pool)
+{
+    pthread_mutex_lock(&list_lock);
+    if (pool->prev != NULL)
+        pool->prev->next = pool->next;
+    else
+        pools = pool->next;
+    if (pool->next != NULL)
+        pool->next->prev = pool->prev;
+    pthread_mutex_unlock(&list_lock);
+}
+
+/* ---- mapping over a region ------------------------------------------------
+ */
+
+static bool map_over(char *base, size_t size, int prot, int flags, int fd)
+{
+    return size == 0 ||
+           sys.mmap(base, size, prot, flags | MAP_FIXED | MAP_NORESERVE, fd,
+                    0) != MAP_FAILED;
+}
+
+static bool map_fresh(char *base, size_t size)
+{
+    return map_over(base, size, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS, -1);
+}
+
+static bool map_nothing(char *base, size_t size)
+{
+    return map_over(base, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+}
+
+int region_fork_renew(const struct region *region, size_t offset, size_t size)
+{
+    return map_fresh(region->base + offset, size) ? 0 : -errno;
+}
+
+/* ---- copies ----------------------------------------------------------------
+ * Made in the parent, before fork() and with all locks held, so that the child
+ * gets what there is at that moment. The child's fork() copies the copy, which
+ * costs its page tables only.
+ */
+
+static bool read_range(int fd, char *to, size_t offset, size_t size)
+{
+    while (size > 0) {
+        ssize_t got = sys.pread(fd, to, size, (off_t)offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        to += got;
+        offset += (size_t)got;
+        size -= (size_t)got;
+    }
+    return true;
+}
+
+/* Holes are left out: reading them would take file space on tmpfs, if done by
+ * the mapping, and DRAM in any case. */
+static bool read_data(int fd, char *to, size_t size)
+{
+    off_t at = 0;
+    while ((size_t)at < size) {
+        off_t data = sys.lseek(fd, at, SEEK_DATA);
+        if (data < 0 && errno == ENXIO) /* nothing but a hole */
+            return true;
+        off_t hole = data >= 0 ? sys.lseek(fd, data, SEEK_HOLE) : -1;
+        if (data < 0 || hole < 0)
+            return errno == EINVAL && read_range(fd, to, 0, size);
+        if ((size_t)data >= size)
+            return true;
+        if ((size_t)hole > size)
+            hole = (off_t)size;
+        if (!read_range(fd, to + data, (size_t)data, (size_t)(hole - data)))
+            return false;
+        at = hole;
+    }
+    return true;
+}
+
+static void copy_region(struct region *region)
+{
+    region->copy = NULL;
+    if (region->is_private || region->fd < 0 || region->used == 0)
+        return;
+    char *copy = sys.mmap(NULL, region->used, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (copy == MAP_FAILED)
+        return;
+    /* The place in the file may be the caller's, too. */
+    off_t place = sys.lseek(region->fd, 0, SEEK_CUR);
+    bool whole = read_data(region->fd, copy, region->used);
+    if (place >= 0)
+        (void)sys.lseek(region->fd, place, SEEK_SET);
+    if (whole)
+        region->copy = copy;
+    else
+        sys.munmap(copy, region->used);
+}
+
+static void drop_copy(struct region *region)
+{
+    if (region->copy != NULL)
+        sys.munmap(region->copy, region->used);
+    region->copy = NULL;
+}
+
+static bool move_copy(struct region *region)
+{
+    if (region->used == 0)
+        return true;
+    if (region->copy == NULL ||
+        sys.mremap(region->copy, region->used, region->used,
+                   MREMAP_MAYMOVE | MREMAP_FIXED, region->base) == MAP_FAILED)
+        return false;
+    region->copy = NULL;
+    return true;
+}
+
+/* ---- in the child ----------------------------------------------------------
+ */
+
+static bool is_copied(const struct region_pool *pool)
+{
+    return pool->fork_policy == REGION_FORK_COPY &&
+           pool->backing != REGION_DEVICE;
+}
+
+/* The file itself, but with stores that stay here. */
+static bool map_private(const struct region *region)
+{
+    if (!map_over(region->base, region->used, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE, region->fd))
+        return false;
+    /* As in the parent; see region_file.c. */
+    if (!region->is_pmem && region->used != 0)
+        (void)sys.madvise(region->base, region->used, MADV_RANDOM);
+    return true;
+}
+
+static bool make_private(const struct region_pool *pool, struct region *region)
+{
+    char *unused = region->base + region->used;
+    size_t unused_size = region->size - region->used;
+    if (pool->backing == REGION_DEVICE)
+        return false;
+    if (!(is_copied(pool) ? move_copy(region) : map_private(region)))
+        return false;
+    /* Where memory is not overcommitted, what nobody uses must cost nothing;
+     * what gets used is mapped anew anyway. */
+    return map_fresh(unused, unused_size) || map_nothing(unused, unused_size);
+}
+
+/* What cannot be made private can perhaps be read, and must not be written. */
+static void make_unavailable(const struct region_pool *pool,
+                             struct region *region)
+{
+    const bool device = pool->backing == REGION_DEVICE;
+    const size_t size = device ? region->size : region->used;
+    const bool readable = pool->fork_policy != REGION_FORK_UNAVAILABLE;
+    char *unused = region->base + size;
+    if (readable &&
+        map_over(region->base, size, PROT_READ,
+                 device ? MAP_SHARED : MAP_PRIVATE, region->fd) &&
+        map_nothing(unused, region->size - size))
+        return;
+    if (map_nothing(region->base, region->size))
+        return;
+    /* Another mapping may get these addresses. Better that than the parent's
+     * objects. */
+    sys.munmap(region->base, region->size);
+}
+
+/* Returns whether the region is one that this process can use. */
+static bool inherit_region(const struct region_pool *pool,
+                           struct region *region)
+{
+    if (region->is_private)
+        return true;
+    bool usable = pool->fork_policy != REGION_FORK_UNAVAILABLE &&
+                  make_private(pool, region);
+    if (!usable)
+        make_unavailable(pool, region);
+    drop_copy(region);
+    region->is_private = true;
+    region->is_pmem = false;
+    if (region->fd >= 0)
+        sys.close(region->fd);
+    region->fd = -1;
+    return usable;
+}
+
+static void inherit_pool(struct region_pool *pool)
+{
+    if (pool->backing == REGION_BUFFER || pool->backing == REGION_MEMORY)
+        return;
+    pool->is_inherited = true;
+    if (pool->fork_policy == REGION_FORK_SHARED)
+        return;
+    unsigned count = atomic_load(&pool->count);
+    for (unsigned i = 0; i < count; i++) {
+        if (inherit_region(pool, &pool->regions[i]))
+            continue;
+        if (pool->fork_policy != REGION_FORK_UNAVAILABLE)
+            debug_log("a region of %zu MiB is not available in the child",
+                      pool->regions[i].size >> 20);
+        pool->is_lost = true;
+    }
+}
+
+/* ---- handlers --------------------------------------------------------------
+ */
+
+static void lock_pool(struct region_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    unsigned count = atomic_load(&pool->count);
+    for (unsigned i = 0; i < count; i++)
+        if (pool->regions[i].grain_live != NULL)
+            pthread_mutex_lock(&pool->regions[i].grain_lock);
+}
+
+static void unlock_pool(struct region_pool *pool)
+{
+    unsigned count = atomic_load(&pool->count);
+    for (unsigned i = 0; i < count; i++)
+        if (pool->regions[i].grain_live != NULL)
+            pthread_mutex_unlock(&pool->regions[i].grain_lock);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+static void unlock_all(void)
+{
+    address_table_unlock();
+    region_file_unlock();
+    for (struct region_pool *pool = pools; pool != NULL; pool = pool->next)
+        unlock_pool(pool);
+    pthread_mutex_unlock(&list_lock);
+}
+
+static void prepare(void)
+{
+    pthread_mutex_lock(&list_lock);
+    for (struct region_pool *pool = pools; pool != NULL; pool = pool->next)
+        lock_pool(pool);
+    region_file_lock();
+    address_table_lock();
+    for (struct region_pool *pool = pools; pool != NULL; pool = pool->next)
+        for (unsigned i = 0; is_copied(pool) && i < atomic_load(&pool->count);
+             i++)
+            copy_region(&pool->regions[i]);
+}
+
+static void parent(void)
+{
+    for (struct region_pool *pool = pools; pool != NULL; pool = pool->next)
+        for (unsigned i = 0; is_copied(pool) && i < atomic_load(&pool->count);
+             i++)
+            drop_copy(&pool->regions[i]);
+    unlock_all();
+}
+
+static void child(void)
+{
+    int saved_errno = errno;
+    for (struct region_pool *pool = pools; pool != NULL; pool = pool->next)
+        inherit_pool(pool);
+    unlock_all();
+    errno = saved_errno;
+}
+
+/* Before jemalloc's own constructor, which has no priority. */
+__attribute__((constructor(101))) static void register_handlers(void)
+{
+    (void)pthread_atfork(prepare, parent, child);
+}

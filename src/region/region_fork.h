@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Regions across fork(2).
+ *
+ * A mapping of a file is MAP_SHARED, so a forked child would write into its
+ * parent's objects. Each pool therefore says what its regions become in a
+ * child (region_pool.h), and the child sees to it before fork() returns.
+ *
+ * A private region has no file: reading shows what the file holds (by a private
+ * mapping of it) or held (by a copy), stores stay in this process, and what is
+ * committed or decommitted becomes anonymous memory. The file is never
+ * allocated, punched or truncated by the child: its descriptor is closed.
+ *
+ * Handlers of fork() are registered when the library is loaded, before
+ * jemalloc registers its own. fork() prepares in reverse order: the locks here,
+ * which extent hooks take under jemalloc's, are taken after those.
+ */
+#ifndef REGION_FORK_H
+#define REGION_FORK_H
+
+#include "region_pool.h"
+
+/* For each pool, while it is open: the list of pools that a child goes through.
+ * The pool's lock is there; regions are added with it held. */
+void region_fork_add(struct region_pool *pool);
+void region_fork_remove(struct region_pool *pool);
+
+/*
+ * In a child's private region: the range becomes fresh memory, all zero. What
+ * it held is gone; on failure it is as it was.
+ */
+int region_fork_renew(const struct region *region, size_t offset, size_t size);
+
+#endif

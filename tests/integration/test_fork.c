@@ -1,0 +1,833 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Kinds in forked children, and what is left of them in the parent. */
+#include <errno.h>
+#include <fcntl.h>
+#include <memkind.h>
+#include <memkind/internal/memkind_pmem.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "test_support.h"
+
+#define MIB ((size_t)1 << 20)
+
+/* ---- children
+ * ------------------------------------------------------------------------ */
+
+/* In a child: what must be so. */
+#define NEED(condition)                                                        \
+    do                                                                         \
+        if (!(condition)) {                                                    \
+            fprintf(stderr, "\n%s:%d: not in the child: %s\n", __FILE__,       \
+                    __LINE__, #condition);                                     \
+            return 1;                                                          \
+        }                                                                      \
+    while (0)
+
+#define CHILD_SECONDS 100
+
+static pid_t start_child(int (*run)(void))
+{
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(CHILD_SECONDS); /* a deadlock */
+        int status = run();
+        _exit(status);
+    }
+    return child;
+}
+
+/* Its exit status, or 1000 + the signal that ended it. */
+static int end_of(pid_t child)
+{
+    int status = 0;
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        return -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+static int run_child(int (*run)(void))
+{
+    return end_of(start_child(run));
+}
+
+/* Parent and child take turns: each waits for the other's word. */
+static int to_child[2], to_parent[2];
+
+static void open_turns(void)
+{
+    CU_ASSERT_EQUAL_FATAL(pipe(to_child), 0);
+    CU_ASSERT_EQUAL_FATAL(pipe(to_parent), 0);
+}
+
+static void close_turns(void)
+{
+    for (int i = 0; i < 2; i++) {
+        close(to_child[i]);
+        close(to_parent[i]);
+    }
+}
+
+static void say(const int pipe_ends[2])
+{
+    ssize_t ignored = write(pipe_ends[1], "", 1);
+    (void)ignored;
+}
+
+static void hear(const int pipe_ends[2])
+{
+    char byte;
+    ssize_t ignored = read(pipe_ends[0], &byte, 1);
+    (void)ignored;
+}
+
+/* ---- kinds and objects
+ * --------------------------------------------------------------- */
+
+#define OBJECTS 3000
+
+struct object {
+    unsigned char *start;
+    size_t size;
+    unsigned seed;
+};
+
+static memkind_t kind;
+static struct object objects[OBJECTS];
+static memkind_fork_policy policy;
+
+static memkind_t make_kind_of(size_t max_size, memkind_fork_policy how)
+{
+    memkind_t made = NULL;
+    struct memkind_config *config = memkind_config_new();
+    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+    memkind_config_set_path(config, test_dir());
+    memkind_config_set_size(config, max_size);
+    memkind_config_set_fork_policy(config, how);
+    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem_with_config(config, &made),
+                          MEMKIND_SUCCESS);
+    memkind_config_delete(config);
+    return made;
+}
+
+static size_t any_size(unsigned long long *random)
+{
+    return 1 + test_random(random) %
+                   (test_random(random) % 50 == 0 ? 200000 : 2000);
+}
+
+static bool fill_object(memkind_t from, struct object *object,
+                        unsigned long long *random)
+{
+    object->size = any_size(random);
+    object->seed = (unsigned)test_random(random);
+    object->start = memkind_malloc(from, object->size);
+    if (object->start == NULL)
+        return false;
+    test_fill(object->start, object->size, object->seed);
+    return true;
+}
+
+static bool object_is_right(const struct object *object)
+{
+    return object->start == NULL ||
+           test_check(object->start, object->size, object->seed);
+}
+
+static bool all_right(void)
+{
+    for (int i = 0; i < OBJECTS; i++)
+        if (!object_is_right(&objects[i]))
+            return false;
+    return true;
+}
+
+/* Objects, and free memory that is not zero between them. */
+static bool fill_all(void)
+{
+    unsigned long long random = 11;
+    for (int i = 0; i < OBJECTS; i++)
+        if (!fill_object(kind, &objects[i], &random))
+            return false;
+    for (int i = 0; i < OBJECTS; i += 3) {
+        memkind_free(kind, objects[i].start);
+        objects[i].start = NULL;
+    }
+    return true;
+}
+
+static void free_all(void)
+{
+    for (int i = 0; i < OBJECTS; i++) {
+        memkind_free(kind, objects[i].start);
+        objects[i].start = NULL;
+    }
+}
+
+static void setup(size_t max_size, memkind_fork_policy how)
+{
+    policy = how;
+    kind = make_kind_of(max_size, how);
+    CU_ASSERT_FATAL(fill_all());
+}
+
+static size_t stat_of(memkind_t of, memkind_stat_type type)
+{
+    size_t value = SIZE_MAX;
+    if (memkind_update_cached_stats() != MEMKIND_SUCCESS ||
+        memkind_get_stat(of, type, &value) != MEMKIND_SUCCESS)
+        return SIZE_MAX;
+    return value;
+}
+
+/* The parent's kind is as it was, and still works. */
+static void check_and_destroy(void)
+{
+    CU_ASSERT(all_right());
+    unsigned long long random = 12;
+    for (int i = 0; i < OBJECTS; i += 3)
+        CU_ASSERT(fill_object(kind, &objects[i], &random));
+    CU_ASSERT(all_right());
+    free_all();
+    CU_ASSERT_EQUAL(stat_of(kind, MEMKIND_STAT_TYPE_ALLOCATED), 0);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+}
+
+static bool is_clear(const unsigned char *object, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (object[i] != 0)
+            return false;
+    return true;
+}
+
+/* ---- what a child can do
+ * -------------------------------------------------------------- */
+
+static int child_reads(void)
+{
+    NEED(all_right());
+    for (int i = 0; i < OBJECTS; i++) {
+        if (objects[i].start == NULL)
+            continue;
+        NEED(memkind_detect_kind(objects[i].start) == kind);
+        NEED(memkind_malloc_usable_size(kind, objects[i].start) >=
+             objects[i].size);
+    }
+    return 0;
+}
+
+static void test_a_child_reads_all(void)
+{
+    static const size_t sizes[] = {0, 128 * MIB};
+    for (int i = 0; i < 2; i++) {
+        setup(sizes[i], MEMKIND_FORK_PRIVATE);
+        CU_ASSERT_EQUAL(run_child(child_reads), 0);
+        check_and_destroy();
+    }
+    setup(0, MEMKIND_FORK_COPY);
+    CU_ASSERT_EQUAL(run_child(child_reads), 0);
+    check_and_destroy();
+}
+
+/* Everything that would be seen in the parent, were the memory its own. */
+static int child_works(void)
+{
+    unsigned long long random = 77;
+    NEED(all_right());
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < OBJECTS; i++) {
+            struct object *object = &objects[i];
+            size_t size = any_size(&random);
+            switch (test_random(&random) % 4) {
+            case 0:
+                memkind_free(i % 2 ? kind : NULL, object->start);
+                object->start = NULL;
+                break;
+            case 1:
+                if (object->start == NULL) {
+                    NEED(fill_object(kind, object, &random));
+                    break;
+                }
+                object->start = memkind_realloc(kind, object->start, size);
+                NEED(object->start != NULL);
+                NEED(test_check(object->start,
+                                size < object->size ? size : object->size,
+                                object->seed));
+                object->size = size;
+                test_fill(object->start, size, object->seed);
+                break;
+            case 2:
+                if (object->start == NULL) {
+                    object->start = memkind_calloc(kind, 1, size);
+                    object->size = size;
+                    NEED(object->start != NULL);
+                    NEED(is_clear(object->start, size));
+                }
+                object->seed++;
+                test_fill(object->start, object->size, object->seed);
+                break;
+            default:
+                break;
+            }
+        }
+        NEED(all_right());
+        NEED(memkind_update_cached_stats() == MEMKIND_SUCCESS);
+    }
+    unsigned char *cleared = memkind_calloc(kind, 1, 4 * MIB);
+    NEED(cleared != NULL);
+    NEED(is_clear(cleared, 4 * MIB));
+    memset(cleared, 0xee, 4 * MIB);
+    unsigned char *block = memkind_pmem_mmap(kind, NULL, MIB);
+    NEED(block != MAP_FAILED);
+    NEED(is_clear(block, MIB));
+    memset(block, 0xdd, MIB);
+    NEED(all_right());
+    NEED(memkind_pmem_persist(kind, cleared, 1) ==
+         MEMKIND_ERROR_OPERATION_FAILED);
+    NEED(errno == EOPNOTSUPP);
+    NEED(!memkind_pmem_is_pmem(kind));
+    memkind_free(kind, cleared);
+    free_all();
+    NEED(stat_of(kind, MEMKIND_STAT_TYPE_ALLOCATED) == 0);
+    NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
+    NEED(memkind_destroy_kind(kind) == MEMKIND_ERROR_OPERATION_FAILED);
+    /* Kinds of its own, and of the place that the other one had. */
+    memkind_t own = NULL;
+    NEED(memkind_create_pmem(test_dir(), 32 * MIB, &own) == MEMKIND_SUCCESS);
+    NEED(fill_object(own, &objects[0], &random));
+    NEED(object_is_right(&objects[0]));
+    NEED(memkind_destroy_kind(own) == MEMKIND_SUCCESS);
+    return 0;
+}
+
+static void child_works_in(size_t max_size, memkind_fork_policy how)
+{
+    setup(max_size, how);
+    struct test_resources before, after;
+    size_t space = stat_of(kind, MEMKIND_STAT_TYPE_RESIDENT);
+    test_resources_take(&before);
+    CU_ASSERT_EQUAL(run_child(child_works), 0);
+    test_resources_take(&after);
+    CU_ASSERT_EQUAL(after.fds, before.fds);
+    CU_ASSERT_EQUAL(stat_of(kind, MEMKIND_STAT_TYPE_RESIDENT), space);
+    check_and_destroy();
+}
+
+static void test_a_child_works(void)
+{
+    child_works_in(0, MEMKIND_FORK_PRIVATE);
+    child_works_in(64 * MIB, MEMKIND_FORK_PRIVATE);
+}
+
+static void test_a_child_works_on_a_copy(void)
+{
+    child_works_in(0, MEMKIND_FORK_COPY);
+    child_works_in(64 * MIB, MEMKIND_FORK_COPY);
+}
+
+/* ---- both sides work
+ * ------------------------------------------------------------------ */
+
+/* Memory that is free when the child is made is zero when it takes it, and what
+ * it has stored to stays, whatever the parent does. */
+static int child_among_changes(void)
+{
+    for (int i = 1; i < OBJECTS; i += 2)
+        if (objects[i].start != NULL)
+            test_fill(objects[i].start, objects[i].size, ++objects[i].seed);
+    say(to_parent);
+    hear(to_child); /* the parent has freed all, and stored elsewhere */
+    for (int i = 1; i < OBJECTS; i += 2)
+        NEED(object_is_right(&objects[i]));
+    for (int i = 0; i < 200; i++) {
+        size_t size = (size_t)1 << (3 + i % 17);
+        unsigned char *cleared = memkind_calloc(kind, 1, size);
+        NEED(cleared != NULL);
+        NEED(is_clear(cleared, size));
+        memset(cleared, 0x77, size);
+    }
+    for (int i = 1; i < OBJECTS; i += 2)
+        NEED(object_is_right(&objects[i]));
+    if (policy == MEMKIND_FORK_COPY)
+        NEED(all_right());
+    say(to_parent);
+    hear(to_child); /* the kind is destroyed */
+    for (int i = 1; i < OBJECTS; i += 2)
+        NEED(object_is_right(&objects[i]));
+    if (policy == MEMKIND_FORK_COPY)
+        NEED(all_right());
+    free_all();
+    NEED(memkind_malloc(kind, MIB) != NULL);
+    NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
+    return 0;
+}
+
+static void both_sides_work(size_t max_size, memkind_fork_policy how)
+{
+    enum { LARGE = 20 };
+    setup(max_size, how);
+    open_turns();
+    pid_t child = start_child(child_among_changes);
+    hear(to_parent);
+    CU_ASSERT(all_right());
+    free_all();
+    void *large[LARGE];
+    for (int i = 0; i < LARGE; i++) {
+        large[i] = memkind_malloc(kind, MIB);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(large[i]);
+        memset(large[i], 0x33, MIB);
+    }
+    say(to_child);
+    hear(to_parent);
+    for (int i = 0; i < LARGE; i++) {
+        const unsigned char *bytes = large[i];
+        CU_ASSERT_EQUAL(bytes[0], 0x33);
+        CU_ASSERT_EQUAL(memcmp(bytes, bytes + 1, MIB - 1), 0);
+    }
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    say(to_child);
+    CU_ASSERT_EQUAL(end_of(child), 0);
+    close_turns();
+}
+
+static void test_both_sides_work(void)
+{
+    both_sides_work(0, MEMKIND_FORK_PRIVATE);
+    both_sides_work(64 * MIB, MEMKIND_FORK_PRIVATE);
+}
+
+static void test_both_sides_work_on_a_copy(void)
+{
+    both_sides_work(0, MEMKIND_FORK_COPY);
+}
+
+static int child_is_limited(void)
+{
+    size_t total = 0;
+    while (memkind_malloc(kind, MIB) != NULL)
+        total += MIB;
+    NEED(errno == ENOMEM);
+    NEED(total >= 8 * MIB);
+    NEED(stat_of(kind, MEMKIND_STAT_TYPE_RESIDENT) <= 32 * MIB);
+    return 0;
+}
+
+static void test_the_limit_holds_in_a_child(void)
+{
+    setup(32 * MIB, MEMKIND_FORK_PRIVATE);
+    size_t space = stat_of(kind, MEMKIND_STAT_TYPE_RESIDENT);
+    CU_ASSERT_EQUAL(run_child(child_is_limited), 0);
+    CU_ASSERT_EQUAL(stat_of(kind, MEMKIND_STAT_TYPE_RESIDENT), space);
+    check_and_destroy();
+}
+
+/* ---- threads that allocate while others fork
+ * --------------------------------------------------- */
+
+#define WORKERS 3
+#define FORKERS 2
+#define FORKS 40
+#define OWN_OBJECTS 60
+
+static memkind_t kinds[4];
+static atomic_bool stop;
+static atomic_int mistakes;
+
+static void *work(void *number)
+{
+    struct object own[OWN_OBJECTS];
+    unsigned long long random = 5 + (unsigned)*(int *)number;
+    memset(own, 0, sizeof own);
+    while (!atomic_load(&stop)) {
+        struct object *object = &own[test_random(&random) % OWN_OBJECTS];
+        if (object->start == NULL) {
+            if (!fill_object(kinds[test_random(&random) % 4], object, &random))
+                atomic_fetch_add(&mistakes, 1);
+            continue;
+        }
+        if (!object_is_right(object))
+            atomic_fetch_add(&mistakes, 1);
+        memkind_free(NULL, object->start);
+        object->start = NULL;
+        if (test_random(&random) % 2000 == 0) {
+            memkind_t passing = NULL;
+            if (memkind_create_pmem(test_dir(), 16 * MIB, &passing) == 0) {
+                if (memkind_malloc(passing, 100) == NULL)
+                    atomic_fetch_add(&mistakes, 1);
+                memkind_destroy_kind(passing);
+            }
+            (void)memkind_update_cached_stats();
+        }
+    }
+    for (int i = 0; i < OWN_OBJECTS; i++)
+        memkind_free(NULL, own[i].start);
+    return NULL;
+}
+
+static int child_of_many_threads(void)
+{
+    struct object own[OWN_OBJECTS * 4];
+    unsigned long long random = (unsigned)getpid();
+    NEED(all_right());
+    for (int i = 0; i < OWN_OBJECTS * 4; i++)
+        NEED(fill_object(kinds[i % 4], &own[i], &random));
+    for (int i = 0; i < OWN_OBJECTS * 4; i++) {
+        NEED(object_is_right(&own[i]));
+        if (i % 3 == 0)
+            memkind_free(NULL, own[i].start);
+    }
+    NEED(all_right());
+    NEED(memkind_update_cached_stats() == MEMKIND_SUCCESS);
+    for (int i = 0; i < 3; i++)
+        NEED(memkind_destroy_kind(kinds[i]) == MEMKIND_SUCCESS);
+    memkind_t own_kind = NULL;
+    NEED(memkind_create_pmem(test_dir(), 16 * MIB, &own_kind) ==
+         MEMKIND_SUCCESS);
+    NEED(memkind_malloc(own_kind, 1000) != NULL);
+    return 0;
+}
+
+static void *fork_often(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < FORKS; i++)
+        if (run_child(child_of_many_threads) != 0)
+            atomic_fetch_add(&mistakes, 1);
+    return NULL;
+}
+
+static void test_threads_allocate_while_others_fork(void)
+{
+    pthread_t workers[WORKERS], forkers[FORKERS];
+    static int numbers[WORKERS];
+    atomic_store(&stop, false);
+    atomic_store(&mistakes, 0);
+    setup(0, MEMKIND_FORK_PRIVATE);
+    kinds[0] = kind;
+    kinds[1] = make_kind_of(64 * MIB, MEMKIND_FORK_PRIVATE);
+    kinds[2] = make_kind_of(64 * MIB, MEMKIND_FORK_COPY);
+    kinds[3] = MEMKIND_DEFAULT;
+    for (int i = 0; i < WORKERS; i++) {
+        numbers[i] = i;
+        CU_ASSERT_EQUAL_FATAL(
+            pthread_create(&workers[i], NULL, work, &numbers[i]), 0);
+    }
+    for (int i = 0; i < FORKERS; i++)
+        CU_ASSERT_EQUAL_FATAL(
+            pthread_create(&forkers[i], NULL, fork_often, NULL), 0);
+    for (int i = 0; i < FORKERS; i++)
+        pthread_join(forkers[i], NULL);
+    atomic_store(&stop, true);
+    for (int i = 0; i < WORKERS; i++)
+        pthread_join(workers[i], NULL);
+    CU_ASSERT_EQUAL(atomic_load(&mistakes), 0);
+    CU_ASSERT_EQUAL(stat_of(kinds[1], MEMKIND_STAT_TYPE_ALLOCATED), 0);
+    CU_ASSERT_EQUAL(stat_of(kinds[2], MEMKIND_STAT_TYPE_ALLOCATED), 0);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kinds[1]), MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kinds[2]), MEMKIND_SUCCESS);
+    check_and_destroy();
+}
+
+/* ---- chains
+ * -----------------------------------------------------------------------------
+ */
+
+static int generation;
+
+/* Each generation has its own, of the one before, and leaves that alone. */
+static int descend(void)
+{
+    unsigned long long random = 1000 + (unsigned)generation;
+    NEED(all_right());
+    for (int i = generation; i < OBJECTS; i += 4) {
+        if (objects[i].start == NULL) {
+            NEED(fill_object(kind, &objects[i], &random));
+            continue;
+        }
+        objects[i].seed++;
+        test_fill(objects[i].start, objects[i].size, objects[i].seed);
+    }
+    for (int i = generation + 1; i < OBJECTS; i += 7) {
+        memkind_free(kind, objects[i].start);
+        objects[i].start = NULL;
+    }
+    NEED(all_right());
+    if (generation == 3)
+        return 0;
+    generation++;
+    NEED(run_child(descend) == 0);
+    generation--;
+    NEED(all_right());
+    if (generation == 2 && kind != MEMKIND_DEFAULT)
+        NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
+    return 0;
+}
+
+static void test_chains(void)
+{
+    static const memkind_fork_policy policies[] = {MEMKIND_FORK_PRIVATE,
+                                                   MEMKIND_FORK_COPY};
+    for (int i = 0; i < 2; i++) {
+        setup(0, policies[i]);
+        generation = 0;
+        CU_ASSERT_EQUAL(run_child(descend), 0);
+        CU_ASSERT_EQUAL(run_child(descend), 0);
+        check_and_destroy();
+    }
+}
+
+/* ---- policies
+ * ------------------------------------------------------------------------- */
+
+static int child_stores(void)
+{
+    NEED(all_right());
+    test_fill(objects[1].start, objects[1].size, objects[1].seed + 1);
+    return 0;
+}
+
+static int child_destroys(void)
+{
+    NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
+    return 0;
+}
+
+static void test_shared(void)
+{
+    setup(0, MEMKIND_FORK_SHARED);
+    CU_ASSERT_EQUAL(run_child(child_stores), 0);
+    objects[1].seed++;
+    CU_ASSERT(all_right());
+    CU_ASSERT_EQUAL(run_child(child_destroys), 0);
+    check_and_destroy();
+}
+
+static int child_touches(void)
+{
+    signal(SIGSEGV, SIG_DFL);
+    return ((volatile unsigned char *)objects[1].start)[0] == 0;
+}
+
+static int child_writes(void)
+{
+    signal(SIGSEGV, SIG_DFL);
+    ((volatile unsigned char *)objects[1].start)[0] = 1;
+    return 0;
+}
+
+static int child_has_no_kind(void)
+{
+    void *aligned = &aligned;
+    errno = 0;
+    NEED(memkind_malloc(kind, 10) == NULL);
+    NEED(errno == ENOMEM);
+    errno = 0;
+    NEED(memkind_calloc(kind, 1, 10) == NULL);
+    NEED(errno == ENOMEM);
+    NEED(memkind_posix_memalign(kind, &aligned, 64, 10) == ENOMEM);
+    NEED(aligned == &aligned);
+    errno = 0;
+    NEED(memkind_realloc(kind, objects[1].start, 10) == NULL);
+    NEED(errno == ENOMEM);
+    errno = 0;
+    NEED(memkind_realloc(NULL, objects[1].start, 10) == NULL);
+    NEED(errno == ENOMEM);
+    NEED(memkind_defrag_reallocate(kind, objects[1].start) == NULL);
+    NEED(memkind_pmem_mmap(kind, NULL, MIB) == MAP_FAILED);
+    NEED(errno == ENOMEM);
+    NEED(memkind_detect_kind(objects[1].start) == kind);
+    NEED(memkind_malloc_usable_size(kind, objects[1].start) >= objects[1].size);
+    memkind_free(kind, objects[1].start);
+    memkind_free(NULL, objects[2].start);
+    memkind_free(MEMKIND_DEFAULT, objects[4].start);
+    NEED(stat_of(kind, MEMKIND_STAT_TYPE_ALLOCATED) == 0);
+    /* Another kind is not affected. */
+    void *object = memkind_malloc(MEMKIND_DEFAULT, 100);
+    NEED(object != NULL);
+    memkind_free(NULL, object);
+    NEED(run_child(child_writes) == 1000 + SIGSEGV);
+    NEED(run_child(child_destroys) == 0);
+    NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
+    NEED(memkind_detect_kind(objects[1].start) == NULL);
+    return 0;
+}
+
+static int child_has_no_memory(void)
+{
+    NEED(run_child(child_touches) == 1000 + SIGSEGV);
+    return child_has_no_kind();
+}
+
+static void test_unavailable(void)
+{
+    setup(0, MEMKIND_FORK_UNAVAILABLE);
+    void *object = memkind_malloc(MEMKIND_DEFAULT, 10);
+    CU_ASSERT_EQUAL(run_child(child_has_no_memory), 0);
+    memkind_free(MEMKIND_DEFAULT, object);
+    check_and_destroy();
+}
+
+/* The child cannot have as much private memory as the kind has addresses. */
+static int child_can_only_read(void)
+{
+    NEED(all_right());
+    return child_has_no_kind();
+}
+
+static void test_what_cannot_be_private_can_be_read(void)
+{
+    struct rlimit before, small;
+    CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_DATA, &before), 0);
+    small = before;
+    setup(0, MEMKIND_FORK_PRIVATE);
+    void *object = memkind_malloc(MEMKIND_DEFAULT, 10);
+    small.rlim_cur = MIB;
+    CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_DATA, &small), 0);
+    CU_ASSERT_EQUAL(run_child(child_can_only_read), 0);
+    CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_DATA, &before), 0);
+    memkind_free(MEMKIND_DEFAULT, object);
+    check_and_destroy();
+}
+
+static void test_a_policy_must_be_one(void)
+{
+    memkind_t none = NULL;
+    struct memkind_config *config = memkind_config_new();
+    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+    memkind_config_set_path(config, test_dir());
+    memkind_config_set_fork_policy(config, MEMKIND_FORK_POLICY_MAX_VALUE);
+    CU_ASSERT_EQUAL(memkind_create_pmem_with_config(config, &none),
+                    MEMKIND_ERROR_INVALID);
+    memkind_config_set_fork_policy(config, (memkind_fork_policy)-1);
+    CU_ASSERT_EQUAL(memkind_create_pmem_with_config(config, &none),
+                    MEMKIND_ERROR_INVALID);
+    memkind_config_set_fork_policy(NULL, MEMKIND_FORK_COPY);
+    memkind_config_delete(config);
+}
+
+/* ---- other memory
+ * --------------------------------------------------------------------- */
+
+static struct memkind in_file;
+static int file;
+
+static int child_destroys_kind_in_file(void)
+{
+    struct stat st;
+    unsigned long long random = 3;
+    if (policy != MEMKIND_FORK_UNAVAILABLE) {
+        NEED(object_is_right(&objects[0]));
+        NEED(fill_object(&in_file, &objects[1], &random));
+        NEED(object_is_right(&objects[1]));
+    }
+    NEED(memkind_destroy_kind(&in_file) == MEMKIND_SUCCESS);
+    NEED(fstat(file, &st) == 0);
+    NEED(st.st_size != 0);
+    return 0;
+}
+
+static void test_a_child_leaves_the_callers_file_alone(void)
+{
+    static const memkind_fork_policy policies[] = {
+        MEMKIND_FORK_PRIVATE, MEMKIND_FORK_SHARED, MEMKIND_FORK_UNAVAILABLE,
+        MEMKIND_FORK_COPY};
+    for (int i = 0; i < 4; i++) {
+        unsigned long long random = 2;
+        file = open(test_dir(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        CU_ASSERT_FATAL(file >= 0);
+        const struct memkind_pmem_source source = {NULL, file, 32 * MIB,
+                                                   policies[i]};
+        memset(&in_file, 0, sizeof in_file);
+        CU_ASSERT_EQUAL(memkind_pmem_set_source(&in_file, &source), 0);
+        CU_ASSERT_EQUAL_FATAL(
+            memkind_pmem_create(&in_file, &MEMKIND_PMEM_OPS, "in_file"), 0);
+        CU_ASSERT_FATAL(fill_object(&in_file, &objects[0], &random));
+        CU_ASSERT_EQUAL(lseek(file, 5, SEEK_SET), 5);
+        policy = policies[i];
+        CU_ASSERT_EQUAL(run_child(child_destroys_kind_in_file), 0);
+        CU_ASSERT_EQUAL(lseek(file, 0, SEEK_CUR), 5);
+        CU_ASSERT(object_is_right(&objects[0]));
+        CU_ASSERT(fill_object(&in_file, &objects[1], &random));
+        CU_ASSERT_EQUAL(memkind_pmem_destroy(&in_file), MEMKIND_SUCCESS);
+        struct stat st;
+        CU_ASSERT_EQUAL(fstat(file, &st), 0);
+        CU_ASSERT_EQUAL(st.st_size, 0);
+        close(file);
+        memset(objects, 0, sizeof objects);
+    }
+}
+
+/* fork() itself copies what is private to the process. */
+static void test_dram_and_fixed_kinds(void)
+{
+    static unsigned char area[32 << 20];
+    kind = MEMKIND_DEFAULT;
+    CU_ASSERT_FATAL(fill_all());
+    CU_ASSERT_EQUAL(run_child(child_reads), 0);
+    CU_ASSERT_EQUAL(run_child(descend), 0);
+    CU_ASSERT(all_right());
+    free_all();
+    CU_ASSERT_EQUAL_FATAL(memkind_create_fixed(area, sizeof area, &kind), 0);
+    CU_ASSERT_FATAL(fill_all());
+    CU_ASSERT_EQUAL(run_child(child_reads), 0);
+    generation = 2; /* which destroys it */
+    CU_ASSERT_EQUAL(run_child(descend), 0);
+    generation = 0;
+    check_and_destroy();
+}
+
+static void test_nothing_is_left_in_the_parent(void)
+{
+    struct test_resources before, after;
+    test_resources_take(&before);
+    setup(0, MEMKIND_FORK_COPY);
+    struct test_resources with_kind;
+    test_resources_take(&with_kind);
+    CU_ASSERT_EQUAL(run_child(child_reads), 0);
+    CU_ASSERT_EQUAL(run_child(child_works), 0);
+    test_resources_take(&after);
+    CU_ASSERT_EQUAL(after.fds, with_kind.fds);
+    CU_ASSERT(after.mapped_kib <= with_kind.mapped_kib + 16 * 1024);
+    check_and_destroy();
+    test_resources_take(&after);
+    CU_ASSERT_EQUAL(after.fds, before.fds);
+}
+
+static const struct test_case tests[] = {
+    {"a child reads all", test_a_child_reads_all},
+    {"a child works", test_a_child_works},
+    {"a child works on a copy", test_a_child_works_on_a_copy},
+    {"both sides work", test_both_sides_work},
+    {"both sides work on a copy", test_both_sides_work_on_a_copy},
+    {"the limit holds in a child", test_the_limit_holds_in_a_child},
+    {"threads allocate while others fork",
+     test_threads_allocate_while_others_fork},
+    {"chains", test_chains},
+    {"shared", test_shared},
+    {"unavailable", test_unavailable},
+    {"what cannot be private can be read",
+     test_what_cannot_be_private_can_be_read},
+    {"a policy must be one", test_a_policy_must_be_one},
+    {"a child leaves the caller's file alone",
+     test_a_child_leaves_the_callers_file_alone},
+    {"DRAM and fixed kinds", test_dram_and_fixed_kinds},
+    {"nothing is left in the parent", test_nothing_is_left_in_the_parent},
+    {NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    return test_main("fork", tests, argc, argv);
+}
