@@ -42,12 +42,54 @@
 
 #define CHILD_SECONDS 100
 
+/* Parent and child take turns: each waits for the other's word, or end. */
+static int to_child[2] = {-1, -1}, to_parent[2] = {-1, -1};
+
+static void open_turns(void)
+{
+    CU_ASSERT_EQUAL_FATAL(pipe(to_child), 0);
+    CU_ASSERT_EQUAL_FATAL(pipe(to_parent), 0);
+}
+
+static void child_side(void)
+{
+    close(to_child[1]);
+    close(to_parent[0]);
+}
+
+static void parent_side(void)
+{
+    close(to_child[0]);
+    close(to_parent[1]);
+}
+
+static void close_turns(void)
+{
+    close(to_child[1]);
+    close(to_parent[0]);
+    to_child[0] = to_child[1] = to_parent[0] = to_parent[1] = -1;
+}
+
+static void say(const int pipe_ends[2])
+{
+    ssize_t ignored = write(pipe_ends[1], "", 1);
+    (void)ignored;
+}
+
+static void hear(const int pipe_ends[2])
+{
+    char byte;
+    ssize_t ignored = read(pipe_ends[0], &byte, 1);
+    (void)ignored;
+}
+
 static pid_t start_child(int (*run)(void))
 {
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
         alarm(CHILD_SECONDS); /* a deadlock */
+        child_side();
         int status = run();
         _exit(status);
     }
@@ -66,36 +108,6 @@ static int end_of(pid_t child)
 static int run_child(int (*run)(void))
 {
     return end_of(start_child(run));
-}
-
-/* Parent and child take turns: each waits for the other's word. */
-static int to_child[2], to_parent[2];
-
-static void open_turns(void)
-{
-    CU_ASSERT_EQUAL_FATAL(pipe(to_child), 0);
-    CU_ASSERT_EQUAL_FATAL(pipe(to_parent), 0);
-}
-
-static void close_turns(void)
-{
-    for (int i = 0; i < 2; i++) {
-        close(to_child[i]);
-        close(to_parent[i]);
-    }
-}
-
-static void say(const int pipe_ends[2])
-{
-    ssize_t ignored = write(pipe_ends[1], "", 1);
-    (void)ignored;
-}
-
-static void hear(const int pipe_ends[2])
-{
-    char byte;
-    ssize_t ignored = read(pipe_ends[0], &byte, 1);
-    (void)ignored;
 }
 
 /* ---- kinds and objects
@@ -385,7 +397,9 @@ static void both_sides_work(size_t max_size, memkind_fork_policy how)
     enum { LARGE = 20 };
     setup(max_size, how);
     open_turns();
+    signal(SIGPIPE, SIG_IGN); /* the child may have failed already */
     pid_t child = start_child(child_among_changes);
+    parent_side();
     hear(to_parent);
     CU_ASSERT(all_right());
     free_all();

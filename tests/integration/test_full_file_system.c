@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <memkind.h>
 #include <pthread.h>
 #include <sched.h>
@@ -17,6 +18,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -298,6 +300,127 @@ static int threads_on_a_full_file_system(void)
     return 0;
 }
 
+/* ---- children
+ */
+
+/* A child's answer: 0, a line, or KILLED + the signal. */
+static int end_of(pid_t child)
+{
+    int status = 0;
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        return __LINE__;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : KILLED + WTERMSIG(status);
+}
+
+/* Whatever a child does takes no space, and works without. */
+static int child_on_a_full_file_system(void)
+{
+    memkind_t kind;
+    struct object *list = NULL;
+    const size_t used = used_space();
+    NEED(memkind_create_pmem(mount_point, 0, &kind) == MEMKIND_SUCCESS);
+    NEED(fill_kind(kind, &list, 64, 100000) >= 40 * MIB);
+    const size_t when_full = used_space();
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        int status = 0;
+        for (struct object *object = list; object != NULL;
+             object = object->next)
+            memset(object + 1, 0x77, object->size - sizeof *object);
+        char *more = memkind_calloc(kind, 1, MIB);
+        if (more != NULL)
+            memset(more, 1, MIB);
+        status |= !empty_kind(kind, &list);
+        more = memkind_malloc(kind, 8 * MIB);
+        status |= more == NULL ? 2 : 0;
+        if (more != NULL)
+            memset(more, 2, 8 * MIB);
+        status |= memkind_destroy_kind(kind) != MEMKIND_SUCCESS ? 4 : 0;
+        status |= used_space() > when_full + 64 * 1024 ? 8 : 0;
+        _exit(status);
+    }
+    NEED(end_of(child) == 0);
+    NEED(used_space() <= when_full + 64 * 1024);
+    NEED(used_space() + 64 * 1024 >= when_full);
+    NEED(empty_kind(kind, &list));
+    NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
+    NEED(used_space() <= used + 64 * 1024);
+    return 0;
+}
+
+/* The parent frees all, and others take the space, before the child reads. */
+static int read_after_free(memkind_fork_policy policy, int *answer)
+{
+    static const char zeroes[1 << 16];
+    char path[5000];
+    int turn[2];
+    memkind_t kind;
+    struct object *list = NULL;
+    struct memkind_config *config = memkind_config_new();
+    memkind_config_set_path(config, mount_point);
+    memkind_config_set_memory_usage_policy(
+        config, MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE);
+    memkind_config_set_fork_policy(config, policy);
+    NEED(memkind_create_pmem_with_config(config, &kind) == MEMKIND_SUCCESS);
+    memkind_config_delete(config);
+    NEED(fill_kind(kind, &list, 100000, 200000) >= 40 * MIB);
+    NEED(pipe(turn) == 0);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        char byte;
+        close(turn[1]);
+        signal(SIGBUS, SIG_DFL);
+        if (read(turn[0], &byte, 1) != 1)
+            _exit(2);
+        int status = 0;
+        for (struct object *object = list; object != NULL;
+             object = object->next) {
+            status |= ((char *)object)[object->size / 2] != 0x77;
+            if (status != 0)
+                break;
+        }
+        _exit(status);
+    }
+    NEED(empty_kind(kind, &list));
+    NEED(memkind_update_cached_stats() == MEMKIND_SUCCESS);
+    snprintf(path, sizeof path, "%s/other", mount_point);
+    int fd = open(path, O_CREAT | O_RDWR, 0600);
+    NEED(fd >= 0);
+    while (write(fd, zeroes, sizeof zeroes) > 0)
+        ;
+    NEED(write(turn[1], "", 1) == 1);
+    *answer = end_of(child);
+    close(fd);
+    close(turn[0]);
+    close(turn[1]);
+    NEED(unlink(path) == 0);
+    NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
+    return 0;
+}
+
+static int a_copy_outlives_the_parents_objects(void)
+{
+    int answer = -1;
+    NEED(read_after_free(MEMKIND_FORK_COPY, &answer) == 0);
+    NEED(answer == 0);
+    return 0;
+}
+
+/* What the manual says of private kinds: zeroes, but on tmpfs, where reading a
+ * hole takes space, SIGBUS. */
+static int a_private_kind_loses_what_the_parent_frees(void)
+{
+    int answer = -1;
+    struct statfs fs;
+    NEED(statfs(mount_point, &fs) == 0);
+    NEED(read_after_free(MEMKIND_FORK_PRIVATE, &answer) == 0);
+    NEED(answer == 1 ||
+         (fs.f_type == TMPFS_MAGIC && answer == KILLED + SIGBUS));
+    return 0;
+}
+
 static int do_nothing(void)
 {
     return 0;
@@ -315,6 +438,9 @@ static const struct {
     {"others fill the file system", others_fill_the_file_system},
     {"absurd sizes", absurd_sizes},
     {"threads on a full file system", threads_on_a_full_file_system},
+    {"child on a full file system", child_on_a_full_file_system},
+    {"copy", a_copy_outlives_the_parents_objects},
+    {"private", a_private_kind_loses_what_the_parent_frees},
 };
 
 static int run_scenario(const char *name, const char *directory)
@@ -368,6 +494,21 @@ static void test_threads(void)
     CU_ASSERT_EQUAL(run_there("threads on a full file system"), 0);
 }
 
+static void test_child(void)
+{
+    CU_ASSERT_EQUAL(run_there("child on a full file system"), 0);
+}
+
+static void test_copy(void)
+{
+    CU_ASSERT_EQUAL(run_there("copy"), 0);
+}
+
+static void test_private(void)
+{
+    CU_ASSERT_EQUAL(run_there("private"), 0);
+}
+
 static const struct test_case tests[] = {
     {"refill with small objects", test_small_objects},
     {"refill with mixed objects", test_mixed_objects},
@@ -376,6 +517,9 @@ static const struct test_case tests[] = {
     {"others fill the file system", test_others},
     {"absurd sizes", test_absurd_sizes},
     {"threads", test_threads},
+    {"a child on a full file system", test_child},
+    {"a copy outlives the parent's objects", test_copy},
+    {"a private kind loses what the parent frees", test_private},
     {NULL, NULL},
 };
 

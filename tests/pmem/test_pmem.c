@@ -327,6 +327,110 @@ static void test_a_device_has_one_kind(void)
     CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
+/* ---- forked children
+ * ------------------------------------------------------------------- */
+
+static memkind_t forked_kind;
+static char *forked_object;
+
+/* A device cannot be mapped privately: a child can read it, and no more. */
+static int child_of_device(void)
+{
+    void *aligned;
+    if (!test_check(forked_object, MIB, 4))
+        return 1;
+    if (memkind_malloc(forked_kind, 10) != NULL || errno != ENOMEM)
+        return 2;
+    if (memkind_posix_memalign(forked_kind, &aligned, 64, 10) != ENOMEM)
+        return 3;
+    if (memkind_realloc(forked_kind, forked_object, 10) != NULL)
+        return 4;
+    memkind_free(forked_kind, forked_object);
+    if (memkind_pmem_is_pmem(forked_kind))
+        return 5;
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGSEGV, SIG_DFL);
+        *(volatile char *)forked_object = 1;
+        _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGSEGV)
+        return 6;
+    return memkind_destroy_kind(forked_kind) == MEMKIND_SUCCESS ? 0 : 7;
+}
+
+static int child_of_files(void)
+{
+    if (!test_check(forked_object, MIB, 4))
+        return 1;
+    test_fill(forked_object, MIB, 5);
+    size_t total = 0;
+    for (int i = 0; i < 200; i++) {
+        char *object = memkind_calloc(forked_kind, 1, 50000);
+        if (object == NULL)
+            break;
+        for (size_t at = 0; at < 50000; at++)
+            if (object[at] != 0)
+                return 2;
+        memset(object, 6, 50000);
+        total += 50000;
+    }
+    if (total < 4 * MIB || !test_check(forked_object, MIB, 5))
+        return 3;
+    memkind_free(forked_kind, forked_object);
+    return memkind_destroy_kind(forked_kind) == MEMKIND_SUCCESS ? 0 : 4;
+}
+
+static int forked(int (*run)(void))
+{
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(100);
+        _exit(run());
+    }
+    int status = -1;
+    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+static void test_a_child_leaves_the_memory_alone(void)
+{
+    static const memkind_fork_policy policies[] = {MEMKIND_FORK_PRIVATE,
+                                                   MEMKIND_FORK_COPY};
+    for (int i = 0; i < 2; i++) {
+        struct memkind_config *config = memkind_config_new();
+        CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+        memkind_config_set_path(config, place());
+        memkind_config_set_size(config, memory_is("device") ? 0 : 64 * MIB);
+        memkind_config_set_fork_policy(config, policies[i]);
+        CU_ASSERT_EQUAL_FATAL(
+            memkind_create_pmem_with_config(config, &forked_kind),
+            MEMKIND_SUCCESS);
+        memkind_config_delete(config);
+        void *freed = memkind_malloc(forked_kind, MIB);
+        forked_object = memkind_malloc(forked_kind, MIB);
+        CU_ASSERT_FATAL(freed != NULL && forked_object != NULL);
+        memset(freed, 9, MIB);
+        test_fill(forked_object, MIB, 4);
+        memkind_free(forked_kind, freed);
+        CU_ASSERT_EQUAL(
+            forked(memory_is("device") ? child_of_device : child_of_files), 0);
+        CU_ASSERT(test_check(forked_object, MIB, 4));
+        void *more = memkind_malloc(forked_kind, MIB);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(more);
+        memset(more, 3, MIB);
+        CU_ASSERT(test_check(forked_object, MIB, 4));
+        CU_ASSERT_EQUAL(memkind_destroy_kind(forked_kind), MEMKIND_SUCCESS);
+        if (memory_is("device")) /* the child has not kept it */
+            CU_ASSERT_EQUAL(memkind_destroy_kind(make_kind(0)),
+                            MEMKIND_SUCCESS);
+    }
+}
+
 static bool is_clear(const char *object, size_t size)
 {
     for (size_t i = 0; i < size; i++)
@@ -434,6 +538,7 @@ static const struct test_case tests[] = {
     {"a device shows no old data", test_a_device_shows_no_old_data},
     {"freed memory is for all threads", test_freed_memory_is_for_all_threads},
     {"alignment", test_alignment},
+    {"a child leaves the memory alone", test_a_child_leaves_the_memory_alone},
     {NULL, NULL},
 };
 

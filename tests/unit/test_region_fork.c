@@ -72,15 +72,33 @@ static bool is_held(pthread_mutex_t *lock)
     return false;
 }
 
+static void *add_and_remove(void *done)
+{
+    static char range[1 << 16];
+    if (address_table_add(range, sizeof range, &owner) == 0)
+        address_table_remove(range, sizeof range);
+    atomic_store((atomic_bool *)done, true);
+    return NULL;
+}
+
 /* What is registered first prepares last. */
 static void test_handlers_are_in_order(void)
 {
     CU_ASSERT_EQUAL_FATAL(handler_count, 3);
     open_dir();
     /* The first are those of the regions. */
+    pthread_t writer;
+    static atomic_bool done;
     prepares[0]();
     CU_ASSERT(is_held(&pool.lock));
+    if (pool.regions[0].grain_live != NULL)
+        CU_ASSERT(is_held(&pool.regions[0].grain_lock));
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&writer, NULL, add_and_remove, &done),
+                          0);
+    usleep(20000); /* in which it does not get far */
+    CU_ASSERT(!atomic_load(&done));
     parents[0]();
+    pthread_join(writer, NULL);
     CU_ASSERT(!is_held(&pool.lock));
     /* The last are those above jemalloc, which is usable in between. */
     prepares[2]();
