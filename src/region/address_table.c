@@ -217,3 +217,10 @@ void address_table_unlock(void)
 {
     pthread_mutex_unlock(&writer);
 }
+
+void address_table_renew(void)
+{
+    pthread_mutex_init(&writer, NULL);
+    if (atomic_load(&sequence) % 2 != 0)
+        atomic_fetch_add(&sequence, 1);
+}

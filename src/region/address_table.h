@@ -29,4 +29,7 @@ void *address_table_find(const void *addr);
 void address_table_lock(void);
 void address_table_unlock(void);
 
+/* In a forked child, where a writer may have been at work: there is none. */
+void address_table_renew(void);
+
 #endif

@@ -31,6 +31,7 @@
 
 /* Held around libpmem's calls. */
 static pthread_mutex_t libpmem_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool libpmem_is_stuck;
 
 void region_file_lock(void)
 {
@@ -40,6 +41,13 @@ void region_file_lock(void)
 void region_file_unlock(void)
 {
     pthread_mutex_unlock(&libpmem_lock);
+}
+
+void region_file_renew(void)
+{
+    if (pthread_mutex_trylock(&libpmem_lock) != 0)
+        libpmem_is_stuck = true;
+    pthread_mutex_init(&libpmem_lock, NULL);
 }
 
 static int create_unnamed(const char *dir)
@@ -210,7 +218,9 @@ int region_file_map(int fd, size_t size, struct mapping *mapping)
     *mapping = (struct mapping){0};
     if (size == 0 && is_unknown_to_libndctl(fd))
         return map_device_directly(fd, mapping);
-    map_by_libpmem(fd, size, mapping);
+    errno = EBUSY;
+    if (!libpmem_is_stuck)
+        map_by_libpmem(fd, size, mapping);
     if (mapping->base != NULL) {
         forbid_readahead(mapping);
         return 0;
@@ -245,7 +255,7 @@ int region_file_map_unsynced(int fd, const struct mapping *mapping)
 
 void region_file_unmap(const struct mapping *mapping)
 {
-    if (mapping->by_libpmem)
+    if (mapping->by_libpmem && !libpmem_is_stuck)
         unmap_by_libpmem(mapping->base, mapping->size);
     else
         sys.munmap(mapping->base, mapping->size);

@@ -71,6 +71,10 @@ int region_file_probe_dax(const char *path, bool *is_dax);
 void region_file_lock(void);
 void region_file_unlock(void);
 
+/* In a forked child, where somebody may have been: libpmem is left alone then,
+ * and its mappings are made and unmade by system calls. */
+void region_file_renew(void);
+
 /* Size of the file system that the file is on, in bytes; 0 if not known. */
 size_t region_file_system_size(int fd);
 

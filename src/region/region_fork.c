@@ -11,6 +11,17 @@
 #include "region_file.h"
 #include "sys_calls.h"
 
+/*
+ * A jemalloc that is no part of this library has registered its handlers
+ * before anything of ours runs. To hold its hooks' locks before it takes its
+ * own would be a deadlock; the child then takes them as it finds them.
+ */
+#ifdef MEMKIND_JEMALLOC_EMBEDDED
+#define LOCKS_ARE_HELD true
+#else
+#define LOCKS_ARE_HELD false
+#endif
+
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct region_pool *pools; /* guarded by list_lock */
 
@@ -109,28 +120,32 @@ static bool read_data(int fd, char *to, size_t size)
 
 static void copy_region(struct region *region)
 {
+    const size_t size = region->used;
     region->copy = NULL;
-    if (region->is_private || region->fd < 0 || region->used == 0)
+    region->copy_size = 0;
+    if (region->is_private || region->fd < 0 || size == 0)
         return;
-    char *copy = sys.mmap(NULL, region->used, PROT_READ | PROT_WRITE,
+    char *copy = sys.mmap(NULL, size, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (copy == MAP_FAILED)
         return;
     /* The place in the file may be the caller's, too. */
     off_t place = sys.lseek(region->fd, 0, SEEK_CUR);
-    bool whole = read_data(region->fd, copy, region->used);
+    bool whole = read_data(region->fd, copy, size);
     if (place >= 0)
         (void)sys.lseek(region->fd, place, SEEK_SET);
-    if (whole)
-        region->copy = copy;
-    else
-        sys.munmap(copy, region->used);
+    if (!whole) {
+        sys.munmap(copy, size);
+        return;
+    }
+    region->copy = copy;
+    region->copy_size = size;
 }
 
 static void drop_copy(struct region *region)
 {
     if (region->copy != NULL)
-        sys.munmap(region->copy, region->used);
+        sys.munmap(region->copy, region->copy_size);
     region->copy = NULL;
 }
 
@@ -139,7 +154,7 @@ static bool move_copy(struct region *region)
     if (region->used == 0)
         return true;
     if (region->copy == NULL ||
-        sys.mremap(region->copy, region->used, region->used,
+        sys.mremap(region->copy, region->copy_size, region->copy_size,
                    MREMAP_MAYMOVE | MREMAP_FIXED, region->base) == MAP_FAILED)
         return false;
     region->copy = NULL;
@@ -169,15 +184,17 @@ static bool map_private(const struct region *region)
 
 static bool make_private(const struct region_pool *pool, struct region *region)
 {
-    char *unused = region->base + region->used;
-    size_t unused_size = region->size - region->used;
+    const bool copied = is_copied(pool);
+    const size_t size = copied ? region->copy_size : region->used;
+    char *unused = region->base + size;
     if (pool->backing == REGION_DEVICE)
         return false;
-    if (!(is_copied(pool) ? move_copy(region) : map_private(region)))
+    if (!(copied ? move_copy(region) : map_private(region)))
         return false;
     /* Where memory is not overcommitted, what nobody uses must cost nothing;
      * what gets used is mapped anew anyway. */
-    return map_fresh(unused, unused_size) || map_nothing(unused, unused_size);
+    return map_fresh(unused, region->size - size) ||
+           map_nothing(unused, region->size - size);
 }
 
 /* What cannot be made private can perhaps be read, and must not be written. */
@@ -206,7 +223,8 @@ static bool inherit_region(const struct region_pool *pool,
 {
     if (region->is_private)
         return true;
-    bool usable = pool->fork_policy != REGION_FORK_UNAVAILABLE &&
+    bool usable = !pool->is_lost &&
+                  pool->fork_policy != REGION_FORK_UNAVAILABLE &&
                   make_private(pool, region);
     if (!usable)
         make_unavailable(pool, region);
@@ -258,22 +276,51 @@ static void unlock_pool(struct region_pool *pool)
     pthread_mutex_unlock(&pool->lock);
 }
 
+/* In the child: locks that other threads may have left locked. What they guard
+ * is usable half-way, but for the tables of grains. */
+static void renew_pool_locks(struct region_pool *pool)
+{
+    unsigned count = atomic_load(&pool->count);
+    for (unsigned i = 0; i < count; i++) {
+        struct region *region = &pool->regions[i];
+        if (region->grain_live == NULL)
+            continue;
+        if (pthread_mutex_trylock(&region->grain_lock) != 0)
+            pool->is_lost = true;
+        pthread_mutex_init(&region->grain_lock, NULL);
+    }
+    pthread_mutex_init(&pool->lock, NULL);
+}
+
+static void lock_all(void)
+{
+    for (struct region_pool *pool = pools; pool != NULL; pool = pool->next)
+        lock_pool(pool);
+    region_file_lock();
+    address_table_lock();
+}
+
 static void unlock_all(void)
 {
     address_table_unlock();
     region_file_unlock();
     for (struct region_pool *pool = pools; pool != NULL; pool = pool->next)
         unlock_pool(pool);
-    pthread_mutex_unlock(&list_lock);
+}
+
+static void renew_all(void)
+{
+    address_table_renew();
+    region_file_renew();
+    for (struct region_pool *pool = pools; pool != NULL; pool = pool->next)
+        renew_pool_locks(pool);
 }
 
 static void prepare(void)
 {
     pthread_mutex_lock(&list_lock);
-    for (struct region_pool *pool = pools; pool != NULL; pool = pool->next)
-        lock_pool(pool);
-    region_file_lock();
-    address_table_lock();
+    if (LOCKS_ARE_HELD)
+        lock_all();
     for (struct region_pool *pool = pools; pool != NULL; pool = pool->next)
         for (unsigned i = 0; is_copied(pool) && i < atomic_load(&pool->count);
              i++)
@@ -286,15 +333,21 @@ static void parent(void)
         for (unsigned i = 0; is_copied(pool) && i < atomic_load(&pool->count);
              i++)
             drop_copy(&pool->regions[i]);
-    unlock_all();
+    if (LOCKS_ARE_HELD)
+        unlock_all();
+    pthread_mutex_unlock(&list_lock);
 }
 
 static void child(void)
 {
     int saved_errno = errno;
+    if (!LOCKS_ARE_HELD)
+        renew_all();
     for (struct region_pool *pool = pools; pool != NULL; pool = pool->next)
         inherit_pool(pool);
-    unlock_all();
+    if (LOCKS_ARE_HELD)
+        unlock_all();
+    pthread_mutex_unlock(&list_lock);
     errno = saved_errno;
 }
 

@@ -67,7 +67,8 @@ struct region {
      * note what lies there; 0 at first. */
     _Atomic uint16_t *tags;
     bool is_private; /* in a forked child: no file is behind it any more */
-    char *copy;      /* while fork() runs: of the used bytes, or NULL */
+    char *copy;      /* while fork() runs: of what is in use, or NULL */
+    size_t copy_size;
     /* Where a grain is more than a page (grain_live is NULL otherwise): */
     pthread_mutex_t grain_lock; /* guards the tables, a bit or count for each */
     uint64_t *page_space;       /* the page has file space */
