@@ -9,7 +9,8 @@ target_link_libraries(test_full_file_system PRIVATE memkind_test_support
 foreach(file_system tmpfs ext4)
   add_test(NAME test_full_${file_system}
     COMMAND test_full_file_system ${file_system})
-  memkind_set_test(test_full_${file_system} integration)
+  memkind_set_test(test_full_${file_system} integration
+    ENVIRONMENT ${memkind_forks})
 endforeach()
 memkind_suite(test_detect integration)
 memkind_suite(test_stats integration)
@@ -40,9 +41,7 @@ memkind_outside(test_packages packages_test.sh TIMEOUT 900)
 memkind_outside(test_dlopen dropin_dlopen.sh)
 memkind_suite(test_internal_kind integration)
 memkind_suite(test_threads integration)
-# jemalloc holds more locks around fork() than TSan's deadlock detector counts.
-memkind_suite(test_fork integration TIMEOUT 300
-  ENVIRONMENT TSAN_OPTIONS=detect_deadlocks=0)
+memkind_suite(test_fork integration TIMEOUT 300 ENVIRONMENT ${memkind_forks})
 add_executable(test_cpp integration/test_cpp.cpp)
 target_link_libraries(test_cpp PRIVATE memkind_test_support memkind::memkind
   Threads::Threads)

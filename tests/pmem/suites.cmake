@@ -1,6 +1,6 @@
 # What depends on the memory that kinds lie in: here in the directory that all
 # tests use; run.sh runs it on emulated persistent memory.
-memkind_suite(test_pmem pmem)
+memkind_suite(test_pmem pmem ENVIRONMENT ${memkind_forks})
 
 # For tool_in_guest.sh: marks a device, to see that nothing else writes to it.
 add_executable(device_mark pmem/device_mark.c)

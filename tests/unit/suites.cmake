@@ -8,9 +8,10 @@ memkind_suite(test_region_pool unit INTERNAL
 memkind_suite(test_region_grains unit INTERNAL
   ENVIRONMENT PMEM_IS_PMEM_FORCE=1)
 memkind_suite(test_region_fork unit INTERNAL
-  ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
+  ENVIRONMENT PMEM_IS_PMEM_FORCE=0 ${memkind_forks})
 add_test(NAME test_region_fork_grains COMMAND test_region_fork)
-memkind_set_test(test_region_fork_grains unit ENVIRONMENT PMEM_IS_PMEM_FORCE=1)
+memkind_set_test(test_region_fork_grains unit
+  ENVIRONMENT PMEM_IS_PMEM_FORCE=1 ${memkind_forks})
 memkind_suite(test_extent_hooks unit INTERNAL
   ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
 memkind_suite(test_sys_faults unit INTERNAL)
