@@ -63,7 +63,7 @@ guest() {
     local name=$1 fs=$2 mkfs=$3 memory=$4 place=$5
     shift 5
     # The library's folder: the test programs were built to find it elsewhere.
-    "$here/guest.sh" -s 768M -m 1536M -t 500 -f "$fs" --mkfs-opts "$mkfs" \
+    "$here/guest.sh" -s 768M -m 1536M -t 700 -f "$fs" --mkfs-opts "$mkfs" \
         -e "MEMKIND_TEST_MEMORY=$memory" -e "MEMKIND_TEST_DIR=/mnt/pmem" \
         -e "MEMKIND_TEST_DEVICE=/dev/dax0.0" -e LD_LIBRARY_PATH=/payload \
         "$payload" -- sh in_guest.sh "$name" "$place" "$@"
