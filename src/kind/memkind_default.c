@@ -117,7 +117,11 @@ size_t memkind_default_malloc_usable_size(struct memkind *kind, void *ptr)
 {
     (void)kind;
     const struct memkind *owner = memkind_arena_detect_kind(ptr);
-    return owner != NULL ? heap_usable_size(owner->arenas, ptr) : 0;
+    if (owner == NULL)
+        return 0;
+    /* A forked child may have no use of the arenas, but it has the tags. */
+    return heap_usable_size(
+        owner->arenas != NULL ? owner->arenas : owner->lost_arenas, ptr);
 }
 
 /* ---- mapping
