@@ -29,11 +29,15 @@ struct memkind_arena_set {
     struct extent_owner extents;
     const void *direct_owner;
     bool metadata_use_hooks;
-    ssize_t dirty_decay_ms;
+    _Atomic ssize_t dirty_decay_ms;
     size_t cache_limit; /* bytes, for each thread's cache */
     /* Whether caches keep objects that have pages of their own: not where
      * pages are to go back at once. */
     atomic_bool caches_large;
+    /* Whether objects have gone back to the arenas since the last upkeep, and
+     * how long it looks after their pages. */
+    atomic_bool returned;
+    _Atomic int64_t decays_until_ms;
     pthread_mutex_t reclaim_lock; /* one thread at a time purges */
     pthread_mutex_t lock;         /* guards what follows, and growth */
     unsigned limit;               /* most arenas */
@@ -74,6 +78,14 @@ void arena_set_destroy(struct memkind_arena_set *set);
 /* From now on no thread gets at its cache of the set, until it is destroyed.
  * For a forked child that cannot have the set's memory. */
 void arena_set_shut(struct memkind_arena_set *set);
+
+/* Gives an object back to the arena that it is from. */
+static inline void arena_set_return(struct memkind_arena_set *set, void *ptr)
+{
+    if (!atomic_load_explicit(&set->returned, memory_order_relaxed))
+        atomic_store_explicit(&set->returned, true, memory_order_relaxed);
+    JE_NAME(dallocx)(ptr, JE_TCACHE_NONE);
+}
 
 /* The arena for one more thread; its place in `arenas`. */
 unsigned arena_set_attach(struct memkind_arena_set *set);

@@ -217,7 +217,7 @@ enum heap_error heap_free(struct memkind_arena_set *set, void *ptr)
         is_cached_class(size_class))
         error = put_by_cache(cache, size_class, ptr);
     else
-        JE_NAME(dallocx)(ptr, JE_TCACHE_NONE);
+        arena_set_return(set, ptr);
     thread_cache_end();
     return error;
 }
@@ -325,7 +325,7 @@ static void *move_out(struct thread_cache *cache, unsigned size_class,
     if (moved == NULL)
         return NULL;
     memcpy(moved, ptr, size);
-    JE_NAME(dallocx)(ptr, JE_TCACHE_NONE);
+    arena_set_return(cache->set, ptr);
     return moved;
 }
 

@@ -12,11 +12,6 @@
 #define CAPACITY_FIRST_MAX 32U
 #define REFILL_BYTES 32768U
 
-static void return_object(void *ptr)
-{
-    JE_NAME(dallocx)(ptr, JE_TCACHE_NONE);
-}
-
 static uint32_t count_of(const struct thread_cache *cache, unsigned size_class)
 {
     return (uint32_t)(cache->tops[size_class] - cache->bases[size_class]);
@@ -35,7 +30,7 @@ static void flush(struct thread_cache *cache, unsigned size_class,
     void **objects = cache->bases[size_class];
     uint32_t rest = count_of(cache, size_class) - count;
     for (uint32_t i = 0; i < count; i++)
-        return_object(objects[i]);
+        arena_set_return(cache->set, objects[i]);
     memmove(objects, objects + count, rest * sizeof objects[0]);
     cache->tops[size_class] = objects + rest;
 }
@@ -195,7 +190,7 @@ void magazine_put(struct thread_cache *cache, unsigned size_class, void *ptr)
     uint32_t count = count_of(cache, size_class);
     if (count == capacity_of(cache, size_class) && !grow(cache, size_class)) {
         if (count == 0) {
-            return_object(ptr);
+            arena_set_return(cache->set, ptr);
             return;
         }
         flush(cache, size_class, (count + 1) / 2);

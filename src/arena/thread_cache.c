@@ -248,12 +248,20 @@ static bool wait_for_owner(struct thread_cache *cache)
     return false;
 }
 
+static bool is_own(const struct thread_cache *cache, unsigned slot)
+{
+    return thread_cache_table != NULL && thread_cache_table[slot] == cache;
+}
+
 bool thread_cache_visit(struct thread_cache *cache,
                         thread_cache_visit_fn *visit)
 {
+    bool own = is_own(cache, cache->set->slot);
     pthread_mutex_lock(&cache->lock);
     close_gate(cache);
-    bool alone = memory_barrier_in_all_threads() && wait_for_owner(cache);
+    /* The owner needs no barrier, and would wait for itself in vain. */
+    bool alone = own ? cache->busy == 0
+                     : memory_barrier_in_all_threads() && wait_for_owner(cache);
     if (alone)
         visit(cache);
     open_gate(cache);
@@ -268,6 +276,25 @@ void thread_cache_visit_all(struct memkind_arena_set *set,
     for (struct thread_cache *cache = set->caches; cache != NULL;
          cache = cache->next)
         (void)thread_cache_visit(cache, visit);
+    pthread_mutex_unlock(&set->caches_lock);
+}
+
+static bool is_used(struct thread_cache *cache)
+{
+    pthread_mutex_lock(&cache->lock);
+    bool used = cache->reserved != 0;
+    pthread_mutex_unlock(&cache->lock);
+    return used;
+}
+
+void thread_cache_visit_used(struct memkind_arena_set *set,
+                             thread_cache_visit_fn *visit)
+{
+    pthread_mutex_lock(&set->caches_lock);
+    for (struct thread_cache *cache = set->caches; cache != NULL;
+         cache = cache->next)
+        if (is_used(cache))
+            (void)thread_cache_visit(cache, visit);
     pthread_mutex_unlock(&set->caches_lock);
 }
 
@@ -321,11 +348,9 @@ void thread_cache_unlock_all(struct memkind_arena_set *set)
 
 void thread_cache_orphan_others(struct memkind_arena_set *set)
 {
-    const struct thread_cache *own =
-        thread_cache_table != NULL ? thread_cache_table[set->slot] : NULL;
     for (struct thread_cache *cache = set->caches; cache != NULL;
          cache = cache->next) {
-        if (cache == own)
+        if (is_own(cache, set->slot))
             continue;
         cache->is_orphan = true;
         /* One that could not be waited for is in no known state. */

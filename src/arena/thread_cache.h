@@ -169,6 +169,10 @@ void thread_cache_visit_own(thread_cache_visit_fn *visit);
 void thread_cache_visit_all(struct memkind_arena_set *set,
                             thread_cache_visit_fn *visit);
 
+/* The same, but for caches that can hold nothing. */
+void thread_cache_visit_used(struct memkind_arena_set *set,
+                             thread_cache_visit_fn *visit);
+
 /* Visits one cache. False where its owner could not be kept out: a signal
  * handler or a debugger holds it up in the middle. */
 bool thread_cache_visit(struct thread_cache *cache,

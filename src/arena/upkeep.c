@@ -7,16 +7,20 @@
 #include "magazine.h"
 #include "set_registry.h"
 
-#define AGEING_MS 1000
-#define DECAY_MS 100
+/* Every so often something is due; for a share of the sets, their magazines'
+ * ageing, so that each has its turn once a second. */
+#define UPKEEP_MS 100
+#define AGEING_SHARES 10
 
 /* Allocations between two looks at the clock: few enough for a thread that
  * has become slow to be on time all the same, and one where it is slow. */
 #define PERIOD 32
 #define SLOW_MS 100
 
-/* The latter is the sooner one always. */
-static _Atomic int64_t next_ageing, next_decay;
+/* For a while longer than pages are kept. */
+#define DECAY_SLACK_MS 2000
+
+static _Atomic int64_t next_upkeep;
 
 static int64_t now_ms(void)
 {
@@ -26,38 +30,42 @@ static int64_t now_ms(void)
 }
 
 /* True for one of all the threads that ask at a time. */
-static bool is_due(_Atomic int64_t *next, int64_t now, int64_t interval)
+static bool is_due(int64_t now)
 {
-    int64_t due = atomic_load_explicit(next, memory_order_relaxed);
+    int64_t due = atomic_load_explicit(&next_upkeep, memory_order_relaxed);
     return now >= due &&
-           atomic_compare_exchange_strong(next, &due, now + interval);
+           atomic_compare_exchange_strong(&next_upkeep, &due, now + UPKEEP_MS);
 }
 
-static void age_set(struct memkind_arena_set *set)
+static void age(struct memkind_arena_set *set)
 {
     thread_cache_bury_orphans(set);
-    thread_cache_visit_all(set, magazine_age_all);
+    thread_cache_visit_used(set, magazine_age_all);
 }
 
-static void for_each_set(void (*visit)(struct memkind_arena_set *set))
+/* Only where something has been given back to the arenas not long ago. */
+static void decay(struct memkind_arena_set *set, int64_t now)
 {
-    struct memkind_arena_set *set;
-    for (unsigned slot = 0; (set = set_registry_use_next(slot)) != NULL;) {
-        slot = set->slot + 1;
-        visit(set);
-        set_registry_done(set);
-    }
+    ssize_t decay_ms = set->dirty_decay_ms;
+    if (atomic_exchange_explicit(&set->returned, false, memory_order_relaxed))
+        atomic_store(&set->decays_until_ms, now + decay_ms + DECAY_SLACK_MS);
+    if (decay_ms >= 0 && now < atomic_load(&set->decays_until_ms))
+        arena_set_decay(set);
 }
 
 static void do_what_is_due(int64_t now)
 {
-    if (!thread_cache_begin())
-        return;
-    if (is_due(&next_ageing, now, AGEING_MS))
-        for_each_set(age_set);
-    if (is_due(&next_decay, now, DECAY_MS) && !je_has_background_threads())
-        for_each_set(arena_set_decay);
-    thread_cache_end();
+    struct memkind_arena_set *set;
+    const unsigned share = (unsigned)(now / UPKEEP_MS % AGEING_SHARES);
+    const bool decays = !je_has_background_threads();
+    for (unsigned slot = 0; (set = set_registry_use_next(slot)) != NULL;) {
+        slot = set->slot + 1;
+        if (set->slot % AGEING_SHARES == share)
+            age(set);
+        if (decays)
+            decay(set, now);
+        set_registry_done(set);
+    }
 }
 
 void upkeep_tick(struct thread_cache *cache)
@@ -65,7 +73,8 @@ void upkeep_tick(struct thread_cache *cache)
     int64_t now = now_ms();
     cache->ticks = now - cache->last_tick_ms < SLOW_MS ? PERIOD : 1;
     cache->last_tick_ms = now;
-    if (__builtin_expect(
-            now >= atomic_load_explicit(&next_decay, memory_order_relaxed), 0))
+    if (__builtin_expect(is_due(now), 0) && thread_cache_begin()) {
         do_what_is_due(now);
+        thread_cache_end();
+    }
 }

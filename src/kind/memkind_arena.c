@@ -11,6 +11,7 @@
 #include <memkind/internal/memkind_default.h>
 
 #include "address_table.h"
+#include "cpu_count.h"
 #include "debug_log.h"
 #include "environment.h"
 #include "heap.h"
@@ -61,7 +62,7 @@ static int choose_limit(const struct memkind *kind, unsigned *limit)
     else if (kind->regions != NULL)
         *limit = region_pool_arenas(kind->regions, ARENAS_PER_CPU);
     else
-        *limit = (unsigned)sysconf(_SC_NPROCESSORS_ONLN) * ARENAS_PER_CPU;
+        *limit = cpu_count() * ARENAS_PER_CPU;
     return MEMKIND_SUCCESS;
 }
 
@@ -423,10 +424,10 @@ int memkind_arena_purge(struct memkind *kind)
 
 int memkind_arena_set_max_bg_threads(size_t threads_limit)
 {
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    const size_t cpus = cpu_count();
     /* jemalloc takes no more than one for each CPU. */
-    if (threads_limit == 0 || (cpus > 0 && threads_limit > (size_t)cpus))
-        threads_limit = cpus > 0 ? (size_t)cpus : 1;
+    if (threads_limit == 0 || threads_limit > cpus)
+        threads_limit = cpus;
     return je_background_threads_max(threads_limit) == 0
                ? MEMKIND_SUCCESS
                : MEMKIND_ERROR_INVALID;

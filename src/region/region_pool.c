@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "address_table.h"
+#include "cpu_count.h"
 #include "debug_log.h"
 #include "region_file.h"
 #include "region_fork.h"
@@ -614,8 +615,7 @@ bool region_pool_is_pmem(const struct region_pool *pool)
 
 unsigned region_pool_arenas(const struct region_pool *pool, unsigned per_cpu)
 {
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    size_t most = (cpus > 0 ? (size_t)cpus : 1) * per_cpu;
+    size_t most = (size_t)cpu_count() * per_cpu;
     size_t by_size = SIZE_MAX;
     /* An arena keeps some slabs half empty; and where there is no spare
      * address space, what one arena has had, no other arena gets. */

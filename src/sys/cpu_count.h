@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef CPU_COUNT_H
+#define CPU_COUNT_H
+
+/* CPUs that were online when it was first asked: finding out reads a file. At
+ * least 1. */
+unsigned cpu_count(void);
+
+#endif
