@@ -387,19 +387,22 @@ def memory_tables(runner, peers):
               "little", ["giveback"] + [p.name for p in peers], [["30 s at most"] + row])
 
 
-def scaling_tables(runner, patterns, threads, peers):
+def scaling_tables(runner, patterns, threads, peers, metric):
+    """Throughput; by the CPU clock, what an operation costs: the same ideally."""
+    shown, what = "mops", "million operations a second in all threads"
+    if metric == "cpu_ns":
+        shown, what = metric, "CPU time for each operation in ns"
     for pattern in patterns:
         rows = []
         for peer in peers:
             row, first = [peer.name], None
             for n in threads:
                 trouble = runner.trouble(pattern, n, peer.name)
-                mops = runner.median(pattern, n, peer.name, "mops")
-                first = mops if n == threads[0] else first
-                row.append(trouble or f"{mops:.2f} ({ratio(divided(mops, first))})")
+                value = runner.median(pattern, n, peer.name, shown)
+                first = value if n == threads[0] else first
+                row.append(trouble or f"{figure(value)} ({ratio(divided(value, first))})")
             rows.append(row)
-        table(f"{pattern}: million operations a second in all threads (times those of "
-              f"{threads[0]})", ["threads"] + [str(n) for n in threads], rows)
+        table(f"{pattern}: {what} (times that of {threads[0]})", ["threads"] + [str(n) for n in threads], rows)
 
 
 def targets(runner, threads, metric):
@@ -649,6 +652,7 @@ def choose(args):
 
 
 def main(argv):
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     args = parse(argv)
     if args.read:
         runner, peers, info = read_run(args)
@@ -682,7 +686,7 @@ def main(argv):
 
     rows = []
     if args.scaling:
-        scaling_tables(runner, [p for p in patterns if p in SPEED], args.threads, peers)
+        scaling_tables(runner, [p for p in patterns if p in SPEED], args.threads, peers, metric)
     elif speed:
         speed_tables(runner, patterns, args.threads, peers, metric)
         single_tables(runner, patterns, peers)
