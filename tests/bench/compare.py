@@ -402,7 +402,8 @@ def scaling_tables(runner, patterns, threads, peers, metric):
                 first = value if n == threads[0] else first
                 row.append(trouble or f"{figure(value)} ({ratio(divided(value, first))})")
             rows.append(row)
-        table(f"{pattern}: {what} (times that of {threads[0]})", ["threads"] + [str(n) for n in threads], rows)
+        table(f"{pattern}: {what} (times that of {threads[0]})",
+              ["threads"] + [str(n) for n in threads], rows)
 
 
 def targets(runner, threads, metric):
@@ -693,7 +694,8 @@ def main(argv):
     if memory:
         memory_tables(runner, peers)
     if speed and not args.scaling and OWN in [p.name for p in peers]:
-        rows = [r for r in targets(runner, args.threads, metric) if r[3] != "-" or not args.patterns]
+        rows = [r for r in targets(runner, args.threads, metric)
+                if r[3] != "-" or not args.patterns]
         table("What this library is meant to reach", ["", "goal", "measured", ""],
               [list(r) for r in rows])
 
