@@ -215,7 +215,7 @@ def run_memory(runner, peers):
     args = runner.args
     fragments = [(p, d) for p in peers for d in ([False, True] if p.is_kind else [False])]
     runner.total += (len(MEMORY) * len(args.memory_threads) * len(peers) +
-                     len(fragments) + (len(peers) if args.giveback else 0))
+                     len(fragments) + (len(peers) if args.wait else 0))
     live = ["--size", str(args.live)]
     for pattern in MEMORY:
         for n in args.memory_threads:
@@ -226,13 +226,13 @@ def run_memory(runner, peers):
         runner.run(peer, "fragments", 1, options + (["--defrag"] if defrag else []),
                    timeout=300 + 4 * args.frag_seconds,
                    key="fragments_defrag" if defrag else "fragments")
-    if args.giveback:
+    if args.wait:
         # They sleep nearly all of the time, so they can do that together.
         progress("giveback")
-        started = [(p, runner.start(p, "giveback", 1, ["--size", str(min(args.size, 256 * MIB))]))
-                   for p in peers]
+        options = ["--size", str(min(args.size, 256 * MIB)), "--wait", str(args.wait)]
+        started = [(p, runner.start(p, "giveback", 1, options)) for p in peers]
         for peer, process in started:
-            runner.keep("giveback", 1, peer, runner.finish(process, 120))
+            runner.keep("giveback", 1, peer, runner.finish(peer, process, 90 + args.wait))
 
 
 # ---- tables ----------------------------------------------------------------------
@@ -345,7 +345,7 @@ def memory_tables(runner, peers):
     args = runner.args
     for prefix, what in (("", "held for each live byte"),
                          ("freed_", "held after all was freed, for each byte that was live"),
-                         ("trimmed_", "the same, after the explicit purge")):
+                         ("trimmed_", "held after the explicit purge, for each byte that was live")):
         rows = []
         for pattern in MEMORY:
             for n in args.memory_threads:
@@ -375,16 +375,16 @@ def memory_tables(runner, peers):
           ["peer", "mean", "peak", "last", "active", "purged", "DRAM", "ns", "moved", "phases"],
           rows)
 
-    if args.giveback:
+    if args.wait:
         row = []
         for peer in peers:
             seconds = runner.median("giveback", 1, peer.name, "seconds")
             kept = divided(runner.median("giveback", 1, peer.name, "held"),
                            runner.median("giveback", 1, peer.name, "bytes"))
-            row.append(runner.trouble("giveback", 1, peer.name) or
-                       (f"{seconds:.1f} s" if kept <= 0.1 else f"holds {kept:.0%}"))
+            row.append(runner.trouble("giveback", 1, peer.name) or f"{seconds:.1f} s" +
+                       (f", holds {kept:.0%}" if kept > 0.1 else ""))
         table("Until nine tenths of what was freed is given back, in a program that allocates a "
-              "little", ["giveback"] + [p.name for p in peers], [["30 s at most"] + row])
+              "little", ["giveback"] + [p.name for p in peers], [["until then"] + row])
 
 
 def scaling_tables(runner, patterns, threads, peers, metric):
@@ -591,6 +591,8 @@ def parse(argv):
     add("--no-memory", action="store_true", help="without the memory report")
     add("--frag-seconds", type=float, default=0, metavar="S",
         help="the fragmentation test lasts at least so long [0: twelve phases]")
+    add("--wait", type=float, metavar="S",
+        help="at most, until freed memory is given back; 0: not measured [30, quick: 0]")
     add("--dir", default=os.environ.get("PMEM_DIR") or "/dev/shm",
         help="where the kinds' files are [$PMEM_DIR or /dev/shm]")
     add("--seconds", type=float, help="that each measurement takes [0.2]")
@@ -613,8 +615,9 @@ def parse(argv):
     fits = what_fits(args.dir)
     args.size = args.size * MIB if args.size else min(fits, 128 * MIB) if args.quick else fits
     args.live = min(fits, (16 if args.quick else 64) * MIB)
+    if args.wait is None:
+        args.wait = 0 if args.quick else 30
     args.memory_threads = [1] if args.quick else [1, 4]
-    args.giveback = not args.quick
     args.timeout = 30 + 20 * (args.seconds + args.warmup) + args.size / (64 * MIB)
     if args.patterns:
         args.patterns = args.patterns.split(",")
@@ -676,6 +679,9 @@ def main(argv):
     speed = not args.memory
     memory = args.memory or not (args.no_memory or args.scaling or args.patterns)
     if not args.read:
+        args.json = args.json or os.path.join(args.build, "results.json")
+        args.csv = args.csv or os.path.join(args.build, "results.csv")
+        args.plot = args.plot or os.path.join(args.build, "results.svg")
         # Crashes are expected of some: they leave no files behind.
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         timing = ["--seconds", str(args.seconds), "--warmup", str(args.warmup)]
@@ -684,6 +690,8 @@ def main(argv):
         if memory:
             run_memory(runner, peers)
         progress("")
+        # kept whatever becomes of the tables
+        write_json(args.json, runner, peers, info, [])
 
     rows = []
     if args.scaling:
@@ -711,10 +719,6 @@ def main(argv):
             print(f"  {name} {outcome} ({why}): {', '.join(sorted(where))}")
 
     written = []
-    if not args.read:
-        args.json = args.json or os.path.join(args.build, "results.json")
-        args.csv = args.csv or os.path.join(args.build, "results.csv")
-        args.plot = args.plot or os.path.join(args.build, "results.svg")
     if args.json:
         write_json(args.json, runner, peers, info, rows)
         written.append(args.json)
@@ -724,7 +728,8 @@ def main(argv):
     if (args.plot and speed and not args.scaling and
             draw(args.plot, runner, patterns, args.threads, peers, metric)):
         written.append(args.plot)
-    print(f"\n{time.monotonic() - runner.started:.0f} s; written: {', '.join(written) or 'nothing'}")
+    print(f"\n{time.monotonic() - runner.started:.0f} s; written: "
+          f"{', '.join(written) or 'nothing'}")
     return 0
 
 

@@ -43,3 +43,17 @@ add_test(NAME bench_malloc
 foreach(test bench_memkind bench_memkind_free_null bench_malloc)
   memkind_set_test(${test} bench TIMEOUT 300)
 endforeach()
+
+# The comparison itself, with as little as there is to compare: its figures say
+# nothing, but all tables and files are made.
+find_package(Python3 COMPONENTS Interpreter)
+if(Python3_FOUND)
+  add_test(NAME bench_compare
+    COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/bench/compare.py
+      --build ${PROJECT_BINARY_DIR} --quick --runs 1 --seconds 0.01 --size 16
+      --wait 0.2 --peers own,null,glibc --dir ${MEMKIND_TEST_DIR})
+  memkind_set_test(bench_compare scripts TIMEOUT 300)
+  set_tests_properties(bench_compare PROPERTIES PASS_REGULAR_EXPRESSION
+    "Until nine tenths.*What this library is meant to reach.*written: [^ ]*json"
+    FAIL_REGULAR_EXPRESSION "Not measured:")
+endif()
