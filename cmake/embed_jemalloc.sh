@@ -34,5 +34,9 @@ for option in cache_oblivious disable_large_size_classes; do
 done
 # MALLOC_CONF and /etc/malloc.conf are for the process's own malloc.
 printf '%s\n' 'secure_getenv mkje_getenv' 'readlink mkje_readlink' >>"$work/names"
+# Memory and threads come by the library's own table of system calls.
+for name in mmap munmap madvise mprotect pthread_create dlsym; do
+    echo "$name mkje_$name"
+done >>"$work/names"
 "$objcopy" --redefine-syms="$work/names" "$work/all.o" "$work/renamed.o"
 "$objcopy" --wildcard --keep-global-symbol='mkje_*' "$work/renamed.o" "$object"

@@ -3,11 +3,13 @@
  * Options of the private jemalloc, and what cmake/embed_jemalloc.sh has it call
  * in place of functions of its own or of libc.
  */
-#include <sys/mman.h>
+#include <dlfcn.h>
+#include <string.h>
 #include <sys/types.h>
 
 #include "debug_log.h"
 #include "jemalloc_private.h"
+#include "sys_calls.h"
 
 #ifdef MEMKIND_JEMALLOC_EMBEDDED
 
@@ -18,6 +20,14 @@ extern bool JE_NAME(opt_disable_large_size_classes) __attribute__((weak));
 char *JE_NAME(getenv)(const char *name);
 ssize_t JE_NAME(readlink)(const char *path, char *buffer, size_t size);
 bool JE_NAME(unmap_base)(void *addr, size_t size);
+void *JE_NAME(mmap)(void *addr, size_t size, int prot, int flags, int fd,
+                    off_t offset);
+int JE_NAME(munmap)(void *addr, size_t size);
+int JE_NAME(madvise)(void *addr, size_t size, int advice);
+int JE_NAME(mprotect)(void *addr, size_t size, int prot);
+int JE_NAME(pthread_create)(pthread_t *thread, const pthread_attr_t *attributes,
+                            void *(*start)(void *), void *argument);
+void *JE_NAME(dlsym)(void *handle, const char *name);
 
 const char *JE_NAME(malloc_conf_2_conf_harder) =
     /* No message, no abort, no filling, no profiling: we are a library. */
@@ -30,6 +40,8 @@ const char *JE_NAME(malloc_conf_2_conf_harder) =
     "dirty_decay_ms:10000,muzzy_decay_ms:0,"
     /* Objects over 8 MiB are reused like any other. */
     "oversize_threshold:0,"
+    /* The program's break is its own malloc's. */
+    "dss:disabled,"
     /* Automatic arenas hold the library's own data alone. */
     "narenas:1,percpu_arena:disabled,"
     "tcache:true,tcache_max:32768,"
@@ -73,7 +85,49 @@ ssize_t JE_NAME(readlink)(const char *path, char *buffer, size_t size)
  * would keep the address space. False is success. */
 bool JE_NAME(unmap_base)(void *addr, size_t size)
 {
-    return munmap(addr, size) != 0;
+    return sys.munmap(addr, size) != 0;
+}
+
+/* What its memory comes from. It is called before any constructor has run:
+ * the table is filled by the loader. */
+void *JE_NAME(mmap)(void *addr, size_t size, int prot, int flags, int fd,
+                    off_t offset)
+{
+    return sys.mmap(addr, size, prot, flags, fd, offset);
+}
+
+int JE_NAME(munmap)(void *addr, size_t size)
+{
+    return sys.munmap(addr, size);
+}
+
+int JE_NAME(madvise)(void *addr, size_t size, int advice)
+{
+    return sys.madvise(addr, size, advice);
+}
+
+int JE_NAME(mprotect)(void *addr, size_t size, int prot)
+{
+    return sys.mprotect(addr, size, prot);
+}
+
+int JE_NAME(pthread_create)(pthread_t *thread, const pthread_attr_t *attributes,
+                            void *(*start)(void *), void *argument)
+{
+    return sys.pthread_create(thread, attributes, start, argument);
+}
+
+/* By which it looks for the next pthread_create(), to get round an interposer:
+ * one that it thinks it is itself. */
+void *JE_NAME(dlsym)(void *handle, const char *name)
+{
+    if (strcmp(name, "pthread_create") != 0)
+        return dlsym(handle, name);
+    void *found;
+    int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *),
+                  void *) = JE_NAME(pthread_create);
+    memcpy(&found, &create, sizeof found);
+    return found;
 }
 
 #endif

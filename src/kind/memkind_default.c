@@ -11,6 +11,7 @@
 #include "default_heap.h"
 #include "heap.h"
 #include "region_pool.h"
+#include "sys_calls.h"
 
 static bool operations_are_complete(const struct memkind_ops *ops)
 {
@@ -144,14 +145,14 @@ void *memkind_default_mmap(struct memkind *kind, void *addr, size_t size)
         errno = EINVAL;
         return MAP_FAILED;
     }
-    void *block = mmap(addr, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+    void *block = sys.mmap(addr, size, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (block == MAP_FAILED)
         return MAP_FAILED;
     if ((kind->ops->mbind != NULL &&
          kind->ops->mbind(kind, block, size) != 0) ||
         (kind->ops->madvise != NULL &&
          kind->ops->madvise(kind, block, size) != 0)) {
-        munmap(block, size);
+        sys.munmap(block, size);
         errno = ENOMEM;
         return MAP_FAILED;
     }
@@ -161,7 +162,7 @@ void *memkind_default_mmap(struct memkind *kind, void *addr, size_t size)
 int memkind_nohugepage_madvise(struct memkind *kind, void *addr, size_t size)
 {
     (void)kind;
-    return madvise(addr, size, MADV_NOHUGEPAGE) == 0
+    return sys.madvise(addr, size, MADV_NOHUGEPAGE) == 0
                ? MEMKIND_SUCCESS
                : MEMKIND_ERROR_OPERATION_FAILED;
 }

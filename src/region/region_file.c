@@ -103,7 +103,7 @@ int region_file_resize(int fd, size_t size)
     struct rlimit limit;
     if (size > INT64_MAX)
         return -EFBIG;
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+    if (sys.get_file_size_limit(&limit) == 0 &&
         limit.rlim_cur != RLIM_INFINITY && size > limit.rlim_cur)
         return -EFBIG;
     int result;
@@ -292,7 +292,7 @@ static int allocate_by_writing(int fd, size_t offset, size_t size)
 static bool cannot_fit(int fd, size_t size)
 {
     struct statvfs st;
-    return size > ALLOCATE_STEP && fstatvfs(fd, &st) == 0 &&
+    return size > ALLOCATE_STEP && sys.fstatvfs(fd, &st) == 0 &&
            size / st.f_frsize > st.f_bfree;
 }
 
@@ -335,7 +335,7 @@ int region_file_allocate(int fd, size_t offset, size_t size, bool *no_fallocate)
 size_t region_file_system_size(int fd)
 {
     struct statvfs st;
-    if (fstatvfs(fd, &st) != 0)
+    if (sys.fstatvfs(fd, &st) != 0)
         return 0;
     return (size_t)st.f_blocks * st.f_frsize;
 }
@@ -347,7 +347,7 @@ bool region_file_has_holes(int fd)
     struct statfs fs;
     struct stat before, after;
     const size_t probe = (size_t)1 << 20;
-    if (fstatfs(fd, &fs) != 0 || fs.f_type == TMPFS_MAGIC ||
+    if (sys.fstatfs(fd, &fs) != 0 || fs.f_type == TMPFS_MAGIC ||
         fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC ||
         fs.f_type == BTRFS_SUPER_MAGIC)
         return true;
@@ -363,7 +363,7 @@ bool region_file_has_holes(int fd)
 bool region_file_is_device(const char *path)
 {
     struct stat st;
-    return stat(path, &st) == 0 && S_ISCHR(st.st_mode);
+    return sys.stat(path, &st) == 0 && S_ISCHR(st.st_mode);
 }
 
 /* Only a device DAX has this in sysfs. */
@@ -391,7 +391,7 @@ static int open_device_shared(const char *path)
 int region_file_open_device(const char *path)
 {
     int fd = open_device_shared(path);
-    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0)
+    if (fd < 0 || sys.flock(fd, LOCK_EX | LOCK_NB) == 0)
         return fd;
     int error = errno == EWOULDBLOCK ? -EBUSY : -errno;
     sys.close(fd);

@@ -313,7 +313,7 @@ int region_pool_open_files(struct region_pool *pool, const char *dir,
     init_pool(pool, REGION_FILES, max_size, owner);
     /* Later regions are made in the same place even if the process has
      * changed its directory. */
-    if (realpath(dir, pool->dir) == NULL)
+    if (sys.realpath(dir, pool->dir) == NULL)
         return fail_open(pool, -errno);
     int result = grow_first_region(pool, -1);
     return result == 0 ? 0 : fail_open(pool, result);
@@ -325,7 +325,7 @@ int region_pool_open_file(struct region_pool *pool, int fd, size_t max_size,
     struct stat st;
     if (sys.fstat(fd, &st) != 0)
         return -errno;
-    int flags = fcntl(fd, F_GETFL);
+    int flags = sys.get_flags(fd);
     if (!S_ISREG(st.st_mode) || st.st_size != 0 || flags < 0 ||
         (flags & O_ACCMODE) != O_RDWR || (flags & O_APPEND) != 0)
         return -EINVAL;
@@ -598,7 +598,7 @@ int region_pool_persist(struct region_pool *pool, const void *addr, size_t size)
         return -EOPNOTSUPP;
     if (region->is_pmem)
         pmem_persist(addr, size);
-    else if (size != 0 && pmem_msync(addr, size) != 0)
+    else if (size != 0 && sys.pmem_msync(addr, size) != 0)
         return -errno;
     return 0;
 }

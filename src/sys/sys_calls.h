@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The system calls that the region layer makes, behind a table: a test can
- * replace an entry to make the Nth call fail with a chosen errno. An entry
- * behaves as the call that it is named after.
+ * The system calls that the library makes, and those by which its private
+ * jemalloc gets memory and threads, behind a table: a test can replace an entry
+ * to make the Nth call fail with a chosen errno. An entry behaves as the call
+ * that it is named after.
  */
 #ifndef SYS_CALLS_H
 #define SYS_CALLS_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <sys/types.h>
 
+struct rlimit;
 struct stat;
+struct statfs;
+struct statvfs;
 
 struct sys_calls {
     int (*open)(const char *path, int flags, mode_t mode);
@@ -18,8 +23,15 @@ struct sys_calls {
     int (*unlink)(const char *path);
     int (*close)(int fd);
     int (*dup_cloexec)(int fd);
+    int (*get_flags)(int fd); /* fcntl(2)'s F_GETFL */
+    int (*flock)(int fd, int operation);
     int (*fchmod)(int fd, mode_t mode);
+    int (*stat)(const char *path, struct stat *st);
     int (*fstat)(int fd, struct stat *st);
+    int (*fstatfs)(int fd, struct statfs *fs);
+    int (*fstatvfs)(int fd, struct statvfs *fs);
+    char *(*realpath)(const char *path, char *resolved);
+    int (*get_file_size_limit)(struct rlimit *limit); /* RLIMIT_FSIZE */
     int (*ftruncate)(int fd, off_t length);
     int (*fallocate)(int fd, int mode, off_t offset, off_t len);
     off_t (*lseek)(int fd, off_t offset, int whence);
@@ -32,10 +44,14 @@ struct sys_calls {
                     void *new_addr);
     int (*madvise)(void *addr, size_t len, int advice);
     int (*membarrier)(int command);
+    int (*mprotect)(void *addr, size_t len, int prot);
+    int (*pthread_create)(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*start)(void *), void *argument);
     /* libpmem */
     void *(*pmem_map_file)(const char *path, size_t len, int flags, mode_t mode,
                            size_t *mapped_len, int *is_pmem);
     int (*pmem_unmap)(void *addr, size_t len);
+    int (*pmem_msync)(const void *addr, size_t len);
 };
 
 /* Replaced only while no other thread runs. */

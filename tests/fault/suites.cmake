@@ -1,0 +1,4 @@
+# System calls that fail. See fault_calls.h.
+add_test(NAME test_sys_layer COMMAND bash
+  ${CMAKE_CURRENT_SOURCE_DIR}/fault/sys_layer.sh ${PROJECT_BINARY_DIR})
+memkind_set_test(test_sys_layer fault)
