@@ -18,13 +18,20 @@ cp "$archive" "$work/copy.a"
 for member in $("$ar" t "$work/copy.a" | grep jemalloc_cpp || true); do
     "$ar" d "$work/copy.a" "$member"
 done
+# redirect MEMBER OLD NEW: the calls that one object file makes
+redirect() {
+    local member
+    for member in $("$ar" t "$work/copy.a" | grep "^$1\."); do
+        (cd "$work" && "$ar" x copy.a "$member" &&
+            "$objcopy" --redefine-sym "$2=$3" "$member" &&
+            "$ar" r copy.a "$member")
+    done
+}
 # With retain:true, what an arena's own data was in stays mapped for ever once
 # the arena is destroyed; kinds come and go, so that has to be unmapped.
-for member in $("$ar" t "$work/copy.a" | grep '^base\.'); do
-    (cd "$work" && "$ar" x copy.a "$member" &&
-        "$objcopy" --redefine-sym je_extent_dalloc_mmap=mkje_unmap_base "$member" &&
-        "$ar" r copy.a "$member")
-done
+redirect base je_extent_dalloc_mmap mkje_unmap_base
+# See lost_arenas.h.
+redirect ctl je_arena_init mkje_arena_init
 "$ld" -r --whole-archive "$work/copy.a" -o "$work/all.o"
 printf '%s mkje_%s\n' $(for name in "${public[@]}"; do echo "$name" "$name"; done) >"$work/names"
 # Options that have no other way in (the second one since 5.3.1); see
@@ -32,6 +39,7 @@ printf '%s mkje_%s\n' $(for name in "${public[@]}"; do echo "$name" "$name"; don
 for option in cache_oblivious disable_large_size_classes; do
     echo "je_opt_$option mkje_opt_$option" >>"$work/names"
 done
+echo je_arena_init mkje_real_arena_init >>"$work/names"
 # MALLOC_CONF and /etc/malloc.conf are for the process's own malloc.
 printf '%s\n' 'secure_getenv mkje_getenv' 'readlink mkje_readlink' >>"$work/names"
 # Memory and threads come by the library's own table of system calls.

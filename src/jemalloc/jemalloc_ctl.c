@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "lost_arenas.h"
+
 #define MIB_LENGTH 6
 
 /* Names with an index, translated once. */
@@ -92,6 +94,8 @@ int je_arena_create(extent_hooks_t *hooks, bool metadata_use_hooks,
                     unsigned *arena)
 {
     struct arena_config_s config = {hooks, metadata_use_hooks};
+    if (!lost_arenas_recover())
+        return -EAGAIN;
     size_t length = sizeof *arena;
     return -JE_NAME(mallctl)("experimental.arenas_create_ext", arena, &length,
                              &config, sizeof config);

@@ -242,23 +242,29 @@ int region_file_map(int fd, size_t size, struct mapping *mapping)
     return 0;
 }
 
-int region_file_map_unsynced(int fd, const struct mapping *mapping)
+int region_file_map_unsynced(int fd, struct mapping *mapping)
 {
     void *base = sys.mmap(mapping->base, mapping->size, PROT_READ | PROT_WRITE,
                           MAP_SHARED | MAP_FIXED, fd, 0);
     if (base != MAP_FAILED)
         return 0;
     int error = -errno;
-    region_file_unmap(mapping);
+    (void)region_file_unmap(mapping);
+    *mapping = (struct mapping){0};
     return error;
 }
 
-void region_file_unmap(const struct mapping *mapping)
+int region_file_unmap(const struct mapping *mapping)
 {
-    if (mapping->by_libpmem && !libpmem_is_stuck)
-        unmap_by_libpmem(mapping->base, mapping->size);
-    else
-        sys.munmap(mapping->base, mapping->size);
+    int result = mapping->by_libpmem && !libpmem_is_stuck
+                     ? unmap_by_libpmem(mapping->base, mapping->size)
+                     : sys.munmap(mapping->base, mapping->size);
+    if (result == 0)
+        return 0;
+    int error = -errno;
+    debug_log("%zu bytes at %p cannot be unmapped: %s", mapping->size,
+              mapping->base, strerror(-error));
+    return error;
 }
 
 int region_file_punch(int fd, size_t offset, size_t size)
@@ -418,7 +424,7 @@ int region_file_probe_dax(const char *path, bool *is_dax)
         result = region_file_map(fd, size, &mapping);
     if (result == 0) {
         *is_dax = mapping.is_pmem;
-        region_file_unmap(&mapping);
+        (void)region_file_unmap(&mapping);
     }
     sys.close(fd);
     return result;

@@ -40,8 +40,10 @@ int region_file_map(int fd, size_t size, struct mapping *mapping);
 
 /* Makes a mapping of a file whose contents need not outlive a crash an
  * ordinary one, at the same place. On failure the mapping is gone. */
-int region_file_map_unsynced(int fd, const struct mapping *mapping);
-void region_file_unmap(const struct mapping *mapping);
+int region_file_map_unsynced(int fd, struct mapping *mapping);
+
+/* Returns 0 or a negative errno: the mapping, and what it maps, stay then. */
+int region_file_unmap(const struct mapping *mapping);
 
 /*
  * Allocates file space for a hole; all of it or none. *no_fallocate is set

@@ -114,25 +114,30 @@ static int map_memory(size_t size, struct mapping *mapping)
     return 0;
 }
 
-static void unmap_region(const struct region_pool *pool,
-                         const struct region *region)
-{
-    if (pool->backing == REGION_BUFFER)
-        return;
-    region_file_unmap(&(struct mapping){.base = region->base,
-                                        .size = region->size,
-                                        .by_libpmem = region->by_libpmem});
-}
-
-static void close_region_file(const struct region_pool *pool, int fd)
+/* still_mapped: a mapping that cannot be undone keeps a file without a name. */
+static void close_region_file(const struct region_pool *pool, int fd,
+                              bool still_mapped)
 {
     if (fd < 0)
         return;
     /* The caller's file outlives the pool; its space must not. A child that
      * shares it is not the one to decide. */
-    if (pool->backing == REGION_FILE && !pool->is_inherited)
+    if ((pool->backing == REGION_FILE && !pool->is_inherited) ||
+        (pool->backing == REGION_FILES && still_mapped))
         (void)region_file_resize(fd, 0);
     sys.close(fd);
+}
+
+static void unmap_and_close(const struct region_pool *pool,
+                            const struct region *region)
+{
+    const struct mapping mapping = {.base = region->base,
+                                    .size = region->size,
+                                    .by_libpmem = region->by_libpmem};
+    int result = 0;
+    if (pool->backing != REGION_BUFFER)
+        result = region_file_unmap(&mapping);
+    close_region_file(pool, region->fd, result != 0);
 }
 
 /* Most of it is never touched. */
@@ -202,7 +207,8 @@ static size_t size_without_holes(const struct region_pool *pool, size_t least)
     return size > least ? size : least;
 }
 
-static int map_and_add(struct region_pool *pool, int fd, size_t size)
+static int map_and_add(struct region_pool *pool, int fd, size_t size,
+                       bool *still_mapped)
 {
     struct mapping mapping = {0};
     int result = has_files(pool) ? map_file_of_size(pool, fd, size, &mapping)
@@ -210,19 +216,20 @@ static int map_and_add(struct region_pool *pool, int fd, size_t size)
     if (result != 0)
         return result;
     result = add_region(pool, &mapping, fd);
-    if (result != 0)
-        region_file_unmap(&mapping);
+    if (result != 0 && region_file_unmap(&mapping) != 0)
+        *still_mapped = true;
     return result;
 }
 
 /* Adds a region of `size` bytes, or as much less as can be had, down to
  * `least`. */
 static int add_largest(struct region_pool *pool, int fd, size_t size,
-                       size_t least)
+                       size_t least, bool *still_mapped)
 {
     for (;;) {
-        int result = map_and_add(pool, fd, size);
-        if (result == 0 || size <= least || !worth_retrying_smaller(result))
+        int result = map_and_add(pool, fd, size, still_mapped);
+        if (result == 0 || size <= least || *still_mapped ||
+            !worth_retrying_smaller(result))
             return result;
         debug_log("no region of %zu MiB (%s), trying half", size / MIB,
                   strerror(-result));
@@ -249,11 +256,12 @@ static int grow(struct region_pool *pool, int fd, size_t least)
         pool->no_holes = true;
         size = size_without_holes(pool, least);
     }
-    int result = add_largest(pool, fd, size, least);
+    bool still_mapped = false;
+    int result = add_largest(pool, fd, size, least, &still_mapped);
     if (result == 0)
         pool->new_size = pool->regions[count].size * 2;
     else
-        close_region_file(pool, fd);
+        close_region_file(pool, fd, still_mapped);
     return result;
 }
 
@@ -357,7 +365,7 @@ int region_pool_open_device(struct region_pool *pool, const char *path,
 
 fail_add:
     (void)fail_open(pool, result);
-    region_file_unmap(&mapping);
+    (void)region_file_unmap(&mapping);
 fail_map:
     sys.close(fd);
     return result;
@@ -403,8 +411,7 @@ void region_pool_close(struct region_pool *pool)
     for (unsigned i = 0; i < count; i++) {
         struct region *region = &pool->regions[i];
         address_table_remove(region->base, region->size);
-        unmap_region(pool, region);
-        close_region_file(pool, region->fd);
+        unmap_and_close(pool, region);
         region_grains_fini(pool, region);
         drop_tags(region);
     }

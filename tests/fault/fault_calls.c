@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "fault_calls.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "sys_calls.h"
+
+/* Each with the errors that it can have, the likeliest first. */
+static const struct {
+    const char *name;
+    int errors[8];
+} calls[FAULT_CALLS] = {
+    [FAULT_OPEN] = {"open", {EMFILE, ENFILE, EACCES, ENOSPC, EROFS, EINTR}},
+    [FAULT_MKOSTEMP] = {"mkostemp", {EMFILE, ENOSPC, EACCES, EEXIST, EDQUOT}},
+    [FAULT_UNLINK] = {"unlink", {EACCES, EIO}},
+    [FAULT_CLOSE] = {"close", {EIO, EINTR, EDQUOT}},
+    [FAULT_DUP] = {"fcntl(F_DUPFD_CLOEXEC)", {EMFILE, EINVAL}},
+    [FAULT_GET_FLAGS] = {"fcntl(F_GETFL)", {EBADF}},
+    [FAULT_FLOCK] = {"flock", {EWOULDBLOCK, ENOLCK, EINTR}},
+    [FAULT_FCHMOD] = {"fchmod", {EPERM, EIO, EROFS}},
+    [FAULT_STAT] = {"stat", {ENOENT, EACCES, ENOMEM, EIO}},
+    [FAULT_FSTAT] = {"fstat", {EIO, ENOMEM}},
+    [FAULT_FSTATFS] = {"fstatfs", {EIO, ENOSYS, EINTR}},
+    [FAULT_FSTATVFS] = {"fstatvfs", {EIO, ENOSYS, EINTR}},
+    [FAULT_REALPATH] = {"realpath", {ENOENT, EACCES, ENOMEM, ENAMETOOLONG}},
+    [FAULT_GETRLIMIT] = {"getrlimit", {EINVAL}},
+    [FAULT_FTRUNCATE] = {"ftruncate", {EFBIG, ENOSPC, EIO, EPERM, EINTR}},
+    [FAULT_FALLOCATE] = {"fallocate",
+                         {ENOSPC, EDQUOT, EIO, ENOMEM, EINTR, ENOSYS,
+                          EOPNOTSUPP}},
+    [FAULT_PUNCH] = {"fallocate(PUNCH_HOLE)",
+                     {EOPNOTSUPP, EIO, ENOSPC, ENOMEM, EINTR, ENOSYS}},
+    [FAULT_PWRITE] = {"pwrite", {ENOSPC, EDQUOT, EIO, EINTR}},
+    [FAULT_MMAP] = {"mmap", {ENOMEM, EAGAIN, EPERM}},
+    [FAULT_MUNMAP] = {"munmap", {ENOMEM}},
+    [FAULT_MADVISE] = {"madvise", {ENOMEM, EINVAL, EAGAIN, EIO}},
+    [FAULT_MPROTECT] = {"mprotect", {ENOMEM, EACCES}},
+    [FAULT_PTHREAD_CREATE] = {"pthread_create", {EAGAIN, EPERM}},
+    [FAULT_PMEM_MAP] = {"pmem_map_file",
+                        {ENOMEM, EAGAIN, ENOENT, EACCES, EINVAL, EMFILE}},
+    [FAULT_PMEM_UNMAP] = {"pmem_unmap", {ENOMEM}},
+    [FAULT_PMEM_MSYNC] = {"pmem_msync", {EIO, ENOMEM}},
+};
+
+/* Of a fallocate(2) that fails; more takes time alone. */
+#define KEPT_MAX (64 << 10)
+
+static struct sys_calls real;
+static struct fault_world world;
+
+/* Set while no call that is chosen is being made. */
+static uint32_t chosen;
+static unsigned first;
+static bool stays;
+static int wanted_error;
+
+static _Atomic unsigned seen, injected;
+static _Atomic int first_call = FAULT_CALLS;
+static _Atomic int last_error;
+static atomic_bool lifted = true;
+
+const char *fault_call_name(enum fault_call call)
+{
+    return call < FAULT_CALLS ? calls[call].name : "none";
+}
+
+const int *fault_errors(enum fault_call call)
+{
+    return calls[call].errors;
+}
+
+void fault_set(uint32_t which, unsigned at, bool for_good, int error)
+{
+    chosen = which;
+    first = at;
+    stays = for_good;
+    wanted_error = error;
+    atomic_store(&seen, 0);
+    atomic_store(&injected, 0);
+    atomic_store(&first_call, FAULT_CALLS);
+    atomic_store(&last_error, 0);
+    atomic_store(&lifted, false);
+}
+
+void fault_lift(void)
+{
+    atomic_store(&lifted, true);
+}
+
+bool fault_hit(void)
+{
+    return atomic_load(&injected) != 0;
+}
+
+enum fault_call fault_hit_call(void)
+{
+    return (enum fault_call)atomic_load(&first_call);
+}
+
+int fault_last_error(void)
+{
+    return atomic_load(&last_error);
+}
+
+unsigned fault_injected(void)
+{
+    return atomic_load(&injected);
+}
+
+unsigned fault_seen(void)
+{
+    return atomic_load(&seen);
+}
+
+/* A different one at each point of a walk. */
+static int error_by_turns(enum fault_call call, unsigned turn)
+{
+    size_t count = 0;
+    while (calls[call].errors[count] != 0)
+        count++;
+    return calls[call].errors[turn % count];
+}
+
+static int fails_with(enum fault_call call)
+{
+    if (atomic_load(&lifted) || (chosen & FAULT_BIT(call)) == 0)
+        return 0;
+    unsigned number = atomic_fetch_add(&seen, 1) + 1;
+    if (number < first || (number > first && !stays))
+        return 0;
+    int error = wanted_error != 0 ? wanted_error : error_by_turns(call, number);
+    /* Who is interrupted may try again until he is not. */
+    if (stays && error == EINTR)
+        error = calls[call].errors[0];
+    int none = FAULT_CALLS;
+    atomic_compare_exchange_strong(&first_call, &none, (int)call);
+    atomic_store(&last_error, error);
+    atomic_fetch_add(&injected, 1);
+    return error;
+}
+
+static bool fails(enum fault_call call)
+{
+    int error = fails_with(call);
+    if (error != 0)
+        errno = error;
+    return error != 0;
+}
+
+/* ---- the calls ------------------------------------------------------------
+ */
+
+static int fault_open(const char *path, int flags, mode_t mode)
+{
+    if (fails(FAULT_OPEN))
+        return -1;
+    if (world.no_tmpfile && (flags & O_TMPFILE) == O_TMPFILE) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    return real.open(path, flags, mode);
+}
+
+static int fault_mkostemp(char *path_template, int flags)
+{
+    return fails(FAULT_MKOSTEMP) ? -1 : real.mkostemp(path_template, flags);
+}
+
+static int fault_unlink(const char *path)
+{
+    return fails(FAULT_UNLINK) ? -1 : real.unlink(path);
+}
+
+static int fault_close(int fd)
+{
+    int result = real.close(fd);
+    return fails(FAULT_CLOSE) ? -1 : result;
+}
+
+static int fault_dup_cloexec(int fd)
+{
+    return fails(FAULT_DUP) ? -1 : real.dup_cloexec(fd);
+}
+
+static int fault_get_flags(int fd)
+{
+    return fails(FAULT_GET_FLAGS) ? -1 : real.get_flags(fd);
+}
+
+static int fault_flock(int fd, int operation)
+{
+    return fails(FAULT_FLOCK) ? -1 : real.flock(fd, operation);
+}
+
+static int fault_fchmod(int fd, mode_t mode)
+{
+    return fails(FAULT_FCHMOD) ? -1 : real.fchmod(fd, mode);
+}
+
+static int fault_stat(const char *path, struct stat *st)
+{
+    return fails(FAULT_STAT) ? -1 : real.stat(path, st);
+}
+
+static int fault_fstat(int fd, struct stat *st)
+{
+    if (fails(FAULT_FSTAT))
+        return -1;
+    int result = real.fstat(fd, st);
+    if (result == 0 && world.no_holes)
+        st->st_blocks = st->st_size / 512;
+    return result;
+}
+
+static int fault_fstatfs(int fd, struct statfs *fs)
+{
+    if (fails(FAULT_FSTATFS))
+        return -1;
+    int result = real.fstatfs(fd, fs);
+    if (result == 0 && world.no_holes)
+        fs->f_type = MSDOS_SUPER_MAGIC;
+    return result;
+}
+
+static int fault_fstatvfs(int fd, struct statvfs *fs)
+{
+    return fails(FAULT_FSTATVFS) ? -1 : real.fstatvfs(fd, fs);
+}
+
+static char *fault_realpath(const char *path, char *resolved)
+{
+    return fails(FAULT_REALPATH) ? NULL : real.realpath(path, resolved);
+}
+
+static int fault_get_file_size_limit(struct rlimit *limit)
+{
+    return fails(FAULT_GETRLIMIT) ? -1 : real.get_file_size_limit(limit);
+}
+
+static int fault_ftruncate(int fd, off_t length)
+{
+    return fails(FAULT_FTRUNCATE) ? -1 : real.ftruncate(fd, length);
+}
+
+static int punch(int fd, int mode, off_t offset, off_t len)
+{
+    if (fails(FAULT_PUNCH))
+        return -1;
+    if (world.no_punch) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    return real.fallocate(fd, mode, offset, len);
+}
+
+static int fault_fallocate(int fd, int mode, off_t offset, off_t len)
+{
+    if ((mode & FALLOC_FL_PUNCH_HOLE) != 0)
+        return punch(fd, mode, offset, len);
+    int error = fails_with(FAULT_FALLOCATE);
+    if (error == 0 && world.no_fallocate)
+        error = EOPNOTSUPP;
+    if (error == 0)
+        return real.fallocate(fd, mode, offset, len);
+    /* As ext4, which keeps what it got. */
+    if (error == ENOSPC || error == EDQUOT)
+        (void)!real.fallocate(fd, mode, offset,
+                              len / 2 < KEPT_MAX ? len / 2 : KEPT_MAX);
+    errno = error;
+    return -1;
+}
+
+static ssize_t fault_pwrite(int fd, const void *buf, size_t count, off_t offset)
+{
+    if (!fails(FAULT_PWRITE))
+        return real.pwrite(fd, buf, count, offset);
+    int error = errno;
+    if (error != EINTR)
+        (void)!real.pwrite(fd, buf, count / 2, offset);
+    errno = error;
+    return -1;
+}
+
+static void *fault_mmap(void *addr, size_t len, int prot, int flags, int fd,
+                        off_t offset)
+{
+    if (fails(FAULT_MMAP))
+        return MAP_FAILED;
+    return real.mmap(addr, len, prot, flags, fd, offset);
+}
+
+static int fault_munmap(void *addr, size_t len)
+{
+    return fails(FAULT_MUNMAP) ? -1 : real.munmap(addr, len);
+}
+
+static int fault_madvise(void *addr, size_t len, int advice)
+{
+    return fails(FAULT_MADVISE) ? -1 : real.madvise(addr, len, advice);
+}
+
+static int fault_mprotect(void *addr, size_t len, int prot)
+{
+    return fails(FAULT_MPROTECT) ? -1 : real.mprotect(addr, len, prot);
+}
+
+static int fault_pthread_create(pthread_t *thread,
+                                const pthread_attr_t *attributes,
+                                void *(*start)(void *), void *argument)
+{
+    int error = fails_with(FAULT_PTHREAD_CREATE);
+    if (error != 0)
+        return error;
+    return real.pthread_create(thread, attributes, start, argument);
+}
+
+static void *fault_pmem_map_file(const char *path, size_t len, int flags,
+                                 mode_t mode, size_t *mapped_len, int *is_pmem)
+{
+    if (fails(FAULT_PMEM_MAP))
+        return NULL;
+    if (world.no_libpmem) {
+        errno = ENOENT;
+        return NULL;
+    }
+    void *base =
+        real.pmem_map_file(path, len, flags, mode, mapped_len, is_pmem);
+    if (base != NULL)
+        *is_pmem = world.pmem;
+    return base;
+}
+
+static int fault_pmem_unmap(void *addr, size_t len)
+{
+    return fails(FAULT_PMEM_UNMAP) ? -1 : real.pmem_unmap(addr, len);
+}
+
+static int fault_pmem_msync(const void *addr, size_t len)
+{
+    return fails(FAULT_PMEM_MSYNC) ? -1 : real.pmem_msync(addr, len);
+}
+
+void fault_install(struct fault_world what)
+{
+    real = sys;
+    world = what;
+    fault_lift();
+    sys.open = fault_open;
+    sys.mkostemp = fault_mkostemp;
+    sys.unlink = fault_unlink;
+    sys.close = fault_close;
+    sys.dup_cloexec = fault_dup_cloexec;
+    sys.get_flags = fault_get_flags;
+    sys.flock = fault_flock;
+    sys.fchmod = fault_fchmod;
+    sys.stat = fault_stat;
+    sys.fstat = fault_fstat;
+    sys.fstatfs = fault_fstatfs;
+    sys.fstatvfs = fault_fstatvfs;
+    sys.realpath = fault_realpath;
+    sys.get_file_size_limit = fault_get_file_size_limit;
+    sys.ftruncate = fault_ftruncate;
+    sys.fallocate = fault_fallocate;
+    sys.pwrite = fault_pwrite;
+    sys.mmap = fault_mmap;
+    sys.munmap = fault_munmap;
+    sys.madvise = fault_madvise;
+    sys.mprotect = fault_mprotect;
+    sys.pthread_create = fault_pthread_create;
+    sys.pmem_map_file = fault_pmem_map_file;
+    sys.pmem_unmap = fault_pmem_unmap;
+    sys.pmem_msync = fault_pmem_msync;
+}
+
+void fault_remove(void)
+{
+    sys = real;
+}
