@@ -113,11 +113,12 @@ int region_file_resize(int fd, size_t size)
     return result == 0 ? 0 : -errno;
 }
 
-static void unmap_by_libpmem(void *base, size_t size)
+static int unmap_by_libpmem(void *base, size_t size)
 {
     region_file_lock();
-    (void)sys.pmem_unmap(base, size);
+    int result = sys.pmem_unmap(base, size);
     region_file_unlock();
+    return result;
 }
 
 static void map_by_libpmem(int fd, size_t size, struct mapping *mapping)
@@ -134,7 +135,7 @@ static void map_by_libpmem(int fd, size_t size, struct mapping *mapping)
     if (base == NULL)
         return;
     if (size != 0 && mapped != size) {
-        unmap_by_libpmem(base, mapped);
+        (void)unmap_by_libpmem(base, mapped);
         errno = EINVAL;
         return;
     }

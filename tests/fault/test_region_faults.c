@@ -7,163 +7,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <libpmem.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "address_table.h"
+#include "fault_calls.h"
 #include "layer_test.h"
 #include "region_pool.h"
-#include "sys_calls.h"
-
-/* ---- the fault
- * -------------------------------------------------------------------- */
-
-enum call {
-    CALL_NONE,
-    CALL_OPEN,
-    CALL_MKOSTEMP,
-    CALL_DUP,
-    CALL_FCHMOD,
-    CALL_FSTAT,
-    CALL_FTRUNCATE,
-    CALL_FALLOCATE,
-    CALL_PWRITE,
-    CALL_MMAP,
-    CALL_MADVISE,
-    CALL_PMEM_MAP,
-    CALL_COUNT
-};
-
-static const char *const call_names[CALL_COUNT] = {
-    "none",      "open",      "mkostemp", "dup",  "fchmod",  "fstat",
-    "ftruncate", "fallocate", "pwrite",   "mmap", "madvise", "pmem_map_file"};
-
-/* What the call fails with, and what the file system is otherwise like. */
-static struct {
-    enum call call;
-    int error;
-    unsigned at; /* the Nth call fails, from 1 */
-    unsigned count;
-    bool hit;
-    bool no_tmpfile;
-    bool no_fallocate; /* but for punching */
-    bool no_libpmem;
-    bool pmem;
-} fault;
-
-static bool fails(enum call call)
-{
-    if (call != fault.call || ++fault.count != fault.at)
-        return false;
-    fault.hit = true;
-    errno = fault.error;
-    return true;
-}
-
-static int faulty_open(const char *path, int flags, mode_t mode)
-{
-    if (fails(CALL_OPEN))
-        return -1;
-    if (fault.no_tmpfile && (flags & O_TMPFILE) == O_TMPFILE) {
-        errno = EOPNOTSUPP;
-        return -1;
-    }
-    return open(path, flags, mode);
-}
-
-static int faulty_mkostemp(char *path_template, int flags)
-{
-    return fails(CALL_MKOSTEMP) ? -1 : mkostemp(path_template, flags);
-}
-
-static int faulty_dup(int fd)
-{
-    return fails(CALL_DUP) ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
-}
-
-static int faulty_fchmod(int fd, mode_t mode)
-{
-    return fails(CALL_FCHMOD) ? -1 : fchmod(fd, mode);
-}
-
-static int faulty_fstat(int fd, struct stat *st)
-{
-    return fails(CALL_FSTAT) ? -1 : fstat(fd, st);
-}
-
-static int faulty_ftruncate(int fd, off_t length)
-{
-    return fails(CALL_FTRUNCATE) ? -1 : ftruncate(fd, length);
-}
-
-static int faulty_fallocate(int fd, int mode, off_t offset, off_t len)
-{
-    if (fails(CALL_FALLOCATE)) {
-        /* As ext4, which keeps what it got. */
-        if (mode == 0 && fault.error == ENOSPC)
-            (void)!fallocate(fd, mode, offset, len / 2);
-        errno = fault.error;
-        return -1;
-    }
-    if (fault.no_fallocate && !(mode & FALLOC_FL_PUNCH_HOLE)) {
-        errno = EOPNOTSUPP;
-        return -1;
-    }
-    return fallocate(fd, mode, offset, len);
-}
-
-static ssize_t faulty_pwrite(int fd, const void *buf, size_t count,
-                             off_t offset)
-{
-    return fails(CALL_PWRITE) ? -1 : pwrite(fd, buf, count, offset);
-}
-
-static void *faulty_mmap(void *addr, size_t len, int prot, int flags, int fd,
-                         off_t offset)
-{
-    return fails(CALL_MMAP) ? MAP_FAILED
-                            : mmap(addr, len, prot, flags, fd, offset);
-}
-
-static int faulty_madvise(void *addr, size_t len, int advice)
-{
-    return fails(CALL_MADVISE) ? -1 : madvise(addr, len, advice);
-}
-
-static void *faulty_pmem_map_file(const char *path, size_t len, int flags,
-                                  mode_t mode, size_t *mapped_len, int *is_pmem)
-{
-    if (fails(CALL_PMEM_MAP))
-        return NULL;
-    if (fault.no_libpmem) {
-        errno = ENOENT;
-        return NULL;
-    }
-    void *base = pmem_map_file(path, len, flags, mode, mapped_len, is_pmem);
-    if (base != NULL)
-        *is_pmem = fault.pmem;
-    return base;
-}
-
-static struct sys_calls real;
-
-static void install_faults(void)
-{
-    real = sys;
-    sys.open = faulty_open;
-    sys.mkostemp = faulty_mkostemp;
-    sys.dup_cloexec = faulty_dup;
-    sys.fchmod = faulty_fchmod;
-    sys.fstat = faulty_fstat;
-    sys.ftruncate = faulty_ftruncate;
-    sys.fallocate = faulty_fallocate;
-    sys.pwrite = faulty_pwrite;
-    sys.mmap = faulty_mmap;
-    sys.madvise = faulty_madvise;
-    sys.pmem_map_file = faulty_pmem_map_file;
-}
 
 /* ---- the workload
  * ------------------------------------------------------------------ */
@@ -192,8 +42,9 @@ static void expect(bool right, const char *what)
 static bool explained(int result)
 {
     if (result != 0)
-        expect(fault.hit && (result == -fault.error ||
-                             (fault.error == ENOSYS && result == -EOPNOTSUPP)),
+        expect(fault_hit() &&
+                   (result == -fault_last_error() ||
+                    (fault_last_error() == ENOSYS && result == -EOPNOTSUPP)),
                "another error");
     return result == 0;
 }
@@ -203,7 +54,7 @@ static bool explained(int result)
 static bool repeated(int result)
 {
     if (result != 0)
-        expect(fault.error == EOPNOTSUPP || fault.error == ENOSYS,
+        expect(fault_last_error() == EOPNOTSUPP || fault_last_error() == ENOSYS,
                "fails again");
     return result == 0;
 }
@@ -346,7 +197,7 @@ static void run_workload(enum backing backing, int fd)
 
 static unsigned points;
 
-static void run_once(enum backing backing, enum call call, unsigned at,
+static void run_once(enum backing backing, enum fault_call call, unsigned at,
                      int error)
 {
     struct test_resources before;
@@ -354,59 +205,55 @@ static void run_once(enum backing backing, enum call call, unsigned at,
     if (backing == ONE_FILE)
         fd = open(test_dir(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     test_resources_take(&before);
-    fault.call = call;
-    fault.at = at;
-    fault.error = error;
-    fault.count = 0;
-    fault.hit = false;
     complaint = NULL;
+    fault_set(FAULT_BIT(call), at, false, error);
     run_workload(backing, fd);
-    fault.call = CALL_NONE;
+    fault_lift();
     expect(nothing_leaked(&before), "a leak");
     if (fd >= 0) {
         expect(file_bytes(fd) <= 64 * KIB, "space left in the caller's file");
         close(fd);
     }
     if (complaint != NULL)
-        fprintf(stderr, "%s %u fails with %s: %s\n", call_names[call], at,
+        fprintf(stderr, "%s %u fails with %s: %s\n", fault_call_name(call), at,
                 strerror(error), complaint);
     CU_ASSERT_PTR_NULL(complaint);
 }
 
-static void walk(enum backing backing, enum call call, const int *errors,
+static void walk(enum backing backing, enum fault_call call, const int *errors,
                  unsigned least)
 {
     for (; *errors != 0; errors++) {
         unsigned at = 0;
         do {
             run_once(backing, call, ++at, *errors);
-            points += fault.hit;
-        } while (fault.hit && at < 1000);
+            points += fault_hit();
+        } while (fault_hit() && at < 1000);
         /* That the workload makes such calls at all. */
         CU_ASSERT_TRUE(at > least);
         CU_ASSERT_TRUE(at < 1000);
-        run_once(backing, CALL_NONE, 0, 0);
+        run_once(backing, FAULT_OPEN, 0, 0);
     }
 }
 
 /* Starts a test with a file system without faults, once gone through. */
-static void begin(enum backing backing)
+static void begin(enum backing backing, struct fault_world world)
 {
     points = 0;
     /* The table's nodes are mapped once, and kept. */
     CU_ASSERT_EQUAL(address_table_add(&owner, 1, &owner), 0);
     address_table_remove(&owner, 1);
-    install_faults();
-    run_once(backing, CALL_NONE, 0, 0);
+    fault_install(world);
+    run_once(backing, FAULT_OPEN, 0, 0);
 }
 
 static void end(void)
 {
-    sys = real;
-    memset(&fault, 0, sizeof fault);
+    fault_remove();
     printf("%u fault points ", points);
 }
 
+static const struct fault_world no_faults;
 static const int file_errors[] = {EMFILE, ENFILE, EACCES, ENOSPC, EROFS, 0};
 static const int space_errors[] = {ENOSPC, EDQUOT, EIO,        ENOMEM,
                                    EINTR,  ENOSYS, EOPNOTSUPP, 0};
@@ -419,39 +266,37 @@ static const int map_errors[] = {ENOMEM, EAGAIN, ENOENT, EACCES, EINVAL, 0};
 
 static void test_files(void)
 {
-    begin(FILES);
-    walk(FILES, CALL_OPEN, file_errors, 2);
-    walk(FILES, CALL_FCHMOD, stat_errors, 2);
-    walk(FILES, CALL_FTRUNCATE, size_errors, 2);
-    walk(FILES, CALL_FALLOCATE, space_errors, 6);
-    walk(FILES, CALL_PMEM_MAP, map_errors, 2);
+    begin(FILES, no_faults);
+    walk(FILES, FAULT_OPEN, file_errors, 2);
+    walk(FILES, FAULT_FCHMOD, stat_errors, 2);
+    walk(FILES, FAULT_FTRUNCATE, size_errors, 2);
+    walk(FILES, FAULT_FALLOCATE, space_errors, 4);
+    walk(FILES, FAULT_PUNCH, space_errors, 2);
+    walk(FILES, FAULT_PMEM_MAP, map_errors, 2);
     end();
 }
 
 static void test_files_with_names(void)
 {
-    fault.no_tmpfile = true;
-    begin(FILES);
-    walk(FILES, CALL_MKOSTEMP, file_errors, 2);
-    walk(FILES, CALL_OPEN, file_errors, 2);
+    begin(FILES, (struct fault_world){.no_tmpfile = true});
+    walk(FILES, FAULT_MKOSTEMP, file_errors, 2);
+    walk(FILES, FAULT_OPEN, file_errors, 2);
     end();
 }
 
 static void test_files_mapped_directly(void)
 {
-    fault.no_libpmem = true;
-    begin(FILES);
-    walk(FILES, CALL_MMAP, memory_errors, 2);
-    walk(FILES, CALL_FTRUNCATE, size_errors, 2);
+    begin(FILES, (struct fault_world){.no_libpmem = true});
+    walk(FILES, FAULT_MMAP, memory_errors, 2);
+    walk(FILES, FAULT_FTRUNCATE, size_errors, 2);
     end();
 }
 
 static void test_files_allocated_by_writing(void)
 {
-    fault.no_fallocate = true;
     part_size = PART_OF_GRAINS / 4; /* the calls are many */
-    begin(FILES);
-    walk(FILES, CALL_PWRITE, write_errors, 32);
+    begin(FILES, (struct fault_world){.no_fallocate = true});
+    walk(FILES, FAULT_PWRITE, write_errors, 32);
     end();
     part_size = PART_OF_GRAINS;
 }
@@ -459,33 +304,34 @@ static void test_files_allocated_by_writing(void)
 /* With grains there are tables to map. */
 static void test_persistent_memory(void)
 {
-    fault.pmem = true;
-    begin(FILES);
+    begin(FILES, (struct fault_world){.pmem = true});
     CU_ASSERT_EQUAL(pool.grain, 2 * MIB);
-    walk(FILES, CALL_OPEN, file_errors, 2);
-    walk(FILES, CALL_FTRUNCATE, size_errors, 2);
-    walk(FILES, CALL_FALLOCATE, space_errors, 6);
-    walk(FILES, CALL_PMEM_MAP, map_errors, 2);
-    walk(FILES, CALL_MMAP, memory_errors, 4);
+    walk(FILES, FAULT_OPEN, file_errors, 2);
+    walk(FILES, FAULT_FTRUNCATE, size_errors, 2);
+    walk(FILES, FAULT_FALLOCATE, space_errors, 4);
+    walk(FILES, FAULT_PUNCH, space_errors, 2);
+    walk(FILES, FAULT_PMEM_MAP, map_errors, 2);
+    walk(FILES, FAULT_MMAP, memory_errors, 4);
     end();
 }
 
 static void test_callers_file(void)
 {
-    begin(ONE_FILE);
-    walk(ONE_FILE, CALL_DUP, file_errors, 1);
-    walk(ONE_FILE, CALL_FSTAT, stat_errors, 1);
-    walk(ONE_FILE, CALL_FTRUNCATE, interruption, 2);
-    walk(ONE_FILE, CALL_FALLOCATE, space_errors, 4);
-    walk(ONE_FILE, CALL_PMEM_MAP, map_errors, 1);
+    begin(ONE_FILE, no_faults);
+    walk(ONE_FILE, FAULT_DUP, file_errors, 1);
+    walk(ONE_FILE, FAULT_FSTAT, stat_errors, 1);
+    walk(ONE_FILE, FAULT_FTRUNCATE, interruption, 2);
+    walk(ONE_FILE, FAULT_FALLOCATE, space_errors, 3);
+    walk(ONE_FILE, FAULT_PUNCH, space_errors, 1);
+    walk(ONE_FILE, FAULT_PMEM_MAP, map_errors, 1);
     end();
 }
 
 static void test_memory(void)
 {
-    begin(MEMORY);
-    walk(MEMORY, CALL_MMAP, memory_errors, 2);
-    walk(MEMORY, CALL_MADVISE, space_errors, 2);
+    begin(MEMORY, no_faults);
+    walk(MEMORY, FAULT_MMAP, memory_errors, 2);
+    walk(MEMORY, FAULT_MADVISE, space_errors, 2);
     end();
 }
 
@@ -496,19 +342,16 @@ static void test_address_table_without_memory(void)
     const uintptr_t foreign = (uintptr_t)1 << 40; /* nothing lies there */
     uintptr_t at = foreign;
     int result;
-    install_faults();
-    run_once(FILES, CALL_NONE, 0, 0);
+    fault_install(no_faults);
+    run_once(FILES, FAULT_OPEN, 0, 0);
     test_resources_take(&before);
-    fault.call = CALL_MMAP;
-    fault.error = ENOMEM;
-    while (fault.count = 0, fault.at = 1,
+    while (fault_set(FAULT_BIT(FAULT_MMAP), 1, true, ENOMEM),
            (result = address_table_add((void *)at, 4096, &owner)) == 0)
         at += 8192;
     CU_ASSERT_EQUAL(result, -ENOMEM);
     /* First the nodes cannot be mapped, then the region's tags. */
     for (unsigned i = 2; i >= 1; i--) {
-        fault.count = 0;
-        fault.at = i;
+        fault_set(FAULT_BIT(FAULT_MMAP), i, false, ENOMEM);
         CU_ASSERT_EQUAL(
             region_pool_open_files(&pool, test_dir(), 32 * MIB, &owner), 0);
         /* A smaller region was tried. */
@@ -522,9 +365,9 @@ static void test_address_table_without_memory(void)
         at -= 8192;
         address_table_remove((void *)at, 4096);
     }
-    fault.call = CALL_NONE;
-    run_once(FILES, CALL_NONE, 0, 0);
-    sys = real;
+    fault_lift();
+    run_once(FILES, FAULT_OPEN, 0, 0);
+    fault_remove();
 }
 
 static const struct test_case tests[] = {
