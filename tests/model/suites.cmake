@@ -1,0 +1,16 @@
+# Random walks beside a shadow model; see model.h.
+add_library(memkind_model STATIC model/model.c)
+target_include_directories(memkind_model PUBLIC model)
+target_link_libraries(memkind_model PUBLIC memkind_test_support
+  memkind::memkind Threads::Threads)
+add_executable(model_test model/model_test.c)
+target_link_libraries(model_test PRIVATE memkind_model)
+# memkind_model_test(NAME STEPS [SEED [THREADS]])
+function(memkind_model_test name)
+  add_test(NAME ${name} COMMAND model_test ${ARGN})
+  memkind_set_test(${name} model)
+endfunction()
+memkind_model_test(model_one_thread 20000 1)
+memkind_model_test(model_four_threads 20000 2 4)
+memkind_model_test(model_fresh_seed 10000)
+memkind_model_test(model_fresh_seed_threads 10000 0 3)
