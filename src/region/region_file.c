@@ -385,11 +385,18 @@ static bool is_device_dax(const struct stat *st)
 
 static int open_device_shared(const char *path)
 {
-    struct stat st;
-    int fd = sys.open(path, O_RDWR | O_CLOEXEC, 0);
+    struct stat named, opened;
+    /* Only looked at before it is known for one: to open a device of another
+     * sort can do things (rewind a tape, start a watchdog). */
+    if (sys.stat(path, &named) != 0)
+        return -errno;
+    if (!is_device_dax(&named))
+        return -ENOTTY;
+    int fd = sys.open(path, O_RDWR | O_CLOEXEC | O_NOCTTY, 0);
     if (fd < 0)
         return -errno;
-    if (sys.fstat(fd, &st) == 0 && is_device_dax(&st))
+    if (sys.fstat(fd, &opened) == 0 && S_ISCHR(opened.st_mode) &&
+        opened.st_rdev == named.st_rdev)
         return fd;
     sys.close(fd);
     return -ENOTTY;
