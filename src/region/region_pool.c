@@ -26,8 +26,12 @@
  * that other arenas cannot use, hence the generous multiple of the limit. */
 #define REGION_SIZE_UNLIMITED (64 * GIB)
 #define REGION_SIZE_MIN (16 * MIB)
-#define REGION_SIZE_WITHOUT_HOLES (64 * MIB)
+/* Where a region takes all that it may need at once; further ones double. */
+#define REGION_SIZE_MODEST (64 * MIB)
 #define REGION_SIZE_PER_BUDGET 8
+
+/* No region is larger than what a process has. */
+#define ADDRESS_SPACE ((size_t)1 << 47)
 
 #define BLOCK_ALWAYS_TRIED (8 * GIB)
 
@@ -112,6 +116,27 @@ static int map_memory(size_t size, struct mapping *mapping)
         return -errno;
     *mapping = (struct mapping){.base = base, .size = size};
     return 0;
+}
+
+static int map_once(const struct region_pool *pool, int fd, size_t size,
+                    struct mapping *mapping)
+{
+    return has_files(pool) ? map_file_of_size(pool, fd, size, mapping)
+                           : map_memory(size, mapping);
+}
+
+/* What to try after `size` bytes could not be mapped. */
+static size_t smaller_size(const struct region_pool *pool, size_t size,
+                           size_t least)
+{
+    size_t smaller = size / 2 & ~(DAX_GRAIN - 1);
+    /* Where the system counts memory when it is mapped
+     * (vm.overcommit_memory=2), what a kind has and does not use is missed by
+     * all others. */
+    size_t modest = REGION_SIZE_MODEST << atomic_load(&pool->count);
+    if (pool->backing == REGION_MEMORY && smaller > modest)
+        smaller = modest;
+    return smaller > least ? smaller : least;
 }
 
 /* still_mapped: a mapping that cannot be undone keeps a file without a name. */
@@ -203,7 +228,7 @@ static size_t size_without_holes(const struct region_pool *pool, size_t least)
 {
     size_t size = pool->budget != SIZE_MAX
                       ? round_up(pool->budget, DAX_GRAIN)
-                      : REGION_SIZE_WITHOUT_HOLES << atomic_load(&pool->count);
+                      : REGION_SIZE_MODEST << atomic_load(&pool->count);
     return size > least ? size : least;
 }
 
@@ -211,8 +236,7 @@ static int map_and_add(struct region_pool *pool, int fd, size_t size,
                        bool *still_mapped)
 {
     struct mapping mapping = {0};
-    int result = has_files(pool) ? map_file_of_size(pool, fd, size, &mapping)
-                                 : map_memory(size, &mapping);
+    int result = map_once(pool, fd, size, &mapping);
     if (result != 0)
         return result;
     result = add_region(pool, &mapping, fd);
@@ -221,21 +245,40 @@ static int map_and_add(struct region_pool *pool, int fd, size_t size,
     return result;
 }
 
-/* Adds a region of `size` bytes, or as much less as can be had, down to
- * `least`. */
+/* Whether so much could be mapped. */
+static int map_for_a_moment(const struct region_pool *pool, int fd, size_t size,
+                            bool *still_mapped)
+{
+    struct mapping mapping = {0};
+    int result = map_once(pool, fd, size, &mapping);
+    if (result == 0 && region_file_unmap(&mapping) != 0)
+        *still_mapped = true;
+    return result;
+}
+
+/*
+ * Adds a region of `size` bytes, or as much less as can be had, down to
+ * `least`. Where address space is scarce, others need some of it: of what there
+ * is, half is left.
+ */
 static int add_largest(struct region_pool *pool, int fd, size_t size,
                        size_t least, bool *still_mapped)
 {
+    bool scarce = false;
     for (;;) {
-        int result = map_and_add(pool, fd, size, still_mapped);
-        if (result == 0 || size <= least || *still_mapped ||
-            !worth_retrying_smaller(result))
-            return result;
-        debug_log("no region of %zu MiB (%s), trying half", size / MIB,
-                  strerror(-result));
-        size = size / 2 & ~(DAX_GRAIN - 1);
-        if (size < least)
-            size = least;
+        int result = scarce ? map_for_a_moment(pool, fd, size, still_mapped)
+                            : map_and_add(pool, fd, size, still_mapped);
+        if (result == 0 && !scarce)
+            return 0;
+        if (*still_mapped || (result != 0 && (size <= least ||
+                                              !worth_retrying_smaller(result))))
+            return result != 0 ? result : -ENOMEM;
+        if (result != 0)
+            debug_log("no region of %zu MiB (%s), trying less", size / MIB,
+                      strerror(-result));
+        size = smaller_size(pool, size, least);
+        scarce = result == -ENOMEM && pool->backing != REGION_MEMORY &&
+                 size / 2 >= least;
     }
 }
 
@@ -301,8 +344,10 @@ static void init_pool(struct region_pool *pool, enum region_backing backing,
         pool->new_size = power_of_two_from(max_size) * REGION_SIZE_PER_BUDGET;
         if (pool->new_size < GIB)
             pool->new_size = GIB;
-    } else if (max_size != 0) {
+    } else if (max_size != 0 && max_size <= ADDRESS_SPACE / 2) {
         pool->new_size = round_up(max_size, GIB) * 2;
+    } else if (max_size != 0) {
+        pool->new_size = ADDRESS_SPACE; /* less will do */
     }
     pthread_mutex_init(&pool->lock, NULL);
     region_fork_add(pool);

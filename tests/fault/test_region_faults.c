@@ -370,6 +370,18 @@ static void test_address_table_without_memory(void)
     fault_remove();
 }
 
+/* To open a device of another sort can do things: it is not. */
+static void test_other_devices_are_not_opened(void)
+{
+    fault_install(no_faults);
+    fault_set(FAULT_BIT(FAULT_OPEN), UINT32_MAX, false, EIO);
+    CU_ASSERT_EQUAL(region_pool_open_device(&pool, "/dev/null", 0, &owner),
+                    -ENOTTY);
+    CU_ASSERT_EQUAL(fault_seen(), 0);
+    fault_lift();
+    fault_remove();
+}
+
 static const struct test_case tests[] = {
     {"files", test_files},
     {"files with names", test_files_with_names},
@@ -379,6 +391,7 @@ static const struct test_case tests[] = {
     {"caller's file", test_callers_file},
     {"memory", test_memory},
     {"address table without memory", test_address_table_without_memory},
+    {"other devices are not opened", test_other_devices_are_not_opened},
     {NULL, NULL},
 };
 

@@ -3,6 +3,7 @@ memkind_suite(test_heap integration)
 memkind_suite(test_kinds integration)
 memkind_suite(test_environment integration)
 memkind_suite(test_limits integration)
+memkind_suite(test_process_limits integration)
 add_executable(test_full_file_system integration/test_full_file_system.c)
 target_link_libraries(test_full_file_system PRIVATE memkind_test_support
   memkind::memkind Threads::Threads)

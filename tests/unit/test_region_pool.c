@@ -626,8 +626,10 @@ static void with_address_space(size_t room, size_t max_size)
                                                         max_size, &owner);
     setrlimit(RLIMIT_AS, &before);
     CU_ASSERT_EQUAL_FATAL(result, 0);
-    CU_ASSERT_TRUE(pool.regions[0].size <= room);
-    CU_ASSERT_TRUE(pool.regions[0].size >= room / 4);
+    /* Something is left for others. */
+    CU_ASSERT_TRUE(pool.regions[0].size <= room / 2);
+    CU_ASSERT_TRUE(pool.regions[0].size >=
+                   (max_size == 0 ? 64 * MIB : room / 8));
     char *block = reserve(4 * MIB);
     CU_ASSERT_EQUAL(region_pool_commit(&pool, block, 4 * MIB), 0);
     test_fill(block, 4 * MIB, 1);
@@ -891,7 +893,7 @@ static void test_paths_that_are_no_device(void)
         region_pool_open_device(&pool, test_path("missing"), 0, &owner),
         -ENOENT);
     CU_ASSERT_EQUAL(region_pool_open_device(&pool, test_dir(), 0, &owner),
-                    -EISDIR);
+                    -ENOTTY);
     CU_ASSERT_EQUAL(region_pool_open_device(&pool, "/dev/null", 0, &owner),
                     -ENOTTY);
     CU_ASSERT_TRUE(nothing_leaked(&before));

@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the system grants a process, or a user: address space, file sizes,
+ * descriptors, mappings, quota; and file systems that are small, that allow
+ * small files only, or that shrink. Each scenario runs in a process of its own,
+ * whose messages (MEMKIND_DEBUG) are looked at.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <memkind.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/quota.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "test_support.h"
+
+#define KIB ((size_t)1 << 10)
+#define MIB ((size_t)1 << 20)
+#define GIB ((size_t)1 << 30)
+
+/* Sanitizers need the address space for themselves. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED true
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED false
+#endif
+
+#define SKIPPED 77
+
+/* In a scenario: what must be so. */
+#define NEED(condition)                                                        \
+    do                                                                         \
+        if (!(condition)) {                                                    \
+            fprintf(stderr, "%s:%d: not so: %s (errno %d)\n", __FILE__,        \
+                    __LINE__, #condition, errno);                              \
+            return 1;                                                          \
+        }                                                                      \
+    while (0)
+
+/* ---- in a scenario
+ * -------------------------------------------------------------
+ */
+
+static const char *place; /* the suite's directory */
+
+static bool limit_to(int resource, size_t value)
+{
+    struct rlimit limit = {value, value};
+    return setrlimit((__rlimit_resource_t)resource, &limit) == 0;
+}
+
+/* Allocates and fills objects until there are no more, or `most` bytes; they
+ * are linked through their first words. */
+static size_t fill(memkind_t kind, size_t size, size_t most, void ***list)
+{
+    size_t total = 0;
+    while (total < most) {
+        void **object = memkind_malloc(kind, size);
+        if (object == NULL)
+            break;
+        memset(object, 0x5a, size);
+        *object = *list;
+        *list = object;
+        total += size;
+    }
+    return total;
+}
+
+static void empty(memkind_t kind, void ***list)
+{
+    while (*list != NULL) {
+        void **object = *list;
+        *list = *object;
+        memkind_free(kind, object);
+    }
+}
+
+static size_t count_mappings(void)
+{
+    size_t lines = 0;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    for (int c; maps != NULL && (c = getc(maps)) != EOF;)
+        lines += c == '\n';
+    if (maps != NULL)
+        fclose(maps);
+    return lines;
+}
+
+static size_t address_space_in_use(void)
+{
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file == NULL || fscanf(file, "%lu", &pages) != 1)
+        pages = 0;
+    if (file != NULL)
+        fclose(file);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Kinds on a new file system, which goes with the process. */
+static const char *mount_image(const char *make, const char *options,
+                               size_t size)
+{
+    static char mounted[4200];
+    char image[4200], command[13000];
+    snprintf(mounted, sizeof mounted, "%s/mounted", place);
+    snprintf(image, sizeof image, "%s/image", place);
+    if (unshare(CLONE_NEWNS) != 0 ||
+        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+        return NULL;
+    int fd = open(image, O_CREAT | O_RDWR, 0600);
+    if (fd < 0 || ftruncate(fd, (off_t)size) != 0)
+        return NULL;
+    close(fd);
+    snprintf(command, sizeof command,
+             "%s %s >/dev/null 2>&1 && mount -o loop%s %s %s >/dev/null 2>&1",
+             make, image, options, image, mounted);
+    return system(command) == 0 ? mounted : NULL;
+}
+
+static size_t free_space(const char *dir)
+{
+    struct statvfs st;
+    return statvfs(dir, &st) == 0 ? st.f_bavail * st.f_frsize : 0;
+}
+
+/* ---- scenarios
+ * -----------------------------------------------------------------
+ */
+
+static int address_space(void)
+{
+    if (SANITIZED)
+        return SKIPPED;
+    /* With less left each time, down to what is less than any kind needs. */
+    static const size_t rooms[] = {8 * GIB, GIB, 256 * MIB, 80 * MIB, 4 * MIB};
+    const size_t in_use = address_space_in_use();
+    NEED(in_use != 0);
+    for (size_t i = 0; i < sizeof rooms / sizeof rooms[0]; i++) {
+        NEED(limit_to(RLIMIT_AS, in_use + rooms[i]));
+        memkind_t limited = NULL, unlimited = NULL;
+        void **list = NULL;
+        int err = memkind_create_pmem(place, 0, &unlimited);
+        if (rooms[i] < 16 * MIB) {
+            NEED(err == MEMKIND_ERROR_MMAP || err == MEMKIND_ERROR_MALLOC ||
+                 err == MEMKIND_ERROR_ARENAS_CREATE);
+            NEED(unlimited == NULL);
+            break;
+        }
+        NEED(err == MEMKIND_SUCCESS);
+        size_t wanted = rooms[i] >= 256 * MIB ? 64 * MIB : 8 * MIB;
+        NEED(fill(unlimited, 4000, wanted, &list) >= wanted);
+        empty(unlimited, &list);
+        /* There is room for another one beside it. */
+        NEED(memkind_create_pmem(place, 16 * MIB, &limited) == MEMKIND_SUCCESS);
+        NEED(fill(limited, 100 * KIB, 8 * MIB, &list) >= 8 * MIB);
+        NEED(memkind_destroy_kind(limited) == MEMKIND_SUCCESS);
+        /* Until the address space is full: NULL, and no signal. */
+        list = NULL;
+        (void)fill(unlimited, 8 * MIB, 512 * MIB, &list);
+        errno = 0;
+        NEED(memkind_malloc(unlimited, rooms[i]) == NULL && errno == ENOMEM);
+        empty(unlimited, &list);
+        NEED(memkind_destroy_kind(unlimited) == MEMKIND_SUCCESS);
+    }
+    return 0;
+}
+
+/* SIGXFSZ would end the process. */
+static int file_size(void)
+{
+    NEED(limit_to(RLIMIT_FSIZE, 32 * MIB));
+    memkind_t kind = NULL;
+    void **list = NULL;
+    NEED(memkind_create_pmem(place, 0, &kind) == MEMKIND_SUCCESS);
+    NEED(fill(kind, 4000, 100 * MIB, &list) >= 100 * MIB);
+    errno = 0;
+    NEED(memkind_malloc(kind, 40 * MIB) == NULL && errno == ENOMEM);
+    NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
+    list = NULL;
+    NEED(memkind_create_pmem(place, 64 * MIB, &kind) == MEMKIND_SUCCESS);
+    NEED(fill(kind, 4000, 128 * MIB, &list) >= 60 * MIB);
+    empty(kind, &list);
+    NEED(fill(kind, MIB, 128 * MIB, &list) >= 50 * MIB);
+    NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
+    kind = NULL;
+    NEED(limit_to(RLIMIT_FSIZE, 4 * MIB));
+    NEED(memkind_create_pmem(place, 0, &kind) == MEMKIND_ERROR_MMAP);
+    NEED(errno == EFBIG && kind == NULL);
+    return 0;
+}
+
+static int descriptors(void)
+{
+    enum { KINDS = 100 };
+    memkind_t kinds[KINDS];
+    int count = 0;
+    NEED(limit_to(RLIMIT_NOFILE, 40));
+    int err = MEMKIND_SUCCESS;
+    while (count < KINDS && err == MEMKIND_SUCCESS) {
+        kinds[count] = NULL;
+        err = memkind_create_pmem(place, 16 * MIB, &kinds[count]);
+        count += err == MEMKIND_SUCCESS;
+    }
+    NEED(count >= 30 && count < 40);
+    NEED(err == MEMKIND_ERROR_INVALID && errno == EMFILE);
+    /* Those that are there need no descriptor more. */
+    for (int i = 0; i < count; i++) {
+        void **list = NULL;
+        NEED(fill(kinds[i], 10000, 6 * MIB, &list) >= 6 * MIB);
+        empty(kinds[i], &list);
+    }
+    /* More than the first region holds cannot be had; that is all. */
+    errno = 0;
+    NEED(memkind_malloc(kinds[0], 2 * GIB) == NULL && errno == ENOMEM);
+    for (int i = 0; i < count; i++)
+        NEED(memkind_destroy_kind(kinds[i]) == MEMKIND_SUCCESS);
+    NEED(memkind_create_pmem(place, 0, &kinds[0]) == MEMKIND_SUCCESS);
+    NEED(memkind_destroy_kind(kinds[0]) == MEMKIND_SUCCESS);
+    return 0;
+}
+
+/* vm.max_map_count is 65,530 for a process: mappings go by kinds and regions,
+ * not by objects. */
+static int mappings(void)
+{
+    enum { KINDS = 100, OBJECTS = 2000 };
+    static void *objects[KINDS][OBJECTS];
+    memkind_t kinds[KINDS];
+    unsigned long long random = 17;
+    const size_t before = count_mappings();
+    for (int i = 0; i < KINDS; i++)
+        NEED(memkind_create_pmem(place, 0, &kinds[i]) == MEMKIND_SUCCESS);
+    const size_t with_kinds = count_mappings();
+    for (int round = 0; round < 3; round++)
+        for (int i = 0; i < KINDS; i++)
+            for (int j = 0; j < OBJECTS; j++) {
+                if (objects[i][j] != NULL) {
+                    memkind_free(NULL, objects[i][j]);
+                    objects[i][j] = NULL;
+                    continue;
+                }
+                size_t size = 1 + test_random(&random) % 20000;
+                objects[i][j] = memkind_malloc(kinds[i], size);
+                NEED(objects[i][j] != NULL);
+            }
+    const size_t with_objects = count_mappings();
+    printf("%zu mappings, %zu with %d kinds, %zu with their objects\n", before,
+           with_kinds, KINDS, with_objects);
+    NEED(SANITIZED || with_kinds <= before + 6 * KINDS);
+    NEED(SANITIZED || with_objects <= with_kinds + KINDS);
+    for (int i = 0; i < KINDS; i++)
+        NEED(memkind_destroy_kind(kinds[i]) == MEMKIND_SUCCESS);
+    NEED(SANITIZED || count_mappings() <= before + 50);
+    return 0;
+}
+
+/* DRAM kinds must leave memory to the rest of the process where the system
+ * counts what is mapped: vm.overcommit_memory=2, or RLIMIT_AS. */
+static int ordinary_memory(void)
+{
+    if (SANITIZED)
+        return SKIPPED;
+    NEED(limit_to(RLIMIT_AS, address_space_in_use() + 4 * GIB));
+    memkind_t kind = NULL;
+    void **list = NULL;
+    NEED(memkind_create_kind(MEMKIND_MEMTYPE_DEFAULT,
+                             MEMKIND_POLICY_PREFERRED_LOCAL, (memkind_bits_t)0,
+                             &kind) == MEMKIND_SUCCESS);
+    NEED(memkind_malloc(MEMKIND_DEFAULT, 100) != NULL);
+    NEED(address_space_in_use() <= GIB);
+    NEED(fill(kind, 4000, 200 * MIB, &list) >= 200 * MIB);
+    NEED(memkind_malloc(kind, 300 * MIB) != NULL);
+    NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
+    return 0;
+}
+
+static int shrinking_tmpfs(void)
+{
+    char mounted[4200];
+    memkind_t kind = NULL;
+    void **list = NULL;
+    snprintf(mounted, sizeof mounted, "%s/mounted", place);
+    if (unshare(CLONE_NEWNS) != 0 ||
+        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", mounted, "tmpfs", 0, "size=64m") != 0)
+        return SKIPPED;
+    NEED(memkind_create_pmem(mounted, 0, &kind) == MEMKIND_SUCCESS);
+    char *kept = memkind_malloc(kind, 30 * MIB);
+    NEED(kept != NULL);
+    test_fill(kept, 30 * MIB, 3);
+    NEED(mount("none", mounted, "tmpfs", MS_REMOUNT, "size=36m") == 0);
+    errno = 0;
+    NEED(memkind_malloc(kind, 16 * MIB) == NULL && errno == ENOMEM);
+    size_t rest = fill(kind, 5000, 64 * MIB, &list);
+    NEED(rest >= 3 * MIB && rest <= 6 * MIB);
+    NEED(test_check(kept, 30 * MIB, 3));
+    empty(kind, &list);
+    NEED(mount("none", mounted, "tmpfs", MS_REMOUNT, "size=64m") == 0);
+    NEED(fill(kind, 5000, 25 * MIB, &list) >= 25 * MIB);
+    NEED(test_check(kept, 30 * MIB, 3));
+    NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
+    NEED(free_space(mounted) >= 63 * MIB);
+    return 0;
+}
+
+static int use_small_files(const char *mounted)
+{
+    memkind_t kind = NULL;
+    void **list = NULL;
+    NEED(free_space(mounted) >= 80 * MIB);
+    NEED(memkind_create_pmem(mounted, 0, &kind) == MEMKIND_SUCCESS);
+    NEED(fill(kind, 5000, 64 * MIB, &list) >= 64 * MIB);
+    empty(kind, &list);
+    NEED(fill(kind, MIB, 40 * MIB, &list) >= 40 * MIB);
+    NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
+    list = NULL;
+    NEED(memkind_create_pmem(mounted, 32 * MIB, &kind) == MEMKIND_SUCCESS);
+    NEED(fill(kind, 5000, 64 * MIB, &list) >= 28 * MIB);
+    NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
+    return 0;
+}
+
+/* No file is larger than 16 GiB there, the usual region is one of 64 GiB. */
+static int small_files_ext2(void)
+{
+    const char *mounted =
+        mount_image("mkfs.ext2 -q -F -b 1024 -m 0", "", 160 * MIB);
+    return mounted != NULL ? use_small_files(mounted) : SKIPPED;
+}
+
+static int small_files_vfat(void)
+{
+    const char *mounted = mount_image("mkfs.vfat", "", 320 * MIB);
+    return mounted != NULL ? use_small_files(mounted) : SKIPPED;
+}
+
+#define NOBODY 65534
+
+static int user_quota(void)
+{
+    const char *mounted =
+        mount_image("mkfs.ext4 -q -F -m 0 -O quota", ",usrquota", 128 * MIB);
+    if (mounted == NULL)
+        return SKIPPED;
+    char image[4200], device[64] = "";
+    snprintf(image, sizeof image, "%s/image", place);
+    FILE *mounts = fopen("/proc/mounts", "r");
+    char from[1000], to[1000];
+    while (mounts != NULL &&
+           fscanf(mounts, "%999s %999s %*[^\n]", from, to) == 2)
+        if (strcmp(to, mounted) == 0)
+            snprintf(device, sizeof device, "%.63s", from);
+    if (mounts != NULL)
+        fclose(mounts);
+    struct dqblk quota = {.dqb_bhardlimit = 24 * MIB / 1024,
+                          .dqb_bsoftlimit = 24 * MIB / 1024,
+                          .dqb_valid = QIF_BLIMITS};
+    if (quotactl(QCMD(Q_SETQUOTA, USRQUOTA), device, NOBODY, (char *)&quota) !=
+        0)
+        return SKIPPED;
+    NEED(chmod(mounted, 01777) == 0 && chmod(place, 0755) == 0);
+    NEED(setuid(NOBODY) == 0);
+    memkind_t kind = NULL;
+    void **list = NULL;
+    NEED(memkind_create_pmem(mounted, 0, &kind) == MEMKIND_SUCCESS);
+    for (int i = 0; i < 2; i++) {
+        size_t total = fill(kind, 5000, 128 * MIB, &list);
+        NEED(total >= 20 * MIB && total <= 24 * MIB && errno == ENOMEM);
+        empty(kind, &list);
+    }
+    char *half = memkind_malloc(kind, 12 * MIB);
+    NEED(half != NULL);
+    memset(half, 1, 12 * MIB);
+    NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(void);
+    const char *says; /* what has to be among the messages, or NULL */
+} scenarios[] = {
+    {"address space", address_space, "trying less"},
+    {"file size", file_size, "trying less"},
+    {"descriptors", descriptors, NULL},
+    {"mappings", mappings, NULL},
+    {"ordinary memory", ordinary_memory, NULL},
+    {"shrinking tmpfs", shrinking_tmpfs, "No space left"},
+    {"small files: ext2", small_files_ext2, "File too large"},
+    {"small files: vfat", small_files_vfat, NULL},
+    {"user quota", user_quota, "Disk quota exceeded"},
+};
+#define SCENARIOS (sizeof scenarios / sizeof scenarios[0])
+
+/* ---- around them
+ * ------------------------------------------------------------------
+ */
+
+static void show(const char *path, const char *wanted, bool all)
+{
+    char line[1000];
+    bool found = wanted == NULL;
+    FILE *file = fopen(path, "r");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    while (fgets(line, sizeof line, file) != NULL) {
+        found = found || strstr(line, wanted) != NULL;
+        if (all || strstr(line, "[memkind]") == NULL)
+            fputs(line, stdout);
+    }
+    fclose(file);
+    CU_ASSERT_TRUE(found);
+}
+
+static void run(const char *name, const char *says)
+{
+    char log[4200], mounted[4200], image[4200];
+    snprintf(log, sizeof log, "%s", test_path("log"));
+    snprintf(image, sizeof image, "%s", test_path("image"));
+    snprintf(mounted, sizeof mounted, "%s", test_path("mounted"));
+    CU_ASSERT_EQUAL_FATAL(mkdir(mounted, 0755), 0);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        int fd = open(log, O_CREAT | O_RDWR | O_APPEND, 0666);
+        dup2(fd, STDERR_FILENO);
+        setenv("MEMKIND_DEBUG", "1", 1);
+        execl("/proc/self/exe", "scenario", name, test_dir(), NULL);
+        _exit(1);
+    }
+    int status = 0;
+    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+    bool skipped = WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED;
+    bool passed = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (skipped)
+        printf("skipped: %s cannot be had here ", name);
+    else if (WIFSIGNALED(status))
+        printf("killed by signal %d ", WTERMSIG(status));
+    CU_ASSERT_TRUE(passed || skipped);
+    show(log, passed ? says : NULL, !passed && !skipped);
+    unlink(log);
+    unlink(image);
+    rmdir(mounted);
+}
+
+static int run_scenario(const char *name, const char *directory)
+{
+    place = directory;
+    for (size_t i = 0; i < SCENARIOS; i++)
+        if (strcmp(scenarios[i].name, name) == 0)
+            return scenarios[i].run();
+    return 1;
+}
+
+#define SCENARIO(index)                                                        \
+    static void scenario_##index(void)                                         \
+    {                                                                          \
+        run(scenarios[index].name, scenarios[index].says);                     \
+    }
+SCENARIO(0)
+SCENARIO(1)
+SCENARIO(2)
+SCENARIO(3)
+SCENARIO(4)
+SCENARIO(5)
+SCENARIO(6)
+SCENARIO(7)
+SCENARIO(8)
+
+int main(int argc, char **argv)
+{
+    static void (*const runs[SCENARIOS])(void) = {
+        scenario_0, scenario_1, scenario_2, scenario_3, scenario_4,
+        scenario_5, scenario_6, scenario_7, scenario_8};
+    struct test_case tests[SCENARIOS + 1] = {{NULL, NULL}};
+    if (argc == 3 && strcmp(argv[0], "scenario") == 0)
+        return run_scenario(argv[1], argv[2]);
+    for (size_t i = 0; i < SCENARIOS; i++)
+        tests[i] = (struct test_case){scenarios[i].name, runs[i]};
+    return test_main("limits of the process", tests, argc, argv);
+}
