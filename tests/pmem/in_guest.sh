@@ -6,6 +6,7 @@
 name=$1 place=$2
 shift 2
 failed=0
+echo "${OVERCOMMIT:-0}" >/proc/sys/vm/overcommit_memory
 for suite in "$@"; do
     # What takes minutes where no instruction runs as itself is left out.
     case $suite in

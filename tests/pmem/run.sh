@@ -2,7 +2,7 @@
 # Runs the suites and examples on persistent memory: on $PMEM_DIR where that is
 # named, and otherwise in guests whose memory is made persistent by the kernel.
 #
-#   tests/pmem/run.sh [NAME...]     of: ext4 xfs device set-aside no-fallocate no-holes tool
+#   tests/pmem/run.sh [NAME...]     of: ext4 xfs device set-aside no-fallocate no-holes overcommit tool
 #   tests/pmem/run.sh bench         patterns of tests/bench on DAX, beside libmemkind 1.14
 #
 # MEMKIND_BUILD    build directory   [build/pmem]
@@ -41,7 +41,7 @@ trap 'rm -rf "$payload"' EXIT
 suites=(test_pmem test_heap test_kinds test_limits test_detect test_stats
         test_defrag test_internal_kind test_threads test_cpp test_environment
         test_fork test_cache test_region_grains)
-cp "${suites[@]/#/$build/tests/}" "$build/tests/bench_memkind" "$payload"
+cp "${suites[@]/#/$build/tests/}" "$build/tests/test_process_limits" "$build/tests/bench_memkind" "$payload"
 # Where it was built.
 static=()
 if [ -x "$build/tests/test_pmem_static" ]; then
@@ -63,9 +63,9 @@ guest() {
     local name=$1 fs=$2 mkfs=$3 memory=$4 place=$5
     shift 5
     # The library's folder: the test programs were built to find it elsewhere.
-    "$here/guest.sh" -s 768M -m 1536M -t 700 -f "$fs" --mkfs-opts "$mkfs" \
+    "$here/guest.sh" -s 768M -m ${memory_size:-1536M} -t 700 -f "$fs" --mkfs-opts "$mkfs" \
         -e "MEMKIND_TEST_MEMORY=$memory" -e "MEMKIND_TEST_DIR=/mnt/pmem" \
-        -e "MEMKIND_TEST_DEVICE=/dev/dax0.0" -e LD_LIBRARY_PATH=/payload \
+        -e "OVERCOMMIT=${overcommit:-0}" -e "MEMKIND_TEST_DEVICE=/dev/dax0.0" -e LD_LIBRARY_PATH=/payload \
         "$payload" -- sh in_guest.sh "$name" "$place" "$@"
 }
 
@@ -74,6 +74,12 @@ run_xfs() { guest "DAX xfs" xfs "$xfs_options" dax /mnt/pmem "${suites[@]}"; }
 run_device() { guest "device DAX" devdax "" device /dev/dax0.0 test_pmem "${static[@]}"; }
 run_set-aside() { guest "device DAX, no NVDIMM" hmem "" device /dev/dax0.0 test_pmem "${static[@]}"; }
 run_no-fallocate() { guest "no fallocate (ext2)" ext2 "" no-fallocate /mnt/pmem test_pmem; }
+# Where every mapping of DRAM counts. (The setting is the machine's: not
+# outside.)
+run_overcommit() {
+    overcommit=2 memory_size=3072M guest "overcommit_memory=2" ext4 "$ext4_options" dax /mnt/pmem \
+        test_process_limits test_heap test_limits test_detect test_stats test_threads
+}
 run_no-holes() { guest "no holes (vfat)" vfat "" no-holes /mnt/pmem test_pmem; }
 # What the tool says about file systems that are made and mounted in other ways.
 run_tool() {
@@ -126,7 +132,7 @@ SH
     rm -rf "$debs"
 }
 
-[ $# -gt 0 ] || set -- ext4 xfs device set-aside no-fallocate no-holes tool
+[ $# -gt 0 ] || set -- ext4 xfs device set-aside no-fallocate no-holes overcommit tool
 failed=()
 for name in "$@"; do
     echo "---- emulated persistent memory: $name"
