@@ -152,7 +152,7 @@ static bool sysfs_path(const struct stat *st, const char *name,
     char path[64];
     snprintf(path, sizeof path, "/sys/dev/char/%u:%u/%s", major(st->st_rdev),
              minor(st->st_rdev), name);
-    return realpath(path, target) != NULL;
+    return sys.realpath(path, target) != NULL;
 }
 
 /*

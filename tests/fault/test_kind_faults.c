@@ -671,8 +671,8 @@ static void arenas_that_cannot_be_made(void)
     unsigned before = arena_count();
     for (int i = 0; i < 1000; i++) {
         memkind_t kind = NULL;
-        /* The first mapping is the kind's, the second its arena's. */
-        fault_set(FAULT_BIT(FAULT_MMAP), 2, false, ENOMEM);
+        /* The first mappings are the kind's, the third is its arena's. */
+        fault_set(FAULT_BIT(FAULT_MMAP), 3, false, ENOMEM);
         int err = create_kind_of_dram(&kind);
         CU_ASSERT_TRUE(fault_hit());
         CU_ASSERT_EQUAL(err, MEMKIND_ERROR_ARENAS_CREATE);

@@ -355,7 +355,7 @@ static void test_address_table_without_memory(void)
         CU_ASSERT_EQUAL(
             region_pool_open_files(&pool, test_dir(), 32 * MIB, &owner), 0);
         /* A smaller region was tried. */
-        CU_ASSERT_EQUAL(pool.regions[0].size, GIB / 2);
+        CU_ASSERT_TRUE(pool.regions[0].size < GIB);
         region_pool_close(&pool);
         if (i == 2) /* nodes that were mapped stay */
             test_resources_take(&before);

@@ -181,6 +181,8 @@ static void create_by_config(struct choices *choices)
         config, (memkind_mem_usage_policy)(choose(choices, 4) == 0
                                                ? (int)choose_number(choices)
                                                : (int)choose(choices, 3)));
+    memkind_config_set_fork_policy(
+        config, (memkind_fork_policy)((int)choose(choices, 7) - 1));
     int err = memkind_create_pmem_with_config(config, &kind);
     use_kind(err, kind);
     memkind_config_delete(config);
@@ -249,9 +251,10 @@ static void create_by_operations(struct choices *choices)
         fd = -1;
     struct memkind_pmem_source source = {
         choose(choices, 2) == 0 ? choose_path(choices) : NULL, fd,
-        choose_number(choices)};
+        choose_number(choices), MEMKIND_FORK_PRIVATE};
     char name[200];
     choose_text(choices, name, sizeof name);
+    source.fork_policy = (memkind_fork_policy)(choose(choices, 7) - 1);
     MODEL_NEED(memkind_pmem_set_source(&kind, &source) == MEMKIND_SUCCESS);
     int err = ops.create(&kind, &ops, name);
     MODEL_NEED(is_documented(err));
