@@ -601,6 +601,13 @@ static unsigned walk_error(uint32_t calls, int error)
 static void walk_call(enum fault_call call)
 {
     const int *errors = fault_errors(call);
+    /* Under a sanitizer every run takes ten times as long. */
+    if (!COUNT_MAPPINGS) {
+        ending = LIFTED;
+        if (walk(FAULT_BIT(call), false, 0) != 0)
+            calls_met |= FAULT_BIT(call);
+        return;
+    }
     if (walk_error(FAULT_BIT(call), errors[0]) == 0)
         return;
     calls_met |= FAULT_BIT(call);

@@ -259,7 +259,11 @@ static void create_by_operations(struct choices *choices)
     int err = ops.create(&kind, &ops, name);
     MODEL_NEED(is_documented(err));
     if (err == MEMKIND_SUCCESS) {
-        void *block = memkind_pmem_mmap(&kind, NULL, choose_number(choices));
+        size_t length = choose_number(choices);
+        /* What the machine would really have takes long to get. */
+        if (length > 64 * MIB && length < (size_t)1 << 40)
+            length = 64 * MIB;
+        void *block = memkind_pmem_mmap(&kind, NULL, length);
         MODEL_NEED(block == MAP_FAILED || memkind_detect_kind(block) == &kind);
         MODEL_NEED(ops.destroy(&kind) == MEMKIND_SUCCESS);
     } else {

@@ -142,10 +142,7 @@ static bool has_contents(const struct object *object, size_t size)
 
 static bool is_clear(const unsigned char *bytes, size_t size)
 {
-    for (size_t i = 0; i < size; i++)
-        if (bytes[i] != 0)
-            return false;
-    return true;
+    return bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
 }
 
 /* ---- kinds

@@ -78,7 +78,7 @@ run_no-fallocate() { guest "no fallocate (ext2)" ext2 "" no-fallocate /mnt/pmem 
 # outside.)
 run_overcommit() {
     overcommit=2 memory_size=3072M guest "overcommit_memory=2" ext4 "$ext4_options" dax /mnt/pmem \
-        test_process_limits test_heap test_limits test_detect test_stats test_threads
+        test_process_limits test_limits test_detect test_stats test_threads
 }
 run_no-holes() { guest "no holes (vfat)" vfat "" no-holes /mnt/pmem test_pmem; }
 # What the tool says about file systems that are made and mounted in other ways.
