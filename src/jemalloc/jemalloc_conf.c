@@ -5,6 +5,7 @@
  */
 #include <dlfcn.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/types.h>
 
 #include "debug_log.h"
@@ -85,7 +86,13 @@ ssize_t JE_NAME(readlink)(const char *path, char *buffer, size_t size)
  * would keep the address space. False is success. */
 bool JE_NAME(unmap_base)(void *addr, size_t size)
 {
-    return sys.munmap(addr, size) != 0;
+    /* Where nothing that it tries after a failure works either, jemalloc goes
+     * on into what it takes to be unreachable: it is not told of any. */
+    if (sys.munmap(addr, size) != 0) {
+        debug_log("%zu bytes of an arena's data cannot be unmapped", size);
+        (void)sys.madvise(addr, size, MADV_DONTNEED);
+    }
+    return false;
 }
 
 /* What its memory comes from. It is called before any constructor has run:
