@@ -27,13 +27,20 @@ static void *pool_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
     if (new_addr != NULL) /* blocks are where they are */
         return NULL;
     bool zeroed;
-    void *block = region_pool_alloc(owner_of(hooks)->pool, size, alignment,
-                                    commit, &zeroed);
+    struct extent_owner *owner = owner_of(hooks);
+    /* An arena takes blocks ahead of need, uncommitted, and when an extent of
+     * it cannot be committed after all, takes another one the next time: a full
+     * kind would eat up address space. Refused, it asks once more, for no more
+     * than it needs, committed: for that there is space or no block is used. */
+    if (!*commit && atomic_load_explicit(&owner->is_full, memory_order_relaxed))
+        return NULL;
+    void *block =
+        region_pool_alloc(owner->pool, size, alignment, commit, &zeroed);
     if (block == NULL)
         return NULL;
     if (*zero && !zeroed)
         memset(block, 0, size);
-    if (zeroed && (*commit || owner_of(hooks)->says_zero))
+    if (zeroed && (*commit || owner->says_zero))
         *zero = true;
     return block;
 }
@@ -56,8 +63,12 @@ static bool pool_commit(extent_hooks_t *hooks, void *addr, size_t size,
                         size_t offset, size_t length, unsigned arena_ind)
 {
     (void)size, (void)arena_ind;
-    int result = region_pool_commit(owner_of(hooks)->pool,
-                                    (char *)addr + offset, length);
+    struct extent_owner *owner = owner_of(hooks);
+    int result = region_pool_commit(owner->pool, (char *)addr + offset, length);
+    if (atomic_load_explicit(&owner->is_full, memory_order_relaxed) !=
+        (result != 0))
+        atomic_store_explicit(&owner->is_full, result != 0,
+                              memory_order_relaxed);
     if (result != 0)
         debug_log("no file space for %zu bytes: %s", length, strerror(-result));
     return result != 0;

@@ -18,6 +18,7 @@
 #ifndef EXTENT_HOOKS_H
 #define EXTENT_HOOKS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -43,6 +44,7 @@ struct extent_owner {
      * clearing them. A debug jemalloc reads what it is told that of, and
      * reading a hole takes file space on tmpfs. */
     bool says_zero;
+    atomic_bool is_full;         /* the last commit failed */
     struct source_block *blocks; /* that are in no region */
     pthread_mutex_t blocks_lock;
 };

@@ -180,7 +180,15 @@ bool je_has_background_threads(void)
 
 int je_background_threads(bool on)
 {
-    return -JE_NAME(mallctl)("background_thread", NULL, NULL, &on, sizeof on);
+    int result =
+        -JE_NAME(mallctl)("background_thread", NULL, NULL, &on, sizeof on);
+    /* It says that there are threads even where none could be started: nobody
+     * would give free pages back. */
+    if (result != 0 && on) {
+        on = false;
+        (void)JE_NAME(mallctl)("background_thread", NULL, NULL, &on, sizeof on);
+    }
+    return result;
 }
 
 int je_background_threads_max(size_t max)

@@ -707,6 +707,11 @@ static void background_threads(void)
         CU_ASSERT_EQUAL(err, fault_hit() && at == 1
                                  ? MEMKIND_ERROR_OPERATION_FAILED
                                  : MEMKIND_SUCCESS);
+        bool on = err != MEMKIND_SUCCESS;
+        size_t length = sizeof on;
+        CU_ASSERT_EQUAL(
+            JE_NAME(mallctl)("background_thread", &on, &length, NULL, 0), 0);
+        CU_ASSERT_EQUAL(on, err == MEMKIND_SUCCESS);
         run_workload();
         fault_lift();
         points += fault_hit();

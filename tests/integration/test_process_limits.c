@@ -283,6 +283,34 @@ static int mappings(void)
     return 0;
 }
 
+/* A full kind says so as often as it is asked, and takes nothing for it: no
+ * address space, no file, no DRAM. */
+static int refusals(void)
+{
+    enum { REFUSALS = 4000 };
+    static const size_t sizes[] = {100, 20000, MIB, 100};
+    memkind_t kind;
+    NEED(memkind_create_pmem(place, 16 * MIB, &kind) == MEMKIND_SUCCESS);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        void **list = NULL;
+        NEED(fill(kind, sizes[i], 32 * MIB, &list) >= 13 * MIB);
+        const size_t before = address_space_in_use();
+        const size_t mappings_before = count_mappings();
+        for (int j = 0; j < REFUSALS; j++) {
+            NEED(memkind_malloc(kind, sizes[i]) == NULL && errno == ENOMEM);
+            NEED(memkind_malloc(kind, 3 * MIB) == NULL && errno == ENOMEM);
+        }
+        NEED(SANITIZED || address_space_in_use() <= before + 8 * MIB);
+        NEED(SANITIZED || count_mappings() <= mappings_before + 4);
+        empty(kind, &list);
+        void *half = memkind_malloc(kind, 8 * MIB);
+        NEED(half != NULL);
+        memkind_free(kind, half);
+    }
+    NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
+    return 0;
+}
+
 /* DRAM kinds must leave memory to the rest of the process where the system
  * counts what is mapped: vm.overcommit_memory=2, or RLIMIT_AS. */
 static int ordinary_memory(void)
@@ -414,6 +442,7 @@ static const struct {
     {"descriptors", descriptors, NULL},
     {"mappings", mappings, NULL},
     {"ordinary memory", ordinary_memory, NULL},
+    {"refusals", refusals, NULL},
     {"shrinking tmpfs", shrinking_tmpfs, "No space left"},
     {"small files: ext2", small_files_ext2, "File too large"},
     {"small files: vfat", small_files_vfat, NULL},
@@ -494,12 +523,13 @@ SCENARIO(5)
 SCENARIO(6)
 SCENARIO(7)
 SCENARIO(8)
+SCENARIO(9)
 
 int main(int argc, char **argv)
 {
     static void (*const runs[SCENARIOS])(void) = {
         scenario_0, scenario_1, scenario_2, scenario_3, scenario_4,
-        scenario_5, scenario_6, scenario_7, scenario_8};
+        scenario_5, scenario_6, scenario_7, scenario_8, scenario_9};
     struct test_case tests[SCENARIOS + 1] = {{NULL, NULL}};
     if (argc == 3 && strcmp(argv[0], "scenario") == 0)
         return run_scenario(argv[1], argv[2]);
