@@ -17,7 +17,11 @@
  *   exception: a kind must not be in use while it is being destroyed.
  * - No function aborts the process, and none prints unless the environment
  *   variable MEMKIND_DEBUG is set to 1.
- * - None is async-signal-safe.
+ * - None is async-signal-safe. A signal handler that has interrupted an
+ *   allocation or a free, and allocates or frees in a kind that it names, does
+ *   no harm, though: where the thread was inside of the library, and not merely
+ *   at its own cache, allocating gives NULL with ENOMEM and freeing does
+ *   nothing (the object stays allocated).
  * - A thread that has used a kind can free, but not allocate (NULL, ENOMEM), in
  *   destructors of pthread keys that run after the library's own.
  */
@@ -129,9 +133,10 @@ typedef enum memkind_fork_policy {
 typedef enum memkind_stat_type {
     /** File space (or DRAM) that the kind holds right now. */
     MEMKIND_STAT_TYPE_RESIDENT = 0,
-    /** Pages that contain at least one live object. */
+    /** Pages that contain at least one object, live or cached by a thread. */
     MEMKIND_STAT_TYPE_ACTIVE = 1,
-    /** Live objects, each counted with its usable size. */
+    /** Live objects, each counted with its usable size. What threads have
+     * cached is not live. */
     MEMKIND_STAT_TYPE_ALLOCATED = 2,
     MEMKIND_STAT_TYPE_MAX_VALUE, /**< number of statistics */
 } memkind_stat_type;
@@ -282,12 +287,14 @@ void memkind_error_message(int err, char *msg, size_t size);
  *         that is too small, or a directory in which no file can be made
  *         (errno says why); MEMKIND_ERROR_MMAP where nothing can be mapped;
  *         MEMKIND_ERROR_UNAVAILABLE with errno EBUSY where another kind has
- *         the device; MEMKIND_ERROR_TOOMANY; MEMKIND_ERROR_MALLOC;
+ *         the device; MEMKIND_ERROR_ENVIRON for a MEMKIND_* variable with a bad
+ *         value; MEMKIND_ERROR_TOOMANY; MEMKIND_ERROR_MALLOC;
  *         MEMKIND_ERROR_ARENAS_CREATE.
  */
 int memkind_create_pmem(const char *dir, size_t max_size, memkind_t *kind);
 
-/** memkind_create_pmem() with the options of a configuration; same errors. */
+/** memkind_create_pmem() with the options of a configuration; same errors, and
+ * MEMKIND_ERROR_INVALID for a policy that is none. */
 int memkind_create_pmem_with_config(struct memkind_config *cfg,
                                     memkind_t *kind);
 
@@ -329,8 +336,9 @@ int memkind_check_dax_path(const char *pmem_dir);
 
 /**
  * Takes the snapshot that memkind_get_stat() reads, after giving back what the
- * calling thread has cached. Objects cached by other threads count as
- * allocated until those threads exit.
+ * calling thread has cached.
+ * @return MEMKIND_ERROR_OPERATION_FAILED where jemalloc keeps no statistics, or
+ *         in a signal handler that has interrupted the library.
  */
 int memkind_update_cached_stats(void);
 
@@ -345,7 +353,8 @@ int memkind_update_cached_stats(void);
 int memkind_get_stat(memkind_t kind, memkind_stat_type stat, size_t *value);
 
 /**
- * Prints jemalloc's statistics of the library's heap.
+ * Prints jemalloc's statistics of the library's heaps. To jemalloc, what
+ * threads have cached is in use.
  * @param write_cb receives the text piece by piece, together with `cbopaque`;
  *                 it must not allocate from this library. NULL: to stderr.
  * @return MEMKIND_ERROR_INVALID for bits in `opts` that mean nothing.

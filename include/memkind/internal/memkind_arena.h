@@ -34,7 +34,8 @@ int memkind_arena_create(struct memkind *kind, struct memkind_ops *ops,
  * @param metadata_use_hooks true lets jemalloc keep its own data in that
  *              memory as well; false keeps it in DRAM
  * @return MEMKIND_ERROR_ARENAS_CREATE, MEMKIND_ERROR_MALLOC,
- *         MEMKIND_ERROR_ENVIRON for a bad MEMKIND_ARENA_NUM_PER_KIND,
+ *         MEMKIND_ERROR_ENVIRON for a bad MEMKIND_ARENA_NUM_PER_KIND or
+ *         MEMKIND_BACKGROUND_THREAD_LIMIT,
  *         MEMKIND_ERROR_TOOMANY, MEMKIND_ERROR_INVALID for a kind that has a
  *         heap already.
  */
@@ -68,8 +69,7 @@ void *memkind_arena_defrag_reallocate_with_kind_detect(void *ptr);
 /**
  * A "get_arena" operation: the arena that serves the calling thread.
  * @param arena receives the index in the library's own jemalloc
- * @return MEMKIND_ERROR_INVALID for NULL or a kind without arenas,
- *         MEMKIND_ERROR_ARENAS_CREATE.
+ * @return MEMKIND_ERROR_INVALID for NULL or a kind without arenas.
  */
 int memkind_thread_get_arena(struct memkind *kind, unsigned int *arena,
                              size_t size);
@@ -85,7 +85,8 @@ int memkind_arena_update_memory_usage_policy(struct memkind *kind,
 /** See memkind_purge_kind(). */
 int memkind_arena_purge(struct memkind *kind);
 
-/** Bounds the number of background threads; 0: one for each CPU. */
+/** Bounds the number of background threads; 0: one for each CPU, which is the
+ * most in any case. */
 int memkind_arena_set_max_bg_threads(size_t threads_limit);
 /** See memkind_set_bg_threads(). */
 int memkind_arena_set_bg_threads(bool state);

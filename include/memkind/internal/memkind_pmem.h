@@ -94,7 +94,8 @@ int memkind_pmem_validate_dir(const char *dir);
  * @param size in bytes; 0 does nothing
  * @return MEMKIND_SUCCESS; MEMKIND_ERROR_INVALID where the range is not memory
  *         of this kind; MEMKIND_ERROR_OPERATION_FAILED with errno set where
- *         pmem_msync() failed.
+ *         pmem_msync() failed (EOPNOTSUPP in a forked child whose memory is its
+ *         own).
  */
 int memkind_pmem_persist(struct memkind *kind, const void *addr, size_t size);
 
