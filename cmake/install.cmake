@@ -24,10 +24,15 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
 
+include(${CMAKE_CURRENT_LIST_DIR}/man_redirects.cmake)
 foreach(section IN ITEMS 1 3 7)
   file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/man/*.${section})
   install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
 endforeach()
+file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/man/*.3)
+memkind_man_redirects(${PROJECT_BINARY_DIR}/man ${pages})
+install(DIRECTORY ${PROJECT_BINARY_DIR}/man/
+  DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
 
 # ---- pkg-config -----------------------------------------------------------------
 # The prefix is found from the file's own place, unless the directories are

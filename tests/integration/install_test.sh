@@ -120,6 +120,15 @@ check "the public headers" diff -r "$root/include" "$prefix/include" || true
 for page in "$root"/man/*.[0-9]; do
     check "${page##*/}" cmp "$page" "$prefix/share/man/man${page##*.}/${page##*/}" || true
 done
+# "man memkind_malloc" finds memkind(3); the function is in that page.
+leads() {
+    local function page
+    for function in $(awk '$1 == "function" { print $2 }' "$root/src/libmemkind.abi"); do
+        page=$(sed -n 's/^\.so man3\///p' "$prefix/share/man/man3/$function.3") || return
+        grep -q "$function(" "$prefix/share/man/man3/$page" || { echo "$function: $page"; return 1; }
+    done
+}
+check "a page for each function" leads || true
 check "soname" grep -qF "[libmemkind.so.0]" <(readelf -d "$folder/libmemkind.so") || true
 check "the static library's names" bash -c \
     '! nm -g --defined-only "$1" | grep -E "^[0-9a-f]+ " | grep -vE " (memkind|MEMKIND)_"' - \

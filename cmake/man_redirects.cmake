@@ -1,0 +1,20 @@
+# memkind_man_redirects(FOLDER PAGES...)
+# Writes a page into FOLDER for each function in the SYNOPSIS of the pages, which
+# leads to the page that describes it: "man memkind_malloc" finds memkind(3).
+# A function that has a page of its own name needs none.
+function(memkind_man_redirects folder)
+  file(REMOVE_RECURSE ${folder})
+  foreach(page IN LISTS ARGN)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${page})
+    file(READ ${page} text)
+    string(REGEX MATCH "\n\\.SH SYNOPSIS\n.*\n\\.SH DESCRIPTION\n" text "${text}")
+    string(REGEX MATCHALL "memkind_[a-z_]+\\(" names "${text}")
+    list(TRANSFORM names REPLACE "\\(" "")
+    get_filename_component(target ${page} NAME)
+    get_filename_component(section ${page} LAST_EXT)
+    string(SUBSTRING ${section} 1 -1 section)
+    foreach(name IN LISTS names)
+      file(WRITE ${folder}/${name}.${section} ".so man${section}/${target}\n")
+    endforeach()
+  endforeach()
+endfunction()
