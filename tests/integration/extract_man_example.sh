@@ -1,20 +1,21 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Prints the code of the first example (.EX to .EE) of a man page, as a reader
-# of the page would see it: groff's escapes are undone. Fails where there is no
-# example, or one with a request or an escape that is not known here.
+# Prints the code of an example (.EX to .EE) of a man page, the first one or that
+# with a number, as a reader of the page would see it: groff's escapes are
+# undone. Fails where there is no such example, or one with a request or an
+# escape that is not known here.
 #
-# Usage: extract_man_example.sh PAGE >example.c
+# Usage: extract_man_example.sh PAGE [NUMBER] >example.c
 
 set -eu
 
-if [ $# -ne 1 ]; then
-    echo "usage: $0 PAGE" >&2
+if [ $# -lt 1 ] || [ $# -gt 2 ]; then
+    echo "usage: $0 PAGE [NUMBER]" >&2
     exit 2
 fi
 
-exec awk '
+exec awk -v wanted="${2:-1}" '
 function fail(text) {
     printf "%s:%d: %s\n", FILENAME, FNR, text >"/dev/stderr"
     failed = 1
@@ -73,7 +74,7 @@ BEGIN {
     meaning["ba"] = "|"
 }
 
-/^\.EX/ && !inside { inside = found = 1; next }
+/^\.EX/ && ++number == wanted { inside = found = 1; next }
 !inside { next }
 /^\.EE/ { closed = 1; exit }
 /^[.'\''] *\\"/ { next }
@@ -84,7 +85,7 @@ END {
     if (failed)
         exit 1
     if (!found || !closed) {
-        print FILENAME ": no example" >"/dev/stderr"
+        print FILENAME ": no example " wanted >"/dev/stderr"
         exit 1
     }
 }' "$1"

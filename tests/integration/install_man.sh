@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The man pages have no mistakes that man or mandoc can find, and the example of
-# each compiles as it stands in the page, and runs.
+# The man pages have no mistakes that man or mandoc can find; they describe each
+# function, handle and constant of the library, and nothing else; the examples
+# compile as they stand in the page, and run.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/install_common.sh"
 
@@ -8,6 +9,25 @@ renders() { [ -z "$(man --warnings -E UTF-8 -l -Tutf8 -Z "$1" 2>&1 >/dev/null | 
 lint() { mandoc -Tlint "$1"; }
 # With the test directory as argument; some need none.
 runs() { LD_LIBRARY_PATH=$build/src timeout 60 "$work/example" "$MEMKIND_TEST_DIR"; }
+
+# All examples of a page: at least one.
+examples() {
+    local page=$1 number=1 name compile
+    while sh "$here/extract_man_example.sh" "$page" $number >"$work/example.c" 2>"$work/errors"; do
+        name="${page##*/}: example $number"
+        compile=("${cc[@]}" -x c)
+        ! grep -qE '#include <(.*_allocator\.h|.*\.hpp|iostream)>' "$work/example.c" ||
+            compile=("${cxx[@]}" -std=c++17 -x c++)
+        check "$name compiles" "${compile[@]}" -Wall -Wextra -Werror \
+            -I"$root/include" "$work/example.c" -o "$work/example" \
+            -L"$build/src" -lmemkind -pthread &&
+            check "$name runs" runs || true
+        number=$((number + 1))
+    done
+    if ! grep -q "no example $number\$" "$work/errors" || [ $number = 1 ]; then
+        fail "${page##*/}: $(cat "$work/errors")"
+    fi
+}
 
 for page in "$root"/man/*.[137]; do
     name=${page##*/}
@@ -22,17 +42,20 @@ for page in "$root"/man/*.[137]; do
         skipped "$name: mandoc (not installed)"
     fi
     # Pages of commands have no program.
-    [[ $name != *.1 ]] || continue
-    if ! sh "$here/extract_man_example.sh" "$page" >"$work/example.c" 2>"$work/errors"; then
-        fail "$name: $(cat "$work/errors")"
-        continue
-    fi
-    compile=("${cc[@]}" -x c)
-    ! grep -qE '#include <.*(_allocator\.h|\.hpp)>' "$work/example.c" ||
-        compile=("${cxx[@]}" -std=c++17 -x c++)
-    check "$name: the example compiles" "${compile[@]}" -Wall -Wextra -Werror \
-        -I"$root/include" "$work/example.c" -o "$work/example" \
-        -L"$build/src" -lmemkind -pthread &&
-        check "$name: the example runs" runs || true
+    [[ $name == *.1 ]] || examples "$page"
 done
+
+covers() { python3 "$here/man_coverage.py" "$root/src/libmemkind.abi" "$root"/man/*.[37] >"$work/declarations.c"; }
+check "the pages are about the binary interface" covers &&
+    check "prototypes are those of the headers" "${cc[@]}" -Wall -Werror \
+        -Wno-deprecated-declarations -I"$root/include" -fsyntax-only "$work/declarations.c" || true
+# A function that is added, and forgotten here, is noticed.
+forgotten() {
+    ! python3 "$here/man_coverage.py" <(cat "$root/src/libmemkind.abi" && printf '%s\n' \
+        "function memkind_forgotten" "constant MEMKIND_ERROR_FORGOTTEN") \
+        "$root"/man/*.[37] >/dev/null 2>"$work/forgotten" &&
+        grep -q 'memkind_forgotten() is in the SYNOPSIS of no page' "$work/forgotten" &&
+        grep -q 'MEMKIND_ERROR_FORGOTTEN is not under ERRORS' "$work/forgotten"
+}
+check "what is not described is noticed" forgotten || true
 finish
