@@ -25,11 +25,16 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/
   FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
 
 include(${CMAKE_CURRENT_LIST_DIR}/man_redirects.cmake)
-foreach(section IN ITEMS 1 3 7)
+# A program's page belongs where the program is.
+if(MEMKIND_BUILD_TOOL)
+  install(FILES ${PROJECT_SOURCE_DIR}/man/memkind-pmem.1
+    DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT tools)
+endif()
+foreach(section IN ITEMS 3 7)
   file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/man/*.${section})
   install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
 endforeach()
-file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/man/*.3)
+file(GLOB pages ${PROJECT_SOURCE_DIR}/man/*.3)
 memkind_man_redirects(${PROJECT_BINARY_DIR}/man ${pages})
 install(DIRECTORY ${PROJECT_BINARY_DIR}/man/
   DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)

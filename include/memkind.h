@@ -18,10 +18,10 @@
  * - No function aborts the process, and none prints unless the environment
  *   variable MEMKIND_DEBUG is set to 1.
  * - None is async-signal-safe. A signal handler that has interrupted an
- *   allocation or a free, and allocates or frees in a kind that it names, does
- *   no harm, though: where the thread was inside of the library, and not merely
- *   at its own cache, allocating gives NULL with ENOMEM and freeing does
- *   nothing (the object stays allocated).
+ *   allocation or a free, and allocates or frees in a kind that it names, and
+ *   that was in use before, does no harm, though: where the thread was inside
+ *   of the library, and not merely at its own cache, allocating gives NULL with
+ *   ENOMEM and freeing does nothing (the object stays allocated).
  * - A thread that has used a kind can free, but not allocate (NULL, ENOMEM), in
  *   destructors of pthread keys that run after the library's own.
  */
