@@ -158,6 +158,84 @@ typedef enum memkind_stat_print_opt {
     MEMKIND_STAT_PRINT_OMIT_EXTENT = 1U << 8, /**< no extent statistics */
 } memkind_stat_print_opt;
 
+/* ---- misuse ------------------------------------------------------------- */
+
+/**
+ * What a program can do wrong, as far as the library finds it out. Every call
+ * that is found wrong is refused: a pointer is left alone, an allocation gives
+ * NULL, a status is an error. Some of it is found always; the rest, and more
+ * of what is found by chance otherwise, by a hardened library.
+ *
+ * The library is hardened where it was configured with -DMEMKIND_HARDENED=ON or
+ * is run with MEMKIND_HARDENED=1 in the environment; and where it runs under
+ * valgrind, or was built with -DMEMKIND_SANITIZE=address, when these tools
+ * report what they find, too. See memkind_set_misuse_handler() for what that
+ * costs.
+ */
+typedef enum memkind_misuse {
+    /** An object that is free already is freed, or reallocated. Always found
+     * right after the first free, and mostly some frees later; by a hardened
+     * library as long as the object is in quarantine. */
+    MEMKIND_MISUSE_DOUBLE_FREE = 0,
+    /** A pointer into an object, or to memory of a kind where there is none.
+     * Always found where no object could start there; by a hardened library
+     * also where there is just none. */
+    MEMKIND_MISUSE_NO_OBJECT = 1,
+    /** An address that is no kind's. Always found. */
+    MEMKIND_MISUSE_FOREIGN = 2,
+    /** An object of another kind than the one that is named. Always found, and
+     * the one exception: the call is carried out, in the object's own kind. */
+    MEMKIND_MISUSE_WRONG_KIND = 3,
+    /** A kind that was destroyed is used or destroyed, or a static one is
+     * destroyed. Always found, until memkind_create_*() has made so many kinds
+     * that one has the same handle. */
+    MEMKIND_MISUSE_DEAD_KIND = 4,
+    /** A call in a signal handler that has interrupted the library. Always
+     * found. The report waits until the interrupted call is done. */
+    MEMKIND_MISUSE_SIGNAL = 5,
+    /** Hardened: bytes before or behind an object were written to. Found when
+     * the object is freed, reallocated or moved, or its kind destroyed. The
+     * call is carried out. */
+    MEMKIND_MISUSE_OVERRUN = 6,
+    /** Hardened: a freed object was written to. Found when it leaves
+     * quarantine, or its kind is destroyed. */
+    MEMKIND_MISUSE_AFTER_FREE = 7,
+    MEMKIND_MISUSE_MAX_VALUE, /**< number of sorts of misuse */
+} memkind_misuse;
+
+/**
+ * Is told of misuse: in the thread that finds it, before the call returns, with
+ * no lock of the library held. It may call any function of the library; what it
+ * does wrong itself is not told to it. errno is kept for it.
+ * @param what what it is; there may be more sorts in later releases
+ * @param kind the kind that was named, for MEMKIND_MISUSE_FOREIGN,
+ *             MEMKIND_MISUSE_WRONG_KIND and MEMKIND_MISUSE_DEAD_KIND, which may
+ *             be NULL; otherwise the kind whose memory it is about
+ * @param ptr  the pointer that was handed in, or the object; NULL where there
+ *             is none
+ * @param arg  as given to memkind_set_misuse_handler()
+ */
+typedef void memkind_misuse_handler(memkind_misuse what, memkind_t kind,
+                                    const void *ptr, void *arg);
+
+/**
+ * Sets who is told of misuse, instead of whoever was before: in all threads,
+ * from the next report on. A report that is on its way in another thread may
+ * still reach the former one. Not in libmemkind 1.14.
+ *
+ * What a hardened library does: each object lies between red zones (16 bytes
+ * or more on either side; before one that is aligned to more than 4096 there is
+ * none) and has a record in DRAM (32 bytes or more). A freed one is filled with
+ * a pattern and waits in a queue, of at most 16 MiB or 1/64 of a kind's limit,
+ * before its memory can be used again. Regions have a page before and behind
+ * them that cannot be touched. memkind_malloc_usable_size() is the size that
+ * was asked for. A pair of calls costs several times what it does otherwise.
+ *
+ * @param handler NULL: the default, a message where MEMKIND_DEBUG is 1
+ * @param arg     handed to it
+ */
+void memkind_set_misuse_handler(memkind_misuse_handler *handler, void *arg);
+
 /* ---- configuration of a file-backed kind -------------------------------- */
 
 /** Options for memkind_create_pmem_with_config(). Opaque. */

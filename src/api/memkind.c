@@ -18,6 +18,7 @@
 #include "heap.h"
 #include "kind_registry.h"
 #include "memkind_config.h"
+#include "misuse.h"
 #include "region_pool.h"
 #include "static_kinds.h"
 
@@ -35,6 +36,17 @@ int memkind_get_version(void)
 static inline bool is_kind(const struct memkind *kind)
 {
     return __builtin_expect(kind != NULL && kind->ops != NULL, 1);
+}
+
+/* The same in the slower ways, where a handle that was one is reported. NULL,
+ * too, is none. */
+static bool is_kind_or_report(struct memkind *kind, const void *ptr)
+{
+    if (is_kind(kind))
+        return true;
+    if (kind != NULL)
+        misuse_report(MEMKIND_MISUSE_DEAD_KIND, kind, ptr);
+    return false;
 }
 
 /* ---- making and destroying kinds
@@ -140,7 +152,7 @@ int memkind_destroy_kind(memkind_t kind)
     if (kind == NULL)
         return MEMKIND_ERROR_INVALID;
     if (static_kind_owns(kind) || !kind_registry_contains(kind)) {
-        debug_log("%p is no kind that can be destroyed", (void *)kind);
+        misuse_report(MEMKIND_MISUSE_DEAD_KIND, kind, NULL);
         return MEMKIND_ERROR_OPERATION_FAILED;
     }
     int err = kind->ops->destroy(kind);
@@ -204,7 +216,7 @@ int memkind_get_stat(memkind_t kind, memkind_stat_type stat, size_t *value)
 {
     if (kind == NULL)
         return memkind_arena_get_global_stat(stat, value);
-    if (kind->ops == NULL || kind->ops->get_stat == NULL)
+    if (!is_kind_or_report(kind, NULL) || kind->ops->get_stat == NULL)
         return MEMKIND_ERROR_INVALID;
     return kind->ops->get_stat(kind, stat, value);
 }
@@ -217,12 +229,18 @@ int memkind_stats_print(void (*write_cb)(void *, const char *), void *cbopaque,
 
 int memkind_purge_kind(memkind_t kind)
 {
-    return is_kind(kind) ? memkind_arena_purge(kind) : MEMKIND_ERROR_INVALID;
+    return is_kind_or_report(kind, NULL) ? memkind_arena_purge(kind)
+                                         : MEMKIND_ERROR_INVALID;
 }
 
 int memkind_set_bg_threads(bool state)
 {
     return memkind_arena_set_bg_threads(state);
+}
+
+void memkind_set_misuse_handler(memkind_misuse_handler *handler, void *arg)
+{
+    misuse_set_handler(handler, arg);
 }
 
 void memkind_set_allow_zero_allocs(memkind_t kind, bool allow_zero_allocs)
@@ -241,7 +259,7 @@ void memkind_set_allow_zero_allocs(memkind_t kind, bool allow_zero_allocs)
 static __attribute__((noinline)) void *malloc_by_operation(memkind_t kind,
                                                            size_t size)
 {
-    if (!is_kind(kind)) {
+    if (!is_kind_or_report(kind, NULL)) {
         errno = EINVAL;
         return NULL;
     }
@@ -258,7 +276,7 @@ void *memkind_malloc(memkind_t kind, size_t size)
 
 void *memkind_calloc(memkind_t kind, size_t num, size_t size)
 {
-    if (!is_kind(kind)) {
+    if (!is_kind_or_report(kind, NULL)) {
         errno = EINVAL;
         return NULL;
     }
@@ -268,7 +286,7 @@ void *memkind_calloc(memkind_t kind, size_t num, size_t size)
 int memkind_posix_memalign(memkind_t kind, void **memptr, size_t alignment,
                            size_t size)
 {
-    if (!is_kind(kind) || memptr == NULL)
+    if (!is_kind_or_report(kind, NULL) || memptr == NULL)
         return EINVAL;
     return kind->ops->posix_memalign(kind, memptr, alignment, size);
 }
@@ -277,7 +295,7 @@ void *memkind_realloc(memkind_t kind, void *ptr, size_t size)
 {
     if (kind == NULL)
         return memkind_arena_realloc_with_kind_detect(ptr, size);
-    if (!is_kind(kind)) {
+    if (!is_kind_or_report(kind, ptr)) {
         errno = EINVAL;
         return NULL;
     }
@@ -287,10 +305,16 @@ void *memkind_realloc(memkind_t kind, void *ptr, size_t size)
 static __attribute__((noinline)) void free_by_operation(memkind_t kind,
                                                         void *ptr)
 {
-    if (!is_kind(kind))
-        memkind_arena_free_with_kind_detect(ptr);
-    else
+    if (is_kind(kind)) {
         kind->ops->free(kind, ptr);
+        return;
+    }
+    if (kind != NULL && ptr != NULL) {
+        misuse_report(MEMKIND_MISUSE_DEAD_KIND, kind, ptr);
+        if (memkind_arena_detect_kind(ptr) == NULL)
+            return;
+    }
+    memkind_arena_free_with_kind_detect(ptr);
 }
 
 void memkind_free(memkind_t kind, void *ptr)
@@ -313,7 +337,7 @@ void *memkind_defrag_reallocate(memkind_t kind, void *ptr)
 {
     if (kind == NULL)
         return memkind_arena_defrag_reallocate_with_kind_detect(ptr);
-    if (kind->ops == NULL || kind->ops->defrag_reallocate == NULL)
+    if (!is_kind_or_report(kind, ptr) || kind->ops->defrag_reallocate == NULL)
         return NULL;
     return kind->ops->defrag_reallocate(kind, ptr);
 }

@@ -164,8 +164,10 @@ void *heap_malloc(struct memkind_arena_set *set, size_t size, int flags)
 {
     void *ptr = NULL;
     int saved_errno = errno;
-    if (!thread_cache_begin())
+    if (!thread_cache_begin()) {
+        heap_report(HEAP_REENTERED, set->extents.address_owner, NULL);
         return refuse();
+    }
     struct thread_cache *cache = thread_cache_get(set);
     if (cache != NULL) {
         ptr = attempt(cache, size, flags);
@@ -196,7 +198,7 @@ static enum heap_error put_by_cache(struct thread_cache *cache,
 {
     enum heap_error error = HEAP_OK;
     pthread_mutex_lock(&cache->lock);
-    if (cache->tops[size_class][-1] == ptr)
+    if (magazine_has_lately(cache, size_class, ptr))
         error = HEAP_DOUBLE_FREE;
     else
         magazine_put(cache, size_class, ptr);
@@ -257,9 +259,37 @@ static bool resize_large(struct memkind_arena_set *set, void *ptr, size_t size)
     return done;
 }
 
+/* Whether the thread's last free of that class was of this object. */
+static bool was_just_freed(struct memkind_arena_set *set, unsigned size_class,
+                           const void *ptr)
+{
+    struct thread_cache *cache = heap_cache_known(set);
+    if (!is_cached_class(size_class) || !thread_cache_enter(cache))
+        return false;
+    bool is_free = cache->tops[size_class][-1] == ptr;
+    thread_cache_leave(cache);
+    return is_free;
+}
+
+/* The class of an object that is handed in; SIZE_CLASS_NONE, and a report,
+ * where it is none. */
+static unsigned class_of_object(struct memkind_arena_set *set, const void *ptr)
+{
+    unsigned size_class = object_tag_class(set, ptr);
+    enum heap_error error = HEAP_OK;
+    if (size_class == SIZE_CLASS_NONE)
+        error = HEAP_NO_OBJECT;
+    else if (was_just_freed(set, size_class, ptr))
+        error = HEAP_DOUBLE_FREE;
+    if (__builtin_expect(error == HEAP_OK, 1))
+        return size_class;
+    heap_report(error, set->extents.address_owner, ptr);
+    return SIZE_CLASS_NONE;
+}
+
 void *heap_realloc(struct memkind_arena_set *set, void *ptr, size_t size)
 {
-    unsigned old_class = object_tag_class(set, ptr);
+    unsigned old_class = class_of_object(set, ptr);
     if (old_class == SIZE_CLASS_NONE) {
         errno = EINVAL;
         return NULL;
@@ -332,9 +362,13 @@ static void *move_out(struct thread_cache *cache, unsigned size_class,
 void *heap_defragment(struct memkind_arena_set *set, void *ptr)
 {
     void *moved = NULL;
-    unsigned size_class = object_tag_class(set, ptr);
-    if (size_class == SIZE_CLASS_NONE || !thread_cache_begin())
+    unsigned size_class = class_of_object(set, ptr);
+    if (size_class == SIZE_CLASS_NONE)
         return NULL;
+    if (!thread_cache_begin()) {
+        heap_report(HEAP_REENTERED, set->extents.address_owner, ptr);
+        return NULL;
+    }
     struct thread_cache *cache = thread_cache_get(set);
     if (cache != NULL)
         moved = move_out(cache, size_class, ptr);

@@ -9,6 +9,7 @@
 #define HEAP_H
 
 #include "arena_set.h"
+#include "heap_report.h"
 #include "jemalloc_private.h"
 #include "upkeep.h"
 
@@ -82,18 +83,12 @@ void *heap_malloc(struct memkind_arena_set *set, size_t size, int flags);
 
 void *heap_calloc(struct memkind_arena_set *set, size_t size);
 
-/* What a free could not do. */
-enum heap_error {
-    HEAP_OK = 0,
-    HEAP_NO_OBJECT,   /* no object starts at that address */
-    HEAP_DOUBLE_FREE, /* it is free already */
-    HEAP_REENTERED,   /* a signal handler has interrupted the library */
-};
-
-/* The object has to lie in the set's memory. */
+/* The object has to lie in the set's memory. What is wrong with it is returned,
+ * and not reported. */
 enum heap_error heap_free(struct memkind_arena_set *set, void *ptr);
 
-/* errno is EINVAL where no object starts there. */
+/* NULL with errno EINVAL where no object starts there, or it is free; which is
+ * reported, as with heap_defragment(). */
 void *heap_realloc(struct memkind_arena_set *set, void *ptr, size_t size);
 
 /* 0 where no object starts there. */

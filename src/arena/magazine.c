@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "heap_report.h"
 #include "object_tag.h"
 
 /* A magazine holds this many objects at most, and fetches so many bytes at
@@ -11,6 +12,9 @@
 #define CAPACITY_FIRST_BYTES 2048U
 #define CAPACITY_FIRST_MAX 32U
 #define REFILL_BYTES 32768U
+
+/* How many of the objects that were put in last are compared with the next. */
+#define LATELY 32U
 
 static uint32_t count_of(const struct thread_cache *cache, unsigned size_class)
 {
@@ -23,16 +27,61 @@ static uint32_t capacity_of(const struct thread_cache *cache,
     return (uint32_t)(cache->ends[size_class] - cache->bases[size_class]);
 }
 
+/*
+ * Objects that were returned a short while ago. An arena does not survive one
+ * that is returned twice; that all of those that are returned together differ
+ * is too dear to be made sure of, a look at the last ones is not.
+ */
+#define RETURNED_LOG 8
+
+struct returned {
+    void *objects[1 << RETURNED_LOG];
+};
+
+static bool was_returned(struct thread_cache *cache,
+                         const struct returned *returned, unsigned place,
+                         void *ptr)
+{
+    if (__builtin_expect(returned->objects[place] != ptr, 1))
+        return false;
+    heap_report(HEAP_DOUBLE_FREE, cache->set->extents.address_owner, ptr);
+    return true;
+}
+
+static unsigned place_of(const void *ptr)
+{
+    /* Fibonacci hashing */
+    return (unsigned)(((uintptr_t)ptr >> 3) * 0x9e3779b97f4a7c15 >>
+                      (64 - RETURNED_LOG));
+}
+
 /* Returns the objects that have been in longest. */
 static void flush(struct thread_cache *cache, unsigned size_class,
                   uint32_t count)
 {
+    struct returned returned = {0};
     void **objects = cache->bases[size_class];
-    uint32_t rest = count_of(cache, size_class) - count;
-    for (uint32_t i = 0; i < count; i++)
+    uint32_t all = count_of(cache, size_class), kept = 0;
+    if (count == 0)
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        unsigned place = place_of(objects[i]);
+        if (was_returned(cache, &returned, place, objects[i]))
+            continue;
+        returned.objects[place] = objects[i];
         arena_set_return(cache->set, objects[i]);
-    memmove(objects, objects + count, rest * sizeof objects[0]);
-    cache->tops[size_class] = objects + rest;
+    }
+    /* Nor are the next ones to stay in, if they are gone. */
+    uint32_t near = count + (1 << RETURNED_LOG);
+    for (uint32_t i = count; i < all && i < near; i++)
+        if (!was_returned(cache, &returned, place_of(objects[i]), objects[i]))
+            objects[kept++] = objects[i];
+    if (near < all) {
+        memmove(objects + kept, objects + near,
+                (all - near) * sizeof objects[0]);
+        kept += all - near;
+    }
+    cache->tops[size_class] = objects + kept;
 }
 
 /* ---- capacity ----------------------------------------------------------- */
@@ -183,6 +232,17 @@ void *magazine_take(struct thread_cache *cache, unsigned size_class, bool zero,
         return *--cache->tops[size_class];
     *fresh = true;
     return fetch(cache, size_class, zero ? JE_ZERO : 0);
+}
+
+bool magazine_has_lately(const struct thread_cache *cache, unsigned size_class,
+                         const void *ptr)
+{
+    void *const *top = cache->tops[size_class];
+    uint32_t count = count_of(cache, size_class);
+    for (uint32_t i = 1; i <= count && i <= LATELY; i++)
+        if (top[-(ptrdiff_t)i] == ptr)
+            return true;
+    return false;
 }
 
 void magazine_put(struct thread_cache *cache, unsigned size_class, void *ptr)

@@ -29,6 +29,10 @@ void magazine_init_all(struct thread_cache *cache);
 void *magazine_take(struct thread_cache *cache, unsigned size_class, bool zero,
                     bool *fresh);
 
+/* Whether an object was put in a short while ago, and is in there yet. */
+bool magazine_has_lately(const struct thread_cache *cache, unsigned size_class,
+                         const void *ptr);
+
 /* Puts an object in; it goes to its arena where there is no room for it. */
 void magazine_put(struct thread_cache *cache, unsigned size_class, void *ptr);
 

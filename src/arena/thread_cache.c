@@ -5,6 +5,7 @@
 
 #include "arena_set.h"
 #include "debug_log.h"
+#include "heap_report.h"
 #include "magazine.h"
 #include "memory_barrier.h"
 #include "set_registry.h"
@@ -52,6 +53,12 @@ void thread_cache_end(void)
 {
     atomic_signal_fence(memory_order_seq_cst);
     thread_inside = false;
+    heap_report_what_waits();
+}
+
+bool thread_cache_is_inside(void)
+{
+    return thread_inside;
 }
 
 /* ---- a set's list of caches --------------------------------------------- */
@@ -126,7 +133,7 @@ static void end_thread(void *table_pointer)
         if (table[i] != NULL)
             leave_set(i, table[i]);
     metadata_free(table);
-    thread_inside = false;
+    thread_cache_end();
 }
 
 /*

@@ -155,6 +155,7 @@ struct thread_cache *thread_cache_get(struct memkind_arena_set *set);
  */
 bool thread_cache_begin(void);
 void thread_cache_end(void);
+bool thread_cache_is_inside(void);
 
 /* Called with a cache locked, and its owner kept out. */
 typedef void thread_cache_visit_fn(struct thread_cache *cache);

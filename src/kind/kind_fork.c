@@ -15,17 +15,20 @@
 #include "default_heap.h"
 #include "jemalloc_ctl.h"
 #include "kind_registry.h"
+#include "misuse.h"
 #include "region_pool.h"
 
 static void prepare(void)
 {
     default_heap_lock();
     kind_registry_lock();
+    misuse_lock();
     arena_fork_prepare();
 }
 
 static void unlock(void)
 {
+    misuse_unlock();
     kind_registry_unlock();
     default_heap_unlock();
 }

@@ -10,6 +10,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct memkind *kinds[THREAD_CACHE_SLOTS]; /* by their sets' slots */
 static struct memkind storage[MEMKIND_MAX_KIND];
 static bool storage_taken[MEMKIND_MAX_KIND];
+static size_t storage_next; /* where the next search begins */
 
 void kind_registry_add(struct memkind *kind)
 {
@@ -64,9 +65,12 @@ struct memkind *kind_storage_get(void)
 {
     struct memkind *kind = NULL;
     pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < MEMKIND_MAX_KIND; i++) {
+    for (size_t n = 0; n < MEMKIND_MAX_KIND; n++) {
+        /* In turn: that of a kind that is gone stays empty for long. */
+        size_t i = (storage_next + n) % MEMKIND_MAX_KIND;
         if (storage_taken[i])
             continue;
+        storage_next = i + 1;
         storage_taken[i] = true;
         kind = &storage[i];
         memset(kind, 0, sizeof *kind);

@@ -18,6 +18,7 @@
 #include "jemalloc_ctl.h"
 #include "kind_error.h"
 #include "kind_registry.h"
+#include "misuse.h"
 #include "region_pool.h"
 
 #define ARENAS_PER_CPU 4
@@ -206,7 +207,7 @@ struct memkind *memkind_arena_detect_kind(void *ptr)
 }
 
 /* The heap that an address belongs to: most often that of the kind named. */
-static inline struct memkind_arena_set *heap_of(const struct memkind *kind,
+static inline struct memkind_arena_set *heap_of(struct memkind *kind,
                                                 const void *ptr)
 {
     if (__builtin_expect(kind != NULL && kind->regions != NULL &&
@@ -215,12 +216,11 @@ static inline struct memkind_arena_set *heap_of(const struct memkind *kind,
         return kind->arenas;
     const struct memkind *owner = address_table_find(ptr);
     if (owner == NULL) {
-        debug_log("%p is no object of any kind", ptr);
+        misuse_report(MEMKIND_MISUSE_FOREIGN, kind, ptr);
         return NULL;
     }
     if (kind != NULL && owner != kind)
-        debug_log("%p is an object of %s, not of %s", ptr, owner->name,
-                  kind->name);
+        misuse_report(MEMKIND_MISUSE_WRONG_KIND, kind, ptr);
     return owner->arenas;
 }
 
@@ -242,8 +242,10 @@ static int without_heap(const struct memkind *kind)
     return kind != NULL && kind->lost_arenas != NULL ? ENOMEM : EINVAL;
 }
 
-static void *refuse(const struct memkind *kind)
+static void *refuse(struct memkind *kind)
 {
+    if (kind != NULL && kind->lost_arenas == NULL)
+        misuse_report(MEMKIND_MISUSE_DEAD_KIND, kind, NULL);
     errno = without_heap(kind);
     return NULL;
 }
@@ -319,20 +321,6 @@ void *memkind_arena_realloc(struct memkind *kind, void *ptr, size_t size)
     return heap_realloc(heap, ptr, size);
 }
 
-static const char *text_of(enum heap_error error)
-{
-    switch (error) {
-    case HEAP_NO_OBJECT:
-        return "no object starts there";
-    case HEAP_DOUBLE_FREE:
-        return "it is free already";
-    case HEAP_REENTERED:
-        return "a signal handler has interrupted the library";
-    default:
-        return "unknown error";
-    }
-}
-
 void memkind_arena_free(struct memkind *kind, void *ptr)
 {
     if (ptr == NULL)
@@ -342,7 +330,7 @@ void memkind_arena_free(struct memkind *kind, void *ptr)
     if (heap != NULL && !heap_free_fast(heap_cache_known(heap), ptr)) {
         enum heap_error error = heap_free(heap, ptr);
         if (error != HEAP_OK)
-            debug_log("%p cannot be freed: %s", ptr, text_of(error));
+            heap_report(error, heap->extents.address_owner, ptr);
     }
     errno = saved_errno;
 }

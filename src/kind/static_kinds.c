@@ -92,13 +92,12 @@ static void *no_realloc(struct memkind *kind, void *ptr, size_t size)
 {
     if (ptr == NULL)
         return no_malloc(kind, size);
-    return memkind_arena_realloc_with_kind_detect(ptr, size);
+    return memkind_arena_realloc(kind, ptr, size);
 }
 
 static void no_free(struct memkind *kind, void *ptr)
 {
-    (void)kind;
-    memkind_arena_free_with_kind_detect(ptr);
+    memkind_arena_free(kind, ptr);
 }
 
 struct memkind_ops static_kind_unavailable_ops = {

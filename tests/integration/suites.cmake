@@ -52,3 +52,4 @@ target_link_libraries(test_cpp PRIVATE memkind_test_support memkind::memkind
 add_test(NAME test_cpp COMMAND test_cpp)
 memkind_set_test(test_cpp integration)
 memkind_suite(test_cache integration TIMEOUT 300)
+memkind_suite(test_misuse integration)

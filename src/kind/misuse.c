@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "misuse.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include "debug_log.h"
+#include "heap_report.h"
+
+static const char *const texts[MEMKIND_MISUSE_MAX_VALUE] = {
+    [MEMKIND_MISUSE_DOUBLE_FREE] = "it is free already",
+    [MEMKIND_MISUSE_NO_OBJECT] = "no object starts there",
+    [MEMKIND_MISUSE_FOREIGN] = "it is no address of any kind",
+    [MEMKIND_MISUSE_WRONG_KIND] = "it is an object of another kind",
+    [MEMKIND_MISUSE_DEAD_KIND] = "the kind is not there (any more)",
+    [MEMKIND_MISUSE_SIGNAL] = "a signal handler has interrupted the library",
+    [MEMKIND_MISUSE_OVERRUN] = "the bytes around it were written to",
+    [MEMKIND_MISUSE_AFTER_FREE] = "it was written to after it was freed",
+};
+
+static const memkind_misuse of_heap_error[] = {
+    [HEAP_NO_OBJECT] = MEMKIND_MISUSE_NO_OBJECT,
+    [HEAP_DOUBLE_FREE] = MEMKIND_MISUSE_DOUBLE_FREE,
+    [HEAP_REENTERED] = MEMKIND_MISUSE_SIGNAL,
+    [HEAP_OVERRUN] = MEMKIND_MISUSE_OVERRUN,
+    [HEAP_AFTER_FREE] = MEMKIND_MISUSE_AFTER_FREE,
+};
+
+struct recipient {
+    memkind_misuse_handler *handler;
+    void *arg;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct recipient recipient; /* guarded by the lock */
+
+/* What a handler does wrong is not told to it again. */
+static __thread bool is_telling;
+
+void misuse_lock(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+void misuse_unlock(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+/* Puts a recipient in place, or only reads which one there is. Signal handlers,
+ * which might report something, are kept out meanwhile. */
+static struct recipient exchange(const struct recipient *next)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    misuse_lock();
+    struct recipient found = recipient;
+    if (next != NULL)
+        recipient = *next;
+    misuse_unlock();
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return found;
+}
+
+void misuse_set_handler(memkind_misuse_handler *handler, void *arg)
+{
+    const struct recipient next = {handler, arg};
+    (void)exchange(&next);
+}
+
+void misuse_report(memkind_misuse what, memkind_t kind, const void *ptr)
+{
+    int saved_errno = errno;
+    struct recipient to = {NULL, NULL};
+    if (!is_telling)
+        to = exchange(NULL);
+    if (to.handler != NULL) {
+        is_telling = true;
+        to.handler(what, kind, ptr, to.arg);
+        is_telling = false;
+    } else {
+        debug_log("%p (kind %p): %s", ptr, (void *)kind, texts[what]);
+    }
+    errno = saved_errno;
+}
+
+static void report_of_heap(enum heap_error error, void *owner, const void *ptr)
+{
+    misuse_report(of_heap_error[error], owner, ptr);
+}
+
+__attribute__((constructor)) static void listen_to_heaps(void)
+{
+    heap_report_to(report_of_heap);
+}
