@@ -3,6 +3,7 @@
 
 #include "arena_set.h"
 #include "memory_barrier.h"
+#include "object_records.h"
 #include "set_registry.h"
 #include "thread_cache.h"
 
@@ -14,10 +15,14 @@ static void lock_for_reclaiming(struct memkind_arena_set *set)
 static void lock(struct memkind_arena_set *set)
 {
     pthread_mutex_lock(&set->lock);
+    if (set->records != NULL)
+        object_records_lock(set->records);
 }
 
 static void unlock(struct memkind_arena_set *set)
 {
+    if (set->records != NULL)
+        object_records_unlock(set->records);
     pthread_mutex_unlock(&set->lock);
     thread_cache_unlock_all(set);
     pthread_mutex_unlock(&set->reclaim_lock);

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 
 #include "debug_log.h"
+#include "heap_checked.h"
 #include "jemalloc_ctl.h"
 #include "magazine.h"
+#include "object_records.h"
 #include "set_registry.h"
 
 /* jemalloc has 4,095 arenas for a process, one of which holds our own data. A
@@ -110,6 +112,12 @@ int arena_set_create(const struct arena_set_config *config,
         return -ENOMEM;
 
     init_set(set, config);
+    if (config->is_checked) {
+        set->records = object_records_create(set->cache_limit);
+        result = -ENOMEM;
+        if (set->records == NULL)
+            goto fail_arena;
+    }
     result = add_arena(set);
     if (result != 0)
         goto fail_arena;
@@ -128,6 +136,8 @@ int arena_set_create(const struct arena_set_config *config,
 fail_slot:
     destroy_arenas(set);
 fail_arena:
+    if (set->records != NULL)
+        object_records_destroy(set->records);
     fini_set(set);
     JE_NAME(dallocx)(set, 0);
     return result;
@@ -135,6 +145,8 @@ fail_arena:
 
 void arena_set_destroy(struct memkind_arena_set *set)
 {
+    if (set->records != NULL)
+        heap_checked_finish(set);
     thread_cache_retire(set);
     set_registry_remove(set);
     destroy_arenas(set);

@@ -5,9 +5,9 @@
  * through a cache of its own (thread_cache.h).
  *
  * Locks, in the order in which they may be taken: the registry's, a set's
- * reclaim lock, its caches_lock, a cache's, a set's lock, jemalloc's own, a
- * region pool's and what is below. None before jemalloc's is ever taken by a
- * hook.
+ * reclaim lock, its caches_lock, a cache's, a set's lock, those of its records,
+ * jemalloc's own, a region pool's and what is below. None before jemalloc's is
+ * ever taken by a hook.
  */
 #ifndef ARENA_SET_H
 #define ARENA_SET_H
@@ -43,11 +43,13 @@ struct memkind_arena_set {
     unsigned limit;               /* most arenas */
     _Atomic unsigned count;       /* arenas made */
     pthread_mutex_t caches_lock;
-    struct thread_cache *caches;  /* of live threads */
-    struct thread_cache fallback; /* for threads that can have no cache */
+    struct thread_cache *caches;    /* of live threads */
+    struct thread_cache fallback;   /* for threads that can have no cache */
+    struct object_records *records; /* of a checked set; heap_checked.h */
     /* At the last snapshot, in bytes. */
     _Atomic size_t resident;
     _Atomic size_t cached;
+    _Atomic size_t live; /* of a checked set */
     struct arena_slot {
         unsigned index;   /* jemalloc's */
         unsigned threads; /* attached */
@@ -63,6 +65,7 @@ struct arena_set_config {
     unsigned limit;           /* most arenas, at least 1 */
     ssize_t dirty_decay_ms;   /* -1: never */
     bool metadata_use_hooks;
+    bool is_checked; /* see heap_checked.h */
 };
 
 /* Makes a set with its first arena. 0; -ENOMEM; -ENOSPC where there are too

@@ -6,8 +6,11 @@
 #include <string.h>
 
 #include "debug_log.h"
+#include "heap_checked.h"
+#include "heap_plain.h"
 #include "jemalloc_ctl.h"
 #include "magazine.h"
+#include "object_records.h"
 #include "object_tag.h"
 #include "set_registry.h"
 
@@ -107,6 +110,8 @@ static void give_back(struct memkind_arena_set *set)
 
 void heap_purge(struct memkind_arena_set *set)
 {
+    if (set->records != NULL)
+        (void)heap_checked_release_all(set);
     if (!thread_cache_begin())
         return;
     pthread_mutex_lock(&set->reclaim_lock);
@@ -160,7 +165,7 @@ struct thread_cache *heap_cache(struct memkind_arena_set *set)
     return cache;
 }
 
-void *heap_malloc(struct memkind_arena_set *set, size_t size, int flags)
+void *heap_plain_malloc(struct memkind_arena_set *set, size_t size, int flags)
 {
     void *ptr = NULL;
     int saved_errno = errno;
@@ -184,11 +189,11 @@ void *heap_malloc(struct memkind_arena_set *set, size_t size, int flags)
     return ptr;
 }
 
-void *heap_calloc(struct memkind_arena_set *set, size_t size)
+void *heap_plain_calloc(struct memkind_arena_set *set, size_t size)
 {
     void *ptr = heap_malloc_fast(heap_cache_known(set), size);
     if (__builtin_expect(ptr == NULL, 0))
-        return heap_malloc(set, size, JE_ZERO);
+        return heap_plain_malloc(set, size, JE_ZERO);
     region_pool_clear(set->extents.pool, ptr, size);
     return ptr;
 }
@@ -206,7 +211,7 @@ static enum heap_error put_by_cache(struct thread_cache *cache,
     return error;
 }
 
-enum heap_error heap_free(struct memkind_arena_set *set, void *ptr)
+enum heap_error heap_plain_free(struct memkind_arena_set *set, void *ptr)
 {
     enum heap_error error = HEAP_OK;
     unsigned size_class = object_tag_class(set, ptr);
@@ -224,7 +229,7 @@ enum heap_error heap_free(struct memkind_arena_set *set, void *ptr)
     return error;
 }
 
-size_t heap_usable_size(struct memkind_arena_set *set, const void *ptr)
+size_t heap_plain_usable_size(struct memkind_arena_set *set, const void *ptr)
 {
     unsigned size_class = object_tag_class(set, ptr);
     if (size_class == SIZE_CLASS_NONE)
@@ -287,7 +292,7 @@ static unsigned class_of_object(struct memkind_arena_set *set, const void *ptr)
     return SIZE_CLASS_NONE;
 }
 
-void *heap_realloc(struct memkind_arena_set *set, void *ptr, size_t size)
+void *heap_plain_realloc(struct memkind_arena_set *set, void *ptr, size_t size)
 {
     unsigned old_class = class_of_object(set, ptr);
     if (old_class == SIZE_CLASS_NONE) {
@@ -302,10 +307,10 @@ void *heap_realloc(struct memkind_arena_set *set, void *ptr, size_t size)
     if (both_large && resize_large(set, ptr, size))
         return ptr;
 
-    size_t old_size = heap_usable_size(set, ptr);
+    size_t old_size = heap_plain_usable_size(set, ptr);
     void *moved = heap_malloc_fast(heap_cache_known(set), size);
     if (moved == NULL)
-        moved = heap_malloc(set, size, 0);
+        moved = heap_plain_malloc(set, size, 0);
     if (moved == NULL) {
         /* What was reclaimed may lie right behind the object; and one that is
          * to shrink may as well stay as it is. */
@@ -316,7 +321,7 @@ void *heap_realloc(struct memkind_arena_set *set, void *ptr, size_t size)
     region_pool_copy(set->extents.pool, moved, ptr,
                      old_size < size ? old_size : size);
     if (!heap_free_fast(heap_cache_known(set), ptr))
-        (void)heap_free(set, ptr);
+        (void)heap_plain_free(set, ptr);
     return moved;
 }
 
@@ -350,7 +355,7 @@ static void *move_out(struct thread_cache *cache, unsigned size_class,
     }
     if (!worth_moving(ptr))
         return NULL;
-    size_t size = heap_usable_size(cache->set, ptr);
+    size_t size = heap_plain_usable_size(cache->set, ptr);
     void *moved = take_from_arena(cache->set, size, cache->arena_flags, 0);
     if (moved == NULL)
         return NULL;
@@ -359,7 +364,7 @@ static void *move_out(struct thread_cache *cache, unsigned size_class,
     return moved;
 }
 
-void *heap_defragment(struct memkind_arena_set *set, void *ptr)
+void *heap_plain_defragment(struct memkind_arena_set *set, void *ptr)
 {
     void *moved = NULL;
     unsigned size_class = class_of_object(set, ptr);
@@ -374,6 +379,50 @@ void *heap_defragment(struct memkind_arena_set *set, void *ptr)
         moved = move_out(cache, size_class, ptr);
     thread_cache_end();
     return moved;
+}
+
+/* ---- plain or checked --------------------------------------------------- */
+
+void *heap_malloc(struct memkind_arena_set *set, size_t size, int flags)
+{
+    if (__builtin_expect(set->records != NULL, 0))
+        return heap_checked_malloc(set, size, flags);
+    return heap_plain_malloc(set, size, flags);
+}
+
+void *heap_calloc(struct memkind_arena_set *set, size_t size)
+{
+    if (__builtin_expect(set->records != NULL, 0))
+        return heap_checked_malloc(set, size, JE_ZERO);
+    return heap_plain_calloc(set, size);
+}
+
+enum heap_error heap_free(struct memkind_arena_set *set, void *ptr)
+{
+    if (__builtin_expect(set->records != NULL, 0))
+        return heap_checked_free(set, ptr);
+    return heap_plain_free(set, ptr);
+}
+
+void *heap_realloc(struct memkind_arena_set *set, void *ptr, size_t size)
+{
+    if (__builtin_expect(set->records != NULL, 0))
+        return heap_checked_realloc(set, ptr, size);
+    return heap_plain_realloc(set, ptr, size);
+}
+
+size_t heap_usable_size(struct memkind_arena_set *set, const void *ptr)
+{
+    if (__builtin_expect(set->records != NULL, 0))
+        return heap_checked_usable_size(set, ptr);
+    return heap_plain_usable_size(set, ptr);
+}
+
+void *heap_defragment(struct memkind_arena_set *set, void *ptr)
+{
+    if (__builtin_expect(set->records != NULL, 0))
+        return heap_checked_defragment(set, ptr);
+    return heap_plain_defragment(set, ptr);
 }
 
 /* ---- fixed pools -------------------------------------------------------- */
@@ -411,8 +460,15 @@ void heap_take_in(struct memkind_arena_set *set, size_t size)
 
 /* ---- statistics --------------------------------------------------------- */
 
-/* Objects in magazines are jemalloc's idea of allocated, and nobody else's. */
+/* Objects in magazines are jemalloc's idea of allocated, and nobody else's; nor
+ * are those that wait, and what is around objects, in checked sets. */
 static _Atomic size_t cached_in_all;
+
+/* Other threads go on while a snapshot is taken. */
+static size_t difference(size_t all, size_t part)
+{
+    return all > part ? all - part : 0;
+}
 
 static void add_bytes(struct thread_cache *cache)
 {
@@ -431,6 +487,11 @@ int heap_stat_snapshot(void)
         atomic_store(&set->cached, 0);
         thread_cache_visit_all(set, add_bytes);
         sum += atomic_load(&set->cached);
+        if (set->records != NULL) {
+            atomic_store(&set->live, object_records_live(set->records));
+            sum += difference(object_records_raw(set->records),
+                              atomic_load(&set->live));
+        }
         set_registry_done(set);
     }
     atomic_store(&cached_in_all, sum);
@@ -455,17 +516,13 @@ size_t heap_stat_cached(void)
     return atomic_load(&cached_in_all);
 }
 
-/* Other threads go on while a snapshot is taken. */
-static size_t difference(size_t all, size_t part)
-{
-    return all > part ? all - part : 0;
-}
-
 size_t heap_stat(struct memkind_arena_set *set, enum heap_stat stat)
 {
     size_t sum = 0;
     if (stat == HEAP_RESIDENT)
         return atomic_load(&set->resident);
+    if (stat == HEAP_ALLOCATED && set->records != NULL)
+        return atomic_load(&set->live);
     unsigned count = atomic_load_explicit(&set->count, memory_order_acquire);
     for (unsigned i = 0; i < count; i++) {
         unsigned index = set->arenas[i].index;

@@ -183,7 +183,7 @@ static struct thread_cache *make_cache(struct memkind_arena_set *set)
         cache->size = region->size;
         cache->tags = region->tags;
     }
-    if (!memory_barrier_is_asymmetric())
+    if (!memory_barrier_is_asymmetric() || set->records != NULL)
         cache->gate = GATE_LOCKS;
     pthread_mutex_init(&cache->lock, NULL);
     cache->place = arena_set_attach(set);

@@ -41,7 +41,7 @@ struct memkind_arena_set;
 enum {
     GATE_VISITED = 1, /* someone else is at the magazines */
     GATE_SHUT = 2,    /* for ever: the set is gone, or must not be used */
-    GATE_LOCKS = 4,   /* there is no membarrier(2) */
+    GATE_LOCKS = 4,   /* there is no membarrier(2), or the set is checked */
 };
 
 struct thread_cache {

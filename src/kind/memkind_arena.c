@@ -14,6 +14,7 @@
 #include "cpu_count.h"
 #include "debug_log.h"
 #include "environment.h"
+#include "hardening.h"
 #include "heap.h"
 #include "jemalloc_ctl.h"
 #include "kind_error.h"
@@ -136,6 +137,7 @@ int memkind_arena_create_map(struct memkind *kind, extent_hooks_t *hooks,
         .direct_owner = has_plain_operations(kind->ops) ? kind : NULL,
         .user_hooks = hooks,
         .metadata_use_hooks = metadata_use_hooks,
+        .is_checked = hardening_is_on(),
         .dirty_decay_ms =
             environment_hog_memory() ? DECAY_NEVER_MS : DECAY_DEFAULT_MS,
     };

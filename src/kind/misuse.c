@@ -6,7 +6,9 @@
 #include <signal.h>
 
 #include "debug_log.h"
+#include "hardening.h"
 #include "heap_report.h"
+#include "memory_marks.h"
 
 static const char *const texts[MEMKIND_MISUSE_MAX_VALUE] = {
     [MEMKIND_MISUSE_DOUBLE_FREE] = "it is free already",
@@ -70,6 +72,12 @@ void misuse_set_handler(memkind_misuse_handler *handler, void *arg)
     (void)exchange(&next);
 }
 
+static bool is_wrong_address(memkind_misuse what)
+{
+    return what == MEMKIND_MISUSE_DOUBLE_FREE ||
+           what == MEMKIND_MISUSE_NO_OBJECT || what == MEMKIND_MISUSE_FOREIGN;
+}
+
 void misuse_report(memkind_misuse what, memkind_t kind, const void *ptr)
 {
     int saved_errno = errno;
@@ -82,6 +90,8 @@ void misuse_report(memkind_misuse what, memkind_t kind, const void *ptr)
         is_telling = false;
     } else {
         debug_log("%p (kind %p): %s", ptr, (void *)kind, texts[what]);
+        if (hardening_is_on() && is_wrong_address(what))
+            memory_mark_wrong_free(ptr);
     }
     errno = saved_errno;
 }

@@ -108,10 +108,73 @@ static int map_file_of_size(const struct region_pool *pool, int fd, size_t size,
     return result;
 }
 
+/* ---- guard pages ----------------------------------------------------------
+ */
+
+static atomic_bool guards_are_used;
+
+void region_pool_use_guards(bool use)
+{
+    atomic_store(&guards_are_used, use);
+}
+
+/* False where there is something else already. */
+static bool make_guard(char *addr)
+{
+    const size_t page_size = region_page_size();
+    void *guard = sys.mmap(addr, page_size, PROT_NONE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
+                               MAP_FIXED_NOREPLACE,
+                           -1, 0);
+    if (guard == addr)
+        return true;
+    /* Kernels before 4.17 take the address for a hint. */
+    if (guard != MAP_FAILED)
+        sys.munmap(guard, page_size);
+    return false;
+}
+
+/* A region on the caller's own memory has the caller's around it. */
+static void make_guards(const struct region_pool *pool, struct region *region)
+{
+    if (pool->backing == REGION_BUFFER || !atomic_load(&guards_are_used))
+        return;
+    region->guard_before = make_guard(region->base - region_page_size());
+    region->guard_behind = make_guard(region->base + region->size);
+    if (!region->guard_before || !region->guard_behind)
+        debug_log("no room for a guard page at %p", (void *)region->base);
+}
+
+static void drop_guards(struct region *region)
+{
+    const size_t page_size = region_page_size();
+    if (region->guard_before)
+        sys.munmap(region->base - page_size, page_size);
+    if (region->guard_behind)
+        sys.munmap(region->base + region->size, page_size);
+    region->guard_before = region->guard_behind = false;
+}
+
+/* A mapping that has free pages before and behind it, for guards. */
+static void *map_with_room(size_t size)
+{
+    const size_t page_size = region_page_size();
+    char *base = sys.mmap(NULL, size + 2 * page_size, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED)
+        return MAP_FAILED;
+    sys.munmap(base, page_size);
+    sys.munmap(base + page_size + size, page_size);
+    return base + page_size;
+}
+
 static int map_memory(size_t size, struct mapping *mapping)
 {
-    void *base = sys.mmap(NULL, size, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *base =
+        atomic_load(&guards_are_used)
+            ? map_with_room(size)
+            : sys.mmap(NULL, size, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED)
         return -errno;
     *mapping = (struct mapping){.base = base, .size = size};
@@ -212,6 +275,7 @@ static int add_region(struct region_pool *pool, const struct mapping *mapping,
     result = address_table_add(region->base, region->size, pool->owner);
     if (result != 0)
         goto fail_address;
+    make_guards(pool, region);
     atomic_store_explicit(&pool->count, count + 1, memory_order_release);
     return 0;
 
@@ -456,6 +520,7 @@ void region_pool_close(struct region_pool *pool)
     for (unsigned i = 0; i < count; i++) {
         struct region *region = &pool->regions[i];
         address_table_remove(region->base, region->size);
+        drop_guards(region);
         unmap_and_close(pool, region);
         region_grains_fini(pool, region);
         drop_tags(region);

@@ -66,6 +66,7 @@ struct region {
     /* A number for each REGION_TAG_UNIT of the region, for the layers above to
      * note what lies there; 0 at first. */
     _Atomic uint16_t *tags;
+    bool guard_before, guard_behind; /* a page that cannot be touched */
     bool is_private; /* in a forked child: no file is behind it any more */
     char *copy;      /* while fork() runs: of what is in use, or NULL */
     size_t copy_size;
@@ -122,6 +123,10 @@ int region_pool_open_memory(struct region_pool *pool, void *owner);
  * the pool is in use. */
 void region_pool_set_fork_policy(struct region_pool *pool,
                                  enum region_fork_policy policy);
+
+/* From now on regions have a page before and behind them that cannot be
+ * touched, where the address space there is free. */
+void region_pool_use_guards(bool use);
 
 /* Unmaps all regions and gives their file space back. */
 void region_pool_close(struct region_pool *pool);

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "heap_checked.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "heap_plain.h"
+#include "memory_marks.h"
+#include "object_records.h"
+
+#define ZONE_LEAST ((size_t)16)
+#define ZONE_MOST ((size_t)128) /* of the bytes that are looked at */
+#define FRONT_MOST ((size_t)4096)
+
+/* Of a freed object this much is filled: a large one is written to where it
+ * begins, or in so much of it that one byte of many is enough. */
+#define FILLED_MOST ((size_t)64 << 10)
+
+enum { ZONE_BYTE = 0xa5, FREED_BYTE = 0xdb };
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- what lies around an object ----------------------------------------- */
+
+static char *raw_of(const struct object_record *record)
+{
+    return object_of_record(record) - record->front;
+}
+
+static struct marked_memory memory_of(const struct object_record *record)
+{
+    size_t behind = record->raw_size - record->front - record->size;
+    return (struct marked_memory){
+        .ptr = object_of_record(record),
+        .size = record->size,
+        .before = least(record->front, ZONE_MOST),
+        .behind = least(behind, ZONE_MOST),
+    };
+}
+
+static void draw_zones(const struct marked_memory *memory)
+{
+    memset((char *)memory->ptr - memory->before, ZONE_BYTE, memory->before);
+    memset((char *)memory->ptr + memory->size, ZONE_BYTE, memory->behind);
+}
+
+static bool is_filled(const char *bytes, size_t size, int byte)
+{
+    for (size_t i = 0; i < size; i++)
+        if ((unsigned char)bytes[i] != byte)
+            return false;
+    return true;
+}
+
+/* With the edges open. */
+static void check_zones(struct memkind_arena_set *set,
+                        const struct marked_memory *memory)
+{
+    if (!is_filled(memory->ptr - memory->before, memory->before, ZONE_BYTE) ||
+        !is_filled(memory->ptr + memory->size, memory->behind, ZONE_BYTE))
+        heap_report(HEAP_OVERRUN, set->extents.address_owner, memory->ptr);
+}
+
+/* With all of it open. */
+static void check_freed(struct memkind_arena_set *set,
+                        const struct marked_memory *memory)
+{
+    if (!is_filled(memory->ptr, least(memory->size, FILLED_MOST), FREED_BYTE))
+        heap_report(HEAP_AFTER_FREE, set->extents.address_owner, memory->ptr);
+}
+
+/* ---- the wait of freed objects ------------------------------------------ */
+
+/* Gives an object back that is in no table any more. */
+static void release(struct memkind_arena_set *set,
+                    const struct object_record *record)
+{
+    struct marked_memory memory = memory_of(record);
+    memory_mark_open(&memory);
+    check_freed(set, &memory);
+    (void)heap_plain_free(set, raw_of(record));
+}
+
+static bool take_next(struct memkind_arena_set *set, const void *near,
+                      struct object_record *record)
+{
+    if (!thread_cache_begin())
+        return false;
+    bool found = near != NULL
+                     ? object_records_next_near(set->records, near, record)
+                     : object_records_next(set->records, record);
+    thread_cache_end();
+    return found;
+}
+
+bool heap_checked_release_all(struct memkind_arena_set *set)
+{
+    struct object_record record;
+    bool any = false;
+    for (; take_next(set, NULL, &record); any = true)
+        release(set, &record);
+    return any;
+}
+
+static void have_wait(struct memkind_arena_set *set,
+                      const struct object_record *record)
+{
+    struct object_record next;
+    /* Nobody has come in between since the object was found. */
+    if (!thread_cache_begin())
+        return;
+    bool waits = object_records_may_wait(set->records, record);
+    if (waits)
+        object_records_wait(set->records, record);
+    else
+        object_records_drop(set->records, record);
+    thread_cache_end();
+    if (!waits)
+        release(set, record);
+    while (take_next(set, object_of_record(record), &next))
+        release(set, &next);
+}
+
+/* ---- malloc and free ---------------------------------------------------- */
+
+static size_t front_for(int flags)
+{
+    size_t alignment = (size_t)1 << (flags & JE_LG_ALIGN_MASK);
+    if (alignment > FRONT_MOST)
+        return 0;
+    return alignment > ZONE_LEAST ? alignment : ZONE_LEAST;
+}
+
+static bool add_record(struct memkind_arena_set *set,
+                       const struct object_record *record)
+{
+    bool added = false;
+    if (thread_cache_begin()) {
+        added = object_records_add(set->records, record);
+        thread_cache_end();
+    }
+    return added;
+}
+
+void *heap_checked_malloc(struct memkind_arena_set *set, size_t size, int flags)
+{
+    size_t front = front_for(flags);
+    if (size > SIZE_MAX - front - ZONE_LEAST) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    int saved_errno = errno;
+    char *raw = heap_plain_malloc(set, front + size + ZONE_LEAST, flags);
+    if (raw == NULL && heap_checked_release_all(set))
+        raw = heap_plain_malloc(set, front + size + ZONE_LEAST, flags);
+    if (raw == NULL)
+        return NULL;
+    errno = saved_errno;
+    const struct object_record record = {
+        .hidden = ~(uintptr_t)(raw + front),
+        .size = size,
+        .raw_size = heap_plain_usable_size(set, raw),
+        .front = (uint32_t)front,
+        .state = OBJECT_LIVE,
+    };
+    if (!add_record(set, &record)) {
+        (void)heap_plain_free(set, raw);
+        errno = ENOMEM;
+        return NULL;
+    }
+    struct marked_memory memory = memory_of(&record);
+    draw_zones(&memory);
+    memory_mark_object(&memory, (flags & JE_ZERO) != 0);
+    return raw + front;
+}
+
+static enum heap_error error_of(enum object_state state)
+{
+    if (state == OBJECT_LIVE)
+        return HEAP_OK;
+    return state == OBJECT_FREED ? HEAP_DOUBLE_FREE : HEAP_NO_OBJECT;
+}
+
+enum heap_error heap_checked_free(struct memkind_arena_set *set, void *ptr)
+{
+    struct object_record record;
+    if (!thread_cache_begin())
+        return HEAP_REENTERED;
+    enum object_state state = object_records_free(set->records, ptr, &record);
+    thread_cache_end();
+    if (state != OBJECT_LIVE)
+        return error_of(state);
+    struct marked_memory memory = memory_of(&record);
+    memory_mark_edges_open(&memory);
+    check_zones(set, &memory);
+    memset(ptr, FREED_BYTE, least(record.size, FILLED_MOST));
+    memory_mark_freed(&memory);
+    have_wait(set, &record);
+    return HEAP_OK;
+}
+
+/* What is known of an object that is handed in; a report where it is none. */
+static enum heap_error find(struct memkind_arena_set *set, const void *ptr,
+                            struct object_record *record)
+{
+    enum heap_error error = HEAP_REENTERED;
+    if (thread_cache_begin()) {
+        error = error_of(object_records_find(set->records, ptr, record));
+        thread_cache_end();
+    }
+    if (error != HEAP_OK)
+        heap_report(error, set->extents.address_owner, ptr);
+    return error;
+}
+
+size_t heap_checked_usable_size(struct memkind_arena_set *set, const void *ptr)
+{
+    struct object_record record;
+    size_t size = 0;
+    if (!thread_cache_begin())
+        return 0;
+    if (object_records_find(set->records, ptr, &record) == OBJECT_LIVE)
+        size = record.size;
+    thread_cache_end();
+    return size;
+}
+
+/* ---- realloc and defragmentation ---------------------------------------- */
+
+/* Takes an object out of the records, so that it can be entered anew, with its
+ * memory open. False where somebody else has been faster. */
+static bool take(struct memkind_arena_set *set, const void *ptr,
+                 struct object_record *record, struct marked_memory *memory)
+{
+    bool taken = false;
+    if (thread_cache_begin()) {
+        taken = object_records_take(set->records, ptr, record) == OBJECT_LIVE;
+        thread_cache_end();
+    }
+    if (taken) {
+        *memory = memory_of(record);
+        memory_mark_gone(memory);
+        check_zones(set, memory);
+    }
+    return taken;
+}
+
+static void enter(struct memkind_arena_set *set,
+                  const struct object_record *record)
+{
+    struct marked_memory memory = memory_of(record);
+    (void)add_record(set, record); /* into the place that was left */
+    draw_zones(&memory);
+    memory_mark_object(&memory, true);
+}
+
+/* An object that shrinks has room. */
+static void *shrink(struct memkind_arena_set *set, void *ptr, size_t size)
+{
+    struct object_record record;
+    struct marked_memory memory;
+    if (!take(set, ptr, &record, &memory))
+        return NULL;
+    record.size = size;
+    enter(set, &record);
+    return ptr;
+}
+
+/* Always moved, where there is space: who still has the old address is found
+ * out. */
+void *heap_checked_realloc(struct memkind_arena_set *set, void *ptr,
+                           size_t size)
+{
+    struct object_record record;
+    if (find(set, ptr, &record) != HEAP_OK) {
+        errno = EINVAL;
+        return NULL;
+    }
+    if (size == record.size)
+        return ptr;
+    int saved_errno = errno;
+    void *moved = heap_checked_malloc(set, size, 0);
+    if (moved == NULL && size < record.size) {
+        errno = saved_errno;
+        return shrink(set, ptr, size);
+    }
+    if (moved == NULL)
+        return NULL;
+    region_pool_copy(set->extents.pool, moved, ptr, least(size, record.size));
+    (void)heap_checked_free(set, ptr);
+    return moved;
+}
+
+void *heap_checked_defragment(struct memkind_arena_set *set, void *ptr)
+{
+    struct object_record record;
+    struct marked_memory memory;
+    if (find(set, ptr, &record) != HEAP_OK || !take(set, ptr, &record, &memory))
+        return NULL;
+    char *raw = heap_plain_defragment(set, raw_of(&record));
+    if (raw != NULL) {
+        record.hidden = ~(uintptr_t)(raw + record.front);
+        record.raw_size = heap_plain_usable_size(set, raw);
+    }
+    enter(set, &record);
+    return raw != NULL ? raw + record.front : NULL;
+}
+
+/* ---- the end of a set --------------------------------------------------- */
+
+void heap_checked_finish(struct memkind_arena_set *set)
+{
+    struct object_record record;
+    const struct region_pool *pool = set->extents.pool;
+    bool is_readable = pool == NULL || !region_pool_is_lost(pool);
+    while (object_records_next_of_all(set->records, &record)) {
+        struct marked_memory memory = memory_of(&record);
+        if (record.state == OBJECT_LIVE)
+            memory_mark_gone(&memory);
+        else
+            memory_mark_open(&memory);
+        if (!is_readable)
+            continue;
+        check_zones(set, &memory);
+        if (record.state == OBJECT_FREED)
+            check_freed(set, &memory);
+    }
+    object_records_destroy(set->records);
+    set->records = NULL;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * heap.h's functions of the same names, for sets that are not checked; and what
+ * the checked ones lie on (heap_checked.h).
+ */
+#ifndef HEAP_PLAIN_H
+#define HEAP_PLAIN_H
+
+#include "heap.h"
+
+void *heap_plain_malloc(struct memkind_arena_set *set, size_t size, int flags);
+void *heap_plain_calloc(struct memkind_arena_set *set, size_t size);
+enum heap_error heap_plain_free(struct memkind_arena_set *set, void *ptr);
+void *heap_plain_realloc(struct memkind_arena_set *set, void *ptr, size_t size);
+size_t heap_plain_usable_size(struct memkind_arena_set *set, const void *ptr);
+void *heap_plain_defragment(struct memkind_arena_set *set, void *ptr);
+
+#endif

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "object_records.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "jemalloc_private.h"
+
+#define SHARDS 8U
+#define CAPACITY_FIRST 64U
+
+/* A table with open addressing; where nothing is its records are all zero. */
+struct shard {
+    pthread_mutex_t lock;
+    struct object_record *table;
+    size_t capacity; /* 0, or a power of two */
+    size_t count;
+    uintptr_t hidden_first, hidden_last; /* of the queue, or 0 */
+};
+
+struct object_records {
+    size_t limit;
+    _Atomic size_t waiting; /* bytes */
+    _Atomic size_t live, raw;
+    struct shard shards[SHARDS];
+};
+
+static uint64_t hash_of(uintptr_t hidden)
+{
+    /* Fibonacci hashing; the least bits are those of the alignment. */
+    return (uint64_t)(hidden >> 3) * 0x9e3779b97f4a7c15;
+}
+
+static struct shard *shard_of(struct object_records *records, uintptr_t hidden)
+{
+    return &records->shards[hash_of(hidden) >> 32 & (SHARDS - 1)];
+}
+
+static size_t home_of(const struct shard *shard, uintptr_t hidden)
+{
+    return hash_of(hidden) >> 35 & (shard->capacity - 1);
+}
+
+struct object_records *object_records_create(size_t limit)
+{
+    struct object_records *records = JE_NAME(mallocx)(sizeof *records, JE_ZERO);
+    if (records == NULL)
+        return NULL;
+    records->limit = limit;
+    for (unsigned i = 0; i < SHARDS; i++)
+        pthread_mutex_init(&records->shards[i].lock, NULL);
+    return records;
+}
+
+void object_records_destroy(struct object_records *records)
+{
+    for (unsigned i = 0; i < SHARDS; i++) {
+        struct shard *shard = &records->shards[i];
+        if (shard->table != NULL)
+            JE_NAME(dallocx)(shard->table, 0);
+        pthread_mutex_destroy(&shard->lock);
+    }
+    JE_NAME(dallocx)(records, 0);
+}
+
+/* ---- tables ------------------------------------------------------------- */
+
+/* Where an address has its record, or would have it; the table is never full.
+ */
+static struct object_record *place_of(const struct shard *shard,
+                                      uintptr_t hidden)
+{
+    size_t i = home_of(shard, hidden);
+    while (shard->table[i].state != OBJECT_NONE &&
+           shard->table[i].hidden != hidden)
+        i = (i + 1) & (shard->capacity - 1);
+    return &shard->table[i];
+}
+
+static struct object_record *find(const struct shard *shard, uintptr_t hidden)
+{
+    if (shard->capacity == 0)
+        return NULL;
+    struct object_record *record = place_of(shard, hidden);
+    return record->state != OBJECT_NONE ? record : NULL;
+}
+
+static bool enlarge(struct shard *shard)
+{
+    struct shard larger = *shard;
+    larger.capacity =
+        shard->capacity != 0 ? shard->capacity * 2 : CAPACITY_FIRST;
+    larger.table =
+        JE_NAME(mallocx)(larger.capacity * sizeof larger.table[0], JE_ZERO);
+    if (larger.table == NULL)
+        return false;
+    for (size_t i = 0; i < shard->capacity; i++)
+        if (shard->table[i].state != OBJECT_NONE)
+            *place_of(&larger, shard->table[i].hidden) = shard->table[i];
+    if (shard->table != NULL)
+        JE_NAME(dallocx)(shard->table, 0);
+    shard->table = larger.table;
+    shard->capacity = larger.capacity;
+    return true;
+}
+
+/* Whether there is room for one more. Where there is no DRAM for a larger
+ * table, the last quarter of this one is used. */
+static bool has_room(struct shard *shard)
+{
+    if (shard->count < shard->capacity / 4 * 3 || enlarge(shard))
+        return true;
+    return shard->capacity != 0 && shard->count < shard->capacity - 1;
+}
+
+/* Moves those that follow up, so that none is cut off from its home. */
+static void remove_at(struct shard *shard, struct object_record *record)
+{
+    const size_t mask = shard->capacity - 1;
+    size_t hole = (size_t)(record - shard->table);
+    for (size_t i = (hole + 1) & mask; shard->table[i].state != OBJECT_NONE;
+         i = (i + 1) & mask) {
+        size_t home = home_of(shard, shard->table[i].hidden);
+        if (((i - home) & mask) < ((i - hole) & mask))
+            continue;
+        shard->table[hole] = shard->table[i];
+        hole = i;
+    }
+    shard->table[hole] = (struct object_record){0};
+    shard->count--;
+}
+
+/* ---- records ------------------------------------------------------------ */
+
+bool object_records_add(struct object_records *records,
+                        const struct object_record *record)
+{
+    struct shard *shard = shard_of(records, record->hidden);
+    pthread_mutex_lock(&shard->lock);
+    bool room = has_room(shard);
+    if (room) {
+        *place_of(shard, record->hidden) = *record;
+        shard->count++;
+    }
+    pthread_mutex_unlock(&shard->lock);
+    if (room) {
+        atomic_fetch_add(&records->live, record->size);
+        atomic_fetch_add(&records->raw, record->raw_size);
+    }
+    return room;
+}
+
+enum object_state object_records_find(struct object_records *records,
+                                      const void *ptr,
+                                      struct object_record *record)
+{
+    enum object_state state = OBJECT_NONE;
+    struct shard *shard = shard_of(records, ~(uintptr_t)ptr);
+    pthread_mutex_lock(&shard->lock);
+    const struct object_record *found = find(shard, ~(uintptr_t)ptr);
+    if (found != NULL) {
+        *record = *found;
+        state = found->state;
+    }
+    pthread_mutex_unlock(&shard->lock);
+    return state;
+}
+
+static enum object_state end_life(struct object_records *records,
+                                  const void *ptr, bool take,
+                                  struct object_record *record)
+{
+    enum object_state state = OBJECT_NONE;
+    struct shard *shard = shard_of(records, ~(uintptr_t)ptr);
+    pthread_mutex_lock(&shard->lock);
+    struct object_record *found = find(shard, ~(uintptr_t)ptr);
+    if (found != NULL) {
+        state = found->state;
+        *record = *found;
+    }
+    if (state == OBJECT_LIVE && take)
+        remove_at(shard, found);
+    else if (state == OBJECT_LIVE)
+        found->state = OBJECT_FREED;
+    pthread_mutex_unlock(&shard->lock);
+    if (state == OBJECT_LIVE)
+        atomic_fetch_sub(&records->live, record->size);
+    if (state == OBJECT_LIVE && take)
+        atomic_fetch_sub(&records->raw, record->raw_size);
+    return state;
+}
+
+enum object_state object_records_free(struct object_records *records,
+                                      const void *ptr,
+                                      struct object_record *record)
+{
+    return end_life(records, ptr, false, record);
+}
+
+enum object_state object_records_take(struct object_records *records,
+                                      const void *ptr,
+                                      struct object_record *record)
+{
+    return end_life(records, ptr, true, record);
+}
+
+void object_records_drop(struct object_records *records,
+                         const struct object_record *record)
+{
+    struct shard *shard = shard_of(records, record->hidden);
+    pthread_mutex_lock(&shard->lock);
+    remove_at(shard, place_of(shard, record->hidden));
+    pthread_mutex_unlock(&shard->lock);
+    atomic_fetch_sub(&records->raw, record->raw_size);
+}
+
+/* ---- the queues --------------------------------------------------------- */
+
+bool object_records_may_wait(const struct object_records *records,
+                             const struct object_record *record)
+{
+    return record->raw_size <= records->limit / 2;
+}
+
+void object_records_wait(struct object_records *records,
+                         const struct object_record *record)
+{
+    struct shard *shard = shard_of(records, record->hidden);
+    pthread_mutex_lock(&shard->lock);
+    if (shard->hidden_last != 0)
+        place_of(shard, shard->hidden_last)->hidden_next = record->hidden;
+    else
+        shard->hidden_first = record->hidden;
+    shard->hidden_last = record->hidden;
+    pthread_mutex_unlock(&shard->lock);
+    atomic_fetch_add(&records->waiting, record->raw_size);
+}
+
+static bool take_first(struct object_records *records, struct shard *shard,
+                       struct object_record *record)
+{
+    pthread_mutex_lock(&shard->lock);
+    bool waits = shard->hidden_first != 0;
+    if (waits) {
+        struct object_record *first = place_of(shard, shard->hidden_first);
+        *record = *first;
+        remove_at(shard, first);
+        shard->hidden_first = record->hidden_next;
+        if (shard->hidden_first == 0)
+            shard->hidden_last = 0;
+    }
+    pthread_mutex_unlock(&shard->lock);
+    if (waits) {
+        atomic_fetch_sub(&records->waiting, record->raw_size);
+        atomic_fetch_sub(&records->raw, record->raw_size);
+    }
+    return waits;
+}
+
+bool object_records_next_near(struct object_records *records, const void *ptr,
+                              struct object_record *record)
+{
+    return atomic_load(&records->waiting) > records->limit &&
+           take_first(records, shard_of(records, ~(uintptr_t)ptr), record);
+}
+
+bool object_records_next(struct object_records *records,
+                         struct object_record *record)
+{
+    for (unsigned i = 0; i < SHARDS; i++)
+        if (take_first(records, &records->shards[i], record))
+            return true;
+    return false;
+}
+
+bool object_records_next_of_all(struct object_records *records,
+                                struct object_record *record)
+{
+    for (unsigned i = 0; i < SHARDS; i++) {
+        struct shard *shard = &records->shards[i];
+        shard->hidden_first = shard->hidden_last = 0;
+        while (shard->capacity > 0) {
+            struct object_record *last = &shard->table[shard->capacity - 1];
+            shard->capacity--;
+            if (last->state == OBJECT_NONE)
+                continue;
+            *record = *last;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- all of them -------------------------------------------------------- */
+
+size_t object_records_live(const struct object_records *records)
+{
+    return atomic_load(&records->live);
+}
+
+size_t object_records_raw(const struct object_records *records)
+{
+    return atomic_load(&records->raw);
+}
+
+void object_records_lock(struct object_records *records)
+{
+    for (unsigned i = 0; i < SHARDS; i++)
+        pthread_mutex_lock(&records->shards[i].lock);
+}
+
+void object_records_unlock(struct object_records *records)
+{
+    for (unsigned i = 0; i < SHARDS; i++)
+        pthread_mutex_unlock(&records->shards[i].lock);
+}

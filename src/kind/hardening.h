@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Whether kinds are hardened: see enum memkind_misuse. */
+#ifndef HARDENING_H
+#define HARDENING_H
+
+#include <stdbool.h>
+
+bool hardening_is_on(void);
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Tells the tools that watch a program's memory what is an object and what is
+ * not: AddressSanitizer where the library is built with it, and valgrind where
+ * the library was built with its headers and runs under it. `before` and
+ * `behind` are the bytes around an object that nobody may touch; an object
+ * starts at a multiple of 8, or has none before it.
+ */
+#ifndef MEMORY_MARKS_H
+#define MEMORY_MARKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct marked_memory {
+    const char *ptr;
+    size_t size, before, behind;
+};
+
+/* Whether there is a tool that wants to be told. */
+bool memory_marks_are_wanted(void);
+
+/* It is an object from now on; what is in it means something or not. */
+void memory_mark_object(const struct marked_memory *memory, bool is_defined);
+
+/* The object is free: it and what is around it is not to be touched. */
+void memory_mark_freed(const struct marked_memory *memory);
+
+/* Objects that nobody will free, because all of their kind goes. */
+void memory_mark_gone(const struct marked_memory *memory);
+
+/* What is around the object, or all of it, is the library's to look at. */
+void memory_mark_edges_open(const struct marked_memory *memory);
+void memory_mark_open(const struct marked_memory *memory);
+
+/* The tool reports that an address is freed that is no object's; may not
+ * return. */
+void memory_mark_wrong_free(const void *ptr);
+
+#endif
