@@ -2,6 +2,7 @@
 #include "arena_fork.h"
 
 #include "arena_set.h"
+#include "lost_arenas.h"
 #include "memory_barrier.h"
 #include "object_records.h"
 #include "set_registry.h"
@@ -53,6 +54,7 @@ void arena_fork_parent(void)
 void arena_fork_child(void)
 {
     memory_barrier_register();
+    lost_arenas_renew_lock();
     set_registry_forget_users();
     set_registry_visit_locked(renew_owner_lock);
     set_registry_visit_locked(thread_cache_orphan_others);

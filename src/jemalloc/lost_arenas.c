@@ -83,11 +83,20 @@ bool lost_arenas_recover(void)
     return true;
 }
 
+void lost_arenas_renew_lock(void)
+{
+    pthread_mutex_init(&lock, NULL);
+}
+
 #else
 
 bool lost_arenas_recover(void)
 {
     return true;
+}
+
+void lost_arenas_renew_lock(void)
+{
 }
 
 #endif

@@ -15,4 +15,7 @@
  * that: one more arena would be lost. */
 bool lost_arenas_recover(void);
 
+/* In a forked child: nobody holds the lock any more. */
+void lost_arenas_renew_lock(void);
+
 #endif

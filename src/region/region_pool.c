@@ -334,8 +334,8 @@ static int add_largest(struct region_pool *pool, int fd, size_t size,
                             : map_and_add(pool, fd, size, still_mapped);
         if (result == 0 && !scarce)
             return 0;
-        if (*still_mapped || (result != 0 && (size <= least ||
-                                              !worth_retrying_smaller(result))))
+        if (*still_mapped ||
+            (result != 0 && (size <= least || !worth_retrying_smaller(result))))
             return result != 0 ? result : -ENOMEM;
         if (result != 0)
             debug_log("no region of %zu MiB (%s), trying less", size / MIB,

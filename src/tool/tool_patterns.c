@@ -168,6 +168,8 @@ static int run_churn(const struct allocator *allocator,
     size_t done = 0;
     uint64_t random = SEED;
     void **table = workload->table;
+    if (count == 0)
+        return 0;
     for (size_t i = 0; i < count; i++) {
         table[i] = take(allocator, small_size(&random));
         if (table[i] == NULL)

@@ -94,8 +94,8 @@ static int callers_fd;
 
 static int create_on_callers_file(memkind_t *kind)
 {
-    struct memkind_pmem_source source = {
-        .fd = callers_fd, .max_size = place->limit};
+    struct memkind_pmem_source source = {.fd = callers_fd,
+                                         .max_size = place->limit};
     own_kind = (struct memkind){0};
     own_ops = MEMKIND_PMEM_OPS;
     int err = memkind_pmem_set_source(&own_kind, &source);

@@ -170,7 +170,8 @@ static void test_ended_threads_cache_is_empty(void)
     void *object = heap_malloc(set, 1000, 0);
     CU_ASSERT_PTR_NOT_NULL_FATAL(object);
     CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
-    CU_ASSERT_EQUAL(heap_stat(set, HEAP_ALLOCATED), heap_usable_size(set, object));
+    CU_ASSERT_EQUAL(heap_stat(set, HEAP_ALLOCATED),
+                    heap_usable_size(set, object));
     heap_free(set, object);
     CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
     CU_ASSERT_EQUAL(heap_stat(set, HEAP_ALLOCATED), 0);
