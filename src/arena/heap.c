@@ -224,7 +224,7 @@ enum heap_error heap_plain_free(struct memkind_arena_set *set, void *ptr)
         is_cached_class(size_class))
         error = put_by_cache(cache, size_class, ptr);
     else
-        arena_set_return(set, ptr);
+        magazine_return(set, size_class, ptr);
     thread_cache_end();
     return error;
 }
@@ -360,7 +360,7 @@ static void *move_out(struct thread_cache *cache, unsigned size_class,
     if (moved == NULL)
         return NULL;
     memcpy(moved, ptr, size);
-    arena_set_return(cache->set, ptr);
+    magazine_return(cache->set, size_class, ptr);
     return moved;
 }
 
@@ -484,6 +484,8 @@ int heap_stat_snapshot(void)
     thread_cache_visit_own(magazine_drain_all);
     for (unsigned slot = 0; (set = set_registry_use_next(slot)) != NULL;) {
         slot = set->slot + 1;
+        if (set->records != NULL)
+            (void)heap_checked_release_down_to(set, 0);
         atomic_store(&set->cached, 0);
         thread_cache_visit_all(set, add_bytes);
         sum += atomic_load(&set->cached);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "heap_plain.h"
+#include "magazine.h"
 #include "memory_marks.h"
 #include "object_records.h"
 
@@ -55,53 +56,64 @@ static bool is_filled(const char *bytes, size_t size, int byte)
     return true;
 }
 
-/* With the edges open. */
+static bool zones_are_whole(const struct marked_memory *memory)
+{
+    return is_filled(memory->ptr - memory->before, memory->before, ZONE_BYTE) &&
+           is_filled(memory->ptr + memory->size, memory->behind, ZONE_BYTE);
+}
+
+/* With the edges open. What was told once is not told again. */
 static void check_zones(struct memkind_arena_set *set,
                         const struct marked_memory *memory)
 {
-    if (!is_filled(memory->ptr - memory->before, memory->before, ZONE_BYTE) ||
-        !is_filled(memory->ptr + memory->size, memory->behind, ZONE_BYTE))
-        heap_report(HEAP_OVERRUN, set->extents.address_owner, memory->ptr);
+    if (zones_are_whole(memory))
+        return;
+    heap_report(HEAP_OVERRUN, set->extents.address_owner, memory->ptr);
+    draw_zones(memory);
 }
 
 /* With all of it open. */
 static void check_freed(struct memkind_arena_set *set,
                         const struct marked_memory *memory)
 {
-    if (!is_filled(memory->ptr, least(memory->size, FILLED_MOST), FREED_BYTE))
+    if (!zones_are_whole(memory) ||
+        !is_filled(memory->ptr, least(memory->size, FILLED_MOST), FREED_BYTE))
         heap_report(HEAP_AFTER_FREE, set->extents.address_owner, memory->ptr);
 }
 
 /* ---- the wait of freed objects ------------------------------------------ */
 
-/* Gives an object back that is in no table any more. */
+/* Gives an object back that is in no table any more. What is said of it is said
+ * when the thread has come out. */
 static void release(struct memkind_arena_set *set,
                     const struct object_record *record)
 {
     struct marked_memory memory = memory_of(record);
     memory_mark_open(&memory);
     check_freed(set, &memory);
-    (void)heap_plain_free(set, raw_of(record));
+    char *raw = raw_of(record);
+    magazine_return(set, size_class_of(record->raw_size), raw);
 }
 
-static bool take_next(struct memkind_arena_set *set, const void *near,
-                      struct object_record *record)
+bool heap_checked_release_down_to(struct memkind_arena_set *set, size_t keep)
 {
-    if (!thread_cache_begin())
-        return false;
-    bool found = near != NULL
-                     ? object_records_next_near(set->records, near, record)
-                     : object_records_next(set->records, record);
-    thread_cache_end();
-    return found;
+    struct object_record record;
+    bool any = false;
+    while (object_records_waiting(set->records) > keep &&
+           object_records_next(set->records, &record)) {
+        release(set, &record);
+        any = true;
+    }
+    return any;
 }
 
 bool heap_checked_release_all(struct memkind_arena_set *set)
 {
-    struct object_record record;
     bool any = false;
-    for (; take_next(set, NULL, &record); any = true)
-        release(set, &record);
+    if (thread_cache_begin()) {
+        any = heap_checked_release_down_to(set, 0);
+        thread_cache_end();
+    }
     return any;
 }
 
@@ -112,16 +124,15 @@ static void have_wait(struct memkind_arena_set *set,
     /* Nobody has come in between since the object was found. */
     if (!thread_cache_begin())
         return;
-    bool waits = object_records_may_wait(set->records, record);
-    if (waits)
+    if (object_records_may_wait(set->records, record)) {
         object_records_wait(set->records, record);
-    else
+    } else {
         object_records_drop(set->records, record);
-    thread_cache_end();
-    if (!waits)
         release(set, record);
-    while (take_next(set, object_of_record(record), &next))
+    }
+    while (object_records_next_too_many(set->records, record, &next))
         release(set, &next);
+    thread_cache_end();
 }
 
 /* ---- malloc and free ---------------------------------------------------- */
@@ -300,6 +311,8 @@ void *heap_checked_defragment(struct memkind_arena_set *set, void *ptr)
     struct marked_memory memory;
     if (find(set, ptr, &record) != HEAP_OK || !take(set, ptr, &record, &memory))
         return NULL;
+    /* What waits would keep slabs from becoming empty. */
+    (void)heap_checked_release_all(set);
     char *raw = heap_plain_defragment(set, raw_of(&record));
     if (raw != NULL) {
         record.hidden = ~(uintptr_t)(raw + record.front);
@@ -324,8 +337,9 @@ void heap_checked_finish(struct memkind_arena_set *set)
             memory_mark_open(&memory);
         if (!is_readable)
             continue;
-        check_zones(set, &memory);
-        if (record.state == OBJECT_FREED)
+        if (record.state == OBJECT_LIVE)
+            check_zones(set, &memory);
+        else
             check_freed(set, &memory);
     }
     object_records_destroy(set->records);

@@ -31,6 +31,10 @@ void *heap_checked_defragment(struct memkind_arena_set *set, void *ptr);
 /* Ends the wait of all freed objects. False where there was none. */
 bool heap_checked_release_all(struct memkind_arena_set *set);
 
+/* Ends the wait of the first ones, until no more bytes than `keep` wait. To be
+ * called between thread_cache_begin() and _end(). */
+bool heap_checked_release_down_to(struct memkind_arena_set *set, size_t keep);
+
 /* Looks at all objects, as nobody will free them, and drops what is known of
  * them. For a set that goes. */
 void heap_checked_finish(struct memkind_arena_set *set);

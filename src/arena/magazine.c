@@ -16,6 +16,15 @@
 /* How many of the objects that were put in last are compared with the next. */
 #define LATELY 32U
 
+void magazine_return(struct memkind_arena_set *set, unsigned size_class,
+                     void *ptr)
+{
+    /* Of a slab other objects may have the tag. */
+    if (size_class >= size_class_first_large)
+        object_tag_clear_large(set, ptr);
+    arena_set_return(set, ptr);
+}
+
 static uint32_t count_of(const struct thread_cache *cache, unsigned size_class)
 {
     return (uint32_t)(cache->tops[size_class] - cache->bases[size_class]);
@@ -69,7 +78,7 @@ static void flush(struct thread_cache *cache, unsigned size_class,
         if (was_returned(cache, &returned, place, objects[i]))
             continue;
         returned.objects[place] = objects[i];
-        arena_set_return(cache->set, objects[i]);
+        magazine_return(cache->set, size_class, objects[i]);
     }
     /* Nor are the next ones to stay in, if they are gone. */
     uint32_t near = count + (1 << RETURNED_LOG);
@@ -250,7 +259,7 @@ void magazine_put(struct thread_cache *cache, unsigned size_class, void *ptr)
     uint32_t count = count_of(cache, size_class);
     if (count == capacity_of(cache, size_class) && !grow(cache, size_class)) {
         if (count == 0) {
-            arena_set_return(cache->set, ptr);
+            magazine_return(cache->set, size_class, ptr);
             return;
         }
         flush(cache, size_class, (count + 1) / 2);

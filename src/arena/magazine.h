@@ -33,6 +33,10 @@ void *magazine_take(struct thread_cache *cache, unsigned size_class, bool zero,
 bool magazine_has_lately(const struct thread_cache *cache, unsigned size_class,
                          const void *ptr);
 
+/* Returns an object that is in no magazine. */
+void magazine_return(struct memkind_arena_set *set, unsigned size_class,
+                     void *ptr);
+
 /* Puts an object in; it goes to its arena where there is no room for it. */
 void magazine_put(struct thread_cache *cache, unsigned size_class, void *ptr);
 

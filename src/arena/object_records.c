@@ -22,6 +22,7 @@ struct object_records {
     size_t limit;
     _Atomic size_t waiting; /* bytes */
     _Atomic size_t live, raw;
+    atomic_uint turn; /* whose first is taken next */
     struct shard shards[SHARDS];
 };
 
@@ -236,11 +237,12 @@ void object_records_wait(struct object_records *records,
     atomic_fetch_add(&records->waiting, record->raw_size);
 }
 
+/* But not that one. */
 static bool take_first(struct object_records *records, struct shard *shard,
-                       struct object_record *record)
+                       uintptr_t hidden_but, struct object_record *record)
 {
     pthread_mutex_lock(&shard->lock);
-    bool waits = shard->hidden_first != 0;
+    bool waits = shard->hidden_first != 0 && shard->hidden_first != hidden_but;
     if (waits) {
         struct object_record *first = place_of(shard, shard->hidden_first);
         *record = *first;
@@ -257,20 +259,29 @@ static bool take_first(struct object_records *records, struct shard *shard,
     return waits;
 }
 
-bool object_records_next_near(struct object_records *records, const void *ptr,
-                              struct object_record *record)
+static bool take_any(struct object_records *records, uintptr_t hidden_but,
+                     struct object_record *record)
+{
+    unsigned turn = atomic_fetch_add(&records->turn, 1);
+    for (unsigned i = 0; i < SHARDS; i++)
+        if (take_first(records, &records->shards[(turn + i) % SHARDS],
+                       hidden_but, record))
+            return true;
+    return false;
+}
+
+bool object_records_next_too_many(struct object_records *records,
+                                  const struct object_record *latest,
+                                  struct object_record *record)
 {
     return atomic_load(&records->waiting) > records->limit &&
-           take_first(records, shard_of(records, ~(uintptr_t)ptr), record);
+           take_any(records, latest->hidden, record);
 }
 
 bool object_records_next(struct object_records *records,
                          struct object_record *record)
 {
-    for (unsigned i = 0; i < SHARDS; i++)
-        if (take_first(records, &records->shards[i], record))
-            return true;
-    return false;
+    return take_any(records, 0, record);
 }
 
 bool object_records_next_of_all(struct object_records *records,
@@ -296,6 +307,11 @@ bool object_records_next_of_all(struct object_records *records,
 size_t object_records_live(const struct object_records *records)
 {
     return atomic_load(&records->live);
+}
+
+size_t object_records_waiting(const struct object_records *records)
+{
+    return atomic_load(&records->waiting);
 }
 
 size_t object_records_raw(const struct object_records *records)

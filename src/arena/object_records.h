@@ -68,10 +68,11 @@ bool object_records_may_wait(const struct object_records *records,
 void object_records_wait(struct object_records *records,
                          const struct object_record *record);
 
-/* Takes out an object that has waited long enough, of those near to an
- * address; or any that waits. False where there is none. */
-bool object_records_next_near(struct object_records *records, const void *ptr,
-                              struct object_record *record);
+/* Takes out an object that has waited long enough, where too much waits, but
+ * not the latest; or any that waits. False where there is none. */
+bool object_records_next_too_many(struct object_records *records,
+                                  const struct object_record *latest,
+                                  struct object_record *record);
 bool object_records_next(struct object_records *records,
                          struct object_record *record);
 
@@ -80,8 +81,10 @@ bool object_records_next(struct object_records *records,
 bool object_records_next_of_all(struct object_records *records,
                                 struct object_record *record);
 
-/* Bytes of live objects, and of what the records' objects take in all. */
+/* Bytes of live objects, of those that wait, and of what the records' objects
+ * take in all. */
 size_t object_records_live(const struct object_records *records);
+size_t object_records_waiting(const struct object_records *records);
 size_t object_records_raw(const struct object_records *records);
 
 /* Around fork(2). */

@@ -43,6 +43,13 @@ void object_tag_set_large(struct memkind_arena_set *set, void *ptr, size_t size)
         atomic_store_explicit(&tag[i], SIZE_CLASS_NONE, memory_order_relaxed);
 }
 
+void object_tag_clear_large(struct memkind_arena_set *set, void *ptr)
+{
+    _Atomic uint16_t *tag = tag_place(set, ptr);
+    if (tag != NULL)
+        atomic_store_explicit(tag, SIZE_CLASS_NONE, memory_order_relaxed);
+}
+
 unsigned object_tag_class(struct memkind_arena_set *set, const void *ptr)
 {
     const _Atomic uint16_t *place = tag_place(set, ptr);

@@ -14,6 +14,10 @@ void object_tag_set(struct memkind_arena_set *set, void *ptr,
 void object_tag_set_large(struct memkind_arena_set *set, void *ptr,
                           size_t size);
 
+/* Notes that an object that spans pages of its own goes back to jemalloc. Until
+ * another one is there, it is no object any more. */
+void object_tag_clear_large(struct memkind_arena_set *set, void *ptr);
+
 /*
  * The class of an object of the set. SIZE_CLASS_NONE where no object starts
  * there, as far as can be told. Where the set's memory is in no region,

@@ -3,8 +3,10 @@
 
 #include <time.h>
 
+#include "heap_checked.h"
 #include "jemalloc_ctl.h"
 #include "magazine.h"
+#include "object_records.h"
 #include "set_registry.h"
 
 /* Every so often something is due; for a share of the sets, their magazines'
@@ -41,6 +43,9 @@ static void age(struct memkind_arena_set *set)
 {
     thread_cache_bury_orphans(set);
     thread_cache_visit_used(set, magazine_age_all);
+    if (set->records != NULL)
+        (void)heap_checked_release_down_to(
+            set, object_records_waiting(set->records) / 2);
 }
 
 /* Only where something has been given back to the arenas not long ago. */

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "memory_marks.h"
-#include "region_pool.h"
 
 static bool is_on;
 
@@ -24,7 +23,6 @@ static bool is_wanted(void)
 __attribute__((constructor(101))) static void decide(void)
 {
     is_on = is_wanted();
-    region_pool_use_guards(is_on);
 }
 
 bool hardening_is_on(void)

@@ -6,6 +6,7 @@
 
 #include <memkind/internal/memkind_arena.h>
 
+#include "hardening.h"
 #include "heap.h"
 #include "jemalloc_private.h"
 #include "kind_error.h"
@@ -29,6 +30,7 @@ int kind_regions_create(struct memkind *kind, struct memkind_ops *ops,
     struct region_pool *pool = JE_NAME(mallocx)(sizeof *pool, 0);
     if (pool == NULL)
         return MEMKIND_ERROR_MALLOC;
+    region_pool_use_guards(hardening_is_on());
     int err = kind_error_of_region(open(pool, source, kind));
     if (err != MEMKIND_SUCCESS)
         goto fail_open;

@@ -101,6 +101,7 @@ static int open_dram(struct memkind *kind)
     struct region_pool *pool = JE_NAME(mallocx)(sizeof *pool, 0);
     if (pool == NULL)
         return MEMKIND_ERROR_MALLOC;
+    region_pool_use_guards(hardening_is_on());
     int err = kind_error_of_region(region_pool_open_memory(pool, kind));
     if (err != MEMKIND_SUCCESS) {
         JE_NAME(dallocx)(pool, 0);

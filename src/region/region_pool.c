@@ -14,6 +14,7 @@
 #include "address_table.h"
 #include "cpu_count.h"
 #include "debug_log.h"
+#include "memory_marks.h"
 #include "region_file.h"
 #include "region_fork.h"
 #include "region_grains.h"
@@ -276,6 +277,9 @@ static int add_region(struct region_pool *pool, const struct mapping *mapping,
     if (result != 0)
         goto fail_address;
     make_guards(pool, region);
+    /* Grains are written to where nothing is committed yet. */
+    if (pool->backing != REGION_BUFFER && region->grain_live == NULL)
+        memory_mark_unusable(region->base, region->size);
     atomic_store_explicit(&pool->count, count + 1, memory_order_release);
     return 0;
 
@@ -634,7 +638,10 @@ int region_pool_commit(struct region_pool *pool, void *addr, size_t size)
         return result;
     if (region->grain_live != NULL)
         return region_grains_commit(pool, region, offset, size);
-    return region_space_take(pool, region, offset, size);
+    result = region_space_take(pool, region, offset, size);
+    if (result == 0)
+        memory_mark_usable(addr, size);
+    return result;
 }
 
 int region_pool_decommit(struct region_pool *pool, void *addr, size_t size)
@@ -654,7 +661,10 @@ int region_pool_decommit(struct region_pool *pool, void *addr, size_t size)
         return result;
     if (region->grain_live != NULL)
         return region_grains_decommit(pool, region, offset, size);
-    return region_space_give(pool, region, offset, size, size);
+    result = region_space_give(pool, region, offset, size, size);
+    if (result == 0)
+        memory_mark_unusable(addr, size);
+    return result;
 }
 
 void region_pool_set_pretending(struct region_pool *pool, bool pretending)

@@ -93,6 +93,16 @@ void memory_mark_open(const struct marked_memory *memory)
                memory->before + memory->size + memory->behind);
 }
 
+void memory_mark_usable(const void *ptr, size_t size)
+{
+    VALGRIND_OPEN(ptr, size);
+}
+
+void memory_mark_unusable(const void *ptr, size_t size)
+{
+    VALGRIND_CLOSE(ptr, size);
+}
+
 void memory_mark_wrong_free(const void *ptr)
 {
 #ifdef MARKS_FOR_ASAN

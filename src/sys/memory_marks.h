@@ -33,6 +33,12 @@ void memory_mark_gone(const struct marked_memory *memory);
 void memory_mark_edges_open(const struct marked_memory *memory);
 void memory_mark_open(const struct marked_memory *memory);
 
+/* Memory that objects may be made of, and memory that is not to be read at all:
+ * valgrind looks for pointers in all that it takes for accessible, and reading
+ * a hole in a file may take space. */
+void memory_mark_usable(const void *ptr, size_t size);
+void memory_mark_unusable(const void *ptr, size_t size);
+
 /* The tool reports that an address is freed that is no object's; may not
  * return. */
 void memory_mark_wrong_free(const void *ptr);

@@ -43,6 +43,9 @@ memkind_outside(test_dropin dropin_test.sh TIMEOUT 600)
 memkind_outside(test_abi dropin_abi.sh)
 memkind_outside(test_packages packages_test.sh TIMEOUT 900)
 memkind_outside(test_dlopen dropin_dlopen.sh)
+# Under sanitizers as well, where other scripts are left out.
+memkind_outside(test_misuse_tools misuse_tools.sh TIMEOUT 300)
+set_tests_properties(test_misuse_tools PROPERTIES LABELS integration)
 memkind_suite(test_internal_kind integration)
 memkind_suite(test_threads integration)
 memkind_suite(test_fork integration TIMEOUT 300 ENVIRONMENT ${memkind_forks})
@@ -52,4 +55,10 @@ target_link_libraries(test_cpp PRIVATE memkind_test_support memkind::memkind
 add_test(NAME test_cpp COMMAND test_cpp)
 memkind_set_test(test_cpp integration)
 memkind_suite(test_cache integration TIMEOUT 300)
-memkind_suite(test_misuse integration)
+memkind_suite(test_misuse integration ENVIRONMENT ${memkind_forks})
+# What a hardened build does, any build can be asked to do.
+foreach(suite test_misuse test_heap test_threads test_defrag)
+  add_test(NAME ${suite}_hardened COMMAND ${suite})
+  memkind_set_test(${suite}_hardened integration
+    ENVIRONMENT MEMKIND_HARDENED=1 ${memkind_forks})
+endforeach()

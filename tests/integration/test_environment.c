@@ -110,7 +110,7 @@ static int child_free_half(void)
     if (kind == NULL)
         return 100;
     for (int i = 0; i < COUNT; i++)
-        if ((objects[i] = memkind_malloc(kind, MIB)) == NULL)
+        if ((objects[i] = memkind_malloc(kind, test_fitting(MIB))) == NULL)
             return 101;
     for (int i = 0; i < COUNT; i++)
         memkind_free(kind, objects[i]);
@@ -121,7 +121,8 @@ static int child_free_half(void)
     memset(large, 1, 48 * MIB);
     memkind_free(kind, large);
     size_t total = 0;
-    for (char *small; (small = memkind_malloc(kind, 4096)) != NULL;)
+    for (char *small;
+         (small = memkind_malloc(kind, test_fitting(4096))) != NULL;)
         total += memkind_malloc_usable_size(kind, small);
     if (total < KIND_SIZE / 10 * 9)
         return 103;

@@ -160,7 +160,7 @@ static int fill_empty_refill(size_t least, size_t most)
         size_t total = fill_kind(kind, &list, least, most);
         NEED(errno == ENOMEM);
         fprintf(stderr, "%.1f %% ", 100. * (double)total / (double)room);
-        NEED(total >= room / 10 * 9);
+        NEED(total >= test_least_filled(room, (least + most) / 2));
         NEED(total <= room);
         NEED(memkind_malloc(kind, 8 * MIB) == NULL);
         NEED(empty_kind(kind, &list));
@@ -263,7 +263,7 @@ static int absurd_sizes(void)
              ENOMEM);
     }
     NEED(free_space() >= room - MIB);
-    NEED(fill_kind(kind, &list, MIB, MIB) >= room / 10 * 9);
+    NEED(fill_kind(kind, &list, MIB, MIB) >= test_least_filled(room, MIB));
     NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
     return 0;
 }

@@ -113,15 +113,16 @@ static void test_a_kind_in_a_file(void)
     CU_ASSERT(st.st_blocks * 512 >= (off_t)(8 * MIB));
     CU_ASSERT(st.st_blocks * 512 <= (off_t)(32 * MIB));
     /* It is in there. */
-    char mark[] = "Where is it?", found[sizeof mark] = "";
+    char mark[] = "Where is it?", page[PAGE];
     memcpy(object, mark, sizeof mark);
     bool seen = false;
     for (off_t at = 0; at < st.st_size && !seen; at += (off_t)PAGE) {
         at = lseek(fd, at, SEEK_DATA) & ~(off_t)(PAGE - 1);
         if (at < 0)
             break;
-        CU_ASSERT(pread(fd, found, sizeof found, at) > 0);
-        seen = memcmp(found, mark, sizeof mark) == 0;
+        ssize_t length = pread(fd, page, sizeof page, at);
+        CU_ASSERT(length > 0);
+        seen = memmem(page, (size_t)length, mark, sizeof mark) != NULL;
     }
     CU_ASSERT(seen);
     CU_ASSERT_EQUAL(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
@@ -338,7 +339,8 @@ static void test_own_heap_operations(void)
     atomic_store(&mallocs, 0);
     atomic_store(&frees, 0);
     void *object = memkind_malloc(&kind, 100);
-    CU_ASSERT_EQUAL(memkind_malloc_usable_size(&kind, object), 112);
+    CU_ASSERT_EQUAL(memkind_malloc_usable_size(&kind, object),
+                    test_is_hardened() ? 100U : 112U);
     size_t value;
     CU_ASSERT_EQUAL(memkind_get_stat(&kind, MEMKIND_STAT_TYPE_ACTIVE, &value),
                     MEMKIND_ERROR_INVALID);

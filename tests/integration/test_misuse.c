@@ -122,31 +122,62 @@ static bool places_differ(memkind_t kind, size_t size)
 /* ---- pointers
  * ----------------------------------------------------------------- */
 
+/* A large object is gone at once, and no trace of it left. */
+static memkind_misuse second_free(size_t size)
+{
+    return size > 8u << 20 ? MEMKIND_MISUSE_NO_OBJECT
+                           : MEMKIND_MISUSE_DOUBLE_FREE;
+}
+
 static void test_free_twice(void)
 {
     memkind_t kind = make_kind();
-    for (int i = 0; i < SIZES - 1; i++) {
+    for (int i = 0; i < SIZES; i++) {
+        const memkind_misuse what = second_free(sizes[i]);
         void *object = memkind_malloc(kind, sizes[i]);
         void *other = memkind_malloc(kind, sizes[i]);
         memkind_free(kind, object);
         errno = UNTOUCHED;
         memkind_free(kind, object);
         CU_ASSERT_EQUAL(errno, UNTOUCHED);
-        CU_ASSERT(was_reported(MEMKIND_MISUSE_DOUBLE_FREE, kind, object));
+        CU_ASSERT(was_reported(what, kind, object));
         memkind_free(NULL, object);
-        CU_ASSERT(was_reported(MEMKIND_MISUSE_DOUBLE_FREE, kind, object));
+        CU_ASSERT(was_reported(what, kind, object));
         errno = 0;
         CU_ASSERT_PTR_NULL(memkind_realloc(kind, object, sizes[i] * 2));
         CU_ASSERT_EQUAL(errno, EINVAL);
-        CU_ASSERT(was_reported(MEMKIND_MISUSE_DOUBLE_FREE, kind, object));
+        CU_ASSERT(was_reported(what, kind, object));
         CU_ASSERT_PTR_NULL(memkind_defrag_reallocate(kind, object));
-        CU_ASSERT(was_reported(MEMKIND_MISUSE_DOUBLE_FREE, kind, object));
+        CU_ASSERT(was_reported(what, kind, object));
         memkind_free(kind, other);
         CU_ASSERT_EQUAL(count_all(), 0);
         if (sizes[i] < 100000)
             CU_ASSERT(places_differ(kind, sizes[i]));
     }
     CU_ASSERT_EQUAL(allocated(kind), 0);
+    destroy(kind);
+}
+
+/* Where nothing is kept, objects with pages of their own are gone at once. */
+static void test_free_twice_of_a_conservative_kind(void)
+{
+    memkind_t kind = NULL;
+    struct memkind_config *config = memkind_config_new();
+    memkind_config_set_path(config, test_dir());
+    memkind_config_set_memory_usage_policy(
+        config, MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE);
+    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem_with_config(config, &kind),
+                          MEMKIND_SUCCESS);
+    memkind_config_delete(config);
+    memkind_set_misuse_handler(note, &reported);
+    forget();
+    for (int i = 0; i < SIZES; i++) {
+        void *object = memkind_malloc(kind, sizes[i]);
+        memkind_free(kind, object);
+        memkind_free(kind, object);
+        CU_ASSERT_EQUAL(count_all(), 1);
+        forget();
+    }
     destroy(kind);
 }
 
@@ -465,30 +496,41 @@ static void test_handlers_are_set_by_other_threads(void)
 }
 
 /* What a child says on stderr that frees a foreign pointer by the default. */
+static int run_child(char *debug, char *text, size_t size)
+{
+    char *const environment[] = {debug, NULL};
+    int ends[2], status = -1;
+    CU_ASSERT_EQUAL_FATAL(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        execle("/proc/self/exe", "test_misuse", "--foreign", (char *)NULL,
+               environment);
+        _exit(99);
+    }
+    close(ends[1]);
+    ssize_t length = read(ends[0], text, size - 1);
+    text[length > 0 ? length : 0] = '\0';
+    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+    close(ends[0]);
+    return status;
+}
+
 static void test_the_default_is_a_message(void)
 {
-    char text[500] = "";
-    int ends[2], status;
-    CU_ASSERT_EQUAL_FATAL(pipe(ends), 0);
-    char *const on[] = {"MEMKIND_DEBUG=1", NULL}, *const off[] = {NULL};
-    for (int debug = 0; debug < 2; debug++) {
-        pid_t child = fork();
-        if (child == 0) {
-            dup2(ends[1], STDERR_FILENO);
-            execle("/proc/self/exe", "test_misuse", "--foreign", (char *)NULL,
-                   debug ? on : off);
-            _exit(99);
-        }
-        CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
-        CU_ASSERT_EQUAL(status, 0);
-        if (debug == 0) /* so that there is something to read */
-            CU_ASSERT_EQUAL(write(ends[1], "first\n", 6), 6);
-    }
-    ssize_t n = read(ends[0], text, sizeof text - 1);
-    CU_ASSERT(n > 6 && strncmp(text, "first\n[memkind] 0x", 18) == 0);
-    CU_ASSERT_PTR_NOT_NULL(strstr(text, "no address of any kind"));
-    close(ends[0]);
-    close(ends[1]);
+    static char on[] = "MEMKIND_DEBUG=1", off[] = "MEMKIND_DEBUG=0";
+    char quiet[500], loud[500];
+    int first = run_child(off, quiet, sizeof quiet);
+    int second = run_child(on, loud, sizeof loud);
+    CU_ASSERT_EQUAL(strncmp(loud, "[memkind] 0x", 12), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(loud, "no address of any kind"));
+#ifdef __SANITIZE_ADDRESS__ /* which reports it then, and ends the program */
+    CU_ASSERT_PTR_NOT_NULL(strstr(quiet, "AddressSanitizer"));
+    CU_ASSERT(first != 0 && second != 0);
+#else
+    CU_ASSERT_STRING_EQUAL(quiet, "");
+    CU_ASSERT(first == 0 && second == 0);
+#endif
 }
 
 static void *kept;
@@ -733,8 +775,262 @@ static void test_after_main(void)
     CU_ASSERT_EQUAL(WEXITSTATUS(status), 42);
 }
 
+/* ---- hardened kinds
+ * ----------------------------------------------------------- */
+
+/* What follows is found by a hardened library alone. */
+static bool cannot_be_found(void)
+{
+    if (!test_is_hardened())
+        printf("[not hardened] ");
+    return !test_is_hardened();
+}
+
+/* Not for AddressSanitizer, which would find it first. */
+#if defined(__GNUC__)
+__attribute__((no_sanitize("address"), noinline))
+#endif
+static void
+spoil(void *byte)
+{
+    *(volatile unsigned char *)byte ^= 0xff;
+}
+
+static void test_bytes_around_objects(void)
+{
+    if (cannot_be_found())
+        return;
+    memkind_t kind = make_kind();
+    for (int i = 0; i < SIZES; i++) {
+        const size_t size = sizes[i];
+        const ptrdiff_t places[] = {(ptrdiff_t)size, (ptrdiff_t)size + 15, -1,
+                                    -16};
+        for (int j = 0; j < 4; j++) {
+            unsigned char *object = memkind_malloc(kind, size);
+            CU_ASSERT_EQUAL(memkind_malloc_usable_size(kind, object), size);
+            test_fill(object, size, 1);
+            spoil(object + places[j]);
+            memkind_free(kind, object);
+            CU_ASSERT(was_reported(MEMKIND_MISUSE_OVERRUN, kind, object));
+            memkind_free(kind, object);
+            CU_ASSERT(was_reported(second_free(size), kind, object));
+        }
+        unsigned char *object = memkind_malloc(kind, size), *before = object;
+        test_fill(object, size, 2);
+        spoil(object + size);
+        object = memkind_realloc(kind, object, size + 100);
+        CU_ASSERT(was_reported(MEMKIND_MISUSE_OVERRUN, kind, before));
+        CU_ASSERT(test_check(object, size, 2));
+        memkind_free(kind, object);
+        CU_ASSERT_EQUAL(count_all(), 0);
+    }
+    CU_ASSERT_EQUAL(allocated(kind), 0);
+    destroy(kind);
+}
+
+static void test_aligned_objects_have_bytes_around(void)
+{
+    if (cannot_be_found())
+        return;
+    memkind_t kind = make_kind();
+    for (size_t alignment = 8; alignment <= 1u << 20; alignment *= 2)
+        for (size_t size = 1; size < 100000; size = size * 3 + 4) {
+            void *object = NULL;
+            CU_ASSERT_EQUAL_FATAL(
+                memkind_posix_memalign(kind, &object, alignment, size), 0);
+            CU_ASSERT_EQUAL((uintptr_t)object % alignment, 0);
+            CU_ASSERT_EQUAL(memkind_malloc_usable_size(kind, object), size);
+            test_fill(object, size, 3);
+            spoil((char *)object + size);
+            memkind_free(NULL, object);
+            CU_ASSERT(was_reported(MEMKIND_MISUSE_OVERRUN, kind, object));
+            CU_ASSERT_EQUAL_FATAL(
+                memkind_posix_memalign(kind, &object, alignment, size), 0);
+            memkind_free(kind, object);
+            CU_ASSERT_EQUAL(count_all(), 0);
+        }
+    destroy(kind);
+}
+
+static void test_written_after_free(void)
+{
+    if (cannot_be_found())
+        return;
+    memkind_t kind = make_kind();
+    for (int i = 0; i < SIZES - 1; i++) {
+        unsigned char *object = memkind_malloc(kind, sizes[i]);
+        memkind_free(kind, object);
+        spoil(object + sizes[i] / 2 % 4096);
+        CU_ASSERT_EQUAL(count_all(), 0);
+        CU_ASSERT_EQUAL(memkind_purge_kind(kind), MEMKIND_SUCCESS);
+        CU_ASSERT(was_reported(MEMKIND_MISUSE_AFTER_FREE, kind, object));
+        /* Its memory can be anyone's now. */
+        memkind_free(kind, object);
+        CU_ASSERT(was_reported(MEMKIND_MISUSE_NO_OBJECT, kind, object));
+    }
+    destroy(kind);
+}
+
+/* A thousand other frees later, by whatever thread, and each just once. */
+static void *free_again(void *argument)
+{
+    enum { COUNT = 1000 };
+    void **objects = argument;
+    for (int i = 0; i < COUNT; i++)
+        memkind_free(NULL, objects[i]);
+    return NULL;
+}
+
+static void test_freed_long_ago(void)
+{
+    enum { COUNT = 1000, THREADS = 3 };
+    static void *objects[COUNT];
+    pthread_t threads[THREADS];
+    if (cannot_be_found())
+        return;
+    memkind_t kind = make_kind();
+    for (int i = 0; i < COUNT; i++)
+        objects[i] = memkind_malloc(kind, (size_t)i + 1);
+    /* Together, without any order: one of them frees, two are told. */
+    for (int i = 0; i < THREADS; i++)
+        CU_ASSERT_EQUAL_FATAL(
+            pthread_create(&threads[i], NULL, free_again, objects), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    CU_ASSERT_EQUAL(reported.counts[MEMKIND_MISUSE_DOUBLE_FREE],
+                    (THREADS - 1) * COUNT);
+    CU_ASSERT_EQUAL(count_all(), (THREADS - 1) * COUNT);
+    forget();
+    /* And nothing that waits is handed out. */
+    for (int i = 0; i < COUNT; i++) {
+        void *object = memkind_malloc(kind, 500);
+        for (int j = 0; j < COUNT; j++)
+            if (object == objects[j])
+                CU_FAIL("an object that waits was handed out");
+        memkind_free(kind, object);
+    }
+    CU_ASSERT_EQUAL(allocated(kind), 0);
+    destroy(kind);
+}
+
+/* What waits is bounded: by 1/64 of the limit. */
+static void test_not_all_of_a_kind_waits(void)
+{
+    memkind_t kind = NULL;
+    if (cannot_be_found())
+        return;
+    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 64u << 20, &kind),
+                          MEMKIND_SUCCESS);
+    memkind_set_misuse_handler(note, &reported);
+    forget();
+    for (size_t i = 0; i < 20000; i++) {
+        void *object = memkind_malloc(kind, 60000 + i);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+        memkind_free(kind, object);
+    }
+    size_t held;
+    memkind_get_stat(kind, MEMKIND_STAT_TYPE_RESIDENT, &held);
+    CU_ASSERT(held < 16u << 20);
+    /* Nor is what waits in the way of what is needed. */
+    void *first = memkind_malloc(kind, 30u << 20);
+    CU_ASSERT_PTR_NOT_NULL(first);
+    memkind_free(kind, first);
+    void *second = memkind_malloc(kind, 40u << 20);
+    CU_ASSERT_PTR_NOT_NULL(second);
+    memkind_free(kind, second);
+    destroy(kind);
+}
+
+static void test_a_kind_is_looked_at_when_it_goes(void)
+{
+    if (cannot_be_found())
+        return;
+    memkind_t kind = make_kind();
+    char *right = memkind_malloc(kind, 100), *wrong = memkind_malloc(kind, 10);
+    char *freed = memkind_malloc(kind, 50);
+    spoil(wrong + 10);
+    memkind_free(kind, freed);
+    spoil(freed + 3);
+    CU_ASSERT_PTR_NOT_NULL(right);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(reported.counts[MEMKIND_MISUSE_OVERRUN], 1);
+    CU_ASSERT_EQUAL(reported.counts[MEMKIND_MISUSE_AFTER_FREE], 1);
+    CU_ASSERT_EQUAL(count_all(), 2);
+    memkind_set_misuse_handler(NULL, NULL);
+}
+
+/* The mapping that an address lies in ends where one begins that cannot be
+ * touched, on either side. */
+static bool has_guards(const void *object)
+{
+    char line[600], rights[5];
+    unsigned long start, end, guard_end = 0;
+    bool behind_guard = false, inside = false, guarded = false;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    while (fgets(line, sizeof line, maps) != NULL) {
+        if (sscanf(line, "%lx-%lx %4s", &start, &end, rights) != 3)
+            continue;
+        bool is_guard = strncmp(rights, "---", 3) == 0;
+        if (inside) {
+            guarded = behind_guard && is_guard && start == guard_end;
+            break;
+        }
+        inside = (uintptr_t)object >= start && (uintptr_t)object < end;
+        if (inside)
+            behind_guard = start == guard_end;
+        guard_end = is_guard || inside ? end : 0;
+    }
+    fclose(maps);
+    return guarded;
+}
+
+static void test_guards_around_regions(void)
+{
+    if (cannot_be_found())
+        return;
+    for (int i = 0; i < 5; i++) {
+        memkind_t kind = make_kind();
+        void *object = memkind_malloc(kind, 10);
+        CU_ASSERT(has_guards(object));
+        CU_ASSERT_PTR_NULL(memkind_detect_kind(NULL));
+        destroy(kind);
+    }
+    void *object = memkind_malloc(MEMKIND_REGULAR, 10);
+    CU_ASSERT(has_guards(object));
+    memkind_free(NULL, object);
+}
+
+static void test_children_have_what_waits(void)
+{
+    int status;
+    memkind_t kind = make_kind();
+    char *freed = memkind_malloc(kind, 100), *live = memkind_malloc(kind, 100);
+    test_fill(live, 100, 1);
+    memkind_free(kind, freed);
+    pid_t child = fork();
+    if (child == 0) {
+        bool right = test_check(live, 100, 1);
+        memkind_free(kind, freed);
+        right &= was_reported(MEMKIND_MISUSE_DOUBLE_FREE, kind, freed);
+        memkind_free(kind, live);
+        memkind_free(kind, live);
+        right &= was_reported(MEMKIND_MISUSE_DOUBLE_FREE, kind, live);
+        right &= places_differ(kind, 100) && count_all() == 0;
+        right &= memkind_destroy_kind(kind) == MEMKIND_SUCCESS;
+        _exit(right && count_all() == 0 ? 0 : 1);
+    }
+    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+    CU_ASSERT_EQUAL(status, 0);
+    CU_ASSERT(test_check(live, 100, 1));
+    memkind_free(kind, live);
+    CU_ASSERT_EQUAL(allocated(kind), 0);
+    destroy(kind);
+}
+
 static const struct test_case tests[] = {
     {"free twice", test_free_twice},
+    {"free twice of a conservative kind",
+     test_free_twice_of_a_conservative_kind},
     {"free all twice", test_free_all_twice},
     {"free of interior pointers", test_free_of_interior_pointers},
     {"free of foreign pointers", test_free_of_foreign_pointers},
@@ -751,6 +1047,15 @@ static const struct test_case tests[] = {
     {"a signal inside the library", test_a_signal_inside_the_library},
     {"thread-exit destructors", test_thread_exit_destructors},
     {"after main", test_after_main},
+    {"bytes around objects", test_bytes_around_objects},
+    {"aligned objects have bytes around",
+     test_aligned_objects_have_bytes_around},
+    {"written after free", test_written_after_free},
+    {"freed long ago", test_freed_long_ago},
+    {"not all of a kind waits", test_not_all_of_a_kind_waits},
+    {"a kind is looked at when it goes", test_a_kind_is_looked_at_when_it_goes},
+    {"guards around regions", test_guards_around_regions},
+    {"children have what waits", test_children_have_what_waits},
     {NULL, NULL},
 };
 

@@ -142,6 +142,33 @@ size_t test_space_unit(void)
                : (size_t)sysconf(_SC_PAGESIZE);
 }
 
+bool test_is_hardened(void)
+{
+#ifdef MEMKIND_TEST_HARDENED
+    return true;
+#else
+    const char *hardened = getenv("MEMKIND_HARDENED");
+    return hardened != NULL && strcmp(hardened, "1") == 0;
+#endif
+}
+
+#define ZONES ((size_t)32)
+
+size_t test_fitting(size_t size)
+{
+    return test_is_hardened() ? size - ZONES : size;
+}
+
+size_t test_least_filled(size_t space, size_t size)
+{
+    size_t least = space / 10 * 9;
+    if (!test_is_hardened())
+        return least;
+    /* The next size class is larger by a quarter at most. */
+    return (size_t)((double)least * (double)size /
+                    ((double)(size + ZONES) * 1.25));
+}
+
 size_t test_free_space(void)
 {
     struct statvfs st = file_system();

@@ -45,6 +45,18 @@ void test_resources_take(struct test_resources *resources);
  * where MEMKIND_TEST_MEMORY says that the memory is DAX. */
 size_t test_space_unit(void);
 
+/* Whether kinds are hardened: objects take more space than their usable size,
+ * and freed ones keep it for a while. Suites that count space say so then. */
+bool test_is_hardened(void);
+
+/* The size that an object may have so that it takes `size` bytes, a size class:
+ * that size, or less where something lies around it. */
+size_t test_fitting(size_t size);
+
+/* How much of a space objects of a size have to be able to fill: nine tenths,
+ * or less where something lies around them. */
+size_t test_least_filled(size_t space, size_t size);
+
 /* Bytes of free space on test_dir()'s file system. */
 size_t test_free_space(void);
 
