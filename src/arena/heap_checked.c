@@ -81,6 +81,13 @@ static void check_freed(struct memkind_arena_set *set,
         heap_report(HEAP_AFTER_FREE, set->extents.address_owner, memory->ptr);
 }
 
+/* A forked child may have lost the memory, and has only what is known of it. */
+static bool is_accessible(const struct memkind_arena_set *set)
+{
+    const struct region_pool *pool = set->extents.pool;
+    return pool == NULL || !region_pool_is_lost(pool);
+}
+
 /* ---- the wait of freed objects ------------------------------------------ */
 
 /* Gives an object back that is in no table any more. What is said of it is said
@@ -99,6 +106,8 @@ bool heap_checked_release_down_to(struct memkind_arena_set *set, size_t keep)
 {
     struct object_record record;
     bool any = false;
+    if (!is_accessible(set))
+        return false;
     while (object_records_waiting(set->records) > keep &&
            object_records_next(set->records, &record)) {
         release(set, &record);
@@ -327,15 +336,13 @@ void *heap_checked_defragment(struct memkind_arena_set *set, void *ptr)
 void heap_checked_finish(struct memkind_arena_set *set)
 {
     struct object_record record;
-    const struct region_pool *pool = set->extents.pool;
-    bool is_readable = pool == NULL || !region_pool_is_lost(pool);
     while (object_records_next_of_all(set->records, &record)) {
         struct marked_memory memory = memory_of(&record);
         if (record.state == OBJECT_LIVE)
             memory_mark_gone(&memory);
         else
             memory_mark_open(&memory);
-        if (!is_readable)
+        if (!is_accessible(set))
             continue;
         if (record.state == OBJECT_LIVE)
             check_zones(set, &memory);

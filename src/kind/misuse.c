@@ -90,8 +90,8 @@ void misuse_report(memkind_misuse what, memkind_t kind, const void *ptr)
         is_telling = false;
     } else {
         debug_log("%p (kind %p): %s", ptr, (void *)kind, texts[what]);
-        if (hardening_is_on() && is_wrong_address(what))
-            memory_mark_wrong_free(ptr);
+        if (!is_telling && hardening_is_on() && is_wrong_address(what))
+            memory_mark_wrong_free(ptr, what != MEMKIND_MISUSE_FOREIGN);
     }
     errno = saved_errno;
 }

@@ -103,13 +103,16 @@ void memory_mark_unusable(const void *ptr, size_t size)
     VALGRIND_CLOSE(ptr, size);
 }
 
-void memory_mark_wrong_free(const void *ptr)
+void memory_mark_wrong_free(const void *ptr, bool is_ours)
 {
 #ifdef MARKS_FOR_ASAN
     char here;
-    __asan_report_error(__builtin_return_address(0), __builtin_frame_address(0),
-                        &here, (void *)(uintptr_t)ptr, 1, 1);
+    if (is_ours && __asan_address_is_poisoned(ptr))
+        __asan_report_error(__builtin_return_address(0),
+                            __builtin_frame_address(0), &here,
+                            (void *)(uintptr_t)ptr, 1, 1);
 #else
+    (void)is_ours;
     VALGRIND_FREELIKE_BLOCK(ptr, 0);
 #endif
 }

@@ -40,7 +40,8 @@ void memory_mark_usable(const void *ptr, size_t size);
 void memory_mark_unusable(const void *ptr, size_t size);
 
 /* The tool reports that an address is freed that is no object's; may not
- * return. */
-void memory_mark_wrong_free(const void *ptr);
+ * return. AddressSanitizer, which ends the program, does so where the address
+ * is ours, and nobody may touch it. */
+void memory_mark_wrong_free(const void *ptr, bool is_ours);
 
 #endif

@@ -146,9 +146,18 @@ static void test_freed_space_goes_back_by_itself(void)
 
 /* ---- misuse ------------------------------------------------------------- */
 
+static void count_misuse(memkind_misuse what, memkind_t kind, const void *ptr,
+                         void *count)
+{
+    (void)what, (void)kind, (void)ptr;
+    ++*(int *)count;
+}
+
 static void test_wrong_frees_do_nothing(void)
 {
     memkind_t kind = make_kind(0), other = make_kind(0);
+    int count = 0;
+    memkind_set_misuse_handler(count_misuse, &count);
     char *object = memkind_malloc(kind, 100);
     char *large = memkind_malloc(kind, 300 * KIB);
     test_fill(object, 100, 1);
@@ -164,6 +173,9 @@ static void test_wrong_frees_do_nothing(void)
     CU_ASSERT(test_check(large, 300 * KIB, 2));
     memkind_free(kind, object);
     memkind_free(kind, object);
+    /* The third of them names the wrong kind as well. */
+    CU_ASSERT_EQUAL(count, 99 * 5 + 1);
+    memkind_set_misuse_handler(NULL, NULL);
     char *a = memkind_malloc(kind, 100), *b = memkind_malloc(kind, 100);
     CU_ASSERT_PTR_NOT_EQUAL(a, b);
     memkind_free(kind, a);
