@@ -161,44 +161,53 @@ typedef enum memkind_stat_print_opt {
 /* ---- misuse ------------------------------------------------------------- */
 
 /**
- * What a program can do wrong, as far as the library finds it out. Every call
- * that is found wrong is refused: a pointer is left alone, an allocation gives
- * NULL, a status is an error. Some of it is found always; the rest, and more
- * of what is found by chance otherwise, by a hardened library.
+ * What a program can do wrong, as far as the library finds it out. A call that
+ * is found wrong is refused, unless it says otherwise below: a pointer is left
+ * alone, an allocation gives NULL, a status is an error. Some of it is found
+ * always; the rest, and more of what is found by chance otherwise, by a
+ * hardened library.
  *
- * The library is hardened where it was configured with -DMEMKIND_HARDENED=ON or
- * is run with MEMKIND_HARDENED=1 in the environment; and where it runs under
- * valgrind, or was built with -DMEMKIND_SANITIZE=address, when these tools
- * report what they find, too. See memkind_set_misuse_handler() for what that
- * costs.
+ * The library is hardened where it was configured with -DMEMKIND_HARDENED=ON,
+ * or is run with MEMKIND_HARDENED=1 in the environment; and where it runs under
+ * valgrind, or was built with -DMEMKIND_SANITIZE=address. These tools then
+ * know a kind's objects as they know those of malloc(), and report what is done
+ * to them; of a double free only where no handler is set.
+ *
+ * A kind that is destroyed while a thread is in a call with it, or frees its
+ * objects, is not misuse that can be found: what happens then is undefined. A
+ * thread that comes after that is refused (MEMKIND_MISUSE_DEAD_KIND).
  */
 typedef enum memkind_misuse {
-    /** An object that is free already is freed, or reallocated. Always found
-     * right after the first free, and mostly some frees later; by a hardened
-     * library as long as the object is in quarantine. */
+    /** An object that is free already is freed, reallocated or moved. Found
+     * where the thread freed it last among those of its size, mostly so after
+     * some more frees, and in a hardened library as long as it waits; the
+     * memory of a large object (more than 8 MiB, or any with pages of its own
+     * in a kind that keeps nothing) goes at once, which makes it
+     * MEMKIND_MISUSE_NO_OBJECT. */
     MEMKIND_MISUSE_DOUBLE_FREE = 0,
     /** A pointer into an object, or to memory of a kind where there is none.
-     * Always found where no object could start there; by a hardened library
+     * Always found where no object could start there; in a hardened library
      * also where there is just none. */
     MEMKIND_MISUSE_NO_OBJECT = 1,
     /** An address that is no kind's. Always found. */
     MEMKIND_MISUSE_FOREIGN = 2,
-    /** An object of another kind than the one that is named. Always found, and
-     * the one exception: the call is carried out, in the object's own kind. */
+    /** An object of another kind than the one that is named. Always found. The
+     * call is carried out, in the object's own kind. */
     MEMKIND_MISUSE_WRONG_KIND = 3,
     /** A kind that was destroyed is used or destroyed, or a static one is
-     * destroyed. Always found, until memkind_create_*() has made so many kinds
-     * that one has the same handle. */
+     * destroyed. Always found, until so many kinds were made that one of them
+     * has the same handle. An object of a kind that is there is freed. */
     MEMKIND_MISUSE_DEAD_KIND = 4,
-    /** A call in a signal handler that has interrupted the library. Always
-     * found. The report waits until the interrupted call is done. */
+    /** A call in a signal handler that has interrupted the library in a place
+     * where it cannot be entered again. Always found; told when the interrupted
+     * call is done. */
     MEMKIND_MISUSE_SIGNAL = 5,
     /** Hardened: bytes before or behind an object were written to. Found when
      * the object is freed, reallocated or moved, or its kind destroyed. The
      * call is carried out. */
     MEMKIND_MISUSE_OVERRUN = 6,
-    /** Hardened: a freed object was written to. Found when it leaves
-     * quarantine, or its kind is destroyed. */
+    /** Hardened: a freed object was written to. Found when it has waited long
+     * enough, or its kind is purged or destroyed. */
     MEMKIND_MISUSE_AFTER_FREE = 7,
     MEMKIND_MISUSE_MAX_VALUE, /**< number of sorts of misuse */
 } memkind_misuse;
@@ -225,11 +234,15 @@ typedef void memkind_misuse_handler(memkind_misuse what, memkind_t kind,
  *
  * What a hardened library does: each object lies between red zones (16 bytes
  * or more on either side; before one that is aligned to more than 4096 there is
- * none) and has a record in DRAM (32 bytes or more). A freed one is filled with
- * a pattern and waits in a queue, of at most 16 MiB or 1/64 of a kind's limit,
- * before its memory can be used again. Regions have a page before and behind
- * them that cannot be touched. memkind_malloc_usable_size() is the size that
- * was asked for. A pair of calls costs several times what it does otherwise.
+ * none), so that it may take the next size class, and has a record of some 60
+ * bytes of DRAM. A freed one is filled with a pattern (its first 64 KiB are)
+ * and waits before its memory can be used again: at most 16 MiB, or 1/64 of a
+ * kind's limit, wait, half of them for a second, none where space runs out or
+ * after memkind_purge_kind() and memkind_update_cached_stats(). realloc moves
+ * the object. Regions have a page before and behind them that cannot be
+ * touched. memkind_malloc_usable_size() is the size that was asked for. Nothing
+ * is cached for a thread: a call takes some locks, and 0.2 to 0.5 microseconds
+ * where it would take a few nanoseconds.
  *
  * @param handler NULL: the default, a message where MEMKIND_DEBUG is 1
  * @param arg     handed to it

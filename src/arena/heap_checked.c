@@ -50,10 +50,8 @@ static void draw_zones(const struct marked_memory *memory)
 
 static bool is_filled(const char *bytes, size_t size, int byte)
 {
-    for (size_t i = 0; i < size; i++)
-        if ((unsigned char)bytes[i] != byte)
-            return false;
-    return true;
+    return size == 0 || ((unsigned char)bytes[0] == byte &&
+                         memcmp(bytes, bytes + 1, size - 1) == 0);
 }
 
 static bool zones_are_whole(const struct marked_memory *memory)
