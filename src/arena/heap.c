@@ -271,7 +271,8 @@ static bool was_just_freed(struct memkind_arena_set *set, unsigned size_class,
     struct thread_cache *cache = heap_cache_known(set);
     if (!is_cached_class(size_class) || !thread_cache_enter(cache))
         return false;
-    bool is_free = cache->tops[size_class][-1] == ptr;
+    void **top = cache->tops[size_class];
+    bool is_free = top[-1] == ptr;
     thread_cache_leave(cache);
     return is_free;
 }

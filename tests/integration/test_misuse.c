@@ -31,15 +31,18 @@ struct report {
 
 static struct {
     atomic_int counts[MEMKIND_MISUSE_MAX_VALUE];
+    pthread_mutex_t lock;
     struct report last;
-} reported;
+} reported = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void note(memkind_misuse what, memkind_t kind, const void *ptr,
                  void *arg)
 {
     CU_ASSERT_PTR_EQUAL(arg, &reported);
     atomic_fetch_add(&reported.counts[what], 1);
+    pthread_mutex_lock(&reported.lock);
     reported.last = (struct report){what, kind, ptr};
+    pthread_mutex_unlock(&reported.lock);
     errno = EILSEQ; /* which nobody is to see */
 }
 
