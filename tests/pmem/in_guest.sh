@@ -11,6 +11,9 @@ for suite in "$@"; do
     # What takes minutes where no instruction runs as itself is left out.
     case $suite in
         test_kinds) without='-as many kinds' ;;
+        test_threads) without='-thousands of short lives' ;;
+        test_detect) without='-while kinds come and go' ;;
+        test_cache) without='-all kinds by many threads' ;;
         *) without=-- ;;
     esac
     if timeout -s KILL 200 "./$suite" "$without" >/tmp/log 2>&1; then status=0; else status=$?; fi
