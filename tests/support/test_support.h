@@ -41,6 +41,12 @@ struct test_resources {
 };
 void test_resources_take(struct test_resources *resources);
 
+/* How many mappings jemalloc's own data may be cut into beyond what it was:
+ * where vm.overcommit_memory is 2 jemalloc takes access away from its free
+ * pages, and each such range is a mapping of its own. It comes and goes, and
+ * adds no byte to mapped_kib. 0 elsewhere. */
+size_t test_metadata_splits(void);
+
 /* The unit in which the kinds of test_dir() take file space: a page, or 2 MiB
  * where MEMKIND_TEST_MEMORY says that the memory is DAX. */
 size_t test_space_unit(void);
