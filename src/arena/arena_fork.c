@@ -2,11 +2,13 @@
 #include "arena_fork.h"
 
 #include "arena_set.h"
+#include "fork_gate.h"
 #include "lost_arenas.h"
 #include "memory_barrier.h"
 #include "object_records.h"
 #include "set_registry.h"
 #include "thread_cache.h"
+#include "upkeep.h"
 
 static void lock_for_reclaiming(struct memkind_arena_set *set)
 {
@@ -39,24 +41,33 @@ static void renew_owner_lock(struct memkind_arena_set *set)
 
 void arena_fork_prepare(void)
 {
+    fork_gate_close(thread_cache_is_inside());
     set_registry_lock();
     set_registry_visit_locked(lock_for_reclaiming);
     set_registry_visit_locked(thread_cache_lock_all);
     set_registry_visit_locked(lock);
 }
 
-void arena_fork_parent(void)
+static void unlock_all(void)
 {
     set_registry_visit_locked(unlock);
     set_registry_unlock();
+}
+
+void arena_fork_parent(void)
+{
+    unlock_all();
+    fork_gate_open();
 }
 
 void arena_fork_child(void)
 {
     memory_barrier_register();
     lost_arenas_renew_lock();
+    upkeep_renew_lock();
     set_registry_forget_users();
     set_registry_visit_locked(renew_owner_lock);
     set_registry_visit_locked(thread_cache_orphan_others);
-    arena_fork_parent();
+    unlock_all();
+    fork_gate_open_in_child(thread_cache_is_inside());
 }

@@ -96,16 +96,10 @@ static void destroy_arenas(struct memkind_arena_set *set)
     atomic_fetch_sub(&extra_arenas, count - 1);
 }
 
-int arena_set_create(const struct arena_set_config *config,
-                     struct memkind_arena_set **result_set)
+static int make_set(const struct arena_set_config *config,
+                    struct memkind_arena_set **result_set)
 {
-    int result = size_class_init();
-    if (result != 0)
-        return result;
-    if (!je_retains_blocks()) {
-        debug_log("jemalloc runs with retain:false, which cannot be used");
-        return -EINVAL;
-    }
+    int result;
     struct memkind_arena_set *set = JE_NAME(mallocx)(
         sizeof *set + config->limit * sizeof set->arenas[0], JE_ZERO);
     if (set == NULL)
@@ -143,16 +137,36 @@ fail_arena:
     return result;
 }
 
+int arena_set_create(const struct arena_set_config *config,
+                     struct memkind_arena_set **set)
+{
+    int result = size_class_init();
+    if (result != 0)
+        return result;
+    if (!je_retains_blocks()) {
+        debug_log("jemalloc runs with retain:false, which cannot be used");
+        return -EINVAL;
+    }
+    if (!thread_cache_begin())
+        return -EDEADLK;
+    result = make_set(config, set);
+    thread_cache_end();
+    return result;
+}
+
 void arena_set_destroy(struct memkind_arena_set *set)
 {
     if (set->records != NULL)
         heap_checked_finish(set);
+    bool entered = thread_cache_begin();
     thread_cache_retire(set);
     set_registry_remove(set);
     destroy_arenas(set);
     fini_set(set);
     set_registry_free_slot(set->slot);
     JE_NAME(dallocx)(set, 0);
+    if (entered)
+        thread_cache_end();
 }
 
 void arena_set_shut(struct memkind_arena_set *set)
@@ -216,6 +230,7 @@ void arena_set_decay(struct memkind_arena_set *set)
 int arena_set_set_decay(struct memkind_arena_set *set, ssize_t milliseconds)
 {
     int result = 0;
+    bool entered = thread_cache_begin();
     pthread_mutex_lock(&set->lock);
     unsigned count = atomic_load(&set->count);
     set->dirty_decay_ms = milliseconds;
@@ -225,5 +240,7 @@ int arena_set_set_decay(struct memkind_arena_set *set, ssize_t milliseconds)
     pthread_mutex_unlock(&set->lock);
     if (milliseconds == 0)
         thread_cache_visit_all(set, magazine_drop_all);
+    if (entered)
+        thread_cache_end();
     return result;
 }

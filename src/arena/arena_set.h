@@ -4,10 +4,10 @@
  * thread that uses the kind is attached to the arena with the fewest threads,
  * through a cache of its own (thread_cache.h).
  *
- * Locks, in the order in which they may be taken: the registry's, a set's
- * reclaim lock, its caches_lock, a cache's, a set's lock, those of its records,
- * jemalloc's own, a region pool's and what is below. None before jemalloc's is
- * ever taken by a hook.
+ * Locks, in the order in which they may be taken: the gate that fork() closes
+ * (fork_gate.h), the registry's, a set's reclaim lock, its caches_lock, a
+ * cache's, a set's lock, those of its records, jemalloc's own, a region pool's
+ * and what is below. None before jemalloc's is ever taken by a hook.
  */
 #ifndef ARENA_SET_H
 #define ARENA_SET_H
@@ -47,9 +47,8 @@ struct memkind_arena_set {
     struct thread_cache fallback;   /* for threads that can have no cache */
     struct object_records *records; /* of a checked set; heap_checked.h */
     /* At the last snapshot, in bytes. */
-    _Atomic size_t resident;
-    _Atomic size_t cached;
-    _Atomic size_t live; /* of a checked set */
+    _Atomic size_t allocated, active, resident;
+    size_t cached; /* while one is taken */
     struct arena_slot {
         unsigned index;   /* jemalloc's */
         unsigned threads; /* attached */
@@ -70,7 +69,8 @@ struct arena_set_config {
 
 /* Makes a set with its first arena. 0; -ENOMEM; -ENOSPC where there are too
  * many sets; -EAGAIN where jemalloc makes no more arenas; -EINVAL where the
- * jemalloc in use will not do. */
+ * jemalloc in use will not do; -EDEADLK in a signal handler that has
+ * interrupted a call on a set. */
 int arena_set_create(const struct arena_set_config *config,
                      struct memkind_arena_set **set);
 

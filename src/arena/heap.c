@@ -13,6 +13,7 @@
 #include "object_records.h"
 #include "object_tag.h"
 #include "set_registry.h"
+#include "upkeep.h"
 
 /* Another thread's decay may hold pages that are on their way back. */
 #define RECLAIM_ROUNDS 3
@@ -147,6 +148,43 @@ static void *reclaim_and_attempt(struct thread_cache *cache, size_t size,
     return ptr;
 }
 
+/* Has the other sets whose files lie in the same file system give back what is
+ * free. False where there are none. */
+static bool have_others_give_back(const struct memkind_arena_set *set)
+{
+    bool any = false;
+    struct memkind_arena_set *other;
+    upkeep_enter();
+    for (unsigned slot = 0; (other = set_registry_use_next(slot)) != NULL;) {
+        slot = other->slot + 1;
+        if (other != set &&
+            region_pool_shares_space(set->extents.pool, other->extents.pool)) {
+            any = true;
+            if (other->records != NULL)
+                (void)heap_checked_release_down_to(other, 0);
+            pthread_mutex_lock(&other->reclaim_lock);
+            give_back(other);
+            pthread_mutex_unlock(&other->reclaim_lock);
+        }
+        set_registry_done(other);
+    }
+    upkeep_leave();
+    return any;
+}
+
+static void *take_at_any_rate(struct thread_cache *cache, size_t size,
+                              int flags)
+{
+    const struct region_pool *pool = cache->set->extents.pool;
+    void *ptr = attempt(cache, size, flags);
+    if (__builtin_expect(ptr == NULL, 0))
+        ptr = reclaim_and_attempt(cache, size, flags);
+    if (__builtin_expect(ptr == NULL, 0) && pool != NULL &&
+        region_pool_lacks_space(pool) && have_others_give_back(cache->set))
+        ptr = reclaim_and_attempt(cache, size, flags);
+    return ptr;
+}
+
 /* ---- malloc and free ---------------------------------------------------- */
 
 static void *refuse(void)
@@ -174,11 +212,8 @@ void *heap_plain_malloc(struct memkind_arena_set *set, size_t size, int flags)
         return refuse();
     }
     struct thread_cache *cache = thread_cache_get(set);
-    if (cache != NULL) {
-        ptr = attempt(cache, size, flags);
-        if (__builtin_expect(ptr == NULL, 0))
-            ptr = reclaim_and_attempt(cache, size, flags);
-    }
+    if (cache != NULL)
+        ptr = take_at_any_rate(cache, size, flags);
     thread_cache_end();
     if (cache != NULL && cache != &set->fallback && --cache->ticks < 0)
         upkeep_tick(cache);
@@ -211,12 +246,26 @@ static enum heap_error put_by_cache(struct thread_cache *cache,
     return error;
 }
 
+/* Not in the set's first region, which heap_free_fast() knows. */
+static bool put_fast(struct memkind_arena_set *set, unsigned size_class,
+                     void *ptr)
+{
+    struct thread_cache *cache = heap_cache_known(set);
+    if (!is_cached_class(size_class) || !thread_cache_enter(cache))
+        return false;
+    bool done = heap_push(cache, size_class, ptr);
+    thread_cache_leave(cache);
+    return done;
+}
+
 enum heap_error heap_plain_free(struct memkind_arena_set *set, void *ptr)
 {
     enum heap_error error = HEAP_OK;
     unsigned size_class = object_tag_class(set, ptr);
     if (size_class == SIZE_CLASS_NONE)
         return HEAP_NO_OBJECT;
+    if (put_fast(set, size_class, ptr))
+        return HEAP_OK;
     if (!thread_cache_begin())
         return HEAP_REENTERED;
     struct thread_cache *cache = thread_cache_get(set);
@@ -442,7 +491,7 @@ void heap_take_in(struct memkind_arena_set *set, size_t size)
     void *pieces[PIECES_MAX];
     int count = 0;
     const int flags = set->fallback.arena_flags;
-    if (set->limit != 1)
+    if (set->limit != 1 || !thread_cache_begin())
         return;
     region_pool_set_pretending(set->extents.pool, true);
     while (size >= PIECE_LEAST && count < PIECES_MAX) {
@@ -457,6 +506,7 @@ void heap_take_in(struct memkind_arena_set *set, size_t size)
         JE_NAME(dallocx)(pieces[--count], JE_TCACHE_NONE);
     arena_set_purge(set);
     region_pool_set_pretending(set->extents.pool, false);
+    thread_cache_end();
 }
 
 /* ---- statistics --------------------------------------------------------- */
@@ -473,7 +523,39 @@ static size_t difference(size_t all, size_t part)
 
 static void add_bytes(struct thread_cache *cache)
 {
-    atomic_fetch_add(&cache->set->cached, magazine_bytes(cache));
+    cache->set->cached += magazine_bytes(cache);
+}
+
+/* What is not the program's, of all that jemalloc has handed out. */
+static size_t count_cached(struct memkind_arena_set *set)
+{
+    set->cached = 0;
+    thread_cache_visit_all(set, add_bytes);
+    if (set->records == NULL)
+        return set->cached;
+    size_t live = object_records_live(set->records);
+    atomic_store(&set->allocated, live);
+    return set->cached + difference(object_records_raw(set->records), live);
+}
+
+/* With jemalloc's own snapshot taken. */
+static void note_stats(struct memkind_arena_set *set)
+{
+    size_t allocated = 0, active = 0, resident = 0;
+    unsigned count = atomic_load_explicit(&set->count, memory_order_acquire);
+    for (unsigned i = 0; i < count; i++) {
+        unsigned index = set->arenas[i].index;
+        allocated += je_arena_stat(index, JE_STAT_SMALL_ALLOCATED) +
+                     je_arena_stat(index, JE_STAT_LARGE_ALLOCATED);
+        active += je_arena_stat(index, JE_STAT_PACTIVE) * region_page_size();
+        resident += je_arena_stat(index, JE_STAT_RESIDENT);
+    }
+    if (set->extents.pool != NULL)
+        resident = region_pool_charged(set->extents.pool);
+    if (set->records == NULL)
+        atomic_store(&set->allocated, difference(allocated, set->cached));
+    atomic_store(&set->active, active);
+    atomic_store(&set->resident, resident);
 }
 
 int heap_stat_snapshot(void)
@@ -482,36 +564,25 @@ int heap_stat_snapshot(void)
     size_t sum = 0;
     if (!thread_cache_begin())
         return -EDEADLK;
+    upkeep_pause();
     thread_cache_visit_own(magazine_drain_all);
     for (unsigned slot = 0; (set = set_registry_use_next(slot)) != NULL;) {
         slot = set->slot + 1;
         if (set->records != NULL)
             (void)heap_checked_release_down_to(set, 0);
-        atomic_store(&set->cached, 0);
-        thread_cache_visit_all(set, add_bytes);
-        sum += atomic_load(&set->cached);
-        if (set->records != NULL) {
-            atomic_store(&set->live, object_records_live(set->records));
-            sum += difference(object_records_raw(set->records),
-                              atomic_load(&set->live));
-        }
+        sum += count_cached(set);
         set_registry_done(set);
     }
     atomic_store(&cached_in_all, sum);
     int result = je_stats_refresh();
+    for (unsigned slot = 0; (set = set_registry_use_next(slot)) != NULL;) {
+        slot = set->slot + 1;
+        note_stats(set);
+        set_registry_done(set);
+    }
+    upkeep_resume();
     thread_cache_end();
     return result;
-}
-
-void heap_stat_snapshot_set(struct memkind_arena_set *set)
-{
-    size_t resident = 0;
-    if (set->extents.pool != NULL)
-        resident = region_pool_charged(set->extents.pool);
-    else
-        for (unsigned i = 0; i < atomic_load(&set->count); i++)
-            resident += je_arena_stat(set->arenas[i].index, JE_STAT_RESIDENT);
-    atomic_store(&set->resident, resident);
 }
 
 size_t heap_stat_cached(void)
@@ -521,20 +592,12 @@ size_t heap_stat_cached(void)
 
 size_t heap_stat(struct memkind_arena_set *set, enum heap_stat stat)
 {
-    size_t sum = 0;
-    if (stat == HEAP_RESIDENT)
+    switch (stat) {
+    case HEAP_ALLOCATED:
+        return atomic_load(&set->allocated);
+    case HEAP_ACTIVE:
+        return atomic_load(&set->active);
+    default:
         return atomic_load(&set->resident);
-    if (stat == HEAP_ALLOCATED && set->records != NULL)
-        return atomic_load(&set->live);
-    unsigned count = atomic_load_explicit(&set->count, memory_order_acquire);
-    for (unsigned i = 0; i < count; i++) {
-        unsigned index = set->arenas[i].index;
-        if (stat == HEAP_ACTIVE)
-            sum += je_arena_stat(index, JE_STAT_PACTIVE) * region_page_size();
-        else
-            sum += je_arena_stat(index, JE_STAT_SMALL_ALLOCATED) +
-                   je_arena_stat(index, JE_STAT_LARGE_ALLOCATED);
     }
-    return stat == HEAP_ALLOCATED ? difference(sum, atomic_load(&set->cached))
-                                  : sum;
 }

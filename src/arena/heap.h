@@ -37,6 +37,19 @@ static inline void *heap_malloc_fast(struct thread_cache *cache, size_t size)
     return ptr;
 }
 
+/* Into a magazine of a cache that the caller is in; false where there is no
+ * room, or the object is there. */
+static inline bool heap_push(struct thread_cache *cache, unsigned size_class,
+                             void *ptr)
+{
+    void **top = cache->tops[size_class];
+    if (__builtin_expect(top == cache->ends[size_class] || top[-1] == ptr, 0))
+        return false;
+    *top = ptr;
+    cache->tops[size_class] = top + 1;
+    return true;
+}
+
 static inline bool heap_free_fast(struct thread_cache *cache, void *ptr)
 {
     uintptr_t address = (uintptr_t)ptr, offset = address - cache->base;
@@ -46,18 +59,10 @@ static inline bool heap_free_fast(struct thread_cache *cache, void *ptr)
         return false;
     unsigned tag = atomic_load_explicit(
         &cache->tags[offset >> REGION_TAG_SHIFT], memory_order_relaxed);
-    unsigned size_class = tag_class(tag);
-    void **top = cache->tops[size_class];
-    if (__builtin_expect(top == cache->ends[size_class] ||
-                             !tag_fits(tag, address) || top[-1] == ptr,
-                         0)) {
-        thread_cache_leave(cache);
-        return false;
-    }
-    *top = ptr;
-    cache->tops[size_class] = top + 1;
+    bool done = __builtin_expect(tag_fits(tag, address), 1) &&
+                heap_push(cache, tag_class(tag), ptr);
     thread_cache_leave(cache);
-    return true;
+    return done;
 }
 
 /* The same by the owner (arena_set_config.direct_owner) of the set meant; for
@@ -130,10 +135,9 @@ void heap_take_in(struct memkind_arena_set *set, size_t size);
 
 enum heap_stat { HEAP_ALLOCATED, HEAP_ACTIVE, HEAP_RESIDENT };
 
-/* Takes the snapshot that the others read: all sets' at once, but for what
- * heap_stat_snapshot_set() takes. */
+/* Takes the snapshot that the others read, of all sets. 0; -EDEADLK in a signal
+ * handler that has interrupted a call on a set. */
 int heap_stat_snapshot(void);
-void heap_stat_snapshot_set(struct memkind_arena_set *set);
 size_t heap_stat(struct memkind_arena_set *set, enum heap_stat stat);
 
 /* Bytes in all sets' magazines at the last snapshot. */

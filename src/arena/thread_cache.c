@@ -5,10 +5,12 @@
 
 #include "arena_set.h"
 #include "debug_log.h"
+#include "fork_gate.h"
 #include "heap_report.h"
 #include "magazine.h"
 #include "memory_barrier.h"
 #include "set_registry.h"
+#include "upkeep.h"
 
 /* An owner is in there for some ten instructions; one that has not come out
  * after so many turns is held up by something else. */
@@ -46,11 +48,13 @@ bool thread_cache_begin(void)
         return false;
     thread_inside = true;
     atomic_signal_fence(memory_order_seq_cst);
+    fork_gate_enter();
     return true;
 }
 
 void thread_cache_end(void)
 {
+    fork_gate_leave();
     atomic_signal_fence(memory_order_seq_cst);
     thread_inside = false;
     heap_report_what_waits();
@@ -128,10 +132,12 @@ static void end_thread(void *table_pointer)
     thread_cache_table = NULL;
     thread_cache_current = &thread_cache_none;
     thread_ended = true;
-    thread_inside = true;
+    (void)thread_cache_begin();
+    upkeep_enter();
     for (unsigned i = 0; i < THREAD_CACHE_SLOTS; i++)
         if (table[i] != NULL)
             leave_set(i, table[i]);
+    upkeep_leave();
     metadata_free(table);
     thread_cache_end();
 }

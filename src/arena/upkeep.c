@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "upkeep.h"
 
+#include <pthread.h>
 #include <time.h>
 
 #include "heap_checked.h"
@@ -23,6 +24,34 @@
 #define DECAY_SLACK_MS 2000
 
 static _Atomic int64_t next_upkeep;
+/* A snapshot is not kept waiting by ever new threads that end. */
+#define LOCK_INITIALIZER PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP
+static pthread_rwlock_t lock = LOCK_INITIALIZER;
+
+void upkeep_enter(void)
+{
+    pthread_rwlock_rdlock(&lock);
+}
+
+void upkeep_leave(void)
+{
+    pthread_rwlock_unlock(&lock);
+}
+
+void upkeep_pause(void)
+{
+    pthread_rwlock_wrlock(&lock);
+}
+
+void upkeep_resume(void)
+{
+    pthread_rwlock_unlock(&lock);
+}
+
+void upkeep_renew_lock(void)
+{
+    lock = (pthread_rwlock_t)LOCK_INITIALIZER;
+}
 
 static int64_t now_ms(void)
 {
@@ -63,6 +92,7 @@ static void do_what_is_due(int64_t now)
     struct memkind_arena_set *set;
     const unsigned share = (unsigned)(now / UPKEEP_MS % AGEING_SHARES);
     const bool decays = !je_has_background_threads();
+    upkeep_enter();
     for (unsigned slot = 0; (set = set_registry_use_next(slot)) != NULL;) {
         slot = set->slot + 1;
         if (set->slot % AGEING_SHARES == share)
@@ -71,6 +101,7 @@ static void do_what_is_due(int64_t now)
             decay(set, now);
         set_registry_done(set);
     }
+    upkeep_leave();
 }
 
 void upkeep_tick(struct thread_cache *cache)

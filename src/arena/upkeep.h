@@ -16,4 +16,19 @@
  */
 void upkeep_tick(struct thread_cache *cache);
 
+/*
+ * Around whatever moves other kinds' objects from caches to arenas without
+ * being asked to: ageing, the end of a thread, the need of another set. A
+ * snapshot of statistics pauses it, so that it counts no object twice, or not
+ * at all. To be called between thread_cache_begin() and _end(), with no lock
+ * held.
+ */
+void upkeep_enter(void);
+void upkeep_leave(void);
+void upkeep_pause(void);
+void upkeep_resume(void);
+
+/* In a forked child. */
+void upkeep_renew_lock(void);
+
 #endif

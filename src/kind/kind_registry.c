@@ -53,14 +53,6 @@ void kind_registry_visit(void (*visit)(struct memkind *kind))
             visit(kinds[i]);
 }
 
-/* With the lock held: a kind that is being visited is not destroyed. */
-void kind_registry_for_each(void (*visit)(struct memkind *kind))
-{
-    kind_registry_lock();
-    kind_registry_visit(visit);
-    kind_registry_unlock();
-}
-
 struct memkind *kind_storage_get(void)
 {
     struct memkind *kind = NULL;

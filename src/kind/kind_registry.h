@@ -13,9 +13,8 @@
 void kind_registry_add(struct memkind *kind);
 void kind_registry_remove(struct memkind *kind);
 bool kind_registry_contains(const struct memkind *kind);
-void kind_registry_for_each(void (*visit)(struct memkind *kind));
 
-/* The same by hand, around fork(2). */
+/* Around fork(2). */
 void kind_registry_lock(void);
 void kind_registry_unlock(void);
 void kind_registry_visit(void (*visit)(struct memkind *kind));

@@ -433,18 +433,10 @@ int memkind_arena_set_bg_threads(bool state)
 /* ---- statistics
  * ------------------------------------------------------------------- */
 
-static void snapshot(struct memkind *kind)
-{
-    if (kind->arenas != NULL)
-        heap_stat_snapshot_set(kind->arenas);
-}
-
 int memkind_arena_update_cached_stats(void)
 {
-    if (heap_stat_snapshot() != 0)
-        return MEMKIND_ERROR_OPERATION_FAILED;
-    kind_registry_for_each(snapshot);
-    return MEMKIND_SUCCESS;
+    return heap_stat_snapshot() == 0 ? MEMKIND_SUCCESS
+                                     : MEMKIND_ERROR_OPERATION_FAILED;
 }
 
 int memkind_arena_get_kind_stat(struct memkind *kind, memkind_stat_type stat,

@@ -49,18 +49,25 @@ int memkind_default_destroy(struct memkind *kind)
 
 static pthread_mutex_t heap_lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* A signal handler that needs a heap here has interrupted its maker. */
+static __thread bool uses_heap_lock;
+
 void default_heap_lock(void)
 {
+    uses_heap_lock = true;
     pthread_mutex_lock(&heap_lock);
 }
 
 void default_heap_unlock(void)
 {
     pthread_mutex_unlock(&heap_lock);
+    uses_heap_lock = false;
 }
 
 static bool make_heap(struct memkind *kind)
 {
+    if (uses_heap_lock || thread_cache_is_inside())
+        return false;
     default_heap_lock();
     int err = MEMKIND_SUCCESS;
     if (kind->arenas == NULL)

@@ -34,6 +34,11 @@ static _Atomic unsigned long sequence; /* odd while a writer is at work */
 static pthread_mutex_t writer = PTHREAD_MUTEX_INITIALIZER;
 static struct node *free_nodes; /* guarded by writer */
 
+/* A signal handler that looks something up here has interrupted the writer. It
+ * must not wait for it, and need not: each link is whole at any time, and
+ * nobody else writes. */
+static __thread bool is_writer;
+
 static struct node *node_get(void)
 {
     if (free_nodes == NULL) {
@@ -123,12 +128,16 @@ static void remove_pieces(uintptr_t base, uintptr_t end)
 static void write_begin(void)
 {
     pthread_mutex_lock(&writer);
+    is_writer = true;
+    atomic_signal_fence(memory_order_seq_cst);
     atomic_fetch_add_explicit(&sequence, 1, memory_order_acq_rel);
 }
 
 static void write_end(void)
 {
     atomic_fetch_add_explicit(&sequence, 1, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst);
+    is_writer = false;
     pthread_mutex_unlock(&writer);
 }
 
@@ -184,7 +193,7 @@ void *address_table_find(const void *addr)
     for (;;) {
         unsigned long before =
             atomic_load_explicit(&sequence, memory_order_acquire);
-        bool torn = before % 2 != 0;
+        bool torn = before % 2 != 0 && !is_writer;
         owner = NULL;
         struct node *node =
             atomic_load_explicit(&slot->parts, memory_order_acquire);

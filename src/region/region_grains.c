@@ -28,6 +28,14 @@ static void credit(struct region_pool *pool, size_t size)
     atomic_fetch_sub_explicit(&pool->charged, size, memory_order_relaxed);
 }
 
+/* Whether it is the file system that has no space. */
+static void note_whether_full(struct region_pool *pool, int result)
+{
+    bool lacks = result == -ENOSPC || result == -EDQUOT;
+    if (atomic_load_explicit(&pool->lacks_space, memory_order_relaxed) != lacks)
+        atomic_store_explicit(&pool->lacks_space, lacks, memory_order_relaxed);
+}
+
 int region_space_take(struct region_pool *pool, struct region *region,
                       size_t offset, size_t size)
 {
@@ -47,6 +55,7 @@ int region_space_take(struct region_pool *pool, struct region *region,
         atomic_store(&pool->no_fallocate, true);
     if (result != 0)
         credit(pool, size);
+    note_whether_full(pool, result);
     return result;
 }
 
@@ -329,7 +338,7 @@ int region_grains_commit(struct region_pool *pool, struct region *region,
     int result = take_grains(pool, region, pages);
     if (result == 0)
         result = take_missing(pool, region, pages);
-    if (result == -ENOMEM || result == -ENOSPC) {
+    if (result == -ENOMEM || result == -ENOSPC || result == -EDQUOT) {
         split_grains(pool, region);
         result = take_missing(pool, region, pages);
     }

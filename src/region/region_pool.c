@@ -672,6 +672,20 @@ void region_pool_set_pretending(struct region_pool *pool, bool pretending)
     atomic_store(&pool->pretending, pretending);
 }
 
+bool region_pool_lacks_space(const struct region_pool *pool)
+{
+    return atomic_load_explicit(&pool->lacks_space, memory_order_relaxed);
+}
+
+bool region_pool_shares_space(const struct region_pool *pool,
+                              const struct region_pool *other)
+{
+    struct stat a, b;
+    return pool != NULL && other != NULL && has_files(pool) &&
+           has_files(other) && sys.fstat(pool->regions[0].fd, &a) == 0 &&
+           sys.fstat(other->regions[0].fd, &b) == 0 && a.st_dev == b.st_dev;
+}
+
 size_t region_pool_charged(const struct region_pool *pool)
 {
     return atomic_load_explicit(&pool->charged, memory_order_relaxed);

@@ -91,6 +91,7 @@ struct region_pool {
     bool is_lost;             /* and this process cannot have it */
     _Atomic size_t charged;   /* bytes of file space held now */
     atomic_bool pretending;   /* see region_pool_set_pretending() */
+    atomic_bool lacks_space;  /* see region_pool_lacks_space() */
     atomic_bool no_punch;     /* the file system cannot punch holes */
     atomic_bool no_fallocate; /* nor allocate but by writing */
     pthread_mutex_t lock;     /* guards growth and region.used */
@@ -177,6 +178,15 @@ size_t region_pool_charged(const struct region_pool *pool);
 
 /* Budget, or the size of what the regions lie in; 0 where that is not known. */
 size_t region_pool_capacity(const struct region_pool *pool);
+
+/* Whether the last file space that was asked for could not be had although the
+ * budget allows for it: the file system is full, or a quota is used up. */
+bool region_pool_lacks_space(const struct region_pool *pool);
+
+/* Whether what one pool gives back may be of use to the other: both have files,
+ * in the same file system. Either may be NULL. */
+bool region_pool_shares_space(const struct region_pool *pool,
+                              const struct region_pool *other);
 
 /* memset(ptr, 0, size) and memcpy() for objects of the pool: large ones past
  * the CPU's caches where they are persistent memory, which else would be read

@@ -300,6 +300,27 @@ static int threads_on_a_full_file_system(void)
     return 0;
 }
 
+/* What one kind has freed, and keeps for its next objects, another one gets:
+ * where a quota or a full disk is the limit, not the kind's own size. */
+static int kinds_share_the_file_system(void)
+{
+    memkind_t first, second;
+    struct object *list = NULL;
+    NEED(memkind_create_pmem(mount_point, 0, &first) == MEMKIND_SUCCESS);
+    NEED(memkind_create_pmem(mount_point, 0, &second) == MEMKIND_SUCCESS);
+    for (int i = 0; i < 3; i++) {
+        const size_t room = fill_kind(first, &list, 1000, 20000);
+        NEED(room >= 40 * MIB);
+        NEED(memkind_malloc(second, MIB) == NULL);
+        NEED(empty_kind(first, &list));
+        NEED(fill_kind(second, &list, 1000, 20000) >= room / 10 * 9);
+        NEED(empty_kind(second, &list));
+    }
+    NEED(memkind_destroy_kind(first) == MEMKIND_SUCCESS);
+    NEED(memkind_destroy_kind(second) == MEMKIND_SUCCESS);
+    return 0;
+}
+
 /* ---- children
  */
 
@@ -438,6 +459,7 @@ static const struct {
     {"others fill the file system", others_fill_the_file_system},
     {"absurd sizes", absurd_sizes},
     {"threads on a full file system", threads_on_a_full_file_system},
+    {"kinds share the file system", kinds_share_the_file_system},
     {"child on a full file system", child_on_a_full_file_system},
     {"copy", a_copy_outlives_the_parents_objects},
     {"private", a_private_kind_loses_what_the_parent_frees},
@@ -494,6 +516,11 @@ static void test_threads(void)
     CU_ASSERT_EQUAL(run_there("threads on a full file system"), 0);
 }
 
+static void test_two_kinds(void)
+{
+    CU_ASSERT_EQUAL(run_there("kinds share the file system"), 0);
+}
+
 static void test_child(void)
 {
     CU_ASSERT_EQUAL(run_there("child on a full file system"), 0);
@@ -517,6 +544,7 @@ static const struct test_case tests[] = {
     {"others fill the file system", test_others},
     {"absurd sizes", test_absurd_sizes},
     {"threads", test_threads},
+    {"two kinds", test_two_kinds},
     {"a child on a full file system", test_child},
     {"a copy outlives the parent's objects", test_copy},
     {"a private kind loses what the parent frees", test_private},

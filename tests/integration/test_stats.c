@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <memkind.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -191,6 +192,61 @@ static void test_threads_that_have_ended(void)
     for (int i = 0; i < 8; i++)
         memkind_free(kind, objects[i]);
     CU_ASSERT_EQUAL(stats_now(kind).allocated, 0);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+}
+
+/* A kind that nobody uses has the same figures in each snapshot, whoever else
+ * takes one, and whatever becomes of what threads have cached of it. */
+#define CACHING_THREADS 6
+static pthread_barrier_t cached;
+static atomic_bool looking;
+
+static void *free_and_end(void *kind)
+{
+    void *objects[100];
+    for (size_t i = 0; i < 100; i++)
+        objects[i] = memkind_malloc(kind, 1000);
+    for (size_t i = 0; i < 100; i++)
+        memkind_free(kind, objects[i]);
+    pthread_barrier_wait(&cached);
+    return NULL;
+}
+
+static void *look_too(void *unused)
+{
+    while (atomic_load(&looking))
+        memkind_update_cached_stats();
+    return unused;
+}
+
+static void test_snapshots_at_once(void)
+{
+    memkind_t kind = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    pthread_t others[2], threads[CACHING_THREADS];
+    size_t wrong = 0;
+    void *live = memkind_malloc(kind, 1000);
+    const size_t size = memkind_malloc_usable_size(kind, live);
+    atomic_store(&looking, true);
+    for (int i = 0; i < 2; i++)
+        CU_ASSERT_EQUAL_FATAL(pthread_create(&others[i], NULL, look_too, NULL),
+                              0);
+    for (int round = 0; round < 20; round++) {
+        pthread_barrier_init(&cached, NULL, CACHING_THREADS + 1);
+        for (int i = 0; i < CACHING_THREADS; i++)
+            CU_ASSERT_EQUAL_FATAL(
+                pthread_create(&threads[i], NULL, free_and_end, kind), 0);
+        pthread_barrier_wait(&cached);
+        for (int i = 0; i < 20; i++)
+            wrong += stats_now(kind).allocated != size;
+        for (int i = 0; i < CACHING_THREADS; i++)
+            pthread_join(threads[i], NULL);
+        pthread_barrier_destroy(&cached);
+    }
+    atomic_store(&looking, false);
+    for (int i = 0; i < 2; i++)
+        pthread_join(others[i], NULL);
+    CU_ASSERT_EQUAL(wrong, 0);
+    memkind_free(kind, live);
     CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
@@ -444,6 +500,7 @@ static const struct test_case tests[] = {
     {"a snapshot stays", test_a_snapshot_stays},
     {"kinds are counted separately", test_kinds_are_counted_separately},
     {"threads that have ended", test_threads_that_have_ended},
+    {"snapshots at once", test_snapshots_at_once},
     {"the whole library", test_the_whole_library},
     {"the file system agrees", test_the_file_system_agrees},
     {"bad arguments", test_bad_arguments},

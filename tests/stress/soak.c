@@ -459,7 +459,8 @@ int main(int argc, char **argv)
     fflush(stdout);
     install_faults();
     for (int i = 0; i < KINDS; i++)
-        pthread_rwlock_init(&slots[i].lock, NULL);
+        slots[i].lock =
+            (pthread_rwlock_t)PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
     /* What stays once it is there: tables, and data of threads. */
     unsigned long long random = soak(1, count, seed);
     test_resources_take(&before);

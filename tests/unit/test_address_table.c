@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "address_table.h"
 #include "test_support.h"
@@ -122,12 +124,47 @@ static void test_readers_meet_writers(void)
     address_table_remove(at(9 * GIB + 8192), 4096);
 }
 
+/* A signal handler may look something up while its own thread writes. */
+static atomic_size_t looks;
+
+static void look_up_in_handler(int signal)
+{
+    (void)signal;
+    atomic_fetch_add(&looks, 1);
+    if (address_table_find(at(9 * GIB + 8192)) != &owner_a)
+        atomic_fetch_add(&misses, 1);
+}
+
+static void test_handler_meets_writer(void)
+{
+    struct sigaction action = {.sa_handler = look_up_in_handler}, before;
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL,
+                             .sigev_signo = SIGUSR1};
+    const struct itimerspec often = {{0, 20000}, {0, 20000}};
+    timer_t timer;
+    CU_ASSERT_EQUAL(address_table_add(at(9 * GIB + 8192), 4096, &owner_a), 0);
+    atomic_store(&misses, 0);
+    CU_ASSERT_EQUAL_FATAL(sigaction(SIGUSR1, &action, &before), 0);
+    CU_ASSERT_EQUAL_FATAL(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+    CU_ASSERT_EQUAL_FATAL(timer_settime(timer, 0, &often, NULL), 0);
+    while (atomic_load(&looks) < 2000) {
+        if (address_table_add(at(9 * GIB + 4096), 4096, &owner_b) != 0)
+            atomic_fetch_add(&misses, 1);
+        address_table_remove(at(9 * GIB + 4096), 4096);
+    }
+    timer_delete(timer);
+    CU_ASSERT_EQUAL(sigaction(SIGUSR1, &before, NULL), 0);
+    CU_ASSERT_EQUAL(atomic_load(&misses), 0);
+    address_table_remove(at(9 * GIB + 8192), 4096);
+}
+
 static const struct test_case tests[] = {
     {"finds ranges of every shape", test_finds_ranges_of_every_shape},
     {"neighbours keep apart", test_neighbours_keep_apart},
     {"overlaps are refused", test_overlaps_are_refused},
     {"bad ranges are refused", test_bad_ranges_are_refused},
     {"readers meet writers", test_readers_meet_writers},
+    {"a handler meets its own thread's write", test_handler_meets_writer},
     {NULL, NULL},
 };
 

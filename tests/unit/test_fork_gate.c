@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fork_gate.h"
+#include "test_support.h"
+
+static void sleep_ms(long ms)
+{
+    const struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+    nanosleep(&time, NULL);
+}
+
+static atomic_int inside, most_inside, mistakes;
+static atomic_bool is_closed, stop;
+
+static void *come_and_go(void *unused)
+{
+    while (!atomic_load(&stop)) {
+        fork_gate_enter();
+        int now = atomic_fetch_add(&inside, 1) + 1;
+        if (atomic_load(&is_closed))
+            atomic_fetch_add(&mistakes, 1);
+        int most = atomic_load(&most_inside);
+        while (now > most &&
+               !atomic_compare_exchange_weak(&most_inside, &most, now))
+            ;
+        sleep_ms(1);
+        atomic_fetch_sub(&inside, 1);
+        fork_gate_leave();
+    }
+    return unused;
+}
+
+/* More than there are counters. */
+#define THREADS 100
+
+static void test_nobody_is_inside(void)
+{
+    static pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        CU_ASSERT_EQUAL_FATAL(
+            pthread_create(&threads[i], NULL, come_and_go, NULL), 0);
+    for (int i = 0; i < 50; i++) {
+        fork_gate_close(false);
+        atomic_store(&is_closed, true);
+        CU_ASSERT_EQUAL(atomic_load(&inside), 0);
+        sleep_ms(2);
+        CU_ASSERT_EQUAL(atomic_load(&inside), 0);
+        atomic_store(&is_closed, false);
+        fork_gate_open();
+        sleep_ms(2);
+    }
+    atomic_store(&stop, true);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    CU_ASSERT_EQUAL(atomic_load(&mistakes), 0);
+    CU_ASSERT(atomic_load(&most_inside) > 1);
+}
+
+/* A signal handler that forks may have interrupted its own thread inside. */
+static void test_the_caller_is_inside(void)
+{
+    fork_gate_enter();
+    fork_gate_close(true);
+    fork_gate_open();
+    fork_gate_leave();
+    fork_gate_close(false);
+    fork_gate_open();
+}
+
+static void *stay_inside(void *unused)
+{
+    fork_gate_enter();
+    atomic_store(&inside, 1);
+    while (!atomic_load(&stop))
+        sleep_ms(1);
+    fork_gate_leave();
+    return unused;
+}
+
+/* Threads that the child does not have are not waited for there. */
+static void test_a_child_is_alone(void)
+{
+    pthread_t thread;
+    int status = -1;
+    atomic_store(&stop, false);
+    atomic_store(&inside, 0);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, stay_inside, NULL), 0);
+    while (atomic_load(&inside) == 0)
+        sleep_ms(1);
+    /* As if it had been given up on. The library's handlers would wait. */
+    pid_t child = _Fork();
+    if (child == 0) {
+        alarm(5); /* which ends a child that waits */
+        fork_gate_close(true);
+        fork_gate_open_in_child(false);
+        fork_gate_close(false);
+        fork_gate_open();
+        _exit(0);
+    }
+    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+    CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    atomic_store(&stop, true);
+    pthread_join(thread, NULL);
+}
+
+static const struct test_case tests[] = {
+    {"nobody is inside", test_nobody_is_inside},
+    {"the caller is inside", test_the_caller_is_inside},
+    {"a child is alone", test_a_child_is_alone},
+    {NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    return test_main("fork gate", tests, argc, argv);
+}
