@@ -232,7 +232,11 @@ void thread_cache_visit_own(thread_cache_visit_fn *visit)
             cache != NULL ? set_registry_use(i, cache->set_id) : NULL;
         if (set == NULL)
             continue;
-        (void)thread_cache_visit(cache, visit);
+        /* The set may be about to go, and has no caches then. */
+        pthread_mutex_lock(&set->caches_lock);
+        if (cache->set != NULL)
+            (void)thread_cache_visit(cache, visit);
+        pthread_mutex_unlock(&set->caches_lock);
         set_registry_done(set);
     }
 }

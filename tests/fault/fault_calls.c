@@ -297,9 +297,41 @@ static void *fault_mmap(void *addr, size_t len, int prot, int flags, int fd,
     return real.mmap(addr, len, prot, flags, fd, offset);
 }
 
+/* What could not be unmapped, which nobody has a use for any more. */
+#define REFUSED_MAX 4096
+
+static struct {
+    void *addr;
+    size_t len;
+    bool by_libpmem;
+} refused[REFUSED_MAX];
+static atomic_uint refused_count;
+
+static int refuse_unmap(void *addr, size_t len, bool by_libpmem)
+{
+    int saved_errno = errno;
+    unsigned i = atomic_fetch_add(&refused_count, 1);
+    if (i < REFUSED_MAX) {
+        refused[i].addr = addr;
+        refused[i].len = len;
+        refused[i].by_libpmem = by_libpmem;
+    }
+    errno = saved_errno;
+    return -1;
+}
+
+void fault_unmap_refused(void)
+{
+    unsigned count = atomic_exchange(&refused_count, 0);
+    for (unsigned i = 0; i < count && i < REFUSED_MAX; i++)
+        (void)(refused[i].by_libpmem ? real.pmem_unmap : real.munmap)(
+            refused[i].addr, refused[i].len);
+}
+
 static int fault_munmap(void *addr, size_t len)
 {
-    return fails(FAULT_MUNMAP) ? -1 : real.munmap(addr, len);
+    return fails(FAULT_MUNMAP) ? refuse_unmap(addr, len, false)
+                               : real.munmap(addr, len);
 }
 
 static int fault_madvise(void *addr, size_t len, int advice)
@@ -340,7 +372,8 @@ static void *fault_pmem_map_file(const char *path, size_t len, int flags,
 
 static int fault_pmem_unmap(void *addr, size_t len)
 {
-    return fails(FAULT_PMEM_UNMAP) ? -1 : real.pmem_unmap(addr, len);
+    return fails(FAULT_PMEM_UNMAP) ? refuse_unmap(addr, len, true)
+                                   : real.pmem_unmap(addr, len);
 }
 
 static int fault_pmem_msync(const void *addr, size_t len)

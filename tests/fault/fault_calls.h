@@ -75,6 +75,10 @@ void fault_remove(void);
 void fault_set(uint32_t calls, unsigned at, bool for_good, int error);
 void fault_lift(void);
 
+/* Unmaps all that failing calls have left mapped; in a long walk, address space
+ * would not be enough. */
+void fault_unmap_refused(void);
+
 /* Since fault_set(): whether the fault was met, by which call first, and with
  * which error last; and how often. */
 bool fault_hit(void);

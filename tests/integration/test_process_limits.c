@@ -293,7 +293,8 @@ static int refusals(void)
     NEED(memkind_create_pmem(place, 16 * MIB, &kind) == MEMKIND_SUCCESS);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         void **list = NULL;
-        NEED(fill(kind, sizes[i], 32 * MIB, &list) >= 13 * MIB);
+        NEED(fill(kind, sizes[i], 32 * MIB, &list) >=
+             test_least_filled(14 * MIB, sizes[i]));
         const size_t before = address_space_in_use();
         const size_t mappings_before = count_mappings();
         for (int j = 0; j < REFUSALS; j++) {

@@ -250,6 +250,63 @@ static void test_snapshots_at_once(void)
     CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
+/* A kind goes while a thread that has cached objects of it takes a snapshot.
+ * The other threads' caches have it go slowly. */
+#define OTHERS 12
+static memkind_t passing;
+static pthread_barrier_t turn;
+
+static void use_passing_kind(void)
+{
+    memkind_free(passing, memkind_malloc(passing, 100));
+}
+
+static void *cache_of_passing_kinds(void *rounds)
+{
+    for (int i = 0; i < *(int *)rounds; i++) {
+        pthread_barrier_wait(&turn);
+        use_passing_kind();
+        pthread_barrier_wait(&turn);
+        pthread_barrier_wait(&turn);
+    }
+    return NULL;
+}
+
+static void *look_while_kinds_go(void *rounds)
+{
+    for (int i = 0; i < *(int *)rounds; i++) {
+        pthread_barrier_wait(&turn);
+        pthread_barrier_wait(&turn);
+        use_passing_kind(); /* the last one: its cache is the first to go */
+        pthread_barrier_wait(&turn);
+        for (int j = 0; j < 3; j++)
+            memkind_update_cached_stats();
+    }
+    return NULL;
+}
+
+static void test_snapshots_while_kinds_go(void)
+{
+    int rounds = 200;
+    pthread_t threads[OTHERS + 1];
+    pthread_barrier_init(&turn, NULL, OTHERS + 2);
+    for (int i = 0; i <= OTHERS; i++)
+        CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL,
+                                             i < OTHERS ? cache_of_passing_kinds
+                                                        : look_while_kinds_go,
+                                             &rounds),
+                              0);
+    for (int i = 0; i < rounds; i++) {
+        passing = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+        for (int j = 0; j < 3; j++)
+            pthread_barrier_wait(&turn);
+        CU_ASSERT_EQUAL(memkind_destroy_kind(passing), MEMKIND_SUCCESS);
+    }
+    for (int i = 0; i <= OTHERS; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&turn);
+}
+
 static void test_the_whole_library(void)
 {
     memkind_t kind = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
@@ -501,6 +558,7 @@ static const struct test_case tests[] = {
     {"kinds are counted separately", test_kinds_are_counted_separately},
     {"threads that have ended", test_threads_that_have_ended},
     {"snapshots at once", test_snapshots_at_once},
+    {"snapshots while kinds go", test_snapshots_while_kinds_go},
     {"the whole library", test_the_whole_library},
     {"the file system agrees", test_the_file_system_agrees},
     {"bad arguments", test_bad_arguments},
