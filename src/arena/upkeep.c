@@ -24,9 +24,9 @@
 #define DECAY_SLACK_MS 2000
 
 static _Atomic int64_t next_upkeep;
-/* A snapshot is not kept waiting by ever new threads that end. */
-#define LOCK_INITIALIZER PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP
-static pthread_rwlock_t lock = LOCK_INITIALIZER;
+/* Which prefers readers: programs may take snapshots all the time, and threads
+ * must be able to end. */
+static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
 
 void upkeep_enter(void)
 {
@@ -50,7 +50,7 @@ void upkeep_resume(void)
 
 void upkeep_renew_lock(void)
 {
-    lock = (pthread_rwlock_t)LOCK_INITIALIZER;
+    pthread_rwlock_init(&lock, NULL);
 }
 
 static int64_t now_ms(void)

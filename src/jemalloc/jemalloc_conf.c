@@ -31,9 +31,11 @@ int JE_NAME(pthread_create)(pthread_t *thread, const pthread_attr_t *attributes,
 void *JE_NAME(dlsym)(void *handle, const char *name);
 
 const char *JE_NAME(malloc_conf_2_conf_harder) =
-    /* No message, no abort, no filling, no profiling: we are a library. */
+    /* No message, no abort, no filling: we are a library. Nor profiling, which
+     * is off by itself; a jemalloc that was built without does not know the
+     * option, and says so. */
     "abort:false,abort_conf:false,confirm_conf:false,stats_print:false,"
-    "junk:false,zero:false,prof:false,"
+    "junk:false,zero:false,"
     /* Blocks are kept for ever; see extent_hooks.h. */
     "retain:true,"
     /* Freed pages wait in the dirty list only; the muzzy one is for memory
