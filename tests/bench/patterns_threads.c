@@ -74,11 +74,13 @@ static bool ring_write(struct lane *lane)
     return true;
 }
 
-/* Nothing can be done until the other lane has worked: lets it, and where that
- * takes long does not burn the time of a CPU that someone else may need. */
+/* Nothing can be done until the other lane has worked: lets it. A ring is used
+ * up in less time than the shortest sleep takes; lanes that sleep soon wait for
+ * each other by turns, and the sleep is what is measured. Where it takes very
+ * long the time of a CPU is not burnt that someone else may need. */
 static void wait_for_other(unsigned *waited)
 {
-    enum { YIELDS = 32 };
+    enum { YIELDS = 10000 }; /* some milliseconds */
     const struct timespec moment = {.tv_nsec = 20000};
     if (++*waited <= YIELDS)
         sched_yield();
