@@ -133,14 +133,4 @@ heap_cache_known(const struct memkind_arena_set *set)
  */
 void heap_take_in(struct memkind_arena_set *set, size_t size);
 
-enum heap_stat { HEAP_ALLOCATED, HEAP_ACTIVE, HEAP_RESIDENT };
-
-/* Takes the snapshot that the others read, of all sets. 0; -EDEADLK in a signal
- * handler that has interrupted a call on a set. */
-int heap_stat_snapshot(void);
-size_t heap_stat(struct memkind_arena_set *set, enum heap_stat stat);
-
-/* Bytes in all sets' magazines at the last snapshot. */
-size_t heap_stat_cached(void);
-
 #endif

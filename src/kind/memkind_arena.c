@@ -16,6 +16,7 @@
 #include "environment.h"
 #include "hardening.h"
 #include "heap.h"
+#include "heap_stat.h"
 #include "jemalloc_ctl.h"
 #include "kind_error.h"
 #include "kind_registry.h"

@@ -136,10 +136,40 @@ SH
     rm -rf "$debs"
 }
 
-[ $# -gt 0 ] || set -- ext4 xfs device set-aside no-fallocate no-holes overcommit tool
+# A guest keeps one CPU busy.
+at_once=1
+if [ "$(nproc)" -ge 2 ] && [ "$(awk '/MemAvailable/ { print $2 }' /proc/meminfo)" -ge $((8 << 20)) ]; then
+    at_once=2
+fi
+
+[ $# -gt 0 ] || set -- ext4 overcommit xfs tool device set-aside no-fallocate no-holes
+logs=$(mktemp -d)
+# Jobs of a script do not hear of ^C.
+stop() {
+    local job
+    for job in $(jobs -p); do
+        # shellcheck disable=SC2046 # a list
+        kill "$job" $(cat "/proc/$job/task/$job/children") 2>/dev/null || true
+    done
+    rm -rf "$payload" "$logs"
+}
+trap stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+for name in "$@"; do
+    while [ "$(jobs -rp | wc -l)" -ge $at_once ]; do
+        wait -n || true
+    done
+    echo "started: $name"
+    {
+        "run_$name" && echo passed >"$logs/$name.result"
+    } >"$logs/$name" 2>&1 &
+done
+wait
 failed=()
 for name in "$@"; do
     echo "---- emulated persistent memory: $name"
-    "run_$name" || failed+=("$name")
+    cat "$logs/$name"
+    [ -f "$logs/$name.result" ] || failed+=("$name")
 done
 [ ${#failed[@]} = 0 ] || { echo "failed: ${failed[*]}"; exit 1; }

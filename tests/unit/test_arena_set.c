@@ -9,6 +9,7 @@
 
 #include "arena_set.h"
 #include "heap.h"
+#include "heap_stat.h"
 #include "jemalloc_ctl.h"
 #include "layer_test.h"
 #include "region_pool.h"

@@ -9,6 +9,7 @@
 
 #include "arena_set.h"
 #include "heap.h"
+#include "heap_stat.h"
 #include "layer_test.h"
 #include "magazine.h"
 #include "memory_barrier.h"
