@@ -156,11 +156,16 @@ int arena_set_create(const struct arena_set_config *config,
 
 void arena_set_destroy(struct memkind_arena_set *set)
 {
-    if (set->records != NULL)
-        heap_checked_finish(set);
     bool entered = thread_cache_begin();
     thread_cache_retire(set);
     set_registry_remove(set);
+    if (entered)
+        thread_cache_end();
+    /* Nobody looks at the records any more; and what is wrong with objects is
+     * told at once, while the caller is not inside. */
+    if (set->records != NULL)
+        heap_checked_finish(set);
+    entered = thread_cache_begin();
     destroy_arenas(set);
     fini_set(set);
     set_registry_free_slot(set->slot);
