@@ -300,10 +300,10 @@ check "RLIMIT_FSIZE" limited_files || true
 check "RLIMIT_AS" limited_addresses || true
 check "bench" benchmark || true
 check "bench where it cannot be" failed_benchmark || true
-if command -v script >/dev/null; then
+if script -qec true /dev/null >/dev/null 2>&1; then
     check "bench: a progress bar on a terminal" progress_bar || true
 else
-    skipped "bench: a progress bar on a terminal (no script command)"
+    skipped "bench: a progress bar on a terminal (no script command, or no terminals)"
 fi
 check "nothing is left behind" is_empty "$place" || true
 
