@@ -16,6 +16,7 @@
 
 #include "debug_log.h"
 #include "heap.h"
+#include "kind_regions.h"
 #include "kind_registry.h"
 #include "memkind_config.h"
 #include "misuse.h"
@@ -190,8 +191,9 @@ ssize_t memkind_get_capacity(memkind_t kind)
 {
     if (!is_kind(kind))
         return -1;
-    if (kind->regions != NULL) {
-        size_t capacity = region_pool_capacity(kind->regions);
+    const struct region_pool *regions = kind_regions_of(kind);
+    if (regions != NULL) {
+        size_t capacity = region_pool_capacity(regions);
         return capacity != 0 && capacity <= SSIZE_MAX ? (ssize_t)capacity : -1;
     }
     if (kind->ops != &MEMKIND_DEFAULT_OPS) /* whose heap is made when needed */

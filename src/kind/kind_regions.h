@@ -7,6 +7,22 @@
 
 #include "region_pool.h"
 
+/* A DRAM kind gets its arenas and regions at its first use, by whichever thread
+ * that is; other threads see both, or neither. NULL before, and arenas that are
+ * lost. */
+static inline struct memkind_arena_set *
+kind_arenas_of(const struct memkind *kind)
+{
+    return __atomic_load_n(&kind->arenas, __ATOMIC_ACQUIRE);
+}
+
+static inline struct region_pool *kind_regions_of(const struct memkind *kind)
+{
+    if (kind_arenas_of(kind) == NULL && kind->lost_arenas == NULL)
+        return NULL;
+    return kind->regions;
+}
+
 typedef void *kind_mmap_fn(struct memkind *kind, void *addr, size_t size);
 
 /* Opens the pool from what kind->priv points to; 0 or a negative errno. */

@@ -19,6 +19,7 @@
 #include "heap_stat.h"
 #include "jemalloc_ctl.h"
 #include "kind_error.h"
+#include "kind_regions.h"
 #include "kind_registry.h"
 #include "misuse.h"
 #include "region_pool.h"
@@ -214,10 +215,12 @@ struct memkind *memkind_arena_detect_kind(void *ptr)
 static inline struct memkind_arena_set *heap_of(struct memkind *kind,
                                                 const void *ptr)
 {
-    if (__builtin_expect(kind != NULL && kind->regions != NULL &&
+    struct memkind_arena_set *arenas =
+        kind != NULL ? kind_arenas_of(kind) : NULL;
+    if (__builtin_expect(arenas != NULL && kind->regions != NULL &&
                              region_contains(&kind->regions->regions[0], ptr),
                          1))
-        return kind->arenas;
+        return arenas;
     const struct memkind *owner = address_table_find(ptr);
     if (owner == NULL) {
         misuse_report(MEMKIND_MISUSE_FOREIGN, kind, ptr);
@@ -225,7 +228,7 @@ static inline struct memkind_arena_set *heap_of(struct memkind *kind,
     }
     if (kind != NULL && owner != kind)
         misuse_report(MEMKIND_MISUSE_WRONG_KIND, kind, ptr);
-    return owner->arenas;
+    return kind_arenas_of(owner);
 }
 
 /* ---- the heap operations
@@ -367,10 +370,12 @@ int memkind_thread_get_arena(struct memkind *kind, unsigned int *arena,
                              size_t size)
 {
     (void)size;
-    if (kind == NULL || arena == NULL || kind->arenas == NULL)
+    struct memkind_arena_set *arenas =
+        kind != NULL ? kind_arenas_of(kind) : NULL;
+    if (arena == NULL || arenas == NULL)
         return MEMKIND_ERROR_INVALID;
-    const struct thread_cache *cache = heap_cache(kind->arenas);
-    *arena = kind->arenas->arenas[cache != NULL ? cache->place : 0].index;
+    const struct thread_cache *cache = heap_cache(arenas);
+    *arena = arenas->arenas[cache != NULL ? cache->place : 0].index;
     return MEMKIND_SUCCESS;
 }
 
@@ -378,9 +383,11 @@ int memkind_bijective_get_arena(struct memkind *kind, unsigned int *arena,
                                 size_t size)
 {
     (void)size;
-    if (kind == NULL || arena == NULL || kind->arenas == NULL)
+    const struct memkind_arena_set *arenas =
+        kind != NULL ? kind_arenas_of(kind) : NULL;
+    if (arena == NULL || arenas == NULL)
         return MEMKIND_ERROR_INVALID;
-    *arena = kind->arenas->arenas[0].index;
+    *arena = arenas->arenas[0].index;
     return MEMKIND_SUCCESS;
 }
 
@@ -388,7 +395,9 @@ int memkind_arena_update_memory_usage_policy(struct memkind *kind,
                                              memkind_mem_usage_policy policy)
 {
     ssize_t decay;
-    if (kind == NULL || kind->arenas == NULL)
+    struct memkind_arena_set *arenas =
+        kind != NULL ? kind_arenas_of(kind) : NULL;
+    if (arenas == NULL)
         return MEMKIND_ERROR_INVALID;
     if (policy == MEMKIND_MEM_USAGE_POLICY_DEFAULT)
         decay = DECAY_DEFAULT_MS;
@@ -398,17 +407,15 @@ int memkind_arena_update_memory_usage_policy(struct memkind *kind,
         return MEMKIND_ERROR_INVALID;
     if (environment_hog_memory())
         decay = DECAY_NEVER_MS;
-    return arena_set_set_decay(kind->arenas, decay) == 0
-               ? MEMKIND_SUCCESS
-               : MEMKIND_ERROR_RUNTIME;
+    return arena_set_set_decay(arenas, decay) == 0 ? MEMKIND_SUCCESS
+                                                   : MEMKIND_ERROR_RUNTIME;
 }
 
 int memkind_arena_purge(struct memkind *kind)
 {
     if (kind == NULL)
         return MEMKIND_ERROR_INVALID;
-    struct memkind_arena_set *arenas =
-        __atomic_load_n(&kind->arenas, __ATOMIC_ACQUIRE);
+    struct memkind_arena_set *arenas = kind_arenas_of(kind);
     if (arenas != NULL)
         heap_purge(arenas);
     return MEMKIND_SUCCESS;
@@ -451,8 +458,7 @@ int memkind_arena_get_kind_stat(struct memkind *kind, memkind_stat_type stat,
     if (kind == NULL || value == NULL || (int)stat < 0 ||
         stat >= MEMKIND_STAT_TYPE_MAX_VALUE)
         return MEMKIND_ERROR_INVALID;
-    struct memkind_arena_set *arenas =
-        __atomic_load_n(&kind->arenas, __ATOMIC_ACQUIRE);
+    struct memkind_arena_set *arenas = kind_arenas_of(kind);
     *value = arenas != NULL ? heap_stat(arenas, heap_stats[stat]) : 0;
     return MEMKIND_SUCCESS;
 }

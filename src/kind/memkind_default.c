@@ -10,6 +10,7 @@
 
 #include "default_heap.h"
 #include "heap.h"
+#include "kind_regions.h"
 #include "region_pool.h"
 #include "sys_calls.h"
 
@@ -78,8 +79,7 @@ static bool make_heap(struct memkind *kind)
 
 static inline bool has_heap(struct memkind *kind)
 {
-    if (__builtin_expect(
-            __atomic_load_n(&kind->arenas, __ATOMIC_ACQUIRE) != NULL, 1))
+    if (__builtin_expect(kind_arenas_of(kind) != NULL, 1))
         return true;
     int saved_errno = errno;
     if (make_heap(kind)) {
@@ -128,8 +128,8 @@ size_t memkind_default_malloc_usable_size(struct memkind *kind, void *ptr)
     if (owner == NULL)
         return 0;
     /* A forked child may have no use of the arenas, but it has the tags. */
-    return heap_usable_size(
-        owner->arenas != NULL ? owner->arenas : owner->lost_arenas, ptr);
+    struct memkind_arena_set *arenas = kind_arenas_of(owner);
+    return heap_usable_size(arenas != NULL ? arenas : owner->lost_arenas, ptr);
 }
 
 /* ---- mapping

@@ -108,9 +108,10 @@ int memkind_pmem_validate_dir(const char *dir)
 
 int memkind_pmem_persist(struct memkind *kind, const void *addr, size_t size)
 {
-    if (kind == NULL || kind->regions == NULL)
+    struct region_pool *regions = kind != NULL ? kind_regions_of(kind) : NULL;
+    if (regions == NULL)
         return MEMKIND_ERROR_INVALID;
-    int result = region_pool_persist(kind->regions, addr, size);
+    int result = region_pool_persist(regions, addr, size);
     if (result == 0)
         return MEMKIND_SUCCESS;
     errno = -result;
@@ -120,6 +121,6 @@ int memkind_pmem_persist(struct memkind *kind, const void *addr, size_t size)
 
 bool memkind_pmem_is_pmem(struct memkind *kind)
 {
-    return kind != NULL && kind->regions != NULL &&
-           region_pool_is_pmem(kind->regions);
+    struct region_pool *regions = kind != NULL ? kind_regions_of(kind) : NULL;
+    return regions != NULL && region_pool_is_pmem(regions);
 }

@@ -455,7 +455,43 @@ static void test_background_threads(void)
     }
 }
 
+/* ---- the first use of a DRAM kind, which others look at meanwhile
+ * ---------------------------------- */
+
+static void *use_first_or_look(void *number)
+{
+    char here;
+    size_t value;
+    void *object = NULL;
+    pthread_barrier_wait(&barrier);
+    for (int i = 0; i < 1000; i++) {
+        if (*(int *)number % 2 == 0) {
+            object = memkind_malloc(MEMKIND_REGULAR, 100);
+            if (object == NULL)
+                mistake();
+            memkind_free(MEMKIND_REGULAR, object);
+        } else if (memkind_defrag_reallocate(MEMKIND_REGULAR, &here) != NULL ||
+                   memkind_get_stat(MEMKIND_REGULAR, MEMKIND_STAT_TYPE_ACTIVE,
+                                    &value) != MEMKIND_SUCCESS) {
+            mistake();
+        } else {
+            memkind_free(MEMKIND_REGULAR, &here);
+            (void)memkind_get_capacity(MEMKIND_REGULAR);
+        }
+    }
+    return NULL;
+}
+
+/* Only the first time is a first time: no other test uses that kind. */
+static void test_first_use(void)
+{
+    pthread_barrier_init(&barrier, NULL, 4);
+    run_threads(4, use_first_or_look);
+    pthread_barrier_destroy(&barrier);
+}
+
 static const struct test_case tests[] = {
+    {"first use of a DRAM kind", test_first_use},
     {"2 threads", test_2_threads},
     {"4 threads", test_4_threads},
     {"8 threads", test_8_threads},
