@@ -374,11 +374,11 @@ static void reallocate(struct model *model, struct object *object,
         kind = NULL;
     else if (which <= 3)
         kind = *others[which - 1];
-    /* The old place counts until the new one is known. */
+    /* Another thread may have the old place before the new one is known. */
+    atomic_fetch_sub(&slot->live, object->usable);
     errno = 0;
     void *at = memkind_realloc(kind, object->at, size);
     if (at != NULL) {
-        atomic_fetch_sub(&slot->live, object->usable);
         object->at = at;
         MODEL_NEED(has_contents(object, kept));
         object->size = size;
@@ -386,6 +386,7 @@ static void reallocate(struct model *model, struct object *object,
     } else {
         MODEL_NEED(errno == ENOMEM);
         MODEL_NEED(has_contents(object, object->size));
+        atomic_fetch_add(&slot->live, object->usable);
         note_refusal(model, slot, size, 0);
     }
     leave(slot);
