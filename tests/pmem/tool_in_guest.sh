@@ -64,12 +64,15 @@ device_is_left_alone() {
     result "the device's contents are left alone" $?
 }
 
-# While another kind has the device.
+# While another kind has the device. A check takes the device for a moment, and
+# one that is too early would keep the other kind from it: so its mapping is
+# waited for.
 device_is_busy() {
     $tool bench --overwrite --seconds 600 "$place" >/dev/null 2>&1 &
     holder=$!
-    for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-        $tool check "$place" >/dev/null || break
+    tries=0
+    until grep -q "$place" /proc/$holder/maps || [ $tries = 300 ]; do
+        tries=$((tries + 1))
         sleep 0.2
     done
     says "a device in use" 1 kind=no dax=yes mappings=yes
