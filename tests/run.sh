@@ -4,9 +4,10 @@
 #
 #   tests/run.sh [CTEST-ARGUMENT...]     with arguments: without the guests
 #
-# MEMKIND_BUILD    build directory                        [build/test]
-# MEMKIND_CMAKE    more arguments for cmake, for example -DMEMKIND_SANITIZE=thread
-# PMEM_DIR         directory that the kinds are made in   [/dev/shm]
+# MEMKIND_BUILD          build directory                        [build/test]
+# MEMKIND_CMAKE          more arguments for cmake, for example -DMEMKIND_SANITIZE=thread
+# CTEST_PARALLEL_LEVEL   tests at once                          [CPUs, 4 at most]
+# PMEM_DIR               directory that the kinds are made in   [/dev/shm]
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/cmake/packages.sh"
@@ -18,6 +19,10 @@ directory=${PMEM_DIR:-/dev/shm}
 cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Debug \
     -DMEMKIND_WERROR=ON "-DMEMKIND_TEST_DIR=$directory" ${MEMKIND_CMAKE:-} >/dev/null
 cmake --build "$build" -- -k 0
+# Some tests have many threads, and some take gigabytes: not one for each CPU.
+jobs=$(nproc)
+[ "$jobs" -le 4 ] || jobs=4
+export CTEST_PARALLEL_LEVEL=${CTEST_PARALLEL_LEVEL:-$jobs}
 ctest --test-dir "$build" --output-on-failure --no-tests=error "$@"
 [ $# = 0 ] || exit 0
 

@@ -471,27 +471,6 @@ static unsigned remove_named_files(void)
     return removed;
 }
 
-/* Bytes of file space that mappings of files in the suite's directory keep. */
-static size_t mapped_file_space(void)
-{
-    char line[4096 + 256], link[128];
-    size_t space = 0;
-    FILE *maps = fopen("/proc/self/maps", "r");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(maps);
-    while (fgets(line, sizeof line, maps) != NULL) {
-        struct stat st;
-        unsigned long start, end;
-        if (strstr(line, test_dir()) == NULL ||
-            sscanf(line, "%lx-%lx", &start, &end) != 2)
-            continue;
-        snprintf(link, sizeof link, "/proc/self/map_files/%lx-%lx", start, end);
-        if (stat(link, &st) == 0) /* root may follow it */
-            space += (size_t)st.st_blocks * 512;
-    }
-    fclose(maps);
-    return space;
-}
-
 static bool failed_to_unmap(void)
 {
     enum fault_call call = fault_hit_call();
@@ -510,9 +489,9 @@ static bool attempt(uint32_t calls, unsigned at, bool for_good, int error)
 {
     struct test_resources before, now;
     atomic_store(&complaint, NULL);
+    size_t space_before = test_file_space();
     if (place->backing == CALLERS_FILE)
         callers_fd = open(test_dir(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    size_t space_before = mapped_file_space();
     test_resources_take(&before);
     fault_set(calls, at, for_good, error);
     run_workload();
@@ -527,15 +506,15 @@ static bool attempt(uint32_t calls, unsigned at, bool for_good, int error)
                (for_good && place->world.no_tmpfile),
            "a file has a name");
     expect(now.fds == before.fds, "a descriptor has leaked");
-    expect(mapped_file_space() == space_before ||
-               file_space_is_kept(calls, for_good),
-           "file space has leaked");
     if (place->backing == CALLERS_FILE) {
         bool resized = fault_hit_call() != FAULT_FTRUNCATE && !for_good;
         expect(!resized || file_bytes(callers_fd) <= 64 * KIB,
                "space left in the caller's file");
         close(callers_fd);
     }
+    expect(test_file_space() == space_before ||
+               file_space_is_kept(calls, for_good),
+           "file space has leaked");
     return !COUNT_MAPPINGS || failed_to_unmap() || for_good ||
            (now.maps == before.maps && now.mapped_kib == before.mapped_kib);
 }

@@ -332,26 +332,11 @@ static void test_the_whole_library(void)
     CU_ASSERT(after.allocated < before.allocated + MIB);
 }
 
-/* What the file system says that our unnamed files hold. */
-static size_t space_of_unnamed_files(void)
-{
-    struct stat dir;
-    size_t total = 0;
-    CU_ASSERT_EQUAL_FATAL(stat(test_dir(), &dir), 0);
-    for (int fd = 3; fd < 1024; fd++) {
-        struct stat file;
-        if (fstat(fd, &file) == 0 && S_ISREG(file.st_mode) &&
-            file.st_nlink == 0 && file.st_dev == dir.st_dev)
-            total += (size_t)file.st_blocks * 512;
-    }
-    return total;
-}
-
 /* The file system may need a little more, for its own lists of extents. */
 static void check_resident(memkind_t kind, size_t before)
 {
     size_t resident = stats_now(kind).resident;
-    size_t space = space_of_unnamed_files() - before;
+    size_t space = test_file_space() - before;
     if (space < resident || space > resident + resident / 64 + 256 * 1024)
         printf("resident %zu, the file system says %zu\n", resident, space);
     CU_ASSERT(space >= resident);
@@ -367,7 +352,7 @@ static void test_the_file_system_agrees(void)
     for (size_t p = 0; p < 2; p++) {
         static const size_t sizes[] = {0, 64 * MIB};
         void *objects[COUNT];
-        size_t before = space_of_unnamed_files();
+        size_t before = test_file_space();
         memkind_t kind = make_kind(sizes[p], policies[p]);
         check_resident(kind, before);
         unsigned long long random = 5;
@@ -385,7 +370,7 @@ static void test_the_file_system_agrees(void)
             memkind_free(kind, objects[i]);
         check_resident(kind, before);
         CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
-        CU_ASSERT_EQUAL(space_of_unnamed_files(), before);
+        CU_ASSERT_EQUAL(test_file_space(), before);
     }
 }
 

@@ -2,25 +2,34 @@
 # In the guest: runs suites, and the examples and the tool of the working
 # directory.
 #   in_guest.sh NAME PLACE SUITE...
-# Prints a line for each, with CUnit's counts, and the output of what failed.
+# Prints a line for each, with CUnit's counts and the time it took, and the
+# output of what failed.
 name=$1 place=$2
 shift 2
 failed=0
+# since UPTIME: the seconds from then to now
+since() { awk -v from="$1" '{ printf "%.0f s", $1 - from }' /proc/uptime; }
+uptime() { cut -d ' ' -f 1 /proc/uptime; }
+
 echo "${OVERCOMMIT:-0}" >/proc/sys/vm/overcommit_memory
 for suite in "$@"; do
-    # What takes minutes where no instruction runs as itself is left out.
+    # What takes minutes where no instruction runs as itself, and does not
+    # depend on the memory, is left out.
     case $suite in
-        test_kinds) without='-as many kinds' ;;
-        test_threads) without='-thousands of short lives' ;;
-        test_detect) without='-while kinds come and go' ;;
-        test_cache) without='-all kinds by many threads' ;;
-        *) without=-- ;;
+        test_kinds) set -- '-as many kinds' '-thousands of kinds' ;;
+        test_threads) set -- '-thousands of short lives' '-kinds destroyed under' ;;
+        test_environment) set -- -hogging ;;
+        test_detect) set -- '-while kinds come and go' ;;
+        test_cache) set -- '-all kinds by many threads' ;;
+        test_stats) set -- '-snapshots ' ;;
+        *) set -- ;;
     esac
-    if timeout -s KILL 200 "./$suite" "$without" >/tmp/log 2>&1; then status=0; else status=$?; fi
+    started=$(uptime)
+    if timeout -s KILL 200 "./$suite" "$@" >/tmp/log 2>&1; then status=0; else status=$?; fi
     counts=$(awk '$1 == "tests" { print $3 " run, " $4 " passed, " $5 " failed" }' /tmp/log)
     asserts=$(awk '$1 == "asserts" { print ", " $3 " asserts" }' /tmp/log)
     case $status in
-        0) printf '%s: %-32s %s%s\n' "$name" "$suite" "${counts:-passed}" "$asserts" ;;
+        0) printf '%s: %-32s %s%s, %s\n' "$name" "$suite" "${counts:-passed}" "$asserts" "$(since "$started")" ;;
         77) printf '%s: %-32s skipped\n' "$name" "$suite" ;;
         *) failed=$((failed + 1))
            printf '%s: %-32s FAILED, status %s. %s%s\n' "$name" "$suite" "$status" "$counts" "$asserts"
@@ -44,7 +53,9 @@ for example in pmem_*; do
         sed 's/^/    /' /tmp/log | tail -n 20
     fi
 done
+echo "$name: $(since 0) so far"
 sh tool_in_guest.sh "$name" "$place" "$MEMKIND_TEST_MEMORY" || failed=$((failed + 1))
+echo "$name: $(since 0) in all"
 # Whatever happened, the file system has all its space again.
 [ -d "$place" ] && df -k "$place" | tail -n 1
 [ $failed = 0 ]

@@ -1,6 +1,7 @@
 # What depends on the memory that kinds lie in: here in the directory that all
 # tests use; run.sh runs it on emulated persistent memory.
 memkind_suite(test_pmem pmem ENVIRONMENT ${memkind_forks})
+set_tests_properties(test_pmem PROPERTIES RUN_SERIAL ON)
 
 # For tool_in_guest.sh: marks a device, to see that nothing else writes to it.
 add_executable(device_mark pmem/device_mark.c)
@@ -21,4 +22,5 @@ if(_cunit_archive AND NOT MEMKIND_SANITIZE)
   add_dependencies(test_pmem_static memkind_test_support)
   add_test(NAME test_pmem_static COMMAND test_pmem_static)
   memkind_set_test(test_pmem_static pmem)
+  set_tests_properties(test_pmem_static PROPERTIES RUN_SERIAL ON)
 endif()

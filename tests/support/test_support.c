@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -117,21 +118,96 @@ static size_t mapped_pages(void)
     return pages;
 }
 
-static struct statvfs file_system(void)
+static bool is_in_directory(const char *path)
 {
-    struct statvfs st = {0};
-    (void)statvfs(directory, &st);
-    return st;
+    return strncmp(path, directory, strlen(directory)) == 0;
+}
+
+/* The files that have been counted. (No memory is allocated while resources are
+ * taken.) */
+static struct {
+    ino_t inodes[8192];
+    size_t count;
+} counted;
+
+static bool is_counted(ino_t inode)
+{
+    for (size_t i = 0; i < counted.count; i++)
+        if (counted.inodes[i] == inode)
+            return true;
+    return false;
+}
+
+static size_t space_once(const struct stat *st)
+{
+    if (!S_ISREG(st->st_mode) || is_counted(st->st_ino))
+        return 0;
+    if (counted.count < sizeof counted.inodes / sizeof counted.inodes[0])
+        counted.inodes[counted.count++] = st->st_ino;
+    return (size_t)st->st_blocks * 512;
+}
+
+static size_t space_of_open_files(void)
+{
+    size_t space = 0;
+    DIR *fds = opendir("/proc/self/fd");
+    if (fds == NULL)
+        return 0;
+    for (struct dirent *entry; (entry = readdir(fds)) != NULL;) {
+        char target[PATH_MAX];
+        struct stat st;
+        ssize_t length =
+            readlinkat(dirfd(fds), entry->d_name, target, sizeof target - 1);
+        if (length < 0)
+            continue;
+        target[length] = '\0';
+        if (is_in_directory(target) &&
+            fstatat(dirfd(fds), entry->d_name, &st, 0) == 0)
+            space += space_once(&st);
+    }
+    closedir(fds);
+    return space;
+}
+
+static size_t space_of_mapped_files(void)
+{
+    static char line[PATH_MAX + 256];
+    size_t space = 0;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    if (maps == NULL)
+        return 0;
+    while (fgets(line, sizeof line, maps) != NULL) {
+        char link[128];
+        struct stat st;
+        unsigned long start, end, inode;
+        const char *path = strchr(line, '/');
+        if (path == NULL || !is_in_directory(path) ||
+            sscanf(line, "%lx-%lx %*s %*s %*s %lu", &start, &end, &inode) !=
+                3 ||
+            is_counted(inode))
+            continue;
+        snprintf(link, sizeof link, "/proc/self/map_files/%lx-%lx", start, end);
+        if (stat(link, &st) == 0)
+            space += space_once(&st);
+    }
+    fclose(maps);
+    return space;
+}
+
+size_t test_file_space(void)
+{
+    counted.count = 0;
+    size_t space = space_of_open_files();
+    return space + space_of_mapped_files();
 }
 
 void test_resources_take(struct test_resources *resources)
 {
-    struct statvfs st = file_system();
+    resources->file_space = test_file_space();
     resources->fds = count_fds();
     resources->maps = count_lines("/proc/self/maps");
     resources->mapped_kib =
         mapped_pages() * (size_t)sysconf(_SC_PAGESIZE) / 1024;
-    resources->file_blocks = (st.f_blocks - st.f_bfree) * (st.f_frsize / 512);
 }
 
 size_t test_metadata_splits(void)
@@ -183,7 +259,8 @@ size_t test_least_filled(size_t space, size_t size)
 
 size_t test_free_space(void)
 {
-    struct statvfs st = file_system();
+    struct statvfs st = {0};
+    (void)statvfs(directory, &st);
     return st.f_bavail * st.f_frsize;
 }
 

@@ -35,11 +35,17 @@ const char *test_path(const char *name);
 /* What the process holds: to be the same before and after. */
 struct test_resources {
     size_t fds;
-    size_t maps;        /* lines of /proc/self/maps */
-    size_t mapped_kib;  /* VmSize */
-    size_t file_blocks; /* 512-byte blocks in use on test_dir()'s file system */
+    size_t maps;       /* lines of /proc/self/maps */
+    size_t mapped_kib; /* VmSize */
+    size_t file_space; /* test_file_space() */
 };
 void test_resources_take(struct test_resources *resources);
+
+/* Bytes of file space that the process holds by files of test_dir(): those that
+ * are open, and, where it may look (root), those that are only mapped. (What
+ * has a name is found when the directory is removed.) Not from two threads at
+ * once. */
+size_t test_file_space(void);
 
 /* How many mappings jemalloc's own data may be cut into beyond what it was:
  * where vm.overcommit_memory is 2 jemalloc takes access away from its free

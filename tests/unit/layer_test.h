@@ -62,14 +62,14 @@ nothing_leaked_but_metadata(const struct test_resources *before)
 {
     struct test_resources now;
     test_resources_take(&now);
-    bool same =
-        now.fds == before->fds && now.file_blocks <= before->file_blocks;
+    bool same = now.fds == before->fds && now.file_space <= before->file_space;
     if (COUNT_MAPPINGS)
         same = same && now.maps <= before->maps + 64;
     if (!same)
-        fprintf(stderr, "%zu fds, %zu maps, %zu blocks; before %zu, %zu, %zu\n",
-                now.fds, now.maps, now.file_blocks, before->fds, before->maps,
-                before->file_blocks);
+        fprintf(stderr,
+                "%zu fds, %zu maps, %zu B in files; before %zu, %zu, %zu\n",
+                now.fds, now.maps, now.file_space, before->fds, before->maps,
+                before->file_space);
     return same;
 }
 
