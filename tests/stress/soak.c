@@ -455,6 +455,7 @@ int main(int argc, char **argv)
                 argv[0]);
         return 2;
     }
+    test_use_dir(directory);
     printf("soak: seed %llu\n", seed);
     fflush(stdout);
     install_faults();

@@ -28,8 +28,10 @@ struct test_case {
 int test_main(const char *suite, const struct test_case *tests, int argc,
               char **argv);
 
-/* The suite's directory, and a path in it (in a static buffer). */
+/* The suite's directory, and a path in it (in a static buffer). A program
+ * without test_main() names one that is there. */
 const char *test_dir(void);
+void test_use_dir(const char *path);
 const char *test_path(const char *name);
 
 /* What the process holds: to be the same before and after. */
