@@ -41,7 +41,7 @@ add_test(NAME bench_memkind_free_null
 add_test(NAME bench_malloc
   COMMAND bench_malloc_check ${_moment} --threads 2 all)
 foreach(test bench_memkind bench_memkind_free_null bench_malloc)
-  memkind_set_test(${test} bench TIMEOUT 300)
+  memkind_set_test(${test} bench)
 endforeach()
 
 # The comparison itself, with as little as there is to compare: its figures say
@@ -52,7 +52,7 @@ if(Python3_FOUND)
     COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/bench/compare.py
       --build ${PROJECT_BINARY_DIR} --quick --runs 1 --seconds 0.01 --size 16
       --wait 0.2 --peers own,null,glibc --dir ${MEMKIND_TEST_DIR})
-  memkind_set_test(bench_compare scripts TIMEOUT 300)
+  memkind_set_test(bench_compare scripts)
   set_tests_properties(bench_compare PROPERTIES PASS_REGULAR_EXPRESSION
     "Until nine tenths.*What this library is meant to reach.*written: [^ ]*json"
     FAIL_REGULAR_EXPRESSION "Not measured:")
