@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# embed_jemalloc.sh ARCHIVE OBJECT AR LD OBJCOPY
+# embed_jemalloc.sh ARCHIVE OBJECT AR LD OBJCOPY NM
 # Turns a jemalloc archive into one object whose public names start with mkje_
 # and whose other names are local.
 set -euo pipefail
-archive=$1 object=$2 ar=$3 ld=$4 objcopy=$5
+archive=$1 object=$2 ar=$3 ld=$4 objcopy=$5 nm=$6
 
 public=(aligned_alloc calloc dallocx free mallctl mallctlbymib mallctlnametomib
         malloc malloc_conf malloc_conf_2_conf_harder malloc_message
@@ -32,18 +32,28 @@ redirect() {
 redirect base je_extent_dalloc_mmap mkje_unmap_base
 # See lost_arenas.h.
 redirect ctl je_arena_init mkje_arena_init
-"$ld" -r --whole-archive "$work/copy.a" -o "$work/all.o"
+# How large its thread-local variable is, which has no other way in: as a text
+# in an object of its own; see jemalloc_thread.c.
+size=$("$nm" -S "$work/copy.a" 2>/dev/null | awk '$4 == "je_tsd_tls" { print $2; exit }')
+[ -n "$size" ] || { echo "jemalloc has no thread-local je_tsd_tls" >&2; exit 1; }
+printf '%d\0' "0x$size" >"$work/size"
+(cd "$work" && "$ld" -r -b binary size -o size.o)
+"$objcopy" --rename-section .data=.rodata,alloc,load,readonly,data,contents \
+    --add-section .note.GNU-stack=/dev/null \
+    --set-section-flags .note.GNU-stack=contents,readonly "$work/size.o"
+"$ld" -r --whole-archive "$work/copy.a" "$work/size.o" -o "$work/all.o"
 printf '%s mkje_%s\n' $(for name in "${public[@]}"; do echo "$name" "$name"; done) >"$work/names"
 # Options that have no other way in (the second one since 5.3.1); see
 # jemalloc_conf.c.
 for option in cache_oblivious disable_large_size_classes; do
     echo "je_opt_$option mkje_opt_$option" >>"$work/names"
 done
-echo je_arena_init mkje_real_arena_init >>"$work/names"
+printf '%s\n' 'je_arena_init mkje_real_arena_init' 'je_tsd_tls mkje_tsd_tls' \
+    'je_tsd_cleanup mkje_tsd_cleanup' '_binary_size_start mkje_tsd_size_text' >>"$work/names"
 # MALLOC_CONF and /etc/malloc.conf are for the process's own malloc.
 printf '%s\n' 'secure_getenv mkje_getenv' 'readlink mkje_readlink' >>"$work/names"
 # Memory and threads come by the library's own table of system calls.
-for name in mmap munmap madvise mprotect pthread_create dlsym; do
+for name in mmap munmap madvise mprotect pthread_create pthread_key_create dlsym; do
     echo "$name mkje_$name"
 done >>"$work/names"
 "$objcopy" --redefine-syms="$work/names" "$work/all.o" "$work/renamed.o"

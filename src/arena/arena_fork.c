@@ -41,7 +41,7 @@ static void renew_owner_lock(struct memkind_arena_set *set)
 
 void arena_fork_prepare(void)
 {
-    fork_gate_close(thread_cache_is_inside());
+    fork_gate_close(thread_cache_forks_inside());
     set_registry_lock();
     set_registry_visit_locked(lock_for_reclaiming);
     set_registry_visit_locked(thread_cache_lock_all);
@@ -62,12 +62,13 @@ void arena_fork_parent(void)
 
 void arena_fork_child(void)
 {
-    memory_barrier_register();
+    /* The kernel may think otherwise of the child. */
+    (void)memory_barrier_in_all_threads();
     lost_arenas_renew_lock();
     upkeep_renew_lock();
     set_registry_forget_users();
     set_registry_visit_locked(renew_owner_lock);
     set_registry_visit_locked(thread_cache_orphan_others);
     unlock_all();
-    fork_gate_open_in_child(thread_cache_is_inside());
+    fork_gate_open_in_child(thread_cache_forks_inside());
 }

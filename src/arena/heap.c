@@ -54,17 +54,17 @@ static unsigned class_for(size_t size, int flags)
     size_t alignment = (size_t)1 << (flags & JE_LG_ALIGN_MASK);
     if (alignment > REGION_TAG_UNIT || size > size_class_sizes[SIZE_CLASS_LAST])
         return SIZE_CLASS_HUGE;
-    /* A multiple of the alignment has a class that is one, too. */
-    return size_class_of((size + alignment - 1) & ~(alignment - 1));
+    unsigned size_class = size_class_of_aligned(size, alignment);
+    return size_class != SIZE_CLASS_NONE ? size_class : SIZE_CLASS_HUGE;
 }
 
 static void *take_by_cache(struct thread_cache *cache, unsigned size_class,
                            size_t size, bool zero)
 {
     bool fresh;
-    pthread_mutex_lock(&cache->lock);
+    thread_cache_enter_slowly(cache);
     void *ptr = magazine_take(cache, size_class, zero, &fresh);
-    pthread_mutex_unlock(&cache->lock);
+    thread_cache_leave_slowly(cache);
     if (ptr != NULL && zero && !fresh)
         region_pool_clear(cache->set->extents.pool, ptr, size);
     return ptr;
@@ -202,19 +202,38 @@ struct thread_cache *heap_cache(struct memkind_arena_set *set)
     return cache;
 }
 
+/* Where the owner issues its barriers itself, the fast ways end here. */
+static void *take_fenced(struct memkind_arena_set *set, size_t size, int flags)
+{
+    struct thread_cache *cache = heap_cache_known(set);
+    if (!thread_cache_enter_fenced(cache))
+        return NULL;
+    unsigned size_class = class_for(size, flags);
+    if (!is_cached_class(size_class)) {
+        thread_cache_leave(cache);
+        return NULL;
+    }
+    void *ptr = heap_pop_and_leave(cache, size_class);
+    if (ptr != NULL && (flags & JE_ZERO) != 0)
+        region_pool_clear(set->extents.pool, ptr, size);
+    return ptr;
+}
+
 void *heap_plain_malloc(struct memkind_arena_set *set, size_t size, int flags)
 {
-    void *ptr = NULL;
+    void *ptr = take_fenced(set, size, flags);
     int saved_errno = errno;
+    if (ptr != NULL)
+        return ptr;
     if (!thread_cache_begin()) {
         heap_report(HEAP_REENTERED, set->extents.address_owner, NULL);
         return refuse();
     }
     struct thread_cache *cache = thread_cache_get(set);
-    if (cache != NULL)
+    if (thread_cache_may_allocate())
         ptr = take_at_any_rate(cache, size, flags);
     thread_cache_end();
-    if (cache != NULL && cache != &set->fallback && --cache->ticks < 0)
+    if (cache != &set->fallback && --cache->ticks < 0)
         upkeep_tick(cache);
     if (ptr == NULL)
         return refuse();
@@ -236,21 +255,23 @@ static enum heap_error put_by_cache(struct thread_cache *cache,
                                     unsigned size_class, void *ptr)
 {
     enum heap_error error = HEAP_OK;
-    pthread_mutex_lock(&cache->lock);
+    thread_cache_enter_slowly(cache);
     if (magazine_has_lately(cache, size_class, ptr))
         error = HEAP_DOUBLE_FREE;
     else
         magazine_put(cache, size_class, ptr);
-    pthread_mutex_unlock(&cache->lock);
+    thread_cache_leave_slowly(cache);
     return error;
 }
 
-/* Not in the set's first region, which heap_free_fast() knows. */
+/* Not in the set's first region, which heap_free_fast() knows; or where the
+ * owner issues its barriers itself. */
 static bool put_fast(struct memkind_arena_set *set, unsigned size_class,
                      void *ptr)
 {
     struct thread_cache *cache = heap_cache_known(set);
-    if (!is_cached_class(size_class) || !thread_cache_enter(cache))
+    if (!is_cached_class(size_class) ||
+        (!thread_cache_enter(cache) && !thread_cache_enter_fenced(cache)))
         return false;
     bool done = heap_push(cache, size_class, ptr);
     thread_cache_leave(cache);
@@ -268,8 +289,7 @@ enum heap_error heap_plain_free(struct memkind_arena_set *set, void *ptr)
     if (!thread_cache_begin())
         return HEAP_REENTERED;
     struct thread_cache *cache = thread_cache_get(set);
-    if (cache != NULL && may_use_magazines(cache) &&
-        is_cached_class(size_class))
+    if (may_use_magazines(cache) && is_cached_class(size_class))
         error = put_by_cache(cache, size_class, ptr);
     else
         magazine_return(set, size_class, ptr);
@@ -317,7 +337,8 @@ static bool was_just_freed(struct memkind_arena_set *set, unsigned size_class,
                            const void *ptr)
 {
     struct thread_cache *cache = heap_cache_known(set);
-    if (!is_cached_class(size_class) || !thread_cache_enter(cache))
+    if (!is_cached_class(size_class) ||
+        (!thread_cache_enter(cache) && !thread_cache_enter_fenced(cache)))
         return false;
     void **top = cache->tops[size_class];
     bool is_free = top[-1] == ptr;
@@ -398,9 +419,9 @@ static void *move_out(struct thread_cache *cache, unsigned size_class,
                       void *ptr)
 {
     if (may_use_magazines(cache) && is_cached_class(size_class)) {
-        pthread_mutex_lock(&cache->lock);
+        thread_cache_enter_slowly(cache);
         magazine_drain(cache, size_class);
-        pthread_mutex_unlock(&cache->lock);
+        thread_cache_leave_slowly(cache);
     }
     if (!worth_moving(ptr))
         return NULL;
@@ -424,7 +445,7 @@ void *heap_plain_defragment(struct memkind_arena_set *set, void *ptr)
         return NULL;
     }
     struct thread_cache *cache = thread_cache_get(set);
-    if (cache != NULL)
+    if (thread_cache_may_allocate())
         moved = move_out(cache, size_class, ptr);
     thread_cache_end();
     return moved;

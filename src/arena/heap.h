@@ -13,16 +13,11 @@
 #include "jemalloc_private.h"
 #include "upkeep.h"
 
-/*
- * The fast ways: an object out of, or into, a magazine of the current cache,
- * if that is of the set meant. NULL or false: to be done by the functions
- * further down.
- */
-static inline void *heap_malloc_fast(struct thread_cache *cache, size_t size)
+/* Out of a magazine of a cache that the caller has entered, and leaves by this;
+ * NULL if there is nothing in it. */
+static inline void *heap_pop_and_leave(struct thread_cache *cache,
+                                       unsigned size_class)
 {
-    unsigned size_class = size_class_of(size);
-    if (__builtin_expect(!thread_cache_enter(cache), 0))
-        return NULL;
     void **top = cache->tops[size_class];
     void *ptr = top[-1];
     if (__builtin_expect(ptr == NULL, 0)) {
@@ -35,6 +30,19 @@ static inline void *heap_malloc_fast(struct thread_cache *cache, size_t size)
     if (__builtin_expect(is_time, 0))
         upkeep_tick(cache);
     return ptr;
+}
+
+/*
+ * The fast ways: an object out of, or into, a magazine of the current cache,
+ * if that is of the set meant. NULL or false: to be done by the functions
+ * further down.
+ */
+static inline void *heap_malloc_fast(struct thread_cache *cache, size_t size)
+{
+    unsigned size_class = size_class_of(size);
+    if (__builtin_expect(!thread_cache_enter(cache), 0))
+        return NULL;
+    return heap_pop_and_leave(cache, size_class);
 }
 
 /* Into a magazine of a cache that the caller is in; false where there is no

@@ -7,14 +7,6 @@
 #include "debug_log.h"
 #include "jemalloc_ctl.h"
 
-/* Large objects start at a page where jemalloc leaves that alone; a jemalloc
- * that is not our own shifts them by cache lines. */
-#ifdef MEMKIND_JEMALLOC_EMBEDDED
-#define LARGE_ALIGNMENT 4096U
-#else
-#define LARGE_ALIGNMENT 64U
-#endif
-
 uint8_t size_class_table[SIZE_CLASS_TABLE_MAX / 8 + 1];
 uint32_t size_class_sizes[SIZE_CLASS_COUNT];
 uint32_t size_class_divisors[SIZE_CLASS_COUNT];
@@ -51,8 +43,9 @@ static void make_tables(void)
     }
     size_class_first_large = SIZE_CLASS_FIRST + je_small_classes();
     for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_HUGE; i++)
-        size_class_divisors[i] = divisor_of(
-            i < size_class_first_large ? size_class_sizes[i] : LARGE_ALIGNMENT);
+        size_class_divisors[i] =
+            divisor_of(i < size_class_first_large ? size_class_sizes[i]
+                                                  : SIZE_CLASS_LARGE_ALIGNMENT);
     for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_LAST; i++) {
         size_t size = size_class_sizes[i];
         if (JE_NAME(nallocx)(size, 0) == size &&

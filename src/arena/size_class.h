@@ -45,6 +45,14 @@ extern uint32_t size_class_sizes[SIZE_CLASS_COUNT] SIZE_CLASS_HIDDEN;
  * if (uint32_t)(x * divisor) < divisor. */
 extern uint32_t size_class_divisors[SIZE_CLASS_COUNT] SIZE_CLASS_HIDDEN;
 
+/* Where objects of such classes start: at a page if jemalloc leaves that alone;
+ * a jemalloc that is not our own shifts them by cache lines. */
+#ifdef MEMKIND_JEMALLOC_EMBEDDED
+#define SIZE_CLASS_LARGE_ALIGNMENT 4096U
+#else
+#define SIZE_CLASS_LARGE_ALIGNMENT 64U
+#endif
+
 /* The first class that has pages of its own for each object. */
 extern unsigned size_class_first_large SIZE_CLASS_HIDDEN;
 
@@ -61,6 +69,19 @@ static inline unsigned size_class_of(size_t size)
     unsigned step = (unsigned)((size - 1) >> (log - 2)) & 3;
     unsigned number = 10 + (log - 7) * 4 + step;
     return number <= SIZE_CLASS_LAST ? number : SIZE_CLASS_HUGE;
+}
+
+/* The class whose objects are large enough and lie right, for alignments up to
+ * 4096; SIZE_CLASS_NONE if no class sees to that. */
+static inline unsigned size_class_of_aligned(size_t size, size_t alignment)
+{
+    /* A multiple of the alignment has a class that is one, too. */
+    unsigned size_class =
+        size_class_of((size + alignment - 1) & ~(alignment - 1));
+    if (size_class >= size_class_first_large &&
+        alignment > SIZE_CLASS_LARGE_ALIGNMENT)
+        return SIZE_CLASS_NONE;
+    return size_class;
 }
 
 /* ---- tags --------------------------------------------------------------- */

@@ -2,19 +2,26 @@
 #include "thread_cache.h"
 
 #include <sched.h>
+#include <time.h>
 
 #include "arena_set.h"
 #include "debug_log.h"
 #include "fork_gate.h"
 #include "heap_report.h"
+#include "jemalloc_ctl.h"
+#include "jemalloc_thread.h"
 #include "magazine.h"
 #include "memory_barrier.h"
+#include "memory_marks.h"
 #include "set_registry.h"
 #include "upkeep.h"
 
 /* An owner is in there for some ten instructions; one that has not come out
  * after so many turns is held up by something else. */
 #define PATIENCE 10000
+
+/* A store that a CPU has not let go of yet is seen by all long before. */
+#define FENCE_PAUSE_NS 2000000
 
 struct thread_cache thread_cache_none = {
     .gate = GATE_SHUT,
@@ -28,6 +35,9 @@ __thread struct thread_cache **thread_cache_table;
 /* Set once a thread's caches are gone for good: the thread is ending. */
 static __thread bool thread_ended THREAD_CACHE_TLS;
 static __thread bool thread_inside THREAD_CACHE_TLS;
+static __thread bool thread_forks_inside THREAD_CACHE_TLS;
+static __thread int cancel_state THREAD_CACHE_TLS;
+static __thread int fork_cancel_state THREAD_CACHE_TLS;
 
 static pthread_key_t key;
 static bool key_made;
@@ -48,16 +58,44 @@ bool thread_cache_begin(void)
         return false;
     thread_inside = true;
     atomic_signal_fence(memory_order_seq_cst);
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     fork_gate_enter();
     return true;
 }
 
 void thread_cache_end(void)
 {
+    const int before = cancel_state;
+    if (__builtin_expect(thread_ended, 0))
+        je_thread_end_again();
     fork_gate_leave();
     atomic_signal_fence(memory_order_seq_cst);
     thread_inside = false;
     heap_report_what_waits();
+    (void)pthread_setcancelstate(before, NULL);
+}
+
+void thread_cache_begin_fork(void)
+{
+    thread_forks_inside = thread_inside;
+    thread_inside = true;
+    atomic_signal_fence(memory_order_seq_cst);
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &fork_cancel_state);
+}
+
+void thread_cache_end_fork(void)
+{
+    const int before = fork_cancel_state;
+    atomic_signal_fence(memory_order_seq_cst);
+    thread_inside = thread_forks_inside;
+    if (!thread_inside)
+        heap_report_what_waits();
+    (void)pthread_setcancelstate(before, NULL);
+}
+
+bool thread_cache_forks_inside(void)
+{
+    return thread_forks_inside;
 }
 
 bool thread_cache_is_inside(void)
@@ -172,6 +210,13 @@ static bool make_table(void)
     return true;
 }
 
+static uint8_t first_gate(const struct memkind_arena_set *set)
+{
+    if (set->records != NULL || memory_marks_need_locks())
+        return GATE_LOCKS;
+    return memory_barrier_is_asymmetric() ? 0 : GATE_FENCE;
+}
+
 static struct thread_cache *make_cache(struct memkind_arena_set *set)
 {
     struct thread_cache *cache = metadata_alloc(sizeof *cache, JE_LG_ALIGN(6));
@@ -182,6 +227,8 @@ static struct thread_cache *make_cache(struct memkind_arena_set *set)
     cache->key = set;
     cache->owner = set->direct_owner;
     cache->limit = set->cache_limit;
+    cache->gate = first_gate(set);
+    cache->is_fenced = cache->gate != 0;
     magazine_init_all(cache);
     if (set->extents.pool != NULL) {
         const struct region *region = &set->extents.pool->regions[0];
@@ -189,8 +236,6 @@ static struct thread_cache *make_cache(struct memkind_arena_set *set)
         cache->size = region->size;
         cache->tags = region->tags;
     }
-    if (!memory_barrier_is_asymmetric() || set->records != NULL)
-        cache->gate = GATE_LOCKS;
     pthread_mutex_init(&cache->lock, NULL);
     cache->place = arena_set_attach(set);
     cache->arena_flags =
@@ -200,17 +245,18 @@ static struct thread_cache *make_cache(struct memkind_arena_set *set)
 
 struct thread_cache *thread_cache_get(struct memkind_arena_set *set)
 {
-    if (thread_ended)
-        return NULL;
-    if (!make_table())
+    if (thread_ended || !make_table())
         return &set->fallback;
     struct thread_cache **entry = &thread_cache_table[set->slot];
     if (*entry != NULL && (*entry)->set_id != set->id) {
         /* Its set is gone, and has left the slot to this one. */
         if (thread_cache_current == *entry)
             thread_cache_current = &thread_cache_none;
-        free_cache(*entry);
+        struct thread_cache *stale = *entry;
+        /* A signal handler looks there, too. */
         *entry = NULL;
+        atomic_signal_fence(memory_order_seq_cst);
+        free_cache(stale);
     }
     if (*entry == NULL) {
         struct thread_cache *cache = make_cache(set);
@@ -221,6 +267,11 @@ struct thread_cache *thread_cache_get(struct memkind_arena_set *set)
     }
     thread_cache_current = *entry;
     return *entry;
+}
+
+bool thread_cache_may_allocate(void)
+{
+    return __builtin_expect(!thread_ended, 1) || je_thread_revive();
 }
 
 void thread_cache_visit_own(thread_cache_visit_fn *visit)
@@ -257,12 +308,39 @@ static void open_gate(struct thread_cache *cache)
 static bool wait_for_owner(struct thread_cache *cache)
 {
     for (int i = 0; i < PATIENCE; i++) {
-        if (__atomic_load_n(&cache->busy, __ATOMIC_ACQUIRE) == 0)
+        if (__atomic_load_n(&cache->busy, __ATOMIC_SEQ_CST) == 0)
             return true;
         sched_yield();
     }
     debug_log("a thread does not come out of its cache");
     return false;
+}
+
+/* Has all owners issue barriers of their own from now on. Their set's list is
+ * locked. */
+static void fence_owners(struct memkind_arena_set *set)
+{
+    const struct timespec pause = {.tv_nsec = FENCE_PAUSE_NS};
+    bool any = false;
+    for (struct thread_cache *cache = set->caches; cache != NULL;
+         cache = cache->next) {
+        any |= !cache->is_fenced;
+        __atomic_fetch_or(&cache->gate, GATE_FENCE, __ATOMIC_SEQ_CST);
+    }
+    if (!any)
+        return;
+    nanosleep(&pause, NULL);
+    for (struct thread_cache *cache = set->caches; cache != NULL;
+         cache = cache->next)
+        cache->is_fenced = true;
+}
+
+/* After gates of the set were closed: from now on an owner that is in there is
+ * seen to be, and one that is not stays out. */
+static void wait_for_barrier(struct memkind_arena_set *set)
+{
+    if (!memory_barrier_in_all_threads())
+        fence_owners(set);
 }
 
 static bool is_own(const struct thread_cache *cache, unsigned slot)
@@ -277,8 +355,9 @@ bool thread_cache_visit(struct thread_cache *cache,
     pthread_mutex_lock(&cache->lock);
     close_gate(cache);
     /* The owner needs no barrier, and would wait for itself in vain. */
-    bool alone = own ? cache->busy == 0
-                     : memory_barrier_in_all_threads() && wait_for_owner(cache);
+    if (!own)
+        wait_for_barrier(cache->set);
+    bool alone = own ? cache->busy == 0 : wait_for_owner(cache);
     if (alone)
         visit(cache);
     open_gate(cache);
@@ -346,8 +425,9 @@ void thread_cache_lock_all(struct memkind_arena_set *set)
         pthread_mutex_lock(&cache->lock);
         close_gate(cache);
     }
-    if (set->caches == NULL || !memory_barrier_in_all_threads())
+    if (set->caches == NULL)
         return;
+    wait_for_barrier(set);
     for (struct thread_cache *cache = set->caches; cache != NULL;
          cache = cache->next)
         (void)wait_for_owner(cache);
@@ -367,6 +447,11 @@ void thread_cache_orphan_others(struct memkind_arena_set *set)
 {
     for (struct thread_cache *cache = set->caches; cache != NULL;
          cache = cache->next) {
+        /* Its one thread is not on its way in anywhere. */
+        if (!memory_barrier_is_asymmetric()) {
+            __atomic_fetch_or(&cache->gate, GATE_FENCE, __ATOMIC_SEQ_CST);
+            cache->is_fenced = true;
+        }
         if (is_own(cache, set->slot))
             continue;
         cache->is_orphan = true;

@@ -15,8 +15,15 @@
  *     other:  lock; gate = closed; barrier in all threads; wait until !busy;
  *             use magazines; gate = open; unlock
  *
- * The barrier is membarrier(2), so that the owner needs none. Where the kernel
- * has no such call, gates stay closed and the owner takes the lock each time.
+ * The barrier is membarrier(2), so that the owner needs none. If the kernel has
+ * no such call, or a sandbox forbids it, each owner issues a barrier of its own
+ * between its two steps: its gate says so (GATE_FENCE). Whoever finds out that
+ * the call has been forbidden sets that in the gates, and then pauses once: an
+ * owner that was on its way in with no barrier has arrived by then.
+ *
+ * The owner's slower ways to the magazines hold the lock, and are marked as
+ * `busy` as well: a signal handler, which runs in the owner's thread, has to
+ * stay out of them (thread_cache_enter_slowly()).
  *
  * A set and its caches can go while a thread's table still points to them;
  * their gate then stays closed, and the set's id gives them away.
@@ -41,7 +48,8 @@ struct memkind_arena_set;
 enum {
     GATE_VISITED = 1, /* someone else is at the magazines */
     GATE_SHUT = 2,    /* for ever: the set is gone, or must not be used */
-    GATE_LOCKS = 4,   /* there is no membarrier(2), or the set is checked */
+    GATE_LOCKS = 4,   /* the owner always takes the lock */
+    GATE_FENCE = 8,   /* open, to an owner that issues a barrier itself */
 };
 
 struct thread_cache {
@@ -59,6 +67,7 @@ struct thread_cache {
     const void *key;               /* its address, even then */
     uint64_t set_id;
     bool is_orphan;  /* its thread was the parent's; see arena_fork.h */
+    bool is_fenced;  /* its owner has seen GATE_FENCE; its set's caches_lock */
     unsigned place;  /* in the set's arenas */
     int arena_flags; /* for mallocx(): that arena, and no cache of jemalloc's */
     pthread_mutex_t lock;
@@ -120,7 +129,7 @@ extern __thread struct thread_cache **thread_cache_table THREAD_CACHE_TLS
 /* False: the owner has to take the slow way, by the lock. */
 static inline bool thread_cache_enter(struct thread_cache *cache)
 {
-    /* A signal handler has interrupted us. */
+    /* We are a signal handler, which has interrupted the owner. */
     if (__builtin_expect(OWNER_LOAD(cache->busy) != 0, 0))
         return false;
     OWNER_STORE(cache->busy, 1);
@@ -133,29 +142,76 @@ static inline bool thread_cache_enter(struct thread_cache *cache)
     return false;
 }
 
+/* The same for a gate that is open to an owner that issues a barrier; for no
+ * other. */
+static inline bool thread_cache_enter_fenced(struct thread_cache *cache)
+{
+    if (__builtin_expect(OWNER_LOAD(cache->gate) != GATE_FENCE, 1) ||
+        OWNER_LOAD(cache->busy) != 0)
+        return false;
+    /* Both this and what visitors do to gates are sequentially consistent: one
+     * of the two sees the other. */
+    (void)__atomic_exchange_n(&cache->busy, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&cache->gate, __ATOMIC_SEQ_CST) == GATE_FENCE)
+        return true;
+    OWNER_STORE(cache->busy, 0);
+    return false;
+}
+
 static inline void thread_cache_leave(struct thread_cache *cache)
 {
     OWNER_FENCE(memory_order_release);
     OWNER_STORE(cache->busy, 0);
 }
 
+/*
+ * The owner's way in for whatever takes longer. No visitor is in there
+ * meanwhile, and no signal handler gets in. The owner is not busy before.
+ */
+static inline void thread_cache_enter_slowly(struct thread_cache *cache)
+{
+    pthread_mutex_lock(&cache->lock);
+    OWNER_STORE(cache->busy, 1);
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline void thread_cache_leave_slowly(struct thread_cache *cache)
+{
+    thread_cache_leave(cache);
+    atomic_signal_fence(memory_order_seq_cst);
+    pthread_mutex_unlock(&cache->lock);
+}
+
 /* ---- caches of a thread ------------------------------------------------- */
 
 /*
  * The calling thread's cache for a set, which becomes the current one; the
- * set's fallback, which holds nothing, where the thread can have none; NULL
- * where the thread has ended but for some destructors, which can free but not
- * allocate.
+ * set's fallback, which holds nothing, if the thread can have none, or has
+ * ended but for destructors of its keys.
  */
 struct thread_cache *thread_cache_get(struct memkind_arena_set *set);
 
+/* Whether the thread can allocate from arenas: false if it has ended, and
+ * jemalloc is not our own copy, which would take all memory from another one.
+ * Between thread_cache_begin() and _end(). */
+bool thread_cache_may_allocate(void);
+
 /*
- * Brackets whatever a thread does beyond the magazines. False where the thread
- * is in there already: a signal handler must not wait for itself.
+ * Brackets whatever a thread does beyond the magazines, and all else that takes
+ * locks which calls of malloc() may take, too. False if the thread is in there
+ * already: a signal handler must not wait for itself. In between the thread is
+ * not cancelled.
  */
 bool thread_cache_begin(void);
 void thread_cache_end(void);
 bool thread_cache_is_inside(void);
+
+/* The same around fork(2), which closes the gate that the others pass. A signal
+ * handler that has interrupted fork() is refused like one in the library. */
+void thread_cache_begin_fork(void);
+void thread_cache_end_fork(void);
+/* Whether the caller of fork() was inside before, in a signal handler. */
+bool thread_cache_forks_inside(void);
 
 /* Called with a cache locked, and its owner kept out. */
 typedef void thread_cache_visit_fn(struct thread_cache *cache);
@@ -174,8 +230,9 @@ void thread_cache_visit_all(struct memkind_arena_set *set,
 void thread_cache_visit_used(struct memkind_arena_set *set,
                              thread_cache_visit_fn *visit);
 
-/* Visits one cache. False where its owner could not be kept out: a signal
- * handler or a debugger holds it up in the middle. */
+/* Visits one cache; its set's caches_lock is held, unless it is the caller's.
+ * False if its owner could not be kept out: a signal handler or a debugger
+ * holds it up in the middle. */
 bool thread_cache_visit(struct thread_cache *cache,
                         thread_cache_visit_fn *visit);
 
@@ -191,7 +248,8 @@ void thread_cache_lock_all(struct memkind_arena_set *set);
 void thread_cache_unlock_all(struct memkind_arena_set *set);
 
 /* In a forked child, with all of them locked: those of other threads are
- * orphans. */
+ * orphans, and what the owner does at its gate is as the child's kernel has
+ * it. */
 void thread_cache_orphan_others(struct memkind_arena_set *set);
 
 /* Empties the orphans of a set, and takes them out. */

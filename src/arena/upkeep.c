@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "upkeep.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -110,7 +111,9 @@ void upkeep_tick(struct thread_cache *cache)
     cache->ticks = now - cache->last_tick_ms < SLOW_MS ? PERIOD : 1;
     cache->last_tick_ms = now;
     if (__builtin_expect(is_due(now), 0) && thread_cache_begin()) {
+        int saved_errno = errno; /* the call that we are in may succeed */
         do_what_is_due(now);
+        errno = saved_errno;
         thread_cache_end();
     }
 }

@@ -20,6 +20,7 @@
 
 static void prepare(void)
 {
+    thread_cache_begin_fork();
     default_heap_lock();
     kind_registry_lock();
     misuse_lock();
@@ -37,6 +38,7 @@ static void parent(void)
 {
     arena_fork_parent();
     unlock();
+    thread_cache_end_fork();
 }
 
 /* No operation finds its arenas any more, in which there may be memory that
@@ -56,6 +58,7 @@ static void child(void)
     arena_fork_child();
     kind_registry_visit(lose_kind);
     unlock();
+    thread_cache_end_fork();
 }
 
 __attribute__((constructor)) static void register_handlers(void)

@@ -295,8 +295,8 @@ int memkind_arena_posix_memalign(struct memkind *kind, void **memptr,
         return 0;
     }
     void *ptr = NULL;
-    /* A multiple of the alignment has a size class that is one, too. */
-    if (alignment <= REGION_TAG_UNIT && size <= SIZE_CLASS_TABLE_MAX)
+    if (alignment <= REGION_TAG_UNIT && size <= SIZE_CLASS_TABLE_MAX &&
+        size_class_of_aligned(size, alignment) != SIZE_CLASS_NONE)
         ptr = heap_malloc_fast(heap_cache_known(kind->arenas),
                                (size + alignment - 1) & ~(alignment - 1));
     int saved_errno = errno;

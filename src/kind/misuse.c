@@ -40,29 +40,54 @@ static struct recipient recipient; /* guarded by the lock */
 /* What a handler does wrong is not told to it again. */
 static __thread bool is_telling;
 
+/* The thread has the lock for as long as it forks. */
+static __thread bool has_lock;
+
+/* With signals blocked: a handler is never to wait for its own thread. */
+static void take_lock(sigset_t *before)
+{
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, before);
+    pthread_mutex_lock(&lock);
+}
+
+static void leave_lock(const sigset_t *before)
+{
+    pthread_mutex_unlock(&lock);
+    pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
 void misuse_lock(void)
 {
-    pthread_mutex_lock(&lock);
+    sigset_t before;
+    take_lock(&before);
+    has_lock = true;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 void misuse_unlock(void)
 {
-    pthread_mutex_unlock(&lock);
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    has_lock = false;
+    leave_lock(&before);
 }
 
 /* Puts a recipient in place, or only reads which one there is. Signal handlers,
  * which might report something, are kept out meanwhile. */
 static struct recipient exchange(const struct recipient *next)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    misuse_lock();
+    sigset_t before;
+    /* We are a signal handler that has interrupted fork(). */
+    if (has_lock && next == NULL)
+        return recipient;
+    take_lock(&before);
     struct recipient found = recipient;
     if (next != NULL)
         recipient = *next;
-    misuse_unlock();
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    leave_lock(&before);
     return found;
 }
 

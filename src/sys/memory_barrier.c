@@ -4,6 +4,7 @@
 #include <linux/membarrier.h>
 #include <stdatomic.h>
 
+#include "debug_log.h"
 #include "sys_calls.h"
 
 static atomic_bool registered;
@@ -23,6 +24,11 @@ bool memory_barrier_is_asymmetric(void)
 
 bool memory_barrier_in_all_threads(void)
 {
-    return !memory_barrier_is_asymmetric() ||
-           sys.membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0;
+    if (!memory_barrier_is_asymmetric())
+        return false;
+    if (sys.membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0)
+        return true;
+    debug_log("membarrier(2) has been forbidden");
+    atomic_store(&registered, false);
+    return false;
 }

@@ -60,6 +60,30 @@ bool memory_marks_are_wanted(void)
 #endif
 }
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define MARKS_FOR_TSAN
+#endif
+#endif
+#ifdef __SANITIZE_THREAD__
+#define MARKS_FOR_TSAN
+#endif
+
+#ifdef MARKS_FOR_TSAN
+bool memory_marks_need_locks(void)
+{
+    return false;
+}
+#else
+/* NOLINTNEXTLINE(bugprone-reserved-identifier): ThreadSanitizer's name */
+extern void __tsan_init(void) __attribute__((weak));
+
+bool memory_marks_need_locks(void)
+{
+    return __tsan_init != NULL;
+}
+#endif
+
 void memory_mark_object(const struct marked_memory *memory, bool is_defined)
 {
     ASAN_OPEN(memory->ptr, memory->size);

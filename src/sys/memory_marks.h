@@ -20,6 +20,14 @@ struct marked_memory {
 /* Whether there is a tool that wants to be told. */
 bool memory_marks_are_wanted(void);
 
+/*
+ * Whether ThreadSanitizer watches the program, but this library was built
+ * without it. It then knows locks, and nothing of what else keeps threads apart
+ * here: an object that one thread frees, a second one purges and a third one
+ * is given would count as a race.
+ */
+bool memory_marks_need_locks(void);
+
 /* It is an object from now on; what is in it means something or not. */
 void memory_mark_object(const struct marked_memory *memory, bool is_defined);
 

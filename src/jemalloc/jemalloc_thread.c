@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "jemalloc_thread.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "jemalloc_private.h"
+
+#ifdef MEMKIND_JEMALLOC_EMBEDDED
+
+#ifdef MEMKIND_TLS_INITIAL_EXEC
+#define THREAD_TLS __attribute__((tls_model("initial-exec")))
+#else
+#define THREAD_TLS
+#endif
+
+/* jemalloc's thread-local variable, its size as a number in text, and what ends
+ * it; see cmake/embed_jemalloc.sh. */
+extern __thread char JE_NAME(tsd_tls)[] THREAD_TLS
+    __attribute__((visibility("hidden")));
+extern const char JE_NAME(tsd_size_text)[];
+void JE_NAME(tsd_cleanup)(void *tsd);
+int JE_NAME(pthread_key_create)(pthread_key_t *key, void (*destructor)(void *));
+
+#define PRISTINE_MOST 8192
+
+/* What the variable is before a thread uses jemalloc for the first time. */
+static _Alignas(64) char pristine[PRISTINE_MOST];
+static size_t pristine_size; /* 0: not known */
+static atomic_bool is_in_use;
+
+static __thread bool has_ended THREAD_TLS;
+static __thread bool is_revived THREAD_TLS;
+
+/* Before jemalloc's own constructor, which has no priority; unless somebody
+ * else's has been earlier, and has made a kind. */
+__attribute__((constructor(101))) static void keep_pristine(void)
+{
+    size_t size = strtoul(JE_NAME(tsd_size_text), NULL, 10);
+    if (atomic_load(&is_in_use) || size > sizeof pristine)
+        return;
+    memcpy(pristine, JE_NAME(tsd_tls), size);
+    pristine_size = size;
+}
+
+static void end_thread(void *tsd)
+{
+    JE_NAME(tsd_cleanup)(tsd);
+    has_ended = true;
+}
+
+/* For jemalloc's only key. */
+int JE_NAME(pthread_key_create)(pthread_key_t *key, void (*destructor)(void *))
+{
+    (void)destructor; /* tsd_cleanup() */
+    atomic_store(&is_in_use, true);
+    return pthread_key_create(key, end_thread);
+}
+
+bool je_thread_revive(void)
+{
+    if (!has_ended || is_revived)
+        return true;
+    if (pristine_size == 0)
+        return false;
+    memcpy(JE_NAME(tsd_tls), pristine, pristine_size);
+    is_revived = true;
+    return true;
+}
+
+void je_thread_end_again(void)
+{
+    if (!is_revived)
+        return;
+    JE_NAME(tsd_cleanup)(JE_NAME(tsd_tls));
+    is_revived = false;
+}
+
+#else
+
+/* Whether that jemalloc's destructor was earlier than ours is not known. */
+bool je_thread_revive(void)
+{
+    return false;
+}
+
+void je_thread_end_again(void)
+{
+}
+
+#endif

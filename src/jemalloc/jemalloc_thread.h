@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A thread's own part of jemalloc, and its end. jemalloc ends it in a
+ * destructor of pthread_key_create(3). Destructors that run later may allocate,
+ * too, but jemalloc then takes all memory from its first arena, whichever one
+ * is asked for. So the thread gets a part of its own again for as long as that
+ * takes.
+ */
+#ifndef JEMALLOC_THREAD_H
+#define JEMALLOC_THREAD_H
+
+#include <stdbool.h>
+
+/* Makes sure that the calling thread can allocate from any arena. False if it
+ * cannot: its part has ended, and jemalloc is not our own copy. */
+bool je_thread_revive(void);
+
+/* Ends what je_thread_revive() may have made. */
+void je_thread_end_again(void);
+
+#endif
