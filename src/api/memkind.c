@@ -50,6 +50,14 @@ static bool is_kind_or_report(struct memkind *kind, const void *ptr)
     return false;
 }
 
+/* What did fail on the way to a success is not the caller's concern. */
+static int keep_errno(int err, int saved_errno)
+{
+    if (err == MEMKIND_SUCCESS)
+        errno = saved_errno;
+    return err;
+}
+
 /* ---- making and destroying kinds
  * ------------------------------------------------ */
 
@@ -63,14 +71,16 @@ static int create_kind(struct memkind_ops *ops, const char *name_prefix,
     char name[MEMKIND_NAME_LENGTH_PRIV];
     snprintf(name, sizeof name, "%s%u", name_prefix, created->partition);
     created->priv = (void *)source;
+    int saved_errno = errno;
     int err = ops->create(created, ops, name);
     if (err != MEMKIND_SUCCESS) {
-        int saved_errno = errno;
+        saved_errno = errno;
         debug_log("%s cannot be created: %d, errno %d", name, err, errno);
         kind_storage_put(created);
         errno = saved_errno;
         return err;
     }
+    errno = saved_errno;
     *kind = created;
     return MEMKIND_SUCCESS;
 }
@@ -92,6 +102,13 @@ int memkind_create_pmem(const char *dir, size_t max_size, memkind_t *kind)
     return create_pmem(dir, max_size, MEMKIND_FORK_PRIVATE, kind);
 }
 
+static int update_policy(memkind_t kind, memkind_mem_usage_policy policy)
+{
+    int saved_errno = errno;
+    return keep_errno(kind->ops->update_memory_usage_policy(kind, policy),
+                      saved_errno);
+}
+
 int memkind_create_pmem_with_config(struct memkind_config *cfg, memkind_t *kind)
 {
     if (cfg == NULL || (int)cfg->policy < 0 ||
@@ -103,7 +120,7 @@ int memkind_create_pmem_with_config(struct memkind_config *cfg, memkind_t *kind)
         create_pmem(cfg->pmem_dir, cfg->pmem_size, cfg->fork_policy, kind);
     if (err != MEMKIND_SUCCESS)
         return err;
-    err = (*kind)->ops->update_memory_usage_policy(*kind, cfg->policy);
+    err = update_policy(*kind, cfg->policy);
     if (err != MEMKIND_SUCCESS)
         (void)memkind_destroy_kind(*kind);
     return err;
@@ -156,7 +173,8 @@ int memkind_destroy_kind(memkind_t kind)
         misuse_report(MEMKIND_MISUSE_DEAD_KIND, kind, NULL);
         return MEMKIND_ERROR_OPERATION_FAILED;
     }
-    int err = kind->ops->destroy(kind);
+    int saved_errno = errno;
+    int err = keep_errno(kind->ops->destroy(kind), saved_errno);
     if (kind_storage_owns(kind))
         kind_storage_put(kind);
     return err;
@@ -184,7 +202,8 @@ int memkind_check_available(memkind_t kind)
         return MEMKIND_ERROR_INVALID;
     if (kind->ops->check_available == NULL)
         return MEMKIND_SUCCESS;
-    return kind->ops->check_available(kind);
+    int saved_errno = errno;
+    return keep_errno(kind->ops->check_available(kind), saved_errno);
 }
 
 ssize_t memkind_get_capacity(memkind_t kind)
@@ -211,7 +230,8 @@ int memkind_check_dax_path(const char *pmem_dir)
 
 int memkind_update_cached_stats(void)
 {
-    return memkind_arena_update_cached_stats();
+    int saved_errno = errno;
+    return keep_errno(memkind_arena_update_cached_stats(), saved_errno);
 }
 
 int memkind_get_stat(memkind_t kind, memkind_stat_type stat, size_t *value)
@@ -226,18 +246,23 @@ int memkind_get_stat(memkind_t kind, memkind_stat_type stat, size_t *value)
 int memkind_stats_print(void (*write_cb)(void *, const char *), void *cbopaque,
                         memkind_stat_print_opt opts)
 {
-    return memkind_arena_stats_print(write_cb, cbopaque, opts);
+    int saved_errno = errno;
+    return keep_errno(memkind_arena_stats_print(write_cb, cbopaque, opts),
+                      saved_errno);
 }
 
 int memkind_purge_kind(memkind_t kind)
 {
-    return is_kind_or_report(kind, NULL) ? memkind_arena_purge(kind)
-                                         : MEMKIND_ERROR_INVALID;
+    int saved_errno = errno;
+    return is_kind_or_report(kind, NULL)
+               ? keep_errno(memkind_arena_purge(kind), saved_errno)
+               : MEMKIND_ERROR_INVALID;
 }
 
 int memkind_set_bg_threads(bool state)
 {
-    return memkind_arena_set_bg_threads(state);
+    int saved_errno = errno;
+    return keep_errno(memkind_arena_set_bg_threads(state), saved_errno);
 }
 
 void memkind_set_misuse_handler(memkind_misuse_handler *handler, void *arg)

@@ -140,16 +140,15 @@ fail_arena:
 int arena_set_create(const struct arena_set_config *config,
                      struct memkind_arena_set **set)
 {
-    int result = size_class_init();
-    if (result != 0)
-        return result;
-    if (!je_retains_blocks()) {
-        debug_log("jemalloc runs with retain:false, which cannot be used");
-        return -EINVAL;
-    }
     if (!thread_cache_begin())
         return -EDEADLK;
-    result = make_set(config, set);
+    int result = size_class_init();
+    if (result == 0 && !je_retains_blocks()) {
+        debug_log("jemalloc runs with retain:false, which cannot be used");
+        result = -EINVAL;
+    }
+    if (result == 0)
+        result = make_set(config, set);
     thread_cache_end();
     return result;
 }

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "arena_set.h"
+#include "cancellation.h"
 #include "debug_log.h"
 #include "fork_gate.h"
 #include "heap_report.h"
@@ -58,7 +59,7 @@ bool thread_cache_begin(void)
         return false;
     thread_inside = true;
     atomic_signal_fence(memory_order_seq_cst);
-    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    cancel_state = cancellation_disable();
     fork_gate_enter();
     return true;
 }
@@ -72,7 +73,7 @@ void thread_cache_end(void)
     atomic_signal_fence(memory_order_seq_cst);
     thread_inside = false;
     heap_report_what_waits();
-    (void)pthread_setcancelstate(before, NULL);
+    cancellation_restore(before);
 }
 
 void thread_cache_begin_fork(void)
@@ -80,7 +81,7 @@ void thread_cache_begin_fork(void)
     thread_forks_inside = thread_inside;
     thread_inside = true;
     atomic_signal_fence(memory_order_seq_cst);
-    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &fork_cancel_state);
+    fork_cancel_state = cancellation_disable();
 }
 
 void thread_cache_end_fork(void)
@@ -90,7 +91,7 @@ void thread_cache_end_fork(void)
     thread_inside = thread_forks_inside;
     if (!thread_inside)
         heap_report_what_waits();
-    (void)pthread_setcancelstate(before, NULL);
+    cancellation_restore(before);
 }
 
 bool thread_cache_forks_inside(void)

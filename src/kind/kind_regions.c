@@ -19,6 +19,36 @@ int kind_regions_set_source(struct memkind *kind, const void *source)
     return MEMKIND_SUCCESS;
 }
 
+int kind_regions_new(struct memkind *kind, const void *source,
+                     kind_open_fn *open, struct region_pool **result_pool)
+{
+    if (!thread_cache_begin()) {
+        errno = EDEADLK;
+        return MEMKIND_ERROR_OPERATION_FAILED;
+    }
+    int err = MEMKIND_ERROR_MALLOC;
+    struct region_pool *pool = JE_NAME(mallocx)(sizeof *pool, 0);
+    if (pool != NULL) {
+        region_pool_use_guards(hardening_is_on());
+        err = kind_error_of_region(open(pool, source, kind));
+        if (err == MEMKIND_SUCCESS)
+            *result_pool = pool;
+        else
+            JE_NAME(dallocx)(pool, 0);
+    }
+    thread_cache_end();
+    return err;
+}
+
+void kind_regions_delete(struct region_pool *pool)
+{
+    bool entered = thread_cache_begin();
+    region_pool_close(pool);
+    JE_NAME(dallocx)(pool, 0);
+    if (entered)
+        thread_cache_end();
+}
+
 int kind_regions_create(struct memkind *kind, struct memkind_ops *ops,
                         const char *name, kind_open_fn *open,
                         kind_mmap_fn *mmap)
@@ -27,30 +57,25 @@ int kind_regions_create(struct memkind *kind, struct memkind_ops *ops,
         return MEMKIND_ERROR_INVALID;
     const void *source = kind->priv;
     kind->priv = NULL; /* the source is the caller's, and may go now */
-    struct region_pool *pool = JE_NAME(mallocx)(sizeof *pool, 0);
-    if (pool == NULL)
-        return MEMKIND_ERROR_MALLOC;
-    region_pool_use_guards(hardening_is_on());
-    int err = kind_error_of_region(open(pool, source, kind));
+    const int saved_errno = errno;
+    struct region_pool *pool = NULL;
+    int err = kind_regions_new(kind, source, open, &pool);
     if (err != MEMKIND_SUCCESS)
-        goto fail_open;
+        return err;
 
     kind->regions = pool;
     kind->regions_mmap = mmap;
     err = memkind_arena_create(kind, ops, name);
-    if (err != MEMKIND_SUCCESS)
-        goto fail_arenas;
+    if (err != MEMKIND_SUCCESS) {
+        kind->regions = NULL;
+        kind->regions_mmap = NULL;
+        kind_regions_delete(pool);
+        return err;
+    }
     if (region_pool_is_fixed(pool))
         heap_take_in(kind->arenas, pool->regions[0].size);
+    errno = saved_errno;
     return MEMKIND_SUCCESS;
-
-fail_arenas:
-    kind->regions = NULL;
-    kind->regions_mmap = NULL;
-    region_pool_close(pool);
-fail_open:
-    JE_NAME(dallocx)(pool, 0);
-    return err;
 }
 
 int kind_regions_destroy(struct memkind *kind)
@@ -61,8 +86,7 @@ int kind_regions_destroy(struct memkind *kind)
     int err = memkind_arena_destroy(kind);
     kind->regions = NULL;
     kind->regions_mmap = NULL;
-    region_pool_close(pool);
-    JE_NAME(dallocx)(pool, 0);
+    kind_regions_delete(pool);
     return err;
 }
 
@@ -81,7 +105,11 @@ void *kind_regions_mmap(struct memkind *kind, size_t size, kind_mmap_fn *self)
     size = (size + page_size - 1) & ~(page_size - 1);
     bool commit = true;
     bool zeroed;
+    /* A hook may have called this, which is inside already. */
+    bool entered = thread_cache_begin();
     void *block =
         region_pool_alloc(kind->regions, size, page_size, &commit, &zeroed);
+    if (entered)
+        thread_cache_end();
     return block != NULL ? block : MAP_FAILED;
 }

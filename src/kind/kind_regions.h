@@ -40,6 +40,13 @@ int kind_regions_create(struct memkind *kind, struct memkind_ops *ops,
 /* A destroy operation. */
 int kind_regions_destroy(struct memkind *kind);
 
+/* Gives a pool of kind_regions_new() back, with its regions. */
+void kind_regions_delete(struct region_pool *pool);
+
+/* A pool that `open` has opened; 0 or MEMKIND_ERROR_*. */
+int kind_regions_new(struct memkind *kind, const void *source,
+                     kind_open_fn *open, struct region_pool **pool);
+
 /* Remembers the source for the create operation. */
 int kind_regions_set_source(struct memkind *kind, const void *source);
 

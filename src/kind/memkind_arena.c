@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -98,17 +97,19 @@ static bool has_plain_operations(const struct memkind_ops *ops)
             ops->free == memkind_default_free);
 }
 
+static int open_memory(struct region_pool *pool, const void *source,
+                       struct memkind *kind)
+{
+    (void)source;
+    return region_pool_open_memory(pool, kind);
+}
+
 static int open_dram(struct memkind *kind)
 {
-    struct region_pool *pool = JE_NAME(mallocx)(sizeof *pool, 0);
-    if (pool == NULL)
-        return MEMKIND_ERROR_MALLOC;
-    region_pool_use_guards(hardening_is_on());
-    int err = kind_error_of_region(region_pool_open_memory(pool, kind));
-    if (err != MEMKIND_SUCCESS) {
-        JE_NAME(dallocx)(pool, 0);
+    struct region_pool *pool = NULL;
+    int err = kind_regions_new(kind, NULL, open_memory, &pool);
+    if (err != MEMKIND_SUCCESS)
         return err;
-    }
     kind->regions = pool;
     kind->owns_regions = true;
     return MEMKIND_SUCCESS;
@@ -118,8 +119,7 @@ static void close_own_regions(struct memkind *kind)
 {
     if (!kind->owns_regions)
         return;
-    region_pool_close(kind->regions);
-    JE_NAME(dallocx)(kind->regions, 0);
+    kind_regions_delete(kind->regions);
     kind->regions = NULL;
     kind->owns_regions = false;
 }
@@ -325,7 +325,11 @@ void *memkind_arena_realloc(struct memkind *kind, void *ptr, size_t size)
     struct memkind_arena_set *heap = heap_of(kind, ptr);
     if (heap == NULL)
         return refuse(address_table_find(ptr));
-    return heap_realloc(heap, ptr, size);
+    int saved_errno = errno;
+    void *resized = heap_realloc(heap, ptr, size);
+    if (resized != NULL)
+        errno = saved_errno;
+    return resized;
 }
 
 void memkind_arena_free(struct memkind *kind, void *ptr)
@@ -345,7 +349,10 @@ void memkind_arena_free(struct memkind *kind, void *ptr)
 void *memkind_arena_defrag_reallocate(struct memkind *kind, void *ptr)
 {
     struct memkind_arena_set *heap = ptr != NULL ? heap_of(kind, ptr) : NULL;
-    return heap != NULL ? heap_defragment(heap, ptr) : NULL;
+    int saved_errno = errno;
+    void *moved = heap != NULL ? heap_defragment(heap, ptr) : NULL;
+    errno = saved_errno; /* to stay where it is, is no failure */
+    return moved;
 }
 
 void *memkind_arena_realloc_with_kind_detect(void *ptr, size_t size)
@@ -427,15 +434,20 @@ int memkind_arena_set_max_bg_threads(size_t threads_limit)
     /* jemalloc takes no more than one for each CPU. */
     if (threads_limit == 0 || threads_limit > cpus)
         threads_limit = cpus;
-    return je_background_threads_max(threads_limit) == 0
-               ? MEMKIND_SUCCESS
-               : MEMKIND_ERROR_INVALID;
+    if (!thread_cache_begin())
+        return MEMKIND_ERROR_OPERATION_FAILED;
+    int result = je_background_threads_max(threads_limit);
+    thread_cache_end();
+    return result == 0 ? MEMKIND_SUCCESS : MEMKIND_ERROR_INVALID;
 }
 
 int memkind_arena_set_bg_threads(bool state)
 {
-    return je_background_threads(state) == 0 ? MEMKIND_SUCCESS
-                                             : MEMKIND_ERROR_OPERATION_FAILED;
+    if (!thread_cache_begin())
+        return MEMKIND_ERROR_OPERATION_FAILED;
+    int result = je_background_threads(state);
+    thread_cache_end();
+    return result == 0 ? MEMKIND_SUCCESS : MEMKIND_ERROR_OPERATION_FAILED;
 }
 
 /* ---- statistics
@@ -472,34 +484,14 @@ int memkind_arena_get_global_stat(memkind_stat_type stat, size_t *value)
     };
     if (value == NULL || (int)stat < 0 || stat >= MEMKIND_STAT_TYPE_MAX_VALUE)
         return MEMKIND_ERROR_INVALID;
-    if (je_stat(stats[stat], value) != 0)
+    if (!thread_cache_begin())
+        return MEMKIND_ERROR_OPERATION_FAILED;
+    int result = je_stat(stats[stat], value);
+    thread_cache_end();
+    if (result != 0)
         return MEMKIND_ERROR_OPERATION_FAILED;
     size_t cached = heap_stat_cached();
     if (stat == MEMKIND_STAT_TYPE_ALLOCATED)
         *value = *value > cached ? *value - cached : 0;
-    return MEMKIND_SUCCESS;
-}
-
-static void write_to_stderr(void *opaque, const char *text)
-{
-    (void)opaque;
-    ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
-    (void)ignored;
-}
-
-int memkind_arena_stats_print(void (*write_cb)(void *, const char *),
-                              void *cbopaque, memkind_stat_print_opt opts)
-{
-    /* jemalloc's letters, in the order of memkind's bits */
-    static const char letters[] = "Jgmdablxe";
-    char chosen[sizeof letters] = "";
-    size_t count = 0;
-    if ((unsigned)opts >> (sizeof letters - 1) != 0)
-        return MEMKIND_ERROR_INVALID;
-    for (size_t bit = 0; letters[bit] != '\0'; bit++)
-        if ((unsigned)opts & 1U << bit)
-            chosen[count++] = letters[bit];
-    JE_NAME(malloc_stats_print)
-    (write_cb != NULL ? write_cb : write_to_stderr, cbopaque, chosen);
     return MEMKIND_SUCCESS;
 }

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "cancellation.h"
 #include "kind_regions.h"
 #include "region_file.h"
+#include "thread_cache.h"
 
 struct memkind_ops MEMKIND_PMEM_OPS = {
     .create = memkind_pmem_create,
@@ -98,11 +100,14 @@ int memkind_pmem_validate_dir(const char *dir)
         errno = EINVAL;
         return MEMKIND_ERROR_INVALID;
     }
+    int saved_errno = errno;
+    bool entered = thread_cache_begin();
     int result = region_file_probe_dax(dir, &is_dax);
-    if (result != 0) {
-        errno = -result;
+    if (entered)
+        thread_cache_end();
+    errno = result == 0 ? saved_errno : -result;
+    if (result != 0)
         return MEMKIND_ERROR_RUNTIME;
-    }
     return is_dax ? MEMKIND_SUCCESS : MEMKIND_ERROR_MMAP;
 }
 
@@ -111,10 +116,12 @@ int memkind_pmem_persist(struct memkind *kind, const void *addr, size_t size)
     struct region_pool *regions = kind != NULL ? kind_regions_of(kind) : NULL;
     if (regions == NULL)
         return MEMKIND_ERROR_INVALID;
+    int saved_errno = errno, cancellation = cancellation_disable();
     int result = region_pool_persist(regions, addr, size);
+    cancellation_restore(cancellation);
+    errno = result == 0 ? saved_errno : -result;
     if (result == 0)
         return MEMKIND_SUCCESS;
-    errno = -result;
     return result == -EINVAL ? MEMKIND_ERROR_INVALID
                              : MEMKIND_ERROR_OPERATION_FAILED;
 }

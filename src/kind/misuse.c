@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "cancellation.h"
 #include "debug_log.h"
 #include "hardening.h"
 #include "heap_report.h"
@@ -110,9 +111,11 @@ void misuse_report(memkind_misuse what, memkind_t kind, const void *ptr)
     if (!is_telling)
         to = exchange(NULL);
     if (to.handler != NULL) {
+        int cancellation = cancellation_disable();
         is_telling = true;
         to.handler(what, kind, ptr, to.arg);
         is_telling = false;
+        cancellation_restore(cancellation);
     } else {
         debug_log("%p (kind %p): %s", ptr, (void *)kind, texts[what]);
         if (!is_telling && hardening_is_on() && is_wrong_address(what))

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cancellation.h"
+
 atomic_bool debug_log_on;
 
 /* Before anything else in the library that has something to say. */
@@ -31,7 +33,9 @@ void debug_log_print(const char *format, ...)
     if (n > 0) {
         size_t length = strlen(line);
         line[length] = '\n';
+        int cancellation = cancellation_disable();
         ssize_t ignored = write(STDERR_FILENO, line, length + 1);
+        cancellation_restore(cancellation);
         (void)ignored;
     }
     errno = saved_errno;

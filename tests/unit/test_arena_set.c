@@ -289,16 +289,33 @@ static pthread_key_t late_key;
 static bool late_right;
 static void *early_object;
 
-/* Runs after the thread's caches are gone, since the key is younger. jemalloc
- * would take an object from an arena of its own now. */
+/* Whether an object is from the set's arenas, if one can be had. A jemalloc
+ * that is not our own would take it from an arena of its own. */
+static bool is_served_rightly(const void *object)
+{
+#ifdef MEMKIND_JEMALLOC_EMBEDDED
+    return object != NULL && region_pool_find(&pool, object) != NULL;
+#else
+    return object == NULL && errno == ENOMEM;
+#endif
+}
+
+/* Runs after the thread's caches are gone, since the key is younger. */
 static void use_late(void *set_pointer)
 {
     struct memkind_arena_set *set = set_pointer;
     errno = 0;
-    late_right = thread_cache_table == NULL && heap_cache(set) == NULL &&
-                 heap_malloc(set, 64, 0) == NULL && errno == ENOMEM &&
-                 heap_realloc(set, early_object, 128) == NULL &&
-                 test_check(early_object, 64, 3);
+    late_right =
+        thread_cache_table == NULL && heap_cache(set) == &set->fallback;
+    void *late = heap_malloc(set, 64, 0);
+    late_right = late_right && is_served_rightly(late);
+    if (late != NULL)
+        heap_free(set, late);
+    void *resized = heap_realloc(set, early_object, 128);
+    late_right = late_right && is_served_rightly(resized);
+    if (resized != NULL)
+        early_object = resized;
+    late_right = late_right && test_check(early_object, 64, 3);
     heap_free(set, early_object);
 }
 

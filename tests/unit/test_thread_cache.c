@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* How a thread gets at its magazines, and others, when membarrier(2) may be
+ * had, is missing, or is forbidden after it was there. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "heap.h"
+#include "layer_test.h"
+#include "memory_barrier.h"
+#include "sys_calls.h"
+#include "thread_cache.h"
+
+static int owner;
+static struct region_pool pool;
+static struct memkind_arena_set *set;
+static int (*real_membarrier)(int command);
+static unsigned barriers;
+
+static int count_membarrier(int command)
+{
+    barriers++;
+    return real_membarrier(command);
+}
+
+static int no_membarrier(int command)
+{
+    (void)command;
+    errno = EPERM;
+    return -1;
+}
+
+static struct memkind_arena_set *make_set(void)
+{
+    const struct arena_set_config config = {.pool = &pool,
+                                            .address_owner = &owner,
+                                            .limit = 2,
+                                            .dirty_decay_ms = 10000};
+    struct memkind_arena_set *made = NULL;
+    CU_ASSERT_EQUAL_FATAL(arena_set_create(&config, &made), 0);
+    return made;
+}
+
+static void begin(void)
+{
+    real_membarrier = sys.membarrier;
+    CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&pool, &owner), 0);
+    set = make_set();
+}
+
+static void end(void)
+{
+    arena_set_destroy(set);
+    region_pool_close(&pool);
+    sys.membarrier = real_membarrier;
+    memory_barrier_register();
+}
+
+static void use(void)
+{
+    void *ptr = heap_malloc(set, 64, 0);
+    CU_ASSERT_PTR_NOT_NULL(ptr);
+    CU_ASSERT_EQUAL(heap_free(set, ptr), HEAP_OK);
+}
+
+/* ---- another thread, which has a cache and sleeps ----------------------- */
+
+static pthread_barrier_t step;
+static struct thread_cache *other_cache;
+
+static void *use_and_sleep(void *unused)
+{
+    use();
+    other_cache = heap_cache(set);
+    pthread_barrier_wait(&step);
+    pthread_barrier_wait(&step);
+    return unused;
+}
+
+static pthread_t start_other(void)
+{
+    pthread_t thread;
+    pthread_barrier_init(&step, NULL, 2);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, use_and_sleep, NULL),
+                          0);
+    pthread_barrier_wait(&step);
+    return thread;
+}
+
+static void end_other(pthread_t thread)
+{
+    pthread_barrier_wait(&step);
+    pthread_join(thread, NULL);
+    pthread_barrier_destroy(&step);
+}
+
+static unsigned visits;
+
+static void count_visit(struct thread_cache *cache)
+{
+    (void)cache;
+    visits++;
+}
+
+/* ---- tests -------------------------------------------------------------- */
+
+static void test_with_membarrier(void)
+{
+    begin();
+    if (!memory_barrier_is_asymmetric()) {
+        end();
+        return;
+    }
+    pthread_t thread = start_other();
+    struct thread_cache *cache = heap_cache(set);
+    sys.membarrier = count_membarrier;
+    barriers = visits = 0;
+    CU_ASSERT_EQUAL(other_cache->gate, 0);
+    thread_cache_visit_all(set, count_visit);
+    CU_ASSERT_EQUAL(visits, 2);
+    CU_ASSERT_EQUAL(barriers, 1);
+    CU_ASSERT_EQUAL(other_cache->gate, 0);
+    CU_ASSERT(thread_cache_enter(cache));
+    thread_cache_leave(cache);
+    CU_ASSERT_FALSE(thread_cache_enter_fenced(cache));
+    end_other(thread);
+    end();
+}
+
+static void test_forbidden_while_threads_sleep(void)
+{
+    begin();
+    pthread_t thread = start_other();
+    struct thread_cache *cache = heap_cache(set);
+    sys.membarrier = no_membarrier;
+    visits = 0;
+    thread_cache_visit_all(set, count_visit);
+    /* It was got at; and both owners see to themselves from now on. */
+    CU_ASSERT_EQUAL(visits, 2);
+    CU_ASSERT_FALSE(memory_barrier_is_asymmetric());
+    CU_ASSERT_EQUAL(other_cache->gate, GATE_FENCE);
+    CU_ASSERT(other_cache->is_fenced);
+    CU_ASSERT_EQUAL(cache->gate, GATE_FENCE);
+    CU_ASSERT_FALSE(thread_cache_enter(cache));
+    CU_ASSERT(thread_cache_enter_fenced(cache));
+    /* As in a signal handler now. */
+    CU_ASSERT_FALSE(thread_cache_enter_fenced(cache));
+    thread_cache_leave(cache);
+    use();
+    end_other(thread);
+    end();
+}
+
+static void test_missing_from_the_start(void)
+{
+    begin();
+    sys.membarrier = no_membarrier;
+    memory_barrier_register();
+    pthread_t thread = start_other();
+    CU_ASSERT_EQUAL(other_cache->gate, GATE_FENCE);
+    visits = 0;
+    thread_cache_visit_all(set, count_visit);
+    CU_ASSERT_EQUAL(visits, 1);
+    end_other(thread);
+    end();
+}
+
+/* One that stays inside is not visited; one that comes later stays out. */
+static void test_an_owner_inside_is_respected(void)
+{
+    begin();
+    sys.membarrier = no_membarrier;
+    pthread_t thread = start_other();
+    visits = 0;
+    other_cache->busy = 1;
+    thread_cache_visit_all(set, count_visit);
+    CU_ASSERT_EQUAL(visits, 0);
+    other_cache->busy = 0;
+    thread_cache_visit_all(set, count_visit);
+    CU_ASSERT_EQUAL(visits, 1);
+    end_other(thread);
+    end();
+}
+
+/* A child may find the call forbidden that its parent had. */
+static void test_forbidden_in_a_child(void)
+{
+    int status = -1;
+    begin();
+    use();
+    struct thread_cache *cache = heap_cache(set);
+    CU_ASSERT_EQUAL(cache->gate,
+                    memory_barrier_is_asymmetric() ? 0 : GATE_FENCE);
+    sys.membarrier = no_membarrier;
+    pid_t child = fork();
+    if (child == 0)
+        _exit(cache->gate == GATE_FENCE && cache->is_fenced &&
+                      heap_malloc(set, 64, 0) != NULL
+                  ? 0
+                  : 1);
+    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+    CU_ASSERT_EQUAL(status, 0);
+    end();
+}
+
+/* In the slow ways, a signal handler stays out, and so do visitors. */
+static void test_slow_ways(void)
+{
+    begin();
+    use();
+    struct thread_cache *cache = heap_cache(set);
+    thread_cache_enter_slowly(cache);
+    CU_ASSERT_FALSE(thread_cache_enter(cache));
+    CU_ASSERT_FALSE(thread_cache_enter_fenced(cache));
+    CU_ASSERT_NOT_EQUAL(pthread_mutex_trylock(&cache->lock), 0);
+    thread_cache_leave_slowly(cache);
+    CU_ASSERT_EQUAL(pthread_mutex_trylock(&cache->lock), 0);
+    pthread_mutex_unlock(&cache->lock);
+    CU_ASSERT_EQUAL(cache->busy, 0);
+    end();
+}
+
+static const struct test_case tests[] = {
+    {"with membarrier", test_with_membarrier},
+    {"forbidden while threads sleep", test_forbidden_while_threads_sleep},
+    {"missing from the start", test_missing_from_the_start},
+    {"an owner inside is respected", test_an_owner_inside_is_respected},
+    {"forbidden in a child", test_forbidden_in_a_child},
+    {"slow ways", test_slow_ways},
+    {NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    return test_main("thread cache", tests, argc, argv);
+}
