@@ -14,6 +14,7 @@
 #include "address_table.h"
 #include "cpu_count.h"
 #include "debug_log.h"
+#include "leak_roots.h"
 #include "memory_marks.h"
 #include "region_file.h"
 #include "region_fork.h"
@@ -278,7 +279,9 @@ static int add_region(struct region_pool *pool, const struct mapping *mapping,
         goto fail_address;
     make_guards(pool, region);
     /* Grains are written to where nothing is committed yet. */
-    if (pool->backing != REGION_BUFFER && region->grain_live == NULL)
+    if (pool->backing == REGION_BUFFER)
+        leak_roots_add(region->base, region->size);
+    else if (region->grain_live == NULL)
         memory_mark_unusable(region->base, region->size);
     atomic_store_explicit(&pool->count, count + 1, memory_order_release);
     return 0;
@@ -524,6 +527,7 @@ void region_pool_close(struct region_pool *pool)
     for (unsigned i = 0; i < count; i++) {
         struct region *region = &pool->regions[i];
         address_table_remove(region->base, region->size);
+        leak_roots_remove(region->base, region->size);
         drop_guards(region);
         unmap_and_close(pool, region);
         region_grains_fini(pool, region);
@@ -636,12 +640,15 @@ int region_pool_commit(struct region_pool *pool, void *addr, size_t size)
         region->is_private ? region_fork_renew(region, offset, size) : 0;
     if (result != 0)
         return result;
-    if (region->grain_live != NULL)
-        return region_grains_commit(pool, region, offset, size);
-    result = region_space_take(pool, region, offset, size);
-    if (result == 0)
+    result = region->grain_live != NULL
+                 ? region_grains_commit(pool, region, offset, size)
+                 : region_space_take(pool, region, offset, size);
+    if (result != 0)
+        return result;
+    if (region->grain_live == NULL)
         memory_mark_usable(addr, size);
-    return result;
+    leak_roots_add(addr, size);
+    return 0;
 }
 
 int region_pool_decommit(struct region_pool *pool, void *addr, size_t size)
@@ -659,10 +666,13 @@ int region_pool_decommit(struct region_pool *pool, void *addr, size_t size)
         region->is_private ? region_fork_renew(region, offset, size) : 0;
     if (result != 0)
         return result;
-    if (region->grain_live != NULL)
-        return region_grains_decommit(pool, region, offset, size);
-    result = region_space_give(pool, region, offset, size, size);
-    if (result == 0)
+    leak_roots_remove(addr, size);
+    result = region->grain_live != NULL
+                 ? region_grains_decommit(pool, region, offset, size)
+                 : region_space_give(pool, region, offset, size, size);
+    if (result != 0)
+        leak_roots_add(addr, size);
+    else if (region->grain_live == NULL)
         memory_mark_unusable(addr, size);
     return result;
 }

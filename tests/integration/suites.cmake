@@ -47,6 +47,8 @@ memkind_outside(test_packages packages_test.sh TIMEOUT 900)
 set_tests_properties(test_dropin test_packages PROPERTIES RESOURCE_LOCK apt)
 set_tests_properties(test_packages PROPERTIES COST 200)
 memkind_outside(test_dlopen dropin_dlopen.sh)
+memkind_outside(test_watchers watchers.sh)
+memkind_outside(test_fallback fallback_test.sh)
 # Under sanitizers as well, where other scripts are left out.
 memkind_outside(test_misuse_tools misuse_tools.sh)
 set_tests_properties(test_misuse_tools PROPERTIES LABELS integration)
