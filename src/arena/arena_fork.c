@@ -63,6 +63,7 @@ void arena_fork_parent(void)
 void arena_fork_child(void)
 {
     /* The kernel may think otherwise of the child. */
+    memory_barrier_register();
     (void)memory_barrier_in_all_threads();
     lost_arenas_renew_lock();
     upkeep_renew_lock();

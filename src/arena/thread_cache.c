@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "thread_cache.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <time.h>
 
@@ -321,7 +322,7 @@ static bool wait_for_owner(struct thread_cache *cache)
  * locked. */
 static void fence_owners(struct memkind_arena_set *set)
 {
-    const struct timespec pause = {.tv_nsec = FENCE_PAUSE_NS};
+    struct timespec pause = {.tv_nsec = FENCE_PAUSE_NS};
     bool any = false;
     for (struct thread_cache *cache = set->caches; cache != NULL;
          cache = cache->next) {
@@ -330,7 +331,8 @@ static void fence_owners(struct memkind_arena_set *set)
     }
     if (!any)
         return;
-    nanosleep(&pause, NULL);
+    while (nanosleep(&pause, &pause) != 0 && errno == EINTR)
+        ;
     for (struct thread_cache *cache = set->caches; cache != NULL;
          cache = cache->next)
         cache->is_fenced = true;
