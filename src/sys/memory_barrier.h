@@ -10,8 +10,8 @@
 void memory_barrier_register(void);
 
 /* Whether barriers can be issued for other threads, as far as is known. Once
- * this is false it stays so: a sandbox may have forbidden the call meanwhile.
- */
+ * this is false it stays so, but for a forked child that registers anew: a
+ * sandbox may have forbidden the call meanwhile. */
 bool memory_barrier_is_asymmetric(void);
 
 /* Issues a barrier in all threads. False if that cannot be done (any more). */
