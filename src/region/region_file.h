@@ -17,30 +17,52 @@ struct mapping {
 };
 
 /*
- * A new file in `dir` that has no name: mode 0600, close-on-exec. Returns the
- * descriptor or a negative errno.
+ * Descriptors that these functions return are none of the standard ones, which
+ * others write to without asking; and they are close-on-exec.
  */
-int region_file_create(const char *dir);
+
+/* A descriptor that stands for a directory, however it is named. */
+int region_file_open_directory(const char *path);
+
+/* A new file in a directory that has no name: mode 0600. Returns the
+ * descriptor or a negative errno. */
+int region_file_create(int directory);
+
+/* Another descriptor of a file. */
+int region_file_duplicate(int fd);
 
 /* Sets the file's size without ever raising SIGXFSZ. */
 int region_file_resize(int fd, size_t size);
 
 /*
  * Whether the file system keeps holes in files. Where it does not (vfat, say),
- * a file's size is the space that it takes.
+ * a file's size is the space that it takes. The file is empty, before and
+ * after.
  */
 bool region_file_has_holes(int fd);
 
-/*
- * Maps the whole file (or device, whose size may be given as 0), by libpmem
- * where /proc lets it open the file. A mapping that is persistent memory is
- * MAP_SYNC, which makes the first store to each page wait for the file system.
- */
-int region_file_map(int fd, size_t size, struct mapping *mapping);
+/* Whether libpmem takes mappings of the file for persistent memory; false where
+ * it cannot be asked. The file is empty, before and after. */
+int region_file_is_pmem(int fd, bool *is_pmem);
 
-/* Makes a mapping of a file whose contents need not outlive a crash an
- * ordinary one, at the same place. On failure the mapping is gone. */
-int region_file_map_unsynced(int fd, struct mapping *mapping);
+/*
+ * Maps a part of a file. Nothing of it can be touched before
+ * address_space_open(). `margin`: as for address_space_reserve().
+ */
+int region_file_map(int fd, size_t offset, size_t size, size_t margin,
+                    struct mapping *mapping);
+
+/*
+ * The same for persistent memory. The whole of a file is mapped by libpmem,
+ * which then knows it for what it is.
+ * durable: what is stored and flushed outlives a crash (MAP_SYNC); the first
+ *          store to each page waits for the file system then
+ */
+int region_file_map_pmem(int fd, size_t offset, size_t size, bool durable,
+                         struct mapping *mapping);
+
+/* Maps a whole device DAX; all of it can be touched. */
+int region_file_map_device(int fd, struct mapping *mapping);
 
 /* Returns 0 or a negative errno: the mapping, and what it maps, stay then. */
 int region_file_unmap(const struct mapping *mapping);

@@ -50,7 +50,8 @@ int region_space_take(struct region_pool *pool, struct region *region,
     if (region->fd < 0)
         return 0;
     bool no_fallocate = atomic_load(&pool->no_fallocate);
-    int result = region_file_allocate(region->fd, offset, size, &no_fallocate);
+    int result = region_file_allocate(region->fd, region->file_offset + offset,
+                                      size, &no_fallocate);
     if (no_fallocate)
         atomic_store(&pool->no_fallocate, true);
     if (result != 0)
@@ -72,7 +73,8 @@ int region_space_give(struct region_pool *pool, struct region *region,
     if (pool->backing == REGION_DEVICE)
         result = 0; /* the space is the device's; it is cleared when taken */
     else if (region->fd >= 0)
-        result = region_file_punch(region->fd, offset, size);
+        result =
+            region_file_punch(region->fd, region->file_offset + offset, size);
     else if (pool->backing == REGION_MEMORY)
         result = sys.madvise(region->base + offset, size, MADV_DONTNEED) == 0
                      ? 0

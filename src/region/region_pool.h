@@ -4,14 +4,21 @@
  *
  * A pool is a list of regions. A region is one large mapping, of which blocks
  * are handed out by bumping an offset; blocks are never taken back. Address
- * space is cheap, so regions are far larger than what is stored in them; file
- * space is what counts, and it is allocated and given back within blocks:
+ * space is cheap, so regions are larger than what is stored in them; file space
+ * is what counts, and it is allocated and given back within blocks:
  *
  *     region:   | block of arena 0 | block of arena 1 | arena 0 |  unused ...
  *     file:     |####....##........|######............|#........|
  *
  *     '#' committed: file space is allocated, and charged to the budget
  *     '.' a hole: touching it could be SIGBUS, so nobody is given its address
+ *     ' ' not handed out: cannot be touched, so that whatever goes through all
+ *         of a process's memory (mlockall(2), say) takes no file space there
+ *
+ * The regions of a pool follow one another in one file, which grows with them;
+ * that needs no directory, nor anybody's leave. Where the file can get no
+ * larger, or libpmem has to map a file as a whole (DAX), there are further
+ * files. A forked child never makes a file of its parent's larger.
  *
  * File space is taken in whole grains: a page on ordinary file systems, 2 MiB
  * on DAX, where only whole aligned 2 MiB units are mapped by huge pages and
@@ -24,7 +31,6 @@
 #ifndef REGION_POOL_H
 #define REGION_POOL_H
 
-#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -40,8 +46,8 @@
 
 /* What regions are made of. */
 enum region_backing {
-    REGION_FILES,  /* files in a directory, one for each region */
-    REGION_FILE,   /* one file of the caller's, one region */
+    REGION_FILES,  /* a file in a directory; more where one has no more room */
+    REGION_FILE,   /* one file of the caller's */
     REGION_DEVICE, /* a device DAX: of fixed size, and without holes */
     REGION_BUFFER, /* memory of the caller's: always committed */
     REGION_MEMORY, /* private anonymous memory */
@@ -60,12 +66,17 @@ struct region {
     char *base;
     size_t size;
     size_t used; /* bytes handed out in blocks; guarded by the pool's lock */
+    size_t open; /* bytes that can be touched, the blocks at least; as above */
     int fd;      /* -1 where there is no file */
+    size_t file_offset;   /* where in the file it begins */
+    bool owns_file;       /* the first of the regions that are in it */
+    bool is_parents_file; /* this process shares it with its parent */
     bool is_pmem;
     bool by_libpmem; /* pmem_map_file() made the mapping */
     /* A number for each REGION_TAG_UNIT of the region, for the layers above to
      * note what lies there; 0 at first. */
     _Atomic uint16_t *tags;
+    size_t tags_open;                /* bytes of them that can be written */
     bool guard_before, guard_behind; /* a page that cannot be touched */
     bool is_private; /* in a forked child: no file is behind it any more */
     char *copy;      /* while fork() runs: of what is in use, or NULL */
@@ -97,7 +108,7 @@ struct region_pool {
     pthread_mutex_t lock;     /* guards growth and region.used */
     _Atomic unsigned count;
     struct region regions[REGION_POOL_MAX_REGIONS];
-    char dir[PATH_MAX];              /* of REGION_FILES, absolute */
+    int directory; /* of REGION_FILES; a number that other pools may use, too */
     struct region_pool *next, *prev; /* region_fork.c */
 };
 

@@ -19,8 +19,9 @@ static const struct {
     int errors[8];
 } calls[FAULT_CALLS] = {
     [FAULT_OPEN] = {"open", {EMFILE, ENFILE, EACCES, ENOSPC, EROFS, EINTR}},
-    [FAULT_MKOSTEMP] = {"mkostemp", {EMFILE, ENOSPC, EACCES, EEXIST, EDQUOT}},
-    [FAULT_UNLINK] = {"unlink", {EACCES, EIO}},
+    [FAULT_CREATE] = {"openat(O_CREAT)",
+                      {EMFILE, ENOSPC, EACCES, EEXIST, EDQUOT}},
+    [FAULT_UNLINK] = {"unlinkat", {EACCES, EIO}},
     [FAULT_CLOSE] = {"close", {EIO, EINTR, EDQUOT}},
     [FAULT_DUP] = {"fcntl(F_DUPFD_CLOEXEC)", {EMFILE, EINVAL}},
     [FAULT_GET_FLAGS] = {"fcntl(F_GETFL)", {EBADF}},
@@ -160,23 +161,23 @@ static bool fails(enum fault_call call)
 
 static int fault_open(const char *path, int flags, mode_t mode)
 {
-    if (fails(FAULT_OPEN))
+    return fails(FAULT_OPEN) ? -1 : real.open(path, flags, mode);
+}
+
+static int fault_openat(int dir, const char *name, int flags, mode_t mode)
+{
+    if (fails((flags & O_CREAT) != 0 ? FAULT_CREATE : FAULT_OPEN))
         return -1;
     if (world.no_tmpfile && (flags & O_TMPFILE) == O_TMPFILE) {
         errno = EOPNOTSUPP;
         return -1;
     }
-    return real.open(path, flags, mode);
+    return real.openat(dir, name, flags, mode);
 }
 
-static int fault_mkostemp(char *path_template, int flags)
+static int fault_unlinkat(int dir, const char *name, int flags)
 {
-    return fails(FAULT_MKOSTEMP) ? -1 : real.mkostemp(path_template, flags);
-}
-
-static int fault_unlink(const char *path)
-{
-    return fails(FAULT_UNLINK) ? -1 : real.unlink(path);
+    return fails(FAULT_UNLINK) ? -1 : real.unlinkat(dir, name, flags);
 }
 
 static int fault_close(int fd)
@@ -387,8 +388,8 @@ void fault_install(struct fault_world what)
     world = what;
     fault_lift();
     sys.open = fault_open;
-    sys.mkostemp = fault_mkostemp;
-    sys.unlink = fault_unlink;
+    sys.openat = fault_openat;
+    sys.unlinkat = fault_unlinkat;
     sys.close = fault_close;
     sys.dup_cloexec = fault_dup_cloexec;
     sys.get_flags = fault_get_flags;

@@ -15,8 +15,8 @@
 #include <stdint.h>
 
 enum fault_call {
-    FAULT_OPEN,
-    FAULT_MKOSTEMP,
+    FAULT_OPEN, /* openat(2) as well */
+    FAULT_CREATE,
     FAULT_UNLINK,
     FAULT_CLOSE,
     FAULT_DUP,
