@@ -33,6 +33,14 @@
 #define ALLOCATE_STEP ((size_t)64 << 20)
 #define ALLOCATE_STEP_MIN ((size_t)64 << 10)
 
+/* Of Linux 5.14 and 5.18, which headers may not have yet. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
 /* So much of a file is mapped to see what it lies on. */
 #define PROBE_SIZE ((size_t)64 << 10)
 
@@ -55,6 +63,23 @@ void region_file_renew(void)
     if (pthread_mutex_trylock(&libpmem_lock) != 0)
         libpmem_is_stuck = true;
     pthread_mutex_init(&libpmem_lock, NULL);
+}
+
+int region_file_identify(int fd, struct file_identity *identity)
+{
+    struct stat st;
+    /* Whatever else fails may succeed the next time. */
+    if (sys.fstat(fd, &st) != 0 && (errno == EBADF || sys.fstat(fd, &st) != 0))
+        return -errno;
+    *identity = (struct file_identity){st.st_dev, st.st_ino};
+    return 0;
+}
+
+bool region_file_is(int fd, const struct file_identity *identity)
+{
+    struct file_identity now;
+    return fd >= 0 && region_file_identify(fd, &now) == 0 &&
+           now.device == identity->device && now.inode == identity->inode;
 }
 
 /* What others print to the standard descriptors where those are closed must
@@ -396,6 +421,40 @@ int region_file_punch(int fd, size_t offset, size_t size)
                                (off_t)offset, (off_t)size);
     while (result != 0 && errno == EINTR);
     return result == 0 ? 0 : -errno;
+}
+
+/* Calls again what a signal has interrupted. */
+static int advise(void *addr, size_t size, int advice)
+{
+    int result;
+    do
+        result = sys.madvise(addr, size, advice);
+    while (result != 0 && errno == EINTR);
+    return result == 0 ? 0 : -errno;
+}
+
+int region_file_remove(void *addr, size_t size)
+{
+    return advise(addr, size, MADV_REMOVE);
+}
+
+int region_file_populate(void *addr, size_t size)
+{
+    int result = advise(addr, size, MADV_POPULATE_WRITE);
+    if (result == 0)
+        return 0;
+    (void)region_file_remove(addr, size);
+    if (result == -EFAULT) /* what is SIGBUS to others */
+        return -ENOSPC;
+    return result == -EINVAL ? -ENOMEM : result;
+}
+
+int region_memory_drop(void *addr, size_t size)
+{
+    int result = advise(addr, size, MADV_DONTNEED);
+    if (result == -EINVAL)
+        result = advise(addr, size, MADV_DONTNEED_LOCKED);
+    return result;
 }
 
 static int allocate_by_writing(int fd, size_t offset, size_t size)

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 struct mapping {
     void *base;
@@ -16,10 +17,22 @@ struct mapping {
     bool by_libpmem;
 };
 
+/* What tells a file from others, whichever number it has. */
+struct file_identity {
+    dev_t device;
+    ino_t inode;
+};
+
 /*
  * Descriptors that these functions return are none of the standard ones, which
  * others write to without asking; and they are close-on-exec.
  */
+
+/* Which file a descriptor is of; 0 or a negative errno. */
+int region_file_identify(int fd, struct file_identity *identity);
+
+/* Whether a number is a descriptor of that file. */
+bool region_file_is(int fd, const struct file_identity *identity);
 
 /* A descriptor that stands for a directory, however it is named. */
 int region_file_open_directory(const char *path);
@@ -74,8 +87,20 @@ int region_file_unmap(const struct mapping *mapping);
 int region_file_allocate(int fd, size_t offset, size_t size,
                          bool *no_fallocate);
 
+/*
+ * The same by a mapping alone; no byte of it raises SIGBUS. -ENOSPC where there
+ * is no space, -ENOMEM where the kernel cannot (before Linux 5.14).
+ */
+int region_file_populate(void *addr, size_t size);
+
 /* Punches a hole. -EOPNOTSUPP where the file system cannot. */
 int region_file_punch(int fd, size_t offset, size_t size);
+
+/* The same by a mapping alone; -EINVAL where its pages are locked. */
+int region_file_remove(void *addr, size_t size);
+
+/* Drops private memory, which is zero from then on; locked or not. */
+int region_memory_drop(void *addr, size_t size);
 
 /*
  * Opens a device DAX for this process alone. Returns the descriptor, or a

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "address_table.h"
@@ -49,35 +48,44 @@ void region_fork_remove(struct region_pool *pool)
     pthread_mutex_unlock(&list_lock);
 }
 
-static bool is_same_file(int a, int b)
+static bool has_directory(const struct region_pool *pool, int number,
+                          const struct file_identity *identity)
 {
-    struct stat st_a, st_b;
-    return sys.fstat(a, &st_a) == 0 && sys.fstat(b, &st_b) == 0 &&
-           st_a.st_dev == st_b.st_dev && st_a.st_ino == st_b.st_ino;
+    return pool->directory == number &&
+           pool->directory_identity.device == identity->device &&
+           pool->directory_identity.inode == identity->inode;
 }
 
-void region_fork_share_directory(struct region_pool *pool, int directory)
+int region_fork_share_directory(struct region_pool *pool, int directory)
 {
+    struct file_identity *identity = &pool->directory_identity;
+    int result = region_file_identify(directory, identity);
+    if (result != 0) {
+        sys.close(directory);
+        return result;
+    }
     pthread_mutex_lock(&list_lock);
     pool->directory = directory;
     for (struct region_pool *other = pools; other != NULL; other = other->next)
         if (other != pool && other->directory >= 0 &&
-            is_same_file(other->directory, directory)) {
+            region_file_is(other->directory, identity)) {
             pool->directory = other->directory;
             break;
         }
     if (pool->directory != directory)
         sys.close(directory);
     pthread_mutex_unlock(&list_lock);
+    return 0;
 }
 
 void region_fork_drop_directory(struct region_pool *pool)
 {
+    const struct file_identity *identity = &pool->directory_identity;
     pthread_mutex_lock(&list_lock);
     const struct region_pool *other = pools;
-    while (other != NULL && other->directory != pool->directory)
+    while (other != NULL && !has_directory(other, pool->directory, identity))
         other = other->next;
-    if (other == NULL && pool->directory >= 0)
+    if (other == NULL && region_file_is(pool->directory, identity))
         sys.close(pool->directory);
     pool->directory = -1;
     pthread_mutex_unlock(&list_lock);
@@ -159,7 +167,7 @@ static void copy_region(struct region *region)
     const size_t size = region->used;
     region->copy = NULL;
     region->copy_size = 0;
-    if (region->is_private || region->fd < 0 || size == 0)
+    if (region->is_private || size == 0 || !region_has_descriptor(region))
         return;
     char *copy = sys.mmap(NULL, size, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -209,7 +217,8 @@ static bool is_copied(const struct region_pool *pool)
 /* The file itself, but with stores that stay here. */
 static bool map_private(const struct region *region)
 {
-    if (!map_over(region->base, region->used, PROT_READ | PROT_WRITE,
+    if (!region_has_descriptor(region) ||
+        !map_over(region->base, region->used, PROT_READ | PROT_WRITE,
                   MAP_PRIVATE, region->fd, region->file_offset))
         return false;
     /* As in the parent; see region_file.c. */
@@ -232,6 +241,15 @@ static bool make_private(const struct region_pool *pool, struct region *region)
     return map_nothing(unused, region->size - size);
 }
 
+/* Where the descriptor is gone, the mapping that is there will do. */
+static bool map_readable(const struct region *region, size_t size, int flags)
+{
+    if (!region_has_descriptor(region))
+        return sys.mprotect(region->base, size, PROT_READ) == 0;
+    return map_over(region->base, size, PROT_READ, flags, region->fd,
+                    region->file_offset);
+}
+
 /* What cannot be made private can perhaps be read, and must not be written. */
 static void make_unavailable(const struct region_pool *pool,
                              struct region *region)
@@ -241,9 +259,7 @@ static void make_unavailable(const struct region_pool *pool,
     const bool readable = pool->fork_policy != REGION_FORK_UNAVAILABLE;
     char *unused = region->base + size;
     if (readable &&
-        map_over(region->base, size, PROT_READ,
-                 device ? MAP_SHARED : MAP_PRIVATE, region->fd,
-                 region->file_offset) &&
+        map_readable(region, size, device ? MAP_SHARED : MAP_PRIVATE) &&
         map_nothing(unused, region->size - size))
         return;
     if (map_nothing(region->base, region->size))
@@ -276,7 +292,7 @@ static void close_files(struct region_pool *pool)
     unsigned count = atomic_load(&pool->count);
     for (unsigned i = 0; i < count; i++) {
         struct region *region = &pool->regions[i];
-        if (region->fd >= 0 && region->owns_file)
+        if (region->owns_file && region_has_descriptor(region))
             sys.close(region->fd);
         region->fd = -1;
         region->owns_file = false;
@@ -320,29 +336,26 @@ static void lock_pool(struct region_pool *pool)
     pthread_mutex_lock(&pool->lock);
     unsigned count = atomic_load(&pool->count);
     for (unsigned i = 0; i < count; i++)
-        if (pool->regions[i].grain_live != NULL)
-            pthread_mutex_lock(&pool->regions[i].grain_lock);
+        pthread_mutex_lock(&pool->regions[i].grain_lock);
 }
 
 static void unlock_pool(struct region_pool *pool)
 {
     unsigned count = atomic_load(&pool->count);
     for (unsigned i = 0; i < count; i++)
-        if (pool->regions[i].grain_live != NULL)
-            pthread_mutex_unlock(&pool->regions[i].grain_lock);
+        pthread_mutex_unlock(&pool->regions[i].grain_lock);
     pthread_mutex_unlock(&pool->lock);
 }
 
 /* In the child: locks that other threads may have left locked. What they guard
- * is usable half-way, but for the tables of grains. */
+ * is usable half-way, but for the tables of a region. */
 static void renew_pool_locks(struct region_pool *pool)
 {
     unsigned count = atomic_load(&pool->count);
     for (unsigned i = 0; i < count; i++) {
         struct region *region = &pool->regions[i];
-        if (region->grain_live == NULL)
-            continue;
-        if (pthread_mutex_trylock(&region->grain_lock) != 0)
+        bool has_tables = region->grain_live != NULL || region->owed != NULL;
+        if (pthread_mutex_trylock(&region->grain_lock) != 0 && has_tables)
             pool->is_lost = true;
         pthread_mutex_init(&region->grain_lock, NULL);
     }

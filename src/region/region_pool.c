@@ -19,6 +19,7 @@
 #include "region_file.h"
 #include "region_fork.h"
 #include "region_grains.h"
+#include "region_owed.h"
 #include "region_tags.h"
 #include "sys_calls.h"
 
@@ -239,10 +240,19 @@ static void close_region_file(const struct region_pool *pool, int fd,
     sys.close(fd);
 }
 
+bool region_has_descriptor(const struct region *region)
+{
+    return region->fd >= 0 && region_file_is(region->fd, &region->identity);
+}
+
 /* Returns whether it is gone. */
 static bool unmap_region(const struct region_pool *pool,
                          const struct region *region)
 {
+    /* The caller's file cannot be emptied by its number. */
+    if (pool->backing == REGION_FILE && !pool->is_inherited &&
+        !region_has_descriptor(region))
+        (void)region_file_remove(region->base, region->open);
     const struct mapping mapping = {.base = region->base,
                                     .size = region->size,
                                     .by_libpmem = region->by_libpmem};
@@ -268,7 +278,9 @@ static int add_region(struct region_pool *pool, const struct mapping *mapping,
     };
     if (count == 0 && region->is_pmem && has_files(pool))
         pool->grain = DAX_GRAIN;
-    int result = region_tags_make(region);
+    int result = fd < 0 ? 0 : region_file_identify(fd, &region->identity);
+    if (result == 0)
+        result = region_tags_make(region);
     if (result != 0)
         return result;
     result = region_grains_init(pool, region);
@@ -370,8 +382,10 @@ static int grow_on(struct region_pool *pool, int fd, size_t size, size_t least,
     int result = region_file_is_pmem(fd, &ground.is_pmem);
     if (result != 0)
         return result;
-    if (atomic_load(&pool->count) == 0)
-        size = size_within(region_file_system_size(fd), size);
+    if (atomic_load(&pool->count) == 0) {
+        pool->first_capacity = region_file_system_size(fd);
+        size = size_within(pool->first_capacity, size);
+    }
     if (size < least)
         size = least;
     if (!region_file_has_holes(fd)) {
@@ -383,10 +397,26 @@ static int grow_on(struct region_pool *pool, int fd, size_t size, size_t least,
     return result;
 }
 
+/* By the descriptor of the directory; where that is gone, by a path that leads
+ * there still. */
+static int create_file(const struct region_pool *pool)
+{
+    const struct file_identity *identity = &pool->directory_identity;
+    if (region_file_is(pool->directory, identity))
+        return region_file_create(pool->directory);
+    int directory = region_file_open_directory(pool->path);
+    if (directory < 0)
+        return directory;
+    int fd = region_file_is(directory, identity) ? region_file_create(directory)
+                                                 : -EBADF;
+    sys.close(directory);
+    return fd;
+}
+
 static int grow_on_new_file(struct region_pool *pool, size_t size, size_t least)
 {
     bool still_mapped = false;
-    int fd = region_file_create(pool->directory);
+    int fd = create_file(pool);
     if (fd < 0)
         return fd;
     int result = grow_on(pool, fd, size, least, &still_mapped);
@@ -402,7 +432,7 @@ static int grow_last_file(struct region_pool *pool, size_t size, size_t least)
     struct ground ground = {.fd = last->fd,
                             .offset = last->file_offset + last->size,
                             .is_pmem = last->is_pmem};
-    if (last->fd < 0 || last->is_parents_file)
+    if (last->is_parents_file || !region_has_descriptor(last))
         return -EBADF;
     if (pool->no_holes)
         size = size_without_holes(pool, least);
@@ -516,9 +546,13 @@ int region_pool_open_files(struct region_pool *pool, const char *dir,
     if (directory < 0)
         return directory;
     init_pool(pool, REGION_FILES, max_size, owner);
-    region_fork_share_directory(pool, directory);
-    int fd = region_file_create(pool->directory);
-    int result = fd >= 0 ? grow_first_region(pool, fd) : fd;
+    int result = region_fork_share_directory(pool, directory);
+    if (result != 0)
+        return fail_open(pool, result);
+    if (sys.realpath(dir, pool->path) == NULL)
+        pool->path[0] = '\0';
+    int fd = create_file(pool);
+    result = fd >= 0 ? grow_first_region(pool, fd) : fd;
     return result == 0 ? 0 : fail_open(pool, result);
 }
 
@@ -610,11 +644,13 @@ void region_pool_close(struct region_pool *pool)
         address_table_remove(region->base, region->size);
         drop_guards(region);
         still_mapped = !unmap_region(pool, region) || still_mapped;
+        region_owed_fini(region);
         region_grains_fini(pool, region);
         region_tags_drop(region);
     }
     for (unsigned i = 0; i < count; i++)
-        if (pool->regions[i].owns_file)
+        if (pool->regions[i].owns_file &&
+            region_has_descriptor(&pool->regions[i]))
             close_region_file(pool, pool->regions[i].fd, still_mapped);
     region_fork_drop_directory(pool);
     atomic_store(&pool->count, 0);
@@ -728,6 +764,40 @@ struct region *region_pool_find(struct region_pool *pool, const void *addr)
     return NULL;
 }
 
+static bool pool_owes(const struct region_pool *pool)
+{
+    unsigned count = atomic_load_explicit(&pool->count, memory_order_acquire);
+    for (unsigned i = 0; i < count; i++)
+        if (region_owes(&pool->regions[i]))
+            return true;
+    return false;
+}
+
+void region_pool_pay(struct region_pool *pool)
+{
+    unsigned count = atomic_load_explicit(&pool->count, memory_order_acquire);
+    for (unsigned i = 0; i < count; i++) {
+        struct region *region = &pool->regions[i];
+        if (!region_owes(region))
+            continue;
+        if (region->grain_live != NULL)
+            region_grains_pay(pool, region);
+        else
+            region_owed_pay(pool, region);
+    }
+}
+
+static int commit_once(struct region_pool *pool, struct region *region,
+                       size_t offset, size_t size)
+{
+    if (region->grain_live != NULL)
+        return region_grains_commit(pool, region, offset, size);
+    int result = region_owed_commit(pool, region, offset, size);
+    if (result == 0)
+        memory_mark_usable(region->base + offset, size);
+    return result;
+}
+
 int region_pool_commit(struct region_pool *pool, void *addr, size_t size)
 {
     struct region *region = region_pool_find(pool, addr);
@@ -742,11 +812,24 @@ int region_pool_commit(struct region_pool *pool, void *addr, size_t size)
         region->is_private ? region_fork_renew(region, offset, size) : 0;
     if (result != 0)
         return result;
-    if (region->grain_live != NULL)
-        return region_grains_commit(pool, region, offset, size);
-    result = region_space_take(pool, region, offset, size);
+    result = commit_once(pool, region, offset, size);
+    if (result == 0 || !pool_owes(pool))
+        return result;
+    region_pool_pay(pool);
+    return commit_once(pool, region, offset, size);
+}
+
+/* No file space, or none any more, or never. */
+static int decommit_pages(struct region_pool *pool, struct region *region,
+                          size_t offset, size_t size)
+{
+    int result = region_space_give(pool, region, offset, size, size);
+    if (result != 0 && !region_space_is_kept(result))
+        result = region_owed_add(region, offset, size);
+    else if (result == 0 && pool_owes(pool))
+        region_pool_pay(pool);
     if (result == 0)
-        memory_mark_usable(addr, size);
+        memory_mark_unusable(region->base + offset, size);
     return result;
 }
 
@@ -765,11 +848,12 @@ int region_pool_decommit(struct region_pool *pool, void *addr, size_t size)
         region->is_private ? region_fork_renew(region, offset, size) : 0;
     if (result != 0)
         return result;
-    if (region->grain_live != NULL)
-        return region_grains_decommit(pool, region, offset, size);
-    result = region_space_give(pool, region, offset, size, size);
-    if (result == 0)
-        memory_mark_unusable(addr, size);
+    if (region->grain_live == NULL)
+        return decommit_pages(pool, region, offset, size);
+    bool owed = region_owes(region);
+    result = region_grains_decommit(pool, region, offset, size);
+    if (result == 0 && owed)
+        region_pool_pay(pool);
     return result;
 }
 
@@ -786,10 +870,11 @@ bool region_pool_lacks_space(const struct region_pool *pool)
 bool region_pool_shares_space(const struct region_pool *pool,
                               const struct region_pool *other)
 {
-    struct stat a, b;
     return pool != NULL && other != NULL && has_files(pool) &&
-           has_files(other) && sys.fstat(pool->regions[0].fd, &a) == 0 &&
-           sys.fstat(other->regions[0].fd, &b) == 0 && a.st_dev == b.st_dev;
+           has_files(other) && pool->regions[0].fd >= 0 &&
+           other->regions[0].fd >= 0 &&
+           pool->regions[0].identity.device ==
+               other->regions[0].identity.device;
 }
 
 size_t region_pool_charged(const struct region_pool *pool)
@@ -802,7 +887,9 @@ size_t region_pool_capacity(const struct region_pool *pool)
     if (pool->budget != SIZE_MAX)
         return pool->budget;
     if (has_files(pool) && pool->regions[0].fd >= 0)
-        return region_file_system_size(pool->regions[0].fd);
+        return region_has_descriptor(&pool->regions[0])
+                   ? region_file_system_size(pool->regions[0].fd)
+                   : pool->first_capacity;
     return physical_memory();
 }
 

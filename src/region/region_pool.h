@@ -31,11 +31,14 @@
 #ifndef REGION_POOL_H
 #define REGION_POOL_H
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "region_file.h"
 
 /* Each further region is as large as those before it together, or larger. */
 #define REGION_POOL_MAX_REGIONS 24
@@ -67,10 +70,11 @@ struct region {
     size_t size;
     size_t used; /* bytes handed out in blocks; guarded by the pool's lock */
     size_t open; /* bytes that can be touched, the blocks at least; as above */
-    int fd;      /* -1 where there is no file */
-    size_t file_offset;   /* where in the file it begins */
-    bool owns_file;       /* the first of the regions that are in it */
-    bool is_parents_file; /* this process shares it with its parent */
+    int fd;      /* -1 where there is no file; see region_has_descriptor() */
+    struct file_identity identity; /* of that file */
+    size_t file_offset;            /* where in the file it begins */
+    bool owns_file;                /* the first of the regions that are in it */
+    bool is_parents_file;          /* this process shares it with its parent */
     bool is_pmem;
     bool by_libpmem; /* pmem_map_file() made the mapping */
     /* A number for each REGION_TAG_UNIT of the region, for the layers above to
@@ -81,13 +85,18 @@ struct region {
     bool is_private; /* in a forked child: no file is behind it any more */
     char *copy;      /* while fork() runs: of what is in use, or NULL */
     size_t copy_size;
-    /* Where a grain is more than a page (grain_live is NULL otherwise): */
-    pthread_mutex_t grain_lock; /* guards the tables, a bit or count for each */
-    uint64_t *page_space;       /* the page has file space */
-    uint64_t *page_live;        /* it is committed */
-    uint64_t *page_dirty;       /* it may hold something */
-    uint16_t *grain_live;       /* committed pages of the grain */
-    uint16_t *grain_space;      /* pages of it that have space */
+    pthread_mutex_t grain_lock; /* guards what follows */
+    /* Where a grain is a page: pages whose space is to be given back, a bit for
+     * each; see region_owed.h. Otherwise, 1 if there are any. */
+    uint64_t *owed;
+    _Atomic size_t owed_pages;
+    /* Where a grain is more than a page (grain_live is NULL otherwise), a bit
+     * or count for each: */
+    uint64_t *page_space;  /* the page has file space */
+    uint64_t *page_live;   /* it is committed */
+    uint64_t *page_dirty;  /* it may hold something */
+    uint16_t *grain_live;  /* committed pages of the grain */
+    uint16_t *grain_space; /* pages of it that have space */
 };
 
 struct region_pool {
@@ -108,7 +117,11 @@ struct region_pool {
     pthread_mutex_t lock;     /* guards growth and region.used */
     _Atomic unsigned count;
     struct region regions[REGION_POOL_MAX_REGIONS];
-    int directory; /* of REGION_FILES; a number that other pools may use, too */
+    size_t first_capacity; /* of the file system, when the pool was made */
+    /* Of REGION_FILES. Other pools may use the number, too. */
+    int directory;
+    struct file_identity directory_identity;
+    char path[PATH_MAX];             /* that leads there, or "" */
     struct region_pool *next, *prev; /* region_fork.c */
 };
 
@@ -162,9 +175,13 @@ int region_pool_commit(struct region_pool *pool, void *addr, size_t size);
 
 /*
  * Gives the file space of a committed range back, where whole grains become
- * free. On failure the range stays committed, with its contents.
+ * free. What cannot be given back now stays charged, and is tried again. On
+ * failure, where it never can be, the range stays committed, with its contents.
  */
 int region_pool_decommit(struct region_pool *pool, void *addr, size_t size);
+
+/* Tries to give back what could not be given back when it was to be. */
+void region_pool_pay(struct region_pool *pool);
 
 /* The region that an address lies in, or NULL. Lock-free. */
 struct region *region_pool_find(struct region_pool *pool, const void *addr);
@@ -174,6 +191,14 @@ static inline bool region_contains(const struct region *region,
 {
     return (uintptr_t)addr - (uintptr_t)region->base < region->size;
 }
+
+/*
+ * Whether the region's descriptor is there, and is still of its file: programs
+ * close descriptors that they do not know, and others get the numbers. Nothing
+ * is done by number, closing it least of all, unless this says so. A kind goes
+ * on without it; its file cannot grow then.
+ */
+bool region_has_descriptor(const struct region *region);
 
 /*
  * While this is on, commit and decommit do nothing: an arena can then take all

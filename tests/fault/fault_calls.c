@@ -37,7 +37,7 @@ static const struct {
     [FAULT_FALLOCATE] = {"fallocate",
                          {ENOSPC, EDQUOT, EIO, ENOMEM, EINTR, ENOSYS,
                           EOPNOTSUPP}},
-    [FAULT_PUNCH] = {"fallocate(PUNCH_HOLE)",
+    [FAULT_PUNCH] = {"fallocate(PUNCH_HOLE), madvise(MADV_REMOVE)",
                      {EOPNOTSUPP, EIO, ENOSPC, ENOMEM, EINTR, ENOSYS}},
     [FAULT_PWRITE] = {"pwrite", {ENOSPC, EDQUOT, EIO, EINTR}},
     [FAULT_MMAP] = {"mmap", {ENOMEM, EAGAIN, EPERM}},
@@ -251,21 +251,19 @@ static int fault_ftruncate(int fd, off_t length)
     return fails(FAULT_FTRUNCATE) ? -1 : real.ftruncate(fd, length);
 }
 
-static int punch(int fd, int mode, off_t offset, off_t len)
+/* By either call. */
+static bool punch_fails(void)
 {
     if (fails(FAULT_PUNCH))
-        return -1;
-    if (world.no_punch) {
-        errno = EOPNOTSUPP;
-        return -1;
-    }
-    return real.fallocate(fd, mode, offset, len);
+        return true;
+    errno = EOPNOTSUPP;
+    return world.no_punch;
 }
 
 static int fault_fallocate(int fd, int mode, off_t offset, off_t len)
 {
     if ((mode & FALLOC_FL_PUNCH_HOLE) != 0)
-        return punch(fd, mode, offset, len);
+        return punch_fails() ? -1 : real.fallocate(fd, mode, offset, len);
     int error = fails_with(FAULT_FALLOCATE);
     if (error == 0 && world.no_fallocate)
         error = EOPNOTSUPP;
@@ -337,7 +335,9 @@ static int fault_munmap(void *addr, size_t len)
 
 static int fault_madvise(void *addr, size_t len, int advice)
 {
-    return fails(FAULT_MADVISE) ? -1 : real.madvise(addr, len, advice);
+    if (advice == MADV_REMOVE ? punch_fails() : fails(FAULT_MADVISE))
+        return -1;
+    return real.madvise(addr, len, advice);
 }
 
 static int fault_mprotect(void *addr, size_t len, int prot)

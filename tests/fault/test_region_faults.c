@@ -118,6 +118,7 @@ static void decommit_part(char *block, size_t held)
         if (!repeated(region_pool_decommit(&pool, block, part_size)))
             return;
     }
+    region_pool_pay(&pool); /* what the fault has kept */
     expect(charged(held - part_size), "charge after a decommit");
     commit_part(block, held - part_size);
 }
