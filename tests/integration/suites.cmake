@@ -50,6 +50,7 @@ memkind_outside(test_dlopen dropin_dlopen.sh)
 # Under sanitizers as well, where other scripts are left out.
 memkind_outside(test_misuse_tools misuse_tools.sh)
 set_tests_properties(test_misuse_tools PROPERTIES LABELS integration)
+memkind_suite(test_odd_processes integration ENVIRONMENT ${memkind_forks})
 memkind_suite(test_internal_kind integration)
 memkind_suite(test_threads integration)
 memkind_suite(test_fork integration ENVIRONMENT ${memkind_forks})
