@@ -378,14 +378,26 @@ static int close_mapping(int fd, bool durable, struct mapping *mapping)
     return error;
 }
 
+/* Where mlockall(2) reads all of a new mapping: holes take no space on DAX, but
+ * they do where libpmem was told what to think. */
+static void drop_what_was_filled(int fd, size_t size)
+{
+    struct stat st;
+    if (sys.fstat(fd, &st) == 0 && st.st_blocks != 0)
+        (void)region_file_punch(fd, 0, size);
+}
+
 int region_file_map_pmem(int fd, size_t offset, size_t size, bool durable,
                          struct mapping *mapping)
 {
     *mapping = (struct mapping){0};
     if (offset == 0 && !libpmem_is_stuck) {
         map_by_libpmem(fd, size, mapping);
-        return mapping->base != NULL ? close_mapping(fd, durable, mapping)
-                                     : -errno;
+        if (mapping->base == NULL)
+            return -errno;
+        int closed = close_mapping(fd, durable, mapping);
+        drop_what_was_filled(fd, size);
+        return closed;
     }
     int result = region_file_map(fd, offset, size, 0, mapping);
     if (result != 0)

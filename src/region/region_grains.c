@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "address_space.h"
 #include "region_file.h"
 #include "sys_calls.h"
 
@@ -120,38 +121,77 @@ static size_t grain_count(const struct region_pool *pool,
     return region->size / pool->grain;
 }
 
-static size_t bitmap_bytes(const struct region *region)
+/* The tables lie in one mapping, each in pages of its own: three bitmaps, then
+ * the two counters. */
+#define TABLES 5
+#define BITMAPS 3
+
+/* Tables are opened by so much of the region at once. */
+#define OPEN_STEP ((size_t)1 << 30)
+
+/* Bytes of a table for so much of the region; whole pages. */
+static size_t table_bytes(const struct region_pool *pool, size_t size,
+                          unsigned table)
 {
-    return (region->size / region_page_size() + 63) / 64 * sizeof(uint64_t);
+    const size_t page_size = region_page_size();
+    size_t bytes = table < BITMAPS ? (size / page_size + 63) / 64 * 8
+                                   : size / pool->grain * sizeof(uint16_t);
+    return (bytes + page_size - 1) & ~(page_size - 1);
 }
 
-/* The tables lie in one mapping: three bitmaps, then the two counters. */
 static size_t tables_bytes(const struct region_pool *pool,
                            const struct region *region)
 {
-    return 3 * bitmap_bytes(region) +
-           2 * grain_count(pool, region) * sizeof(uint16_t);
+    size_t sum = 0;
+    for (unsigned table = 0; table < TABLES; table++)
+        sum += table_bytes(pool, region->size, table);
+    return sum;
 }
 
+/* As the tags: all can be read, and what is about blocks can be written. */
 int region_grains_init(struct region_pool *pool, struct region *region)
 {
     pthread_mutex_init(&region->grain_lock, NULL);
     if (pool->grain == region_page_size())
         return 0;
-    char *tables =
-        sys.mmap(NULL, tables_bytes(pool, region), PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *tables = sys.mmap(NULL, tables_bytes(pool, region), PROT_READ,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (tables == MAP_FAILED) {
         int error = -errno;
         pthread_mutex_destroy(&region->grain_lock);
         return error;
     }
-    const size_t bitmap = bitmap_bytes(region);
+    const size_t bitmap = table_bytes(pool, region->size, 0);
+    const size_t counter = table_bytes(pool, region->size, BITMAPS);
     region->page_space = (uint64_t *)(void *)tables;
     region->page_live = (uint64_t *)(void *)(tables + bitmap);
     region->page_dirty = (uint64_t *)(void *)(tables + 2 * bitmap);
-    region->grain_live = (uint16_t *)(void *)(tables + 3 * bitmap);
-    region->grain_space = region->grain_live + grain_count(pool, region);
+    region->grain_live = (uint16_t *)(void *)(tables + BITMAPS * bitmap);
+    region->grain_space =
+        (uint16_t *)(void *)(tables + BITMAPS * bitmap + counter);
+    region->grains_open = 0;
+    return 0;
+}
+
+int region_grains_open(const struct region_pool *pool, struct region *region,
+                       size_t size)
+{
+    if (region->grain_live == NULL || size <= region->grains_open)
+        return 0;
+    size = (size + OPEN_STEP - 1) & ~(OPEN_STEP - 1);
+    if (size > region->size)
+        size = region->size;
+    char *table = (char *)region->page_space;
+    for (unsigned i = 0; i < TABLES; i++) {
+        size_t from = table_bytes(pool, region->grains_open, i);
+        size_t to = table_bytes(pool, size, i);
+        int result =
+            to > from ? address_space_open(table + from, to - from) : 0;
+        if (result != 0)
+            return result;
+        table += table_bytes(pool, region->size, i);
+    }
+    region->grains_open = size;
     return 0;
 }
 

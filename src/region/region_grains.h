@@ -19,6 +19,10 @@
 
 /* Makes a region's tables; for a grain of one page there are none. */
 int region_grains_init(struct region_pool *pool, struct region *region);
+/* Makes the tables of the region's first `size` bytes writable. The pool's lock
+ * is held. */
+int region_grains_open(const struct region_pool *pool, struct region *region,
+                       size_t size);
 void region_grains_fini(struct region_pool *pool, struct region *region);
 
 /* As region_pool_commit() and _decommit(); offsets are within the region. */

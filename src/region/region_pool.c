@@ -671,11 +671,14 @@ static size_t place_block(const struct region *region, size_t size,
     return offset;
 }
 
-/* Makes the start of a region usable up to `end`; tags first, which are never
- * written to before. */
-static int open_up_to(struct region *region, size_t end)
+/* Makes the start of a region usable up to `end`; what is noted about it first.
+ */
+static int open_up_to(const struct region_pool *pool, struct region *region,
+                      size_t end)
 {
     int result = region_tags_open(region, end);
+    if (result == 0)
+        result = region_grains_open(pool, region, end);
     if (result != 0 || end <= region->open)
         return result;
     size_t open = round_up(end, OPEN_STEP);
@@ -693,7 +696,7 @@ static void *take_block(struct region_pool *pool, struct region *region,
 {
     char *block = region->base + offset;
     *zeroed = true;
-    int result = open_up_to(region, offset + size);
+    int result = open_up_to(pool, region, offset + size);
     if (result == 0 && pool->backing == REGION_BUFFER) {
         atomic_fetch_add(&pool->charged, size);
         *commit = true;

@@ -92,6 +92,7 @@ struct region {
     _Atomic size_t owed_pages;
     /* Where a grain is more than a page (grain_live is NULL otherwise), a bit
      * or count for each: */
+    size_t grains_open;    /* bytes of the region whose tables can be written */
     uint64_t *page_space;  /* the page has file space */
     uint64_t *page_live;   /* it is committed */
     uint64_t *page_dirty;  /* it may hold something */
