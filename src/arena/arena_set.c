@@ -222,6 +222,8 @@ void arena_set_purge(struct memkind_arena_set *set)
     unsigned count = atomic_load_explicit(&set->count, memory_order_acquire);
     for (unsigned i = 0; i < count; i++)
         (void)je_arena_purge(set->arenas[i].index);
+    if (set->extents.pool != NULL)
+        region_pool_pay(set->extents.pool);
 }
 
 void arena_set_decay(struct memkind_arena_set *set)

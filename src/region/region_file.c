@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <libpmem.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,8 +21,10 @@
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "address_space.h"
 #include "debug_log.h"
 #include "sys_calls.h"
 
@@ -28,6 +32,17 @@
  * the call undo all it did, and large ones would never get done. */
 #define ALLOCATE_STEP ((size_t)64 << 20)
 #define ALLOCATE_STEP_MIN ((size_t)64 << 10)
+
+/* Of Linux 5.14 and 5.18, which headers may not have yet. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
+/* So much of a file is mapped to see what it lies on. */
+#define PROBE_SIZE ((size_t)64 << 10)
 
 /* Held around libpmem's calls. */
 static pthread_mutex_t libpmem_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -50,45 +65,99 @@ void region_file_renew(void)
     pthread_mutex_init(&libpmem_lock, NULL);
 }
 
-static int create_unnamed(const char *dir)
+int region_file_identify(int fd, struct file_identity *identity)
+{
+    struct stat st;
+    /* Whatever else fails may succeed the next time. */
+    if (sys.fstat(fd, &st) != 0 && (errno == EBADF || sys.fstat(fd, &st) != 0))
+        return -errno;
+    *identity = (struct file_identity){st.st_dev, st.st_ino};
+    return 0;
+}
+
+bool region_file_is(int fd, const struct file_identity *identity)
+{
+    struct file_identity now;
+    return fd >= 0 && region_file_identify(fd, &now) == 0 &&
+           now.device == identity->device && now.inode == identity->inode;
+}
+
+/* What others print to the standard descriptors where those are closed must
+ * not go into a file of ours. */
+static int above_standard(int fd)
+{
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    int above = region_file_duplicate(fd);
+    sys.close(fd);
+    return above;
+}
+
+int region_file_duplicate(int fd)
+{
+    int copy = sys.dup_cloexec(fd);
+    return copy >= 0 ? copy : -errno;
+}
+
+int region_file_open_directory(const char *path)
+{
+    int fd = sys.open(path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    return fd >= 0 ? above_standard(fd) : -errno;
+}
+
+static int create_unnamed(int directory)
 {
     /* O_EXCL: the file can never be given a name. */
-    int fd = sys.open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600);
+    int fd = sys.openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL,
+                        0600);
     return fd >= 0 ? fd : -errno;
 }
 
-static int create_and_unlink(const char *dir)
+/* No two calls at a time get the same name; what is there already is not
+ * opened. */
+static void invent_name(char *name, size_t size)
 {
-    static const char name[] = "/memkind.XXXXXX";
-    char path[PATH_MAX];
-    int length = snprintf(path, sizeof path, "%s%s", dir, name);
-    if (length < 0 || (size_t)length >= sizeof path)
-        return -ENAMETOOLONG;
+    static atomic_uint counter;
+    struct timespec now = {0};
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t mix = (uint64_t)now.tv_sec * 1000000007 + (uint64_t)now.tv_nsec;
+    mix = (mix ^ ((uint64_t)getpid() << 32)) + atomic_fetch_add(&counter, 1);
+    mix *= 0x9e3779b97f4a7c15U;
+    snprintf(name, size, "memkind.%016" PRIx64, mix ^ (mix >> 29));
+}
 
+static int create_and_unlink(int directory)
+{
+    enum { TRIES = 100 };
+    char name[32];
     /* No signal handler may leave (by longjmp or exit) a file with a name. */
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    int fd = sys.mkostemp(path, O_CLOEXEC);
-    int result = fd >= 0 ? fd : -errno;
-    if (fd >= 0 && sys.unlink(path) != 0) {
-        result = -errno;
-        sys.close(fd);
+    int result = -EEXIST;
+    for (int i = 0; i < TRIES && result == -EEXIST; i++) {
+        invent_name(name, sizeof name);
+        int fd = sys.openat(directory, name,
+                            O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+        result = fd >= 0 ? fd : -errno;
+    }
+    if (result >= 0 && sys.unlinkat(directory, name, 0) != 0) {
+        int error = -errno;
+        sys.close(result);
+        result = error;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return result;
 }
 
-int region_file_create(const char *dir)
+int region_file_create(int directory)
 {
-    /* The fallback would take the root directory for it. */
-    if (dir[0] == '\0')
-        return -ENOENT;
-    int fd = create_unnamed(dir);
+    int fd = create_unnamed(directory);
     /* What kernels and file systems without O_TMPFILE answer; EISDIR is that
      * of kernels which take it for O_DIRECTORY. */
     if (fd == -EOPNOTSUPP || fd == -EISDIR || fd == -ENOENT || fd == -EINVAL)
-        fd = create_and_unlink(dir);
+        fd = create_and_unlink(directory);
+    fd = above_standard(fd);
     if (fd < 0)
         return fd;
     /* The umask may have taken the owner's rights, without which libpmem
@@ -121,14 +190,23 @@ static int unmap_by_libpmem(void *base, size_t size)
     return result;
 }
 
+static void *map_by_path(const char *process, int fd, size_t *mapped,
+                         int *is_pmem)
+{
+    char path[sizeof "/proc/thread-self/fd/" + 3 * sizeof fd];
+    snprintf(path, sizeof path, "/proc/%s/fd/%d", process, fd);
+    return sys.pmem_map_file(path, 0, 0, 0, mapped, is_pmem);
+}
+
 static void map_by_libpmem(int fd, size_t size, struct mapping *mapping)
 {
-    char path[sizeof "/proc/self/fd/" + 3 * sizeof fd];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     size_t mapped = 0;
     int is_pmem = 0;
     region_file_lock();
-    void *base = sys.pmem_map_file(path, 0, 0, 0, &mapped, &is_pmem);
+    /* The process's own folder is empty once the main thread has ended. */
+    void *base = map_by_path("thread-self", fd, &mapped, &is_pmem);
+    if (base == NULL && errno == ENOENT) /* before Linux 3.17 */
+        base = map_by_path("self", fd, &mapped, &is_pmem);
     int error = errno;
     region_file_unlock();
     errno = error;
@@ -214,45 +292,124 @@ static void forbid_readahead(const struct mapping *mapping)
         (void)sys.madvise(mapping->base, mapping->size, MADV_RANDOM);
 }
 
-int region_file_map(int fd, size_t size, struct mapping *mapping)
+int region_file_map_device(int fd, struct mapping *mapping)
 {
     *mapping = (struct mapping){0};
-    if (size == 0 && is_unknown_to_libndctl(fd))
+    if (is_unknown_to_libndctl(fd))
         return map_device_directly(fd, mapping);
     errno = EBUSY;
     if (!libpmem_is_stuck)
-        map_by_libpmem(fd, size, mapping);
-    if (mapping->base != NULL) {
-        forbid_readahead(mapping);
-        return 0;
-    }
-    if (errno == ENOMEM || errno == EAGAIN || size == 0)
+        map_by_libpmem(fd, 0, mapping);
+    if (mapping->base == NULL)
         return -errno;
-
-    /* No /proc, or one that hides the descriptors: the mapping is the same,
-     * only that nothing can be said about persistence. */
-    debug_log("libpmem cannot map the file (%s), mapping it directly",
-              strerror(errno));
-    void *base =
-        sys.mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (base == MAP_FAILED)
-        return -errno;
-    mapping->base = base;
-    mapping->size = size;
     forbid_readahead(mapping);
     return 0;
 }
 
-int region_file_map_unsynced(int fd, struct mapping *mapping)
+/* A page of the file tells: what may be mapped in full only when mlockall(2)
+ * does not fill it. */
+static int probe_pmem(int fd, bool *is_pmem)
 {
-    void *base = sys.mmap(mapping->base, mapping->size, PROT_READ | PROT_WRITE,
-                          MAP_SHARED | MAP_FIXED, fd, 0);
-    if (base != MAP_FAILED)
+    struct mapping mapping = {0};
+    int result = region_file_resize(fd, PROBE_SIZE);
+    if (result != 0)
+        return result;
+    errno = EBUSY;
+    if (!libpmem_is_stuck)
+        map_by_libpmem(fd, PROBE_SIZE, &mapping);
+    if (mapping.base != NULL) {
+        *is_pmem = mapping.is_pmem;
+        return region_file_unmap(&mapping);
+    }
+    if (errno == ENOMEM || errno == EAGAIN || errno == EMFILE ||
+        errno == ENFILE)
+        return -errno;
+    /* No /proc, or one that hides the descriptors: the mapping is the same,
+     * only that nothing can be said about persistence. */
+    debug_log("libpmem cannot map the file (%s), mapping it directly",
+              strerror(errno));
+    return 0;
+}
+
+int region_file_is_pmem(int fd, bool *is_pmem)
+{
+    *is_pmem = false;
+    int result = probe_pmem(fd, is_pmem);
+    /* With it goes what mlockall(2) has put there. */
+    int emptied = region_file_resize(fd, 0);
+    return result != 0 ? result : emptied;
+}
+
+int region_file_map(int fd, size_t offset, size_t size, size_t margin,
+                    struct mapping *mapping)
+{
+    void *base;
+    int result = address_space_reserve(size, margin, &base);
+    if (result != 0)
+        return result;
+    if (sys.mmap(base, size, PROT_NONE, MAP_SHARED | MAP_FIXED, fd,
+                 (off_t)offset) == MAP_FAILED) {
+        result = -errno;
+        sys.munmap(base, size);
+        return result;
+    }
+    *mapping = (struct mapping){.base = base, .size = size};
+    forbid_readahead(mapping);
+    return 0;
+}
+
+static bool map_synced(int fd, size_t offset, const struct mapping *mapping)
+{
+    return sys.mmap(mapping->base, mapping->size, PROT_NONE,
+                    MAP_SHARED_VALIDATE | MAP_SYNC | MAP_FIXED, fd,
+                    (off_t)offset) != MAP_FAILED;
+}
+
+/* In place of what libpmem has mapped, which knows the place from then on. */
+static int close_mapping(int fd, bool durable, struct mapping *mapping)
+{
+    if (durable ? sys.mprotect(mapping->base, mapping->size, PROT_NONE) == 0
+                : sys.mmap(mapping->base, mapping->size, PROT_NONE,
+                           MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED)
         return 0;
     int error = -errno;
     (void)region_file_unmap(mapping);
     *mapping = (struct mapping){0};
     return error;
+}
+
+/* Where mlockall(2) reads all of a new mapping: holes take no space on DAX, but
+ * they do where libpmem was told what to think. */
+static void drop_what_was_filled(int fd, size_t size)
+{
+    struct stat st;
+    if (sys.fstat(fd, &st) == 0 && st.st_blocks != 0)
+        (void)region_file_punch(fd, 0, size);
+}
+
+int region_file_map_pmem(int fd, size_t offset, size_t size, bool durable,
+                         struct mapping *mapping)
+{
+    *mapping = (struct mapping){0};
+    if (offset == 0 && !libpmem_is_stuck) {
+        map_by_libpmem(fd, size, mapping);
+        if (mapping->base == NULL)
+            return -errno;
+        int closed = close_mapping(fd, durable, mapping);
+        drop_what_was_filled(fd, size);
+        return closed;
+    }
+    int result = region_file_map(fd, offset, size, 0, mapping);
+    if (result != 0)
+        return result;
+    mapping->is_pmem = true;
+    /* Who cannot do that has not done so for libpmem either. */
+    if (!durable || map_synced(fd, offset, mapping) || errno == EOPNOTSUPP ||
+        errno == EINVAL)
+        return 0;
+    result = -errno;
+    (void)region_file_unmap(mapping);
+    return result;
 }
 
 int region_file_unmap(const struct mapping *mapping)
@@ -276,6 +433,40 @@ int region_file_punch(int fd, size_t offset, size_t size)
                                (off_t)offset, (off_t)size);
     while (result != 0 && errno == EINTR);
     return result == 0 ? 0 : -errno;
+}
+
+/* Calls again what a signal has interrupted. */
+static int advise(void *addr, size_t size, int advice)
+{
+    int result;
+    do
+        result = sys.madvise(addr, size, advice);
+    while (result != 0 && errno == EINTR);
+    return result == 0 ? 0 : -errno;
+}
+
+int region_file_remove(void *addr, size_t size)
+{
+    return advise(addr, size, MADV_REMOVE);
+}
+
+int region_file_populate(void *addr, size_t size)
+{
+    int result = advise(addr, size, MADV_POPULATE_WRITE);
+    if (result == 0)
+        return 0;
+    (void)region_file_remove(addr, size);
+    if (result == -EFAULT) /* what is SIGBUS to others */
+        return -ENOSPC;
+    return result == -EINVAL ? -ENOMEM : result;
+}
+
+int region_memory_drop(void *addr, size_t size)
+{
+    int result = advise(addr, size, MADV_DONTNEED);
+    if (result == -EINVAL)
+        result = advise(addr, size, MADV_DONTNEED_LOCKED);
+    return result;
 }
 
 static int allocate_by_writing(int fd, size_t offset, size_t size)
@@ -395,6 +586,9 @@ static int open_device_shared(const char *path)
     int fd = sys.open(path, O_RDWR | O_CLOEXEC | O_NOCTTY, 0);
     if (fd < 0)
         return -errno;
+    fd = above_standard(fd);
+    if (fd < 0)
+        return fd;
     if (sys.fstat(fd, &opened) == 0 && S_ISCHR(opened.st_mode) &&
         opened.st_rdev == named.st_rdev)
         return fd;
@@ -412,28 +606,34 @@ int region_file_open_device(const char *path)
     return error;
 }
 
-int region_file_probe_dax(const char *path, bool *is_dax)
+static int probe_device(const char *path, bool *is_dax)
 {
-    size_t size = 0;
-    int result = 0;
     struct mapping mapping;
-    int fd;
-    if (region_file_is_device(path)) {
-        fd = open_device_shared(path);
-    } else {
-        size = (size_t)2 << 20;
-        fd = region_file_create(path);
-        if (fd >= 0)
-            result = region_file_resize(fd, size);
-    }
+    int fd = open_device_shared(path);
     if (fd < 0)
         return fd;
-    if (result == 0)
-        result = region_file_map(fd, size, &mapping);
+    int result = region_file_map_device(fd, &mapping);
     if (result == 0) {
         *is_dax = mapping.is_pmem;
         (void)region_file_unmap(&mapping);
     }
     sys.close(fd);
+    return result;
+}
+
+int region_file_probe_dax(const char *path, bool *is_dax)
+{
+    if (region_file_is_device(path))
+        return probe_device(path, is_dax);
+    int directory = region_file_open_directory(path);
+    if (directory < 0)
+        return directory;
+    int fd = region_file_create(directory);
+    int result = fd;
+    if (fd >= 0) {
+        result = region_file_is_pmem(fd, is_dax);
+        sys.close(fd);
+    }
+    sys.close(directory);
     return result;
 }

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 struct mapping {
     void *base;
@@ -16,31 +17,65 @@ struct mapping {
     bool by_libpmem;
 };
 
+/* What tells a file from others, whichever number it has. */
+struct file_identity {
+    dev_t device;
+    ino_t inode;
+};
+
 /*
- * A new file in `dir` that has no name: mode 0600, close-on-exec. Returns the
- * descriptor or a negative errno.
+ * Descriptors that these functions return are none of the standard ones, which
+ * others write to without asking; and they are close-on-exec.
  */
-int region_file_create(const char *dir);
+
+/* Which file a descriptor is of; 0 or a negative errno. */
+int region_file_identify(int fd, struct file_identity *identity);
+
+/* Whether a number is a descriptor of that file. */
+bool region_file_is(int fd, const struct file_identity *identity);
+
+/* A descriptor that stands for a directory, however it is named. */
+int region_file_open_directory(const char *path);
+
+/* A new file in a directory that has no name: mode 0600. Returns the
+ * descriptor or a negative errno. */
+int region_file_create(int directory);
+
+/* Another descriptor of a file. */
+int region_file_duplicate(int fd);
 
 /* Sets the file's size without ever raising SIGXFSZ. */
 int region_file_resize(int fd, size_t size);
 
 /*
  * Whether the file system keeps holes in files. Where it does not (vfat, say),
- * a file's size is the space that it takes.
+ * a file's size is the space that it takes. The file is empty, before and
+ * after.
  */
 bool region_file_has_holes(int fd);
 
-/*
- * Maps the whole file (or device, whose size may be given as 0), by libpmem
- * where /proc lets it open the file. A mapping that is persistent memory is
- * MAP_SYNC, which makes the first store to each page wait for the file system.
- */
-int region_file_map(int fd, size_t size, struct mapping *mapping);
+/* Whether libpmem takes mappings of the file for persistent memory; false where
+ * it cannot be asked. The file is empty, before and after. */
+int region_file_is_pmem(int fd, bool *is_pmem);
 
-/* Makes a mapping of a file whose contents need not outlive a crash an
- * ordinary one, at the same place. On failure the mapping is gone. */
-int region_file_map_unsynced(int fd, struct mapping *mapping);
+/*
+ * Maps a part of a file. Nothing of it can be touched before
+ * address_space_open(). `margin`: as for address_space_reserve().
+ */
+int region_file_map(int fd, size_t offset, size_t size, size_t margin,
+                    struct mapping *mapping);
+
+/*
+ * The same for persistent memory. The whole of a file is mapped by libpmem,
+ * which then knows it for what it is.
+ * durable: what is stored and flushed outlives a crash (MAP_SYNC); the first
+ *          store to each page waits for the file system then
+ */
+int region_file_map_pmem(int fd, size_t offset, size_t size, bool durable,
+                         struct mapping *mapping);
+
+/* Maps a whole device DAX; all of it can be touched. */
+int region_file_map_device(int fd, struct mapping *mapping);
 
 /* Returns 0 or a negative errno: the mapping, and what it maps, stay then. */
 int region_file_unmap(const struct mapping *mapping);
@@ -52,8 +87,20 @@ int region_file_unmap(const struct mapping *mapping);
 int region_file_allocate(int fd, size_t offset, size_t size,
                          bool *no_fallocate);
 
+/*
+ * The same by a mapping alone; no byte of it raises SIGBUS. -ENOSPC where there
+ * is no space, -ENOMEM where the kernel cannot (before Linux 5.14).
+ */
+int region_file_populate(void *addr, size_t size);
+
 /* Punches a hole. -EOPNOTSUPP where the file system cannot. */
 int region_file_punch(int fd, size_t offset, size_t size);
+
+/* The same by a mapping alone; -EINVAL where its pages are locked. */
+int region_file_remove(void *addr, size_t size);
+
+/* Drops private memory, which is zero from then on; locked or not. */
+int region_memory_drop(void *addr, size_t size);
 
 /*
  * Opens a device DAX for this process alone. Returns the descriptor, or a

@@ -48,25 +48,69 @@ void region_fork_remove(struct region_pool *pool)
     pthread_mutex_unlock(&list_lock);
 }
 
+static bool has_directory(const struct region_pool *pool, int number,
+                          const struct file_identity *identity)
+{
+    return pool->directory == number &&
+           pool->directory_identity.device == identity->device &&
+           pool->directory_identity.inode == identity->inode;
+}
+
+int region_fork_share_directory(struct region_pool *pool, int directory)
+{
+    struct file_identity *identity = &pool->directory_identity;
+    int result = region_file_identify(directory, identity);
+    if (result != 0) {
+        sys.close(directory);
+        return result;
+    }
+    pthread_mutex_lock(&list_lock);
+    pool->directory = directory;
+    for (struct region_pool *other = pools; other != NULL; other = other->next)
+        if (other != pool && other->directory >= 0 &&
+            region_file_is(other->directory, identity)) {
+            pool->directory = other->directory;
+            break;
+        }
+    if (pool->directory != directory)
+        sys.close(directory);
+    pthread_mutex_unlock(&list_lock);
+    return 0;
+}
+
+void region_fork_drop_directory(struct region_pool *pool)
+{
+    const struct file_identity *identity = &pool->directory_identity;
+    pthread_mutex_lock(&list_lock);
+    const struct region_pool *other = pools;
+    while (other != NULL && !has_directory(other, pool->directory, identity))
+        other = other->next;
+    if (other == NULL && region_file_is(pool->directory, identity))
+        sys.close(pool->directory);
+    pool->directory = -1;
+    pthread_mutex_unlock(&list_lock);
+}
+
 /* ---- mapping over a region ------------------------------------------------
  */
 
-static bool map_over(char *base, size_t size, int prot, int flags, int fd)
+static bool map_over(char *base, size_t size, int prot, int flags, int fd,
+                     size_t offset)
 {
     return size == 0 ||
            sys.mmap(base, size, prot, flags | MAP_FIXED | MAP_NORESERVE, fd,
-                    0) != MAP_FAILED;
+                    (off_t)offset) != MAP_FAILED;
 }
 
 static bool map_fresh(char *base, size_t size)
 {
     return map_over(base, size, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS, -1);
+                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
 static bool map_nothing(char *base, size_t size)
 {
-    return map_over(base, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    return map_over(base, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
 int region_fork_renew(const struct region *region, size_t offset, size_t size)
@@ -97,23 +141,23 @@ static bool read_range(int fd, char *to, size_t offset, size_t size)
 
 /* Holes are left out: reading them would take file space on tmpfs, if done by
  * the mapping, and DRAM in any case. */
-static bool read_data(int fd, char *to, size_t size)
+static bool read_data(int fd, char *to, size_t offset, size_t size)
 {
-    off_t at = 0;
-    while ((size_t)at < size) {
-        off_t data = sys.lseek(fd, at, SEEK_DATA);
+    const size_t end = offset + size;
+    size_t at = offset;
+    while (at < end) {
+        off_t data = sys.lseek(fd, (off_t)at, SEEK_DATA);
         if (data < 0 && errno == ENXIO) /* nothing but a hole */
             return true;
         off_t hole = data >= 0 ? sys.lseek(fd, data, SEEK_HOLE) : -1;
         if (data < 0 || hole < 0)
-            return errno == EINVAL && read_range(fd, to, 0, size);
-        if ((size_t)data >= size)
+            return errno == EINVAL && read_range(fd, to, offset, size);
+        size_t first = (size_t)data;
+        if (first >= end)
             return true;
-        if ((size_t)hole > size)
-            hole = (off_t)size;
-        if (!read_range(fd, to + data, (size_t)data, (size_t)(hole - data)))
+        at = (size_t)hole < end ? (size_t)hole : end;
+        if (!read_range(fd, to + (first - offset), first, at - first))
             return false;
-        at = hole;
     }
     return true;
 }
@@ -123,7 +167,7 @@ static void copy_region(struct region *region)
     const size_t size = region->used;
     region->copy = NULL;
     region->copy_size = 0;
-    if (region->is_private || region->fd < 0 || size == 0)
+    if (region->is_private || size == 0 || !region_has_descriptor(region))
         return;
     char *copy = sys.mmap(NULL, size, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -131,7 +175,7 @@ static void copy_region(struct region *region)
         return;
     /* The place in the file may be the caller's, too. */
     off_t place = sys.lseek(region->fd, 0, SEEK_CUR);
-    bool whole = read_data(region->fd, copy, size);
+    bool whole = read_data(region->fd, copy, region->file_offset, size);
     if (place >= 0)
         (void)sys.lseek(region->fd, place, SEEK_SET);
     if (!whole) {
@@ -173,8 +217,9 @@ static bool is_copied(const struct region_pool *pool)
 /* The file itself, but with stores that stay here. */
 static bool map_private(const struct region *region)
 {
-    if (!map_over(region->base, region->used, PROT_READ | PROT_WRITE,
-                  MAP_PRIVATE, region->fd))
+    if (!region_has_descriptor(region) ||
+        !map_over(region->base, region->used, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE, region->fd, region->file_offset))
         return false;
     /* As in the parent; see region_file.c. */
     if (!region->is_pmem && region->used != 0)
@@ -191,10 +236,18 @@ static bool make_private(const struct region_pool *pool, struct region *region)
         return false;
     if (!(copied ? move_copy(region) : map_private(region)))
         return false;
-    /* Where memory is not overcommitted, what nobody uses must cost nothing;
-     * what gets used is mapped anew anyway. */
-    return map_fresh(unused, region->size - size) ||
-           map_nothing(unused, region->size - size);
+    /* What gets used is opened as ever, and mapped anew. */
+    region->open = size;
+    return map_nothing(unused, region->size - size);
+}
+
+/* Where the descriptor is gone, the mapping that is there will do. */
+static bool map_readable(const struct region *region, size_t size, int flags)
+{
+    if (!region_has_descriptor(region))
+        return sys.mprotect(region->base, size, PROT_READ) == 0;
+    return map_over(region->base, size, PROT_READ, flags, region->fd,
+                    region->file_offset);
 }
 
 /* What cannot be made private can perhaps be read, and must not be written. */
@@ -206,8 +259,7 @@ static void make_unavailable(const struct region_pool *pool,
     const bool readable = pool->fork_policy != REGION_FORK_UNAVAILABLE;
     char *unused = region->base + size;
     if (readable &&
-        map_over(region->base, size, PROT_READ,
-                 device ? MAP_SHARED : MAP_PRIVATE, region->fd) &&
+        map_readable(region, size, device ? MAP_SHARED : MAP_PRIVATE) &&
         map_nothing(unused, region->size - size))
         return;
     if (map_nothing(region->base, region->size))
@@ -231,10 +283,28 @@ static bool inherit_region(const struct region_pool *pool,
     drop_copy(region);
     region->is_private = true;
     region->is_pmem = false;
-    if (region->fd >= 0)
-        sys.close(region->fd);
-    region->fd = -1;
     return usable;
+}
+
+/* Once none of the regions that are in them has a use for them any more. */
+static void close_files(struct region_pool *pool)
+{
+    unsigned count = atomic_load(&pool->count);
+    for (unsigned i = 0; i < count; i++) {
+        struct region *region = &pool->regions[i];
+        if (region->owns_file && region_has_descriptor(region))
+            sys.close(region->fd);
+        region->fd = -1;
+        region->owns_file = false;
+    }
+}
+
+/* A file that parent and child share grows for the parent. */
+static void share_files(struct region_pool *pool)
+{
+    unsigned count = atomic_load(&pool->count);
+    for (unsigned i = 0; i < count; i++)
+        pool->regions[i].is_parents_file = true;
 }
 
 static void inherit_pool(struct region_pool *pool)
@@ -242,8 +312,10 @@ static void inherit_pool(struct region_pool *pool)
     if (pool->backing == REGION_BUFFER || pool->backing == REGION_MEMORY)
         return;
     pool->is_inherited = true;
-    if (pool->fork_policy == REGION_FORK_SHARED)
+    if (pool->fork_policy == REGION_FORK_SHARED) {
+        share_files(pool);
         return;
+    }
     unsigned count = atomic_load(&pool->count);
     for (unsigned i = 0; i < count; i++) {
         if (inherit_region(pool, &pool->regions[i]))
@@ -253,6 +325,7 @@ static void inherit_pool(struct region_pool *pool)
                       pool->regions[i].size >> 20);
         pool->is_lost = true;
     }
+    close_files(pool);
 }
 
 /* ---- handlers --------------------------------------------------------------
@@ -263,29 +336,26 @@ static void lock_pool(struct region_pool *pool)
     pthread_mutex_lock(&pool->lock);
     unsigned count = atomic_load(&pool->count);
     for (unsigned i = 0; i < count; i++)
-        if (pool->regions[i].grain_live != NULL)
-            pthread_mutex_lock(&pool->regions[i].grain_lock);
+        pthread_mutex_lock(&pool->regions[i].grain_lock);
 }
 
 static void unlock_pool(struct region_pool *pool)
 {
     unsigned count = atomic_load(&pool->count);
     for (unsigned i = 0; i < count; i++)
-        if (pool->regions[i].grain_live != NULL)
-            pthread_mutex_unlock(&pool->regions[i].grain_lock);
+        pthread_mutex_unlock(&pool->regions[i].grain_lock);
     pthread_mutex_unlock(&pool->lock);
 }
 
 /* In the child: locks that other threads may have left locked. What they guard
- * is usable half-way, but for the tables of grains. */
+ * is usable half-way, but for the tables of a region. */
 static void renew_pool_locks(struct region_pool *pool)
 {
     unsigned count = atomic_load(&pool->count);
     for (unsigned i = 0; i < count; i++) {
         struct region *region = &pool->regions[i];
-        if (region->grain_live == NULL)
-            continue;
-        if (pthread_mutex_trylock(&region->grain_lock) != 0)
+        bool has_tables = region->grain_live != NULL || region->owed != NULL;
+        if (pthread_mutex_trylock(&region->grain_lock) != 0 && has_tables)
             pool->is_lost = true;
         pthread_mutex_init(&region->grain_lock, NULL);
     }

@@ -26,6 +26,15 @@ void region_fork_add(struct region_pool *pool);
 void region_fork_remove(struct region_pool *pool);
 
 /*
+ * A pool's directory: takes a descriptor over, or closes it and takes that of a
+ * pool which has the same directory. The pool is in the list. It goes back
+ * once the pool is out of it, and is closed with the last one that has it.
+ * Returns 0; a negative errno, and the descriptor is closed.
+ */
+int region_fork_share_directory(struct region_pool *pool, int directory);
+void region_fork_drop_directory(struct region_pool *pool);
+
+/*
  * In a child's private region: the range becomes fresh memory, all zero. What
  * it held is gone; on failure it is as it was.
  */

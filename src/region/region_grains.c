@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "address_space.h"
 #include "region_file.h"
 #include "sys_calls.h"
 
@@ -15,7 +16,7 @@ static bool charge(struct region_pool *pool, size_t size)
 {
     size_t held = atomic_load_explicit(&pool->charged, memory_order_relaxed);
     do {
-        if (size > pool->budget - held)
+        if (held > pool->budget || size > pool->budget - held)
             return false;
     } while (!atomic_compare_exchange_weak_explicit(
         &pool->charged, &held, held + size, memory_order_relaxed,
@@ -23,9 +24,14 @@ static bool charge(struct region_pool *pool, size_t size)
     return true;
 }
 
-static void credit(struct region_pool *pool, size_t size)
+void region_space_credit(struct region_pool *pool, size_t size)
 {
     atomic_fetch_sub_explicit(&pool->charged, size, memory_order_relaxed);
+}
+
+void region_space_charge_again(struct region_pool *pool, size_t size)
+{
+    atomic_fetch_add_explicit(&pool->charged, size, memory_order_relaxed);
 }
 
 /* Whether it is the file system that has no space. */
@@ -34,6 +40,23 @@ static void note_whether_full(struct region_pool *pool, int result)
     bool lacks = result == -ENOSPC || result == -EDQUOT;
     if (atomic_load_explicit(&pool->lacks_space, memory_order_relaxed) != lacks)
         atomic_store_explicit(&pool->lacks_space, lacks, memory_order_relaxed);
+}
+
+/* By the descriptor, or without one by the mapping. */
+static int allocate(struct region_pool *pool, const struct region *region,
+                    size_t offset, size_t size)
+{
+    int result = -EBADF;
+    if (region_has_descriptor(region)) {
+        bool no_fallocate = atomic_load(&pool->no_fallocate);
+        result = region_file_allocate(region->fd, region->file_offset + offset,
+                                      size, &no_fallocate);
+        if (no_fallocate)
+            atomic_store(&pool->no_fallocate, true);
+    }
+    if (result == -EBADF)
+        result = region_file_populate(region->base + offset, size);
+    return result;
 }
 
 int region_space_take(struct region_pool *pool, struct region *region,
@@ -49,39 +72,42 @@ int region_space_take(struct region_pool *pool, struct region *region,
     }
     if (region->fd < 0)
         return 0;
-    bool no_fallocate = atomic_load(&pool->no_fallocate);
-    int result = region_file_allocate(region->fd, offset, size, &no_fallocate);
-    if (no_fallocate)
-        atomic_store(&pool->no_fallocate, true);
+    int result = allocate(pool, region, offset, size);
     if (result != 0)
-        credit(pool, size);
+        region_space_credit(pool, size);
     note_whether_full(pool, result);
+    return result;
+}
+
+/* By the mapping, which is of the right file whoever has its number by now. */
+static int punch(const struct region *region, size_t offset, size_t size)
+{
+    int result = region_file_remove(region->base + offset, size);
+    /* Not for locked pages, say. */
+    if (result != 0 && region_has_descriptor(region))
+        result =
+            region_file_punch(region->fd, region->file_offset + offset, size);
     return result;
 }
 
 int region_space_give(struct region_pool *pool, struct region *region,
                       size_t offset, size_t size, size_t held)
 {
-    int result;
+    int result = 0;
     if (region->is_private) {
-        credit(pool, held);
+        region_space_credit(pool, held);
         return 0;
     }
     if (atomic_load_explicit(&pool->no_punch, memory_order_relaxed))
         return -EOPNOTSUPP;
-    if (pool->backing == REGION_DEVICE)
-        result = 0; /* the space is the device's; it is cleared when taken */
-    else if (region->fd >= 0)
-        result = region_file_punch(region->fd, offset, size);
-    else if (pool->backing == REGION_MEMORY)
-        result = sys.madvise(region->base + offset, size, MADV_DONTNEED) == 0
-                     ? 0
-                     : -errno;
-    else
-        result = -EOPNOTSUPP;
+    /* The space of a device is the device's; it is cleared when taken. */
+    if (region->fd < 0)
+        result = region_memory_drop(region->base + offset, size);
+    else if (pool->backing != REGION_DEVICE)
+        result = punch(region, offset, size);
     if (result == 0)
-        credit(pool, held);
-    else if (result == -EOPNOTSUPP || result == -ENOSYS)
+        region_space_credit(pool, held);
+    else if (region_space_is_kept(result))
         atomic_store(&pool->no_punch, true);
     return result;
 }
@@ -95,43 +121,84 @@ static size_t grain_count(const struct region_pool *pool,
     return region->size / pool->grain;
 }
 
-static size_t bitmap_bytes(const struct region *region)
+/* The tables lie in one mapping, each in pages of its own: three bitmaps, then
+ * the two counters. */
+#define TABLES 5
+#define BITMAPS 3
+
+/* Tables are opened by so much of the region at once. */
+#define OPEN_STEP ((size_t)1 << 30)
+
+/* Bytes of a table for so much of the region; whole pages. */
+static size_t table_bytes(const struct region_pool *pool, size_t size,
+                          unsigned table)
 {
-    return (region->size / region_page_size() + 63) / 64 * sizeof(uint64_t);
+    const size_t page_size = region_page_size();
+    size_t bytes = table < BITMAPS ? (size / page_size + 63) / 64 * 8
+                                   : size / pool->grain * sizeof(uint16_t);
+    return (bytes + page_size - 1) & ~(page_size - 1);
 }
 
-/* The tables lie in one mapping: three bitmaps, then the two counters. */
 static size_t tables_bytes(const struct region_pool *pool,
                            const struct region *region)
 {
-    return 3 * bitmap_bytes(region) +
-           2 * grain_count(pool, region) * sizeof(uint16_t);
+    size_t sum = 0;
+    for (unsigned table = 0; table < TABLES; table++)
+        sum += table_bytes(pool, region->size, table);
+    return sum;
 }
 
+/* As the tags: all can be read, and what is about blocks can be written. */
 int region_grains_init(struct region_pool *pool, struct region *region)
 {
+    pthread_mutex_init(&region->grain_lock, NULL);
     if (pool->grain == region_page_size())
         return 0;
-    char *tables =
-        sys.mmap(NULL, tables_bytes(pool, region), PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (tables == MAP_FAILED)
-        return -errno;
-    const size_t bitmap = bitmap_bytes(region);
+    char *tables = sys.mmap(NULL, tables_bytes(pool, region), PROT_READ,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (tables == MAP_FAILED) {
+        int error = -errno;
+        pthread_mutex_destroy(&region->grain_lock);
+        return error;
+    }
+    const size_t bitmap = table_bytes(pool, region->size, 0);
+    const size_t counter = table_bytes(pool, region->size, BITMAPS);
     region->page_space = (uint64_t *)(void *)tables;
     region->page_live = (uint64_t *)(void *)(tables + bitmap);
     region->page_dirty = (uint64_t *)(void *)(tables + 2 * bitmap);
-    region->grain_live = (uint16_t *)(void *)(tables + 3 * bitmap);
-    region->grain_space = region->grain_live + grain_count(pool, region);
-    pthread_mutex_init(&region->grain_lock, NULL);
+    region->grain_live = (uint16_t *)(void *)(tables + BITMAPS * bitmap);
+    region->grain_space =
+        (uint16_t *)(void *)(tables + BITMAPS * bitmap + counter);
+    region->grains_open = 0;
+    return 0;
+}
+
+int region_grains_open(const struct region_pool *pool, struct region *region,
+                       size_t size)
+{
+    if (region->grain_live == NULL || size <= region->grains_open)
+        return 0;
+    size = (size + OPEN_STEP - 1) & ~(OPEN_STEP - 1);
+    if (size > region->size)
+        size = region->size;
+    char *table = (char *)region->page_space;
+    for (unsigned i = 0; i < TABLES; i++) {
+        size_t from = table_bytes(pool, region->grains_open, i);
+        size_t to = table_bytes(pool, size, i);
+        int result =
+            to > from ? address_space_open(table + from, to - from) : 0;
+        if (result != 0)
+            return result;
+        table += table_bytes(pool, region->size, i);
+    }
+    region->grains_open = size;
     return 0;
 }
 
 void region_grains_fini(struct region_pool *pool, struct region *region)
 {
-    if (region->grain_live == NULL)
-        return;
-    sys.munmap(region->page_space, tables_bytes(pool, region));
+    if (region->grain_live != NULL)
+        sys.munmap(region->page_space, tables_bytes(pool, region));
     region->grain_live = NULL;
     pthread_mutex_destroy(&region->grain_lock);
 }
@@ -236,6 +303,8 @@ static int give(struct region_pool *pool, struct region *region,
                                    held * page_size);
     if (result == 0)
         note_space(pool, region, pages, false);
+    else if (!region_space_is_kept(result))
+        atomic_store(&region->owed_pages, 1);
     return result;
 }
 
@@ -274,21 +343,26 @@ static int take_missing(struct region_pool *pool, struct region *region,
     return 0;
 }
 
-/* Takes the space of whole grains where a grain has none at all. */
+/* Takes the space of whole grains where a grain has none at all, as many as lie
+ * next to each other at once. */
 static int take_grains(struct region_pool *pool, struct region *region,
                        struct pages pages)
 {
     const size_t per_grain = pages_per_grain(pool);
-    size_t first = first_grain(pool, pages), end = end_grain(pool, pages);
-    /* Only the first and the last can have some: the rest is this range. */
-    if (region->grain_space[end - 1] != 0)
-        end--;
-    if (first < end && region->grain_space[first] != 0)
-        first++;
-    if (first == end)
-        return 0;
-    return take(pool, region,
-                (struct pages){first * per_grain, end * per_grain});
+    const size_t end = end_grain(pool, pages);
+    size_t next;
+    for (size_t i = first_grain(pool, pages); i < end; i = next) {
+        next = i + 1;
+        if (region->grain_space[i] != 0)
+            continue;
+        while (next < end && region->grain_space[next] == 0)
+            next++;
+        int result =
+            take(pool, region, (struct pages){i * per_grain, next * per_grain});
+        if (result != 0)
+            return result;
+    }
+    return 0;
 }
 
 /* Gives the space of all pages back that nobody uses, for the sake of others:
@@ -393,11 +467,31 @@ int region_grains_decommit(struct region_pool *pool, struct region *region,
         result = -EOPNOTSUPP;
     else if (empty.first < empty.end)
         result = give(pool, region, empty);
-    if (result == 0) {
+    if (result == 0 || !region_space_is_kept(result)) {
+        result = 0; /* the space stays for now; see region_grains_pay() */
         note_live(pool, region, pages, false);
         give_in_split_grain(pool, region, pages, first_grain(pool, pages));
         give_in_split_grain(pool, region, pages, end_grain(pool, pages) - 1);
     }
     pthread_mutex_unlock(&region->grain_lock);
     return result;
+}
+
+/* What nobody uses in grains that are empty, or split. Pages that are not live
+ * elsewhere are kept on purpose. */
+void region_grains_pay(struct region_pool *pool, struct region *region)
+{
+    const size_t per_grain = pages_per_grain(pool);
+    int result = 0;
+    pthread_mutex_lock(&region->grain_lock);
+    atomic_store(&region->owed_pages, 0);
+    for (size_t i = 0; i < grain_count(pool, region) && result == 0; i++) {
+        struct pages run, grain = {i * per_grain, (i + 1) * per_grain};
+        if (region->grain_space[i] == 0 ||
+            (region->grain_live[i] != 0 && region->grain_space[i] == per_grain))
+            continue;
+        while (result == 0 && next_run(region, &grain, true, false, &run))
+            result = give(pool, region, run);
+    }
+    pthread_mutex_unlock(&region->grain_lock);
 }

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "address_space.h"
 #include "address_table.h"
 #include "cpu_count.h"
 #include "debug_log.h"
@@ -19,18 +20,29 @@
 #include "region_file.h"
 #include "region_fork.h"
 #include "region_grains.h"
+#include "region_owed.h"
+#include "region_tags.h"
 #include "sys_calls.h"
 
 #define MIB ((size_t)1 << 20)
 #define GIB ((size_t)1 << 30)
 
 /* Address space of a first region. Arenas take it in blocks of growing size
- * that other arenas cannot use, hence the generous multiple of the limit. */
+ * that other arenas cannot use, hence the generous multiple of the limit, or of
+ * what can be held at all. */
 #define REGION_SIZE_UNLIMITED (64 * GIB)
 #define REGION_SIZE_MIN (16 * MIB)
 /* Where a region takes all that it may need at once; further ones double. */
 #define REGION_SIZE_MODEST (64 * MIB)
 #define REGION_SIZE_PER_BUDGET 8
+#define REGION_SIZE_PER_CAPACITY 4
+
+/* Blocks are opened by so much at once: no mapping by large pages is split. */
+#define OPEN_STEP (2 * MIB)
+
+/* A file that has less room than this part of what is wanted is as good as
+ * full; there can only be so many regions. */
+#define LEAST_PART 8
 
 /* No region is larger than what a process has. */
 #define ADDRESS_SPACE ((size_t)1 << 47)
@@ -58,6 +70,13 @@ size_t region_page_size(void)
     return size;
 }
 
+/* In bytes; 0 where it is not known. */
+static size_t physical_memory(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES);
+    return pages > 0 ? (size_t)pages * region_page_size() : 0;
+}
+
 static size_t round_up(size_t value, size_t unit)
 {
     return (value + unit - 1) & ~(unit - 1);
@@ -82,7 +101,14 @@ bool region_pool_is_fixed(const struct region_pool *pool)
 
 static bool can_grow(const struct region_pool *pool)
 {
-    return !region_pool_is_fixed(pool) && pool->backing != REGION_FILE;
+    return !region_pool_is_fixed(pool);
+}
+
+/* Devices and buffers can be touched as a whole: neither takes anything for
+ * that. */
+static bool is_reserved(const struct region_pool *pool)
+{
+    return pool->backing != REGION_BUFFER && pool->backing != REGION_DEVICE;
 }
 
 static bool has_files(const struct region_pool *pool)
@@ -96,18 +122,6 @@ static bool worth_retrying_smaller(int error)
     return error == -ENOMEM || error == -EFBIG || error == -ENOSPC ||
            error == -EINVAL || error == -EOVERFLOW || error == -EDQUOT ||
            error == -EAGAIN;
-}
-
-static int map_file_of_size(const struct region_pool *pool, int fd, size_t size,
-                            struct mapping *mapping)
-{
-    int result = region_file_resize(fd, size);
-    if (result == 0)
-        result = region_file_map(fd, size, mapping);
-    /* Nobody will see an unnamed file after a crash. */
-    if (result == 0 && mapping->is_pmem && pool->backing == REGION_FILES)
-        result = region_file_map_unsynced(fd, mapping);
-    return result;
 }
 
 /* ---- guard pages ----------------------------------------------------------
@@ -157,37 +171,46 @@ static void drop_guards(struct region *region)
     region->guard_before = region->guard_behind = false;
 }
 
-/* A mapping that has free pages before and behind it, for guards. */
-static void *map_with_room(size_t size)
+/* ---- where regions come from ----------------------------------------------
+ */
+
+/* What a region is to be mapped of. */
+struct ground {
+    int fd;        /* -1: memory */
+    size_t offset; /* in the file */
+    bool is_pmem;
+    bool still_mapped; /* something of it, which cannot be undone */
+};
+
+/* Bytes around a mapping that are to stay free. */
+static size_t margin(void)
 {
-    const size_t page_size = region_page_size();
-    char *base = sys.mmap(NULL, size + 2 * page_size, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (base == MAP_FAILED)
-        return MAP_FAILED;
-    sys.munmap(base, page_size);
-    sys.munmap(base + page_size + size, page_size);
-    return base + page_size;
+    return atomic_load(&guards_are_used) ? region_page_size() : 0;
 }
 
 static int map_memory(size_t size, struct mapping *mapping)
 {
-    void *base =
-        atomic_load(&guards_are_used)
-            ? map_with_room(size)
-            : sys.mmap(NULL, size, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (base == MAP_FAILED)
-        return -errno;
-    *mapping = (struct mapping){.base = base, .size = size};
-    return 0;
+    void *base;
+    int result = address_space_reserve(size, margin(), &base);
+    if (result == 0)
+        *mapping = (struct mapping){.base = base, .size = size};
+    return result;
 }
 
-static int map_once(const struct region_pool *pool, int fd, size_t size,
-                    struct mapping *mapping)
+static int map_once(const struct region_pool *pool, const struct ground *ground,
+                    size_t size, struct mapping *mapping)
 {
-    return has_files(pool) ? map_file_of_size(pool, fd, size, mapping)
-                           : map_memory(size, mapping);
+    if (ground->fd < 0)
+        return map_memory(size, mapping);
+    int result = region_file_resize(ground->fd, ground->offset + size);
+    if (result != 0)
+        return result;
+    if (!ground->is_pmem)
+        return region_file_map(ground->fd, ground->offset, size, margin(),
+                               mapping);
+    /* Nobody will see an unnamed file after a crash. */
+    return region_file_map_pmem(ground->fd, ground->offset, size,
+                                pool->backing == REGION_FILE, mapping);
 }
 
 /* What to try after `size` bytes could not be mapped. */
@@ -218,57 +241,47 @@ static void close_region_file(const struct region_pool *pool, int fd,
     sys.close(fd);
 }
 
-static void unmap_and_close(const struct region_pool *pool,
-                            const struct region *region)
+bool region_has_descriptor(const struct region *region)
 {
+    return region->fd >= 0 && region_file_is(region->fd, &region->identity);
+}
+
+/* Returns whether it is gone. */
+static bool unmap_region(const struct region_pool *pool,
+                         const struct region *region)
+{
+    /* The caller's file cannot be emptied by its number. */
+    if (pool->backing == REGION_FILE && !pool->is_inherited &&
+        !region_has_descriptor(region))
+        (void)region_file_remove(region->base, region->open);
     const struct mapping mapping = {.base = region->base,
                                     .size = region->size,
                                     .by_libpmem = region->by_libpmem};
-    int result = 0;
-    if (pool->backing != REGION_BUFFER)
-        result = region_file_unmap(&mapping);
-    close_region_file(pool, region->fd, result != 0);
-}
-
-/* Most of it is never touched. */
-static size_t tags_bytes(const struct region *region)
-{
-    return region->size / REGION_TAG_UNIT * sizeof region->tags[0];
-}
-
-static int make_tags(struct region *region)
-{
-    void *tags = sys.mmap(NULL, tags_bytes(region), PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (tags == MAP_FAILED)
-        return -errno;
-    region->tags = tags;
-    return 0;
-}
-
-static void drop_tags(struct region *region)
-{
-    sys.munmap((void *)region->tags, tags_bytes(region));
-    region->tags = NULL;
+    return pool->backing == REGION_BUFFER || region_file_unmap(&mapping) == 0;
 }
 
 /* Makes a mapping the pool's next region. Called with the lock held, or before
  * anyone else knows the pool. */
 static int add_region(struct region_pool *pool, const struct mapping *mapping,
-                      int fd)
+                      int fd, size_t file_offset)
 {
     unsigned count = atomic_load(&pool->count);
     struct region *region = &pool->regions[count];
     *region = (struct region){
         .base = mapping->base,
         .size = mapping->size,
+        .open = is_reserved(pool) ? 0 : mapping->size,
         .fd = fd,
+        .file_offset = file_offset,
+        .owns_file = fd >= 0 && file_offset == 0,
         .is_pmem = mapping->is_pmem,
         .by_libpmem = mapping->by_libpmem,
     };
     if (count == 0 && region->is_pmem && has_files(pool))
         pool->grain = DAX_GRAIN;
-    int result = make_tags(region);
+    int result = fd < 0 ? 0 : region_file_identify(fd, &region->identity);
+    if (result == 0)
+        result = region_tags_make(region);
     if (result != 0)
         return result;
     result = region_grains_init(pool, region);
@@ -289,7 +302,7 @@ static int add_region(struct region_pool *pool, const struct mapping *mapping,
 fail_address:
     region_grains_fini(pool, region);
 fail_grains:
-    drop_tags(region);
+    region_tags_drop(region);
     return result;
 }
 
@@ -303,27 +316,27 @@ static size_t size_without_holes(const struct region_pool *pool, size_t least)
     return size > least ? size : least;
 }
 
-static int map_and_add(struct region_pool *pool, int fd, size_t size,
-                       bool *still_mapped)
+static int map_and_add(struct region_pool *pool, struct ground *ground,
+                       size_t size)
 {
     struct mapping mapping = {0};
-    int result = map_once(pool, fd, size, &mapping);
+    int result = map_once(pool, ground, size, &mapping);
     if (result != 0)
         return result;
-    result = add_region(pool, &mapping, fd);
+    result = add_region(pool, &mapping, ground->fd, ground->offset);
     if (result != 0 && region_file_unmap(&mapping) != 0)
-        *still_mapped = true;
+        ground->still_mapped = true;
     return result;
 }
 
 /* Whether so much could be mapped. */
-static int map_for_a_moment(const struct region_pool *pool, int fd, size_t size,
-                            bool *still_mapped)
+static int map_for_a_moment(const struct region_pool *pool,
+                            struct ground *ground, size_t size)
 {
     struct mapping mapping = {0};
-    int result = map_once(pool, fd, size, &mapping);
+    int result = map_once(pool, ground, size, &mapping);
     if (result == 0 && region_file_unmap(&mapping) != 0)
-        *still_mapped = true;
+        ground->still_mapped = true;
     return result;
 }
 
@@ -332,16 +345,16 @@ static int map_for_a_moment(const struct region_pool *pool, int fd, size_t size,
  * `least`. Where address space is scarce, others need some of it: of what there
  * is, half is left.
  */
-static int add_largest(struct region_pool *pool, int fd, size_t size,
-                       size_t least, bool *still_mapped)
+static int add_largest(struct region_pool *pool, struct ground *ground,
+                       size_t size, size_t least)
 {
     bool scarce = false;
     for (;;) {
-        int result = scarce ? map_for_a_moment(pool, fd, size, still_mapped)
-                            : map_and_add(pool, fd, size, still_mapped);
+        int result = scarce ? map_for_a_moment(pool, ground, size)
+                            : map_and_add(pool, ground, size);
         if (result == 0 && !scarce)
             return 0;
-        if (*still_mapped ||
+        if (ground->still_mapped ||
             (result != 0 && (size <= least || !worth_retrying_smaller(result))))
             return result != 0 ? result : -ENOMEM;
         if (result != 0)
@@ -353,28 +366,122 @@ static int add_largest(struct region_pool *pool, int fd, size_t size,
     }
 }
 
-/* Opens, maps and adds a region with room for `least` bytes. */
+/* A first region need not be larger than what the place can hold. */
+static size_t size_within(size_t capacity, size_t size)
+{
+    size_t most = SIZE_MAX;
+    if (capacity != 0 && capacity <= ADDRESS_SPACE / REGION_SIZE_PER_CAPACITY)
+        most = power_of_two_from(capacity) * REGION_SIZE_PER_CAPACITY;
+    if (most < GIB)
+        most = GIB;
+    return size < most ? size : most;
+}
+
+/* Adds a region of an empty file. */
+static int grow_on(struct region_pool *pool, int fd, size_t size, size_t least,
+                   bool *still_mapped)
+{
+    struct ground ground = {.fd = fd};
+    int result = region_file_is_pmem(fd, &ground.is_pmem);
+    if (result != 0)
+        return result;
+    if (atomic_load(&pool->count) == 0) {
+        pool->first_capacity = region_file_system_size(fd);
+        size = size_within(pool->first_capacity, size);
+    }
+    if (size < least)
+        size = least;
+    if (!region_file_has_holes(fd)) {
+        pool->no_holes = true;
+        size = size_without_holes(pool, least);
+    }
+    result = add_largest(pool, &ground, size, least);
+    *still_mapped = ground.still_mapped;
+    return result;
+}
+
+/* By the descriptor of the directory; where that is gone, by a path that leads
+ * there still. */
+static int create_file(const struct region_pool *pool)
+{
+    const struct file_identity *identity = &pool->directory_identity;
+    if (region_file_is(pool->directory, identity))
+        return region_file_create(pool->directory);
+    int directory = region_file_open_directory(pool->path);
+    if (directory < 0)
+        return directory;
+    int fd = region_file_is(directory, identity) ? region_file_create(directory)
+                                                 : -EBADF;
+    sys.close(directory);
+    return fd;
+}
+
+static int grow_on_new_file(struct region_pool *pool, size_t size, size_t least)
+{
+    bool still_mapped = false;
+    int fd = create_file(pool);
+    if (fd < 0)
+        return fd;
+    int result = grow_on(pool, fd, size, least, &still_mapped);
+    if (result != 0)
+        close_region_file(pool, fd, still_mapped);
+    return result;
+}
+
+/* Adds a region behind the last one in its file. */
+static int grow_last_file(struct region_pool *pool, size_t size, size_t least)
+{
+    const struct region *last = &pool->regions[atomic_load(&pool->count) - 1];
+    struct ground ground = {.fd = last->fd,
+                            .offset = last->file_offset + last->size,
+                            .is_pmem = last->is_pmem};
+    if (last->is_parents_file || !region_has_descriptor(last))
+        return -EBADF;
+    if (pool->no_holes)
+        size = size_without_holes(pool, least);
+    int result = add_largest(pool, &ground, size, least);
+    if (result != 0)
+        (void)region_file_resize(ground.fd, ground.offset);
+    return result;
+}
+
+/* The file that is there, unless libpmem has to map another one; and what a
+ * file has left at its end only when there can be no other. */
+static int grow_files(struct region_pool *pool, size_t size, size_t least)
+{
+    size_t part = size / LEAST_PART & ~(DAX_GRAIN - 1);
+    int result = -EBADF;
+    if (pool->backing == REGION_FILE || !region_pool_is_pmem(pool))
+        result = grow_last_file(pool, size, part > least ? part : least);
+    if (result != 0 && pool->backing == REGION_FILES)
+        result = grow_on_new_file(pool, size, least);
+    if (result == 0)
+        return 0;
+    int last_result = grow_last_file(pool, size, least);
+    return last_result == -EBADF ? result : last_result;
+}
+
+/* Adds a region with room for `least` bytes; the first one of an empty file, or
+ * -1. */
 static int grow(struct region_pool *pool, int fd, size_t least)
 {
     unsigned count = atomic_load(&pool->count);
+    struct ground memory = {.fd = -1};
+    bool still_mapped = false;
+    int result;
     if (count == REGION_POOL_MAX_REGIONS)
         return -ENOMEM;
     least = round_up(least, DAX_GRAIN);
     size_t size = pool->new_size > least ? pool->new_size : least;
-    if (pool->backing == REGION_FILES) {
-        fd = region_file_create(pool->dir);
-        if (fd < 0)
-            return fd;
-    }
-    if (has_files(pool) && !region_file_has_holes(fd)) {
-        pool->no_holes = true;
-        size = size_without_holes(pool, least);
-    }
-    bool still_mapped = false;
-    int result = add_largest(pool, fd, size, least, &still_mapped);
+    if (!has_files(pool))
+        result = add_largest(pool, &memory, size, least);
+    else if (count != 0)
+        result = grow_files(pool, size, least);
+    else
+        result = grow_on(pool, fd, size, least, &still_mapped);
     if (result == 0)
         pool->new_size = pool->regions[count].size * 2;
-    else
+    else if (count == 0)
         close_region_file(pool, fd, still_mapped);
     return result;
 }
@@ -384,7 +491,7 @@ static int add_first_region(struct region_pool *pool,
                             const struct mapping *mapping, int fd)
 {
     pthread_mutex_lock(&pool->lock);
-    int result = add_region(pool, mapping, fd);
+    int result = add_region(pool, mapping, fd, 0);
     pthread_mutex_unlock(&pool->lock);
     return result;
 }
@@ -410,6 +517,7 @@ static void init_pool(struct region_pool *pool, enum region_backing backing,
         .grain = region_page_size(),
         .new_size = REGION_SIZE_UNLIMITED,
         .owner = owner,
+        .directory = -1,
     };
     if (max_size != 0 && max_size < REGION_SIZE_UNLIMITED) {
         pool->new_size = power_of_two_from(max_size) * REGION_SIZE_PER_BUDGET;
@@ -427,6 +535,7 @@ static void init_pool(struct region_pool *pool, enum region_backing backing,
 static int fail_open(struct region_pool *pool, int error)
 {
     region_fork_remove(pool);
+    region_fork_drop_directory(pool);
     pthread_mutex_destroy(&pool->lock);
     return error;
 }
@@ -434,12 +543,19 @@ static int fail_open(struct region_pool *pool, int error)
 int region_pool_open_files(struct region_pool *pool, const char *dir,
                            size_t max_size, void *owner)
 {
+    /* It is kept: further files are made there wherever the process's own
+     * directory, or its root, are by then. */
+    int directory = region_file_open_directory(dir);
+    if (directory < 0)
+        return directory;
     init_pool(pool, REGION_FILES, max_size, owner);
-    /* Later regions are made in the same place even if the process has
-     * changed its directory. */
-    if (sys.realpath(dir, pool->dir) == NULL)
-        return fail_open(pool, -errno);
-    int result = grow_first_region(pool, -1);
+    int result = region_fork_share_directory(pool, directory);
+    if (result != 0)
+        return fail_open(pool, result);
+    if (sys.realpath(dir, pool->path) == NULL)
+        pool->path[0] = '\0';
+    int fd = create_file(pool);
+    result = fd >= 0 ? grow_first_region(pool, fd) : fd;
     return result == 0 ? 0 : fail_open(pool, result);
 }
 
@@ -453,9 +569,9 @@ int region_pool_open_file(struct region_pool *pool, int fd, size_t max_size,
     if (!S_ISREG(st.st_mode) || st.st_size != 0 || flags < 0 ||
         (flags & O_ACCMODE) != O_RDWR || (flags & O_APPEND) != 0)
         return -EINVAL;
-    int own = sys.dup_cloexec(fd);
+    int own = region_file_duplicate(fd);
     if (own < 0)
-        return -errno;
+        return own;
     init_pool(pool, REGION_FILE, max_size, owner);
     int result = grow_first_region(pool, own);
     return result == 0 ? 0 : fail_open(pool, result);
@@ -468,7 +584,7 @@ int region_pool_open_device(struct region_pool *pool, const char *path,
     int fd = region_file_open_device(path);
     if (fd < 0)
         return fd;
-    int result = region_file_map(fd, 0, &mapping);
+    int result = region_file_map_device(fd, &mapping);
     if (result != 0)
         goto fail_map;
     if (max_size == 0 || max_size > mapping.size)
@@ -508,6 +624,7 @@ int region_pool_open_buffer(struct region_pool *pool, void *addr, size_t size,
 int region_pool_open_memory(struct region_pool *pool, void *owner)
 {
     init_pool(pool, REGION_MEMORY, 0, owner);
+    pool->new_size = size_within(physical_memory(), pool->new_size);
     int result = grow_first_region(pool, -1);
     return result == 0 ? 0 : fail_open(pool, result);
 }
@@ -524,15 +641,22 @@ void region_pool_close(struct region_pool *pool)
 {
     region_fork_remove(pool);
     unsigned count = atomic_load(&pool->count);
+    bool still_mapped = false;
     for (unsigned i = 0; i < count; i++) {
         struct region *region = &pool->regions[i];
         address_table_remove(region->base, region->size);
         leak_roots_remove(region->base, region->size);
         drop_guards(region);
-        unmap_and_close(pool, region);
+        still_mapped = !unmap_region(pool, region) || still_mapped;
+        region_owed_fini(region);
         region_grains_fini(pool, region);
-        drop_tags(region);
+        region_tags_drop(region);
     }
+    for (unsigned i = 0; i < count; i++)
+        if (pool->regions[i].owns_file &&
+            region_has_descriptor(&pool->regions[i]))
+            close_region_file(pool, pool->regions[i].fd, still_mapped);
+    region_fork_drop_directory(pool);
     atomic_store(&pool->count, 0);
     pthread_mutex_destroy(&pool->lock);
 }
@@ -551,21 +675,42 @@ static size_t place_block(const struct region *region, size_t size,
     return offset;
 }
 
+/* Makes the start of a region usable up to `end`; what is noted about it first.
+ */
+static int open_up_to(const struct region_pool *pool, struct region *region,
+                      size_t end)
+{
+    int result = region_tags_open(region, end);
+    if (result == 0)
+        result = region_grains_open(pool, region, end);
+    if (result != 0 || end <= region->open)
+        return result;
+    size_t open = round_up(end, OPEN_STEP);
+    if (open > region->size)
+        open = region->size;
+    result =
+        address_space_open(region->base + region->open, open - region->open);
+    if (result == 0)
+        region->open = open;
+    return result;
+}
+
 static void *take_block(struct region_pool *pool, struct region *region,
                         size_t offset, size_t size, bool *commit, bool *zeroed)
 {
     char *block = region->base + offset;
     *zeroed = true;
-    if (pool->backing == REGION_BUFFER) {
+    int result = open_up_to(pool, region, offset + size);
+    if (result == 0 && pool->backing == REGION_BUFFER) {
         atomic_fetch_add(&pool->charged, size);
         *commit = true;
         *zeroed = false;
-    } else if (*commit) {
-        int result = region_pool_commit(pool, block, size);
-        if (result != 0) {
-            errno = -result;
-            return NULL;
-        }
+    } else if (result == 0 && *commit) {
+        result = region_pool_commit(pool, block, size);
+    }
+    if (result != 0) {
+        errno = -result;
+        return NULL;
     }
     region->used = offset + size;
     return block;
@@ -626,6 +771,40 @@ struct region *region_pool_find(struct region_pool *pool, const void *addr)
     return NULL;
 }
 
+static bool pool_owes(const struct region_pool *pool)
+{
+    unsigned count = atomic_load_explicit(&pool->count, memory_order_acquire);
+    for (unsigned i = 0; i < count; i++)
+        if (region_owes(&pool->regions[i]))
+            return true;
+    return false;
+}
+
+void region_pool_pay(struct region_pool *pool)
+{
+    unsigned count = atomic_load_explicit(&pool->count, memory_order_acquire);
+    for (unsigned i = 0; i < count; i++) {
+        struct region *region = &pool->regions[i];
+        if (!region_owes(region))
+            continue;
+        if (region->grain_live != NULL)
+            region_grains_pay(pool, region);
+        else
+            region_owed_pay(pool, region);
+    }
+}
+
+static int commit_once(struct region_pool *pool, struct region *region,
+                       size_t offset, size_t size)
+{
+    if (region->grain_live != NULL)
+        return region_grains_commit(pool, region, offset, size);
+    int result = region_owed_commit(pool, region, offset, size);
+    if (result == 0)
+        memory_mark_usable(region->base + offset, size);
+    return result;
+}
+
 int region_pool_commit(struct region_pool *pool, void *addr, size_t size)
 {
     struct region *region = region_pool_find(pool, addr);
@@ -640,15 +819,28 @@ int region_pool_commit(struct region_pool *pool, void *addr, size_t size)
         region->is_private ? region_fork_renew(region, offset, size) : 0;
     if (result != 0)
         return result;
-    result = region->grain_live != NULL
-                 ? region_grains_commit(pool, region, offset, size)
-                 : region_space_take(pool, region, offset, size);
-    if (result != 0)
-        return result;
-    if (region->grain_live == NULL)
-        memory_mark_usable(addr, size);
-    leak_roots_add(addr, size);
-    return 0;
+    result = commit_once(pool, region, offset, size);
+    if (result != 0 && pool_owes(pool)) {
+        region_pool_pay(pool);
+        result = commit_once(pool, region, offset, size);
+    }
+    if (result == 0)
+        leak_roots_add(addr, size);
+    return result;
+}
+
+/* No file space, or none any more, or never. */
+static int decommit_pages(struct region_pool *pool, struct region *region,
+                          size_t offset, size_t size)
+{
+    int result = region_space_give(pool, region, offset, size, size);
+    if (result != 0 && !region_space_is_kept(result))
+        result = region_owed_add(region, offset, size);
+    else if (result == 0 && pool_owes(pool))
+        region_pool_pay(pool);
+    if (result == 0)
+        memory_mark_unusable(region->base + offset, size);
+    return result;
 }
 
 int region_pool_decommit(struct region_pool *pool, void *addr, size_t size)
@@ -667,13 +859,16 @@ int region_pool_decommit(struct region_pool *pool, void *addr, size_t size)
     if (result != 0)
         return result;
     leak_roots_remove(addr, size);
-    result = region->grain_live != NULL
-                 ? region_grains_decommit(pool, region, offset, size)
-                 : region_space_give(pool, region, offset, size, size);
+    if (region->grain_live == NULL) {
+        result = decommit_pages(pool, region, offset, size);
+    } else {
+        bool owed = region_owes(region);
+        result = region_grains_decommit(pool, region, offset, size);
+        if (result == 0 && owed)
+            region_pool_pay(pool);
+    }
     if (result != 0)
         leak_roots_add(addr, size);
-    else if (region->grain_live == NULL)
-        memory_mark_unusable(addr, size);
     return result;
 }
 
@@ -690,10 +885,11 @@ bool region_pool_lacks_space(const struct region_pool *pool)
 bool region_pool_shares_space(const struct region_pool *pool,
                               const struct region_pool *other)
 {
-    struct stat a, b;
     return pool != NULL && other != NULL && has_files(pool) &&
-           has_files(other) && sys.fstat(pool->regions[0].fd, &a) == 0 &&
-           sys.fstat(other->regions[0].fd, &b) == 0 && a.st_dev == b.st_dev;
+           has_files(other) && pool->regions[0].fd >= 0 &&
+           other->regions[0].fd >= 0 &&
+           pool->regions[0].identity.device ==
+               other->regions[0].identity.device;
 }
 
 size_t region_pool_charged(const struct region_pool *pool)
@@ -706,9 +902,10 @@ size_t region_pool_capacity(const struct region_pool *pool)
     if (pool->budget != SIZE_MAX)
         return pool->budget;
     if (has_files(pool) && pool->regions[0].fd >= 0)
-        return region_file_system_size(pool->regions[0].fd);
-    long pages = sysconf(_SC_PHYS_PAGES);
-    return pages > 0 ? (size_t)pages * region_page_size() : 0;
+        return region_has_descriptor(&pool->regions[0])
+                   ? region_file_system_size(pool->regions[0].fd)
+                   : pool->first_capacity;
+    return physical_memory();
 }
 
 static bool is_worth_streaming(const struct region_pool *pool, size_t size)

@@ -4,14 +4,21 @@
  *
  * A pool is a list of regions. A region is one large mapping, of which blocks
  * are handed out by bumping an offset; blocks are never taken back. Address
- * space is cheap, so regions are far larger than what is stored in them; file
- * space is what counts, and it is allocated and given back within blocks:
+ * space is cheap, so regions are larger than what is stored in them; file space
+ * is what counts, and it is allocated and given back within blocks:
  *
  *     region:   | block of arena 0 | block of arena 1 | arena 0 |  unused ...
  *     file:     |####....##........|######............|#........|
  *
  *     '#' committed: file space is allocated, and charged to the budget
  *     '.' a hole: touching it could be SIGBUS, so nobody is given its address
+ *     ' ' not handed out: cannot be touched, so that whatever goes through all
+ *         of a process's memory (mlockall(2), say) takes no file space there
+ *
+ * The regions of a pool follow one another in one file, which grows with them;
+ * that needs no directory, nor anybody's leave. Where the file can get no
+ * larger, or libpmem has to map a file as a whole (DAX), there are further
+ * files. A forked child never makes a file of its parent's larger.
  *
  * File space is taken in whole grains: a page on ordinary file systems, 2 MiB
  * on DAX, where only whole aligned 2 MiB units are mapped by huge pages and
@@ -31,6 +38,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "region_file.h"
+
 /* Each further region is as large as those before it together, or larger. */
 #define REGION_POOL_MAX_REGIONS 24
 
@@ -40,8 +49,8 @@
 
 /* What regions are made of. */
 enum region_backing {
-    REGION_FILES,  /* files in a directory, one for each region */
-    REGION_FILE,   /* one file of the caller's, one region */
+    REGION_FILES,  /* a file in a directory; more where one has no more room */
+    REGION_FILE,   /* one file of the caller's */
     REGION_DEVICE, /* a device DAX: of fixed size, and without holes */
     REGION_BUFFER, /* memory of the caller's: always committed */
     REGION_MEMORY, /* private anonymous memory */
@@ -60,23 +69,35 @@ struct region {
     char *base;
     size_t size;
     size_t used; /* bytes handed out in blocks; guarded by the pool's lock */
-    int fd;      /* -1 where there is no file */
+    size_t open; /* bytes that can be touched, the blocks at least; as above */
+    int fd;      /* -1 where there is no file; see region_has_descriptor() */
+    struct file_identity identity; /* of that file */
+    size_t file_offset;            /* where in the file it begins */
+    bool owns_file;                /* the first of the regions that are in it */
+    bool is_parents_file;          /* this process shares it with its parent */
     bool is_pmem;
     bool by_libpmem; /* pmem_map_file() made the mapping */
     /* A number for each REGION_TAG_UNIT of the region, for the layers above to
      * note what lies there; 0 at first. */
     _Atomic uint16_t *tags;
+    size_t tags_open;                /* bytes of them that can be written */
     bool guard_before, guard_behind; /* a page that cannot be touched */
     bool is_private; /* in a forked child: no file is behind it any more */
     char *copy;      /* while fork() runs: of what is in use, or NULL */
     size_t copy_size;
-    /* Where a grain is more than a page (grain_live is NULL otherwise): */
-    pthread_mutex_t grain_lock; /* guards the tables, a bit or count for each */
-    uint64_t *page_space;       /* the page has file space */
-    uint64_t *page_live;        /* it is committed */
-    uint64_t *page_dirty;       /* it may hold something */
-    uint16_t *grain_live;       /* committed pages of the grain */
-    uint16_t *grain_space;      /* pages of it that have space */
+    pthread_mutex_t grain_lock; /* guards what follows */
+    /* Where a grain is a page: pages whose space is to be given back, a bit for
+     * each; see region_owed.h. Otherwise, 1 if there are any. */
+    uint64_t *owed;
+    _Atomic size_t owed_pages;
+    /* Where a grain is more than a page (grain_live is NULL otherwise), a bit
+     * or count for each: */
+    size_t grains_open;    /* bytes of the region whose tables can be written */
+    uint64_t *page_space;  /* the page has file space */
+    uint64_t *page_live;   /* it is committed */
+    uint64_t *page_dirty;  /* it may hold something */
+    uint16_t *grain_live;  /* committed pages of the grain */
+    uint16_t *grain_space; /* pages of it that have space */
 };
 
 struct region_pool {
@@ -97,7 +118,11 @@ struct region_pool {
     pthread_mutex_t lock;     /* guards growth and region.used */
     _Atomic unsigned count;
     struct region regions[REGION_POOL_MAX_REGIONS];
-    char dir[PATH_MAX];              /* of REGION_FILES, absolute */
+    size_t first_capacity; /* of the file system, when the pool was made */
+    /* Of REGION_FILES. Other pools may use the number, too. */
+    int directory;
+    struct file_identity directory_identity;
+    char path[PATH_MAX];             /* that leads there, or "" */
     struct region_pool *next, *prev; /* region_fork.c */
 };
 
@@ -151,9 +176,13 @@ int region_pool_commit(struct region_pool *pool, void *addr, size_t size);
 
 /*
  * Gives the file space of a committed range back, where whole grains become
- * free. On failure the range stays committed, with its contents.
+ * free. What cannot be given back now stays charged, and is tried again. On
+ * failure, where it never can be, the range stays committed, with its contents.
  */
 int region_pool_decommit(struct region_pool *pool, void *addr, size_t size);
+
+/* Tries to give back what could not be given back when it was to be. */
+void region_pool_pay(struct region_pool *pool);
 
 /* The region that an address lies in, or NULL. Lock-free. */
 struct region *region_pool_find(struct region_pool *pool, const void *addr);
@@ -163,6 +192,14 @@ static inline bool region_contains(const struct region *region,
 {
     return (uintptr_t)addr - (uintptr_t)region->base < region->size;
 }
+
+/*
+ * Whether the region's descriptor is there, and is still of its file: programs
+ * close descriptors that they do not know, and others get the numbers. Nothing
+ * is done by number, closing it least of all, unless this says so. A kind goes
+ * on without it; its file cannot grow then.
+ */
+bool region_has_descriptor(const struct region *region);
 
 /*
  * While this is on, commit and decommit do nothing: an arena can then take all

@@ -18,9 +18,14 @@ static int real_open(const char *path, int flags, mode_t mode)
     return open(path, flags, mode);
 }
 
+static int real_openat(int dir, const char *name, int flags, mode_t mode)
+{
+    return openat(dir, name, flags, mode);
+}
+
 static int real_dup_cloexec(int fd)
 {
-    return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 }
 
 static int real_membarrier(int command)
@@ -46,8 +51,8 @@ static int real_get_file_size_limit(struct rlimit *limit)
 
 struct sys_calls sys = {
     .open = real_open,
-    .mkostemp = mkostemp,
-    .unlink = unlink,
+    .openat = real_openat,
+    .unlinkat = unlinkat,
     .close = close,
     .dup_cloexec = real_dup_cloexec,
     .get_flags = real_get_flags,

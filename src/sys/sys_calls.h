@@ -19,11 +19,11 @@ struct statvfs;
 
 struct sys_calls {
     int (*open)(const char *path, int flags, mode_t mode);
-    int (*mkostemp)(char *path_template, int flags);
-    int (*unlink)(const char *path);
+    int (*openat)(int dir, const char *name, int flags, mode_t mode);
+    int (*unlinkat)(int dir, const char *name, int flags);
     int (*close)(int fd);
-    int (*dup_cloexec)(int fd);
-    int (*get_flags)(int fd); /* fcntl(2)'s F_GETFL */
+    int (*dup_cloexec)(int fd); /* to a number above the standard ones */
+    int (*get_flags)(int fd);   /* fcntl(2)'s F_GETFL */
     int (*flock)(int fd, int operation);
     int (*fchmod)(int fd, mode_t mode);
     int (*stat)(const char *path, struct stat *st);

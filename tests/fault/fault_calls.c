@@ -19,8 +19,9 @@ static const struct {
     int errors[8];
 } calls[FAULT_CALLS] = {
     [FAULT_OPEN] = {"open", {EMFILE, ENFILE, EACCES, ENOSPC, EROFS, EINTR}},
-    [FAULT_MKOSTEMP] = {"mkostemp", {EMFILE, ENOSPC, EACCES, EEXIST, EDQUOT}},
-    [FAULT_UNLINK] = {"unlink", {EACCES, EIO}},
+    [FAULT_CREATE] = {"openat(O_CREAT)",
+                      {EMFILE, ENOSPC, EACCES, EEXIST, EDQUOT}},
+    [FAULT_UNLINK] = {"unlinkat", {EACCES, EIO}},
     [FAULT_CLOSE] = {"close", {EIO, EINTR, EDQUOT}},
     [FAULT_DUP] = {"fcntl(F_DUPFD_CLOEXEC)", {EMFILE, EINVAL}},
     [FAULT_GET_FLAGS] = {"fcntl(F_GETFL)", {EBADF}},
@@ -36,7 +37,7 @@ static const struct {
     [FAULT_FALLOCATE] = {"fallocate",
                          {ENOSPC, EDQUOT, EIO, ENOMEM, EINTR, ENOSYS,
                           EOPNOTSUPP}},
-    [FAULT_PUNCH] = {"fallocate(PUNCH_HOLE)",
+    [FAULT_PUNCH] = {"fallocate(PUNCH_HOLE), madvise(MADV_REMOVE)",
                      {EOPNOTSUPP, EIO, ENOSPC, ENOMEM, EINTR, ENOSYS}},
     [FAULT_PWRITE] = {"pwrite", {ENOSPC, EDQUOT, EIO, EINTR}},
     [FAULT_MMAP] = {"mmap", {ENOMEM, EAGAIN, EPERM}},
@@ -160,23 +161,23 @@ static bool fails(enum fault_call call)
 
 static int fault_open(const char *path, int flags, mode_t mode)
 {
-    if (fails(FAULT_OPEN))
+    return fails(FAULT_OPEN) ? -1 : real.open(path, flags, mode);
+}
+
+static int fault_openat(int dir, const char *name, int flags, mode_t mode)
+{
+    if (fails((flags & O_CREAT) != 0 ? FAULT_CREATE : FAULT_OPEN))
         return -1;
     if (world.no_tmpfile && (flags & O_TMPFILE) == O_TMPFILE) {
         errno = EOPNOTSUPP;
         return -1;
     }
-    return real.open(path, flags, mode);
+    return real.openat(dir, name, flags, mode);
 }
 
-static int fault_mkostemp(char *path_template, int flags)
+static int fault_unlinkat(int dir, const char *name, int flags)
 {
-    return fails(FAULT_MKOSTEMP) ? -1 : real.mkostemp(path_template, flags);
-}
-
-static int fault_unlink(const char *path)
-{
-    return fails(FAULT_UNLINK) ? -1 : real.unlink(path);
+    return fails(FAULT_UNLINK) ? -1 : real.unlinkat(dir, name, flags);
 }
 
 static int fault_close(int fd)
@@ -250,21 +251,19 @@ static int fault_ftruncate(int fd, off_t length)
     return fails(FAULT_FTRUNCATE) ? -1 : real.ftruncate(fd, length);
 }
 
-static int punch(int fd, int mode, off_t offset, off_t len)
+/* By either call. */
+static bool punch_fails(void)
 {
     if (fails(FAULT_PUNCH))
-        return -1;
-    if (world.no_punch) {
-        errno = EOPNOTSUPP;
-        return -1;
-    }
-    return real.fallocate(fd, mode, offset, len);
+        return true;
+    errno = EOPNOTSUPP;
+    return world.no_punch;
 }
 
 static int fault_fallocate(int fd, int mode, off_t offset, off_t len)
 {
     if ((mode & FALLOC_FL_PUNCH_HOLE) != 0)
-        return punch(fd, mode, offset, len);
+        return punch_fails() ? -1 : real.fallocate(fd, mode, offset, len);
     int error = fails_with(FAULT_FALLOCATE);
     if (error == 0 && world.no_fallocate)
         error = EOPNOTSUPP;
@@ -336,7 +335,9 @@ static int fault_munmap(void *addr, size_t len)
 
 static int fault_madvise(void *addr, size_t len, int advice)
 {
-    return fails(FAULT_MADVISE) ? -1 : real.madvise(addr, len, advice);
+    if (advice == MADV_REMOVE ? punch_fails() : fails(FAULT_MADVISE))
+        return -1;
+    return real.madvise(addr, len, advice);
 }
 
 static int fault_mprotect(void *addr, size_t len, int prot)
@@ -387,8 +388,8 @@ void fault_install(struct fault_world what)
     world = what;
     fault_lift();
     sys.open = fault_open;
-    sys.mkostemp = fault_mkostemp;
-    sys.unlink = fault_unlink;
+    sys.openat = fault_openat;
+    sys.unlinkat = fault_unlinkat;
     sys.close = fault_close;
     sys.dup_cloexec = fault_dup_cloexec;
     sys.get_flags = fault_get_flags;

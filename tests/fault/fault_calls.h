@@ -15,8 +15,8 @@
 #include <stdint.h>
 
 enum fault_call {
-    FAULT_OPEN,
-    FAULT_MKOSTEMP,
+    FAULT_OPEN, /* openat(2) as well */
+    FAULT_CREATE,
     FAULT_UNLINK,
     FAULT_CLOSE,
     FAULT_DUP,
@@ -31,7 +31,7 @@ enum fault_call {
     FAULT_GETRLIMIT,
     FAULT_FTRUNCATE,
     FAULT_FALLOCATE,
-    FAULT_PUNCH, /* fallocate(2) as well */
+    FAULT_PUNCH, /* fallocate(2) as well, and madvise(2) with MADV_REMOVE */
     FAULT_PWRITE,
     FAULT_MMAP,
     FAULT_MUNMAP,

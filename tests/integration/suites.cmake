@@ -52,6 +52,8 @@ memkind_outside(test_fallback fallback_test.sh)
 # Under sanitizers as well, where other scripts are left out.
 memkind_outside(test_misuse_tools misuse_tools.sh)
 set_tests_properties(test_misuse_tools PROPERTIES LABELS integration)
+memkind_suite(test_odd_processes integration ENVIRONMENT ${memkind_forks})
+memkind_suite(test_failed_punch integration INTERNAL)
 memkind_suite(test_internal_kind integration)
 memkind_suite(test_signals integration ENVIRONMENT ${memkind_forks})
 memkind_suite(test_cancel integration ENVIRONMENT ${memkind_forks})

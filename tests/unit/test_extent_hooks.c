@@ -157,6 +157,13 @@ static int refuse_punch(int fd, int mode, off_t offset, off_t len)
     return mode & 2 ? -1 : 0;
 }
 
+static int refuse_remove(void *addr, size_t size, int advice)
+{
+    (void)addr, (void)size, (void)advice;
+    errno = EOPNOTSUPP;
+    return -1;
+}
+
 static void test_refused_decommit_keeps_contents(void)
 {
     const struct sys_calls real = sys;
@@ -165,6 +172,7 @@ static void test_refused_decommit_keeps_contents(void)
     CU_ASSERT_FALSE(hooks->commit(hooks, extent, MIB, 0, MIB, ARENA));
     test_fill(extent, MIB, 2);
     sys.fallocate = refuse_punch;
+    sys.madvise = refuse_remove;
     CU_ASSERT_TRUE(hooks->decommit(hooks, extent, MIB, 0, MIB, ARENA));
     sys = real;
     CU_ASSERT_TRUE(test_check(extent, MIB, 2));

@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 
+#include "address_space.h"
 #include "layer_test.h"
 #include "region_file.h"
 #include "sys_calls.h"
@@ -28,10 +29,20 @@ static size_t names_in_directory(void)
     return count;
 }
 
+static int create_in(const char *path)
+{
+    int directory = region_file_open_directory(path);
+    if (directory < 0)
+        return directory;
+    int fd = region_file_create(directory);
+    close(directory);
+    return fd;
+}
+
 /* A sized file to try things on. */
 static int make_file(size_t size)
 {
-    int fd = region_file_create(test_dir());
+    int fd = create_in(test_dir());
     CU_ASSERT_FATAL(fd >= 0);
     CU_ASSERT_EQUAL_FATAL(region_file_resize(fd, size), 0);
     return fd;
@@ -41,31 +52,35 @@ static int make_file(size_t size)
  */
 
 static int tmpfile_error;
-static unsigned mkostemp_calls;
-static bool mkostemp_unmasked;
+static unsigned create_calls;
+static bool create_unmasked;
+static unsigned taken_names; /* names that are there already */
+static char last_name[NAME_MAX + 1];
 
-static int open_without_tmpfile(const char *path, int flags, mode_t mode)
+static int open_without_tmpfile(int dir, const char *name, int flags,
+                                mode_t mode)
 {
+    sigset_t blocked;
     if ((flags & O_TMPFILE) == O_TMPFILE) {
         errno = tmpfile_error;
         return -1;
     }
-    return open(path, flags, mode);
-}
-
-static int mkostemp_counted(char *path_template, int flags)
-{
-    sigset_t blocked;
-    mkostemp_calls++;
+    create_calls++;
+    CU_ASSERT_STRING_NOT_EQUAL(name, last_name);
+    snprintf(last_name, sizeof last_name, "%s", name);
     pthread_sigmask(SIG_BLOCK, NULL, &blocked);
-    mkostemp_unmasked = mkostemp_unmasked || !sigismember(&blocked, SIGTERM) ||
-                        !sigismember(&blocked, SIGALRM);
-    return mkostemp(path_template, flags);
+    create_unmasked = create_unmasked || !sigismember(&blocked, SIGTERM) ||
+                      !sigismember(&blocked, SIGALRM);
+    if (taken_names == 0)
+        return openat(dir, name, flags, mode);
+    taken_names--;
+    errno = EEXIST;
+    return -1;
 }
 
 static void check_new_file(void)
 {
-    int fd = region_file_create(test_dir());
+    int fd = create_in(test_dir());
     struct stat st;
     CU_ASSERT_FATAL(fd >= 0);
     CU_ASSERT_EQUAL(fstat(fd, &st), 0);
@@ -97,22 +112,22 @@ static void test_new_file_without_tmpfile(void)
     const struct sys_calls real = sys;
     sigset_t before, after;
     pthread_sigmask(SIG_BLOCK, NULL, &before);
-    sys.open = open_without_tmpfile;
-    sys.mkostemp = mkostemp_counted;
-    mkostemp_unmasked = false;
+    sys.openat = open_without_tmpfile;
+    create_unmasked = false;
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
         tmpfile_error = answers[i];
         for (size_t j = 0; j < UMASKS; j++) {
             mode_t mask = umask(umasks[j]);
-            mkostemp_calls = 0;
+            create_calls = 0;
+            taken_names = (unsigned)j;
             check_new_file();
-            CU_ASSERT_EQUAL(mkostemp_calls, 1);
+            CU_ASSERT_EQUAL(create_calls, j + 1);
             umask(mask);
         }
     }
     sys = real;
     /* A signal handler cannot leave while the file has a name. */
-    CU_ASSERT_FALSE(mkostemp_unmasked);
+    CU_ASSERT_FALSE(create_unmasked);
     pthread_sigmask(SIG_BLOCK, NULL, &after);
     CU_ASSERT_EQUAL(sigismember(&before, SIGTERM),
                     sigismember(&after, SIGTERM));
@@ -122,24 +137,36 @@ static void test_other_errors_of_tmpfile_stay(void)
 {
     static const int answers[] = {EMFILE, EACCES, ENOSPC, EROFS};
     const struct sys_calls real = sys;
-    sys.open = open_without_tmpfile;
-    sys.mkostemp = mkostemp_counted;
-    mkostemp_calls = 0;
+    sys.openat = open_without_tmpfile;
+    create_calls = 0;
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
         tmpfile_error = answers[i];
-        CU_ASSERT_EQUAL(region_file_create(test_dir()), -answers[i]);
+        CU_ASSERT_EQUAL(create_in(test_dir()), -answers[i]);
     }
-    CU_ASSERT_EQUAL(mkostemp_calls, 0);
+    CU_ASSERT_EQUAL(create_calls, 0);
     sys = real;
 }
 
-static char left_behind[PATH_MAX];
-
-static int refuse_unlink(const char *path)
+static int refuse_unlink(int dir, const char *name, int flags)
 {
-    snprintf(left_behind, sizeof left_behind, "%s", path);
+    (void)dir, (void)name, (void)flags;
     errno = EPERM;
     return -1;
+}
+
+/* Somebody holds all names against us: that comes to an end. */
+static void test_names_that_are_all_taken(void)
+{
+    const struct sys_calls real = sys;
+    struct test_resources before;
+    test_resources_take(&before);
+    sys.openat = open_without_tmpfile;
+    tmpfile_error = EOPNOTSUPP;
+    taken_names = UINT_MAX;
+    CU_ASSERT_EQUAL(create_in(test_dir()), -EEXIST);
+    taken_names = 0;
+    sys = real;
+    CU_ASSERT_TRUE(nothing_leaked(&before));
 }
 
 static void test_name_that_cannot_be_removed(void)
@@ -147,12 +174,12 @@ static void test_name_that_cannot_be_removed(void)
     const struct sys_calls real = sys;
     struct test_resources before;
     test_resources_take(&before);
-    sys.open = open_without_tmpfile;
-    sys.unlink = refuse_unlink;
+    sys.openat = open_without_tmpfile;
+    sys.unlinkat = refuse_unlink;
     tmpfile_error = EOPNOTSUPP;
-    CU_ASSERT_EQUAL(region_file_create(test_dir()), -EPERM);
+    CU_ASSERT_EQUAL(create_in(test_dir()), -EPERM);
     sys = real;
-    CU_ASSERT_EQUAL(unlink(left_behind), 0);
+    CU_ASSERT_EQUAL(unlink(test_path(last_name)), 0);
     CU_ASSERT_TRUE(nothing_leaked(&before));
 }
 
@@ -162,15 +189,15 @@ static void check_bad_directories(void)
     memset(long_name, 'x', sizeof long_name - 1);
     for (size_t i = 0; i < sizeof long_path - 1; i++)
         long_path[i] = i % 2 == 0 ? '/' : '.';
-    CU_ASSERT_EQUAL(region_file_create(test_path("missing")), -ENOENT);
-    CU_ASSERT_EQUAL(region_file_create(""), -ENOENT);
-    CU_ASSERT_EQUAL(region_file_create(test_path(long_name)), -ENAMETOOLONG);
-    CU_ASSERT_EQUAL(region_file_create(long_path), -ENAMETOOLONG);
+    CU_ASSERT_EQUAL(create_in(test_path("missing")), -ENOENT);
+    CU_ASSERT_EQUAL(create_in(""), -ENOENT);
+    CU_ASSERT_EQUAL(create_in(test_path(long_name)), -ENAMETOOLONG);
+    CU_ASSERT_EQUAL(create_in(long_path), -ENAMETOOLONG);
 
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s", test_path("file"));
     int fd = open(path, O_CREAT | O_RDWR, 0600);
-    CU_ASSERT_EQUAL(region_file_create(path), -ENOTDIR);
+    CU_ASSERT_EQUAL(create_in(path), -ENOTDIR);
     close(fd);
     unlink(path);
 }
@@ -181,12 +208,71 @@ static void test_bad_directories(void)
     struct test_resources before;
     test_resources_take(&before);
     check_bad_directories();
-    sys.open = open_without_tmpfile;
+    sys.openat = open_without_tmpfile;
     tmpfile_error = EOPNOTSUPP;
     check_bad_directories();
     sys = real;
     CU_ASSERT_EQUAL(names_in_directory(), 0);
     CU_ASSERT_TRUE(nothing_leaked(&before));
+}
+
+/* Names that are no paths: of a directory that is open, and "." where its path
+ * would be too long. */
+static void test_directories_without_a_path(void)
+{
+    enum { DEPTH = 25 };
+    static char name[201];
+    char path[64];
+    struct test_resources before;
+    int here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(test_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    test_resources_take(&before);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int file = create_in(path);
+    CU_ASSERT_TRUE(file >= 0);
+    close(file);
+    memset(name, 'd', sizeof name - 1);
+    CU_ASSERT_EQUAL_FATAL(fchdir(fd), 0);
+    for (int i = 0; i < DEPTH; i++)
+        CU_ASSERT_FATAL(mkdir(name, 0700) == 0 && chdir(name) == 0);
+    file = create_in(".");
+    CU_ASSERT_TRUE(file >= 0);
+    close(file);
+    for (int i = 0; i < DEPTH; i++)
+        CU_ASSERT_FATAL(chdir("..") == 0 && rmdir(name) == 0);
+    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CU_ASSERT_EQUAL_FATAL(fchdir(here), 0);
+    close(fd);
+    close(here);
+}
+
+/* The standard descriptors are closed: others write to those numbers. */
+static void test_descriptors_are_none_of_the_standard_ones(void)
+{
+    int saved[3];
+    fflush(NULL);
+    for (int i = 0; i < 3; i++) {
+        saved[i] = fcntl(i, F_DUPFD_CLOEXEC, 10);
+        close(i);
+    }
+    int directory = region_file_open_directory(test_dir());
+    int file = region_file_create(directory);
+    int copy = region_file_duplicate(file);
+    bool left_free =
+        fcntl(0, F_GETFD) < 0 && fcntl(1, F_GETFD) < 0 && fcntl(2, F_GETFD) < 0;
+    for (int i = 0; i < 3; i++)
+        if (saved[i] >= 0) {
+            dup2(saved[i], i);
+            close(saved[i]);
+        }
+    CU_ASSERT_TRUE(left_free);
+    CU_ASSERT_TRUE(directory > 2 && file > 2 && copy > 2);
+    CU_ASSERT_EQUAL(fcntl(directory, F_GETFD), FD_CLOEXEC);
+    CU_ASSERT_EQUAL(fcntl(file, F_GETFD), FD_CLOEXEC);
+    CU_ASSERT_EQUAL(fcntl(copy, F_GETFD), FD_CLOEXEC);
+    close(directory);
+    close(file);
+    close(copy);
 }
 
 static void test_directory_of_somebody_else(void)
@@ -198,7 +284,7 @@ static void test_directory_of_somebody_else(void)
     /* The superuser may write everywhere. */
     if (user == 0)
         CU_ASSERT_EQUAL_FATAL(seteuid(65534), 0);
-    CU_ASSERT_EQUAL(region_file_create(path), -EACCES);
+    CU_ASSERT_EQUAL(create_in(path), -EACCES);
     if (user == 0)
         CU_ASSERT_EQUAL_FATAL(seteuid(user), 0);
     rmdir(path);
@@ -276,15 +362,28 @@ static void test_resize_is_retried(void)
  */
 
 static int libpmem_error;
-static unsigned mmap_calls;
+static int claimed_pmem;
+static unsigned pmem_maps;
+static size_t pmem_mapped;
 
 static void *refuse_pmem_map(const char *path, size_t len, int flags,
                              mode_t mode, size_t *mapped_len, int *is_pmem)
 {
     (void)path, (void)len, (void)flags, (void)mode;
     (void)mapped_len, (void)is_pmem;
+    pmem_maps++;
     errno = libpmem_error;
     return NULL;
+}
+
+static void *pmem_map_claiming(const char *path, size_t len, int flags,
+                               mode_t mode, size_t *mapped_len, int *is_pmem)
+{
+    void *base = pmem_map_file(path, len, flags, mode, mapped_len, is_pmem);
+    pmem_maps++;
+    pmem_mapped = *mapped_len;
+    *is_pmem = claimed_pmem;
+    return base;
 }
 
 /* As if the file had been resized meanwhile. */
@@ -299,73 +398,93 @@ static void *pmem_map_other_size(const char *path, size_t len, int flags,
     return base;
 }
 
-static void *mmap_counted(void *addr, size_t len, int prot, int flags, int fd,
-                          off_t offset)
-{
-    mmap_calls++;
-    return mmap(addr, len, prot, flags, fd, offset);
-}
+static unsigned mmaps_to_refuse; /* bits: which of the next calls */
 
 static void *refuse_mmap(void *addr, size_t len, int prot, int flags, int fd,
                          off_t offset)
 {
-    (void)addr, (void)len, (void)prot, (void)flags, (void)fd, (void)offset;
+    bool refused = mmaps_to_refuse & 1;
+    mmaps_to_refuse >>= 1;
+    if (!refused)
+        return mmap(addr, len, prot, flags, fd, offset);
     errno = EACCES;
     return MAP_FAILED;
 }
 
-/* Writes by the mapping are seen in the file, and the other way round. */
-static void check_mapping(int fd, size_t size, bool by_libpmem)
+static int refuse_mprotect(void *addr, size_t size, int prot)
 {
-    struct mapping mapping;
-    unsigned char byte = 0;
-    memset(&mapping, 0xff, sizeof mapping);
-    CU_ASSERT_EQUAL_FATAL(region_file_map(fd, size, &mapping), 0);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(mapping.base);
-    CU_ASSERT_EQUAL(mapping.size, size);
-    CU_ASSERT_EQUAL(mapping.by_libpmem, by_libpmem);
-    if (!by_libpmem)
-        CU_ASSERT_FALSE(mapping.is_pmem);
-    unsigned char *bytes = mapping.base;
-    bytes[size - 1] = 17;
-    CU_ASSERT_EQUAL(pread(fd, &byte, 1, (off_t)size - 1), 1);
-    CU_ASSERT_EQUAL(byte, 17);
-    byte = 99;
-    CU_ASSERT_EQUAL(pwrite(fd, &byte, 1, 0), 1);
-    CU_ASSERT_EQUAL(bytes[0], 99);
-    region_file_unmap(&mapping);
+    (void)addr, (void)size, (void)prot;
+    errno = EACCES;
+    return -1;
 }
 
-static void test_map_by_libpmem(void)
+/* Nothing can be touched; once it is opened, writes by the mapping are seen in
+ * the file, and the other way round. */
+static void check_mapping(int fd, size_t offset, struct mapping *mapping,
+                          size_t size)
 {
-    const struct sys_calls real = sys;
+    unsigned char byte = 0;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mapping->base);
+    CU_ASSERT_EQUAL(mapping->size, size);
+    CU_ASSERT_EQUAL((uintptr_t)mapping->base % (2 * MIB), 0);
+    unsigned char *bytes = mapping->base;
+    int ends[2];
+    CU_ASSERT_EQUAL_FATAL(pipe(ends), 0);
+    CU_ASSERT_EQUAL(write(ends[1], bytes, 1), -1);
+    CU_ASSERT_EQUAL(write(ends[1], bytes + size - 1, 1), -1);
+    close(ends[0]);
+    close(ends[1]);
+    CU_ASSERT_EQUAL(address_space_open(bytes, size), 0);
+    bytes[size - 1] = 17;
+    CU_ASSERT_EQUAL(pread(fd, &byte, 1, (off_t)(offset + size - 1)), 1);
+    CU_ASSERT_EQUAL(byte, 17);
+    byte = 99;
+    CU_ASSERT_EQUAL(pwrite(fd, &byte, 1, (off_t)offset), 1);
+    CU_ASSERT_EQUAL(bytes[0], 99);
+    region_file_unmap(mapping);
+}
+
+static void test_map(void)
+{
     struct test_resources before;
-    int fd = make_file(8 * MIB);
-    check_mapping(fd, 8 * MIB, true);
+    struct mapping mapping;
+    int fd = make_file(16 * MIB);
     test_resources_take(&before);
-    sys.mmap = mmap_counted;
-    mmap_calls = 0;
-    check_mapping(fd, 8 * MIB, true);
-    CU_ASSERT_EQUAL(mmap_calls, 0);
-    sys = real;
+    for (size_t offset = 0; offset < 8 * MIB; offset += 2 * MIB) {
+        CU_ASSERT_EQUAL_FATAL(region_file_map(fd, offset, 8 * MIB, 0, &mapping),
+                              0);
+        CU_ASSERT_FALSE(mapping.is_pmem || mapping.by_libpmem);
+        check_mapping(fd, offset, &mapping, 8 * MIB);
+    }
     CU_ASSERT_TRUE(nothing_leaked(&before));
     close(fd);
 }
 
-static void test_map_without_libpmem(void)
+static void test_map_pmem(void)
 {
-    static const int answers[] = {ENOENT, EACCES, EPERM, EINVAL};
     const struct sys_calls real = sys;
     struct test_resources before;
+    struct mapping mapping;
     int fd = make_file(8 * MIB);
+    /* What libpmem keeps. */
+    CU_ASSERT_EQUAL_FATAL(region_file_map_pmem(fd, 0, 8 * MIB, false, &mapping),
+                          0);
+    check_mapping(fd, 0, &mapping, 8 * MIB);
     test_resources_take(&before);
-    sys.pmem_map_file = refuse_pmem_map;
-    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
-        libpmem_error = answers[i];
-        check_mapping(fd, 8 * MIB, false);
+    sys.pmem_map_file = pmem_map_claiming;
+    claimed_pmem = 1;
+    for (int durable = 0; durable < 2; durable++) {
+        CU_ASSERT_EQUAL_FATAL(
+            region_file_map_pmem(fd, 0, 8 * MIB, durable, &mapping), 0);
+        CU_ASSERT_TRUE(mapping.is_pmem && mapping.by_libpmem);
+        CU_ASSERT_EQUAL(pmem_mapped, 8 * MIB);
+        check_mapping(fd, 0, &mapping, 8 * MIB);
+        /* A part of a file is nothing for libpmem. */
+        CU_ASSERT_EQUAL_FATAL(
+            region_file_map_pmem(fd, 4 * MIB, 4 * MIB, durable, &mapping), 0);
+        CU_ASSERT_TRUE(mapping.is_pmem && !mapping.by_libpmem);
+        check_mapping(fd, 4 * MIB, &mapping, 4 * MIB);
     }
-    sys.pmem_map_file = pmem_map_other_size;
-    check_mapping(fd, 8 * MIB, false);
     sys = real;
     CU_ASSERT_TRUE(nothing_leaked(&before));
     close(fd);
@@ -373,52 +492,94 @@ static void test_map_without_libpmem(void)
 
 static void test_map_failures(void)
 {
-    static const int no_room[] = {ENOMEM, EAGAIN};
     const struct sys_calls real = sys;
     struct test_resources before;
     struct mapping mapping;
-    int fd = make_file(MIB);
+    int fd = make_file(4 * MIB);
     test_resources_take(&before);
-    sys.pmem_map_file = refuse_pmem_map;
-    sys.mmap = mmap_counted;
-    /* What has no room in the address space has none for mmap() either. */
-    mmap_calls = 0;
-    for (size_t i = 0; i < sizeof no_room / sizeof no_room[0]; i++) {
-        libpmem_error = no_room[i];
-        CU_ASSERT_EQUAL(region_file_map(fd, MIB, &mapping), -no_room[i]);
-    }
-    CU_ASSERT_EQUAL(mmap_calls, 0);
-    libpmem_error = ENOENT;
     sys.mmap = refuse_mmap;
-    CU_ASSERT_EQUAL(region_file_map(fd, MIB, &mapping), -EACCES);
+    mmaps_to_refuse = 3; /* for the second, alignment is not asked for */
+    CU_ASSERT_EQUAL(region_file_map(fd, 0, 4 * MIB, 0, &mapping), -EACCES);
+    mmaps_to_refuse = 2;
+    CU_ASSERT_EQUAL(region_file_map(fd, 0, 4 * MIB, 0, &mapping), -EACCES);
+    mmaps_to_refuse = 1;
+    CU_ASSERT_EQUAL(region_file_map_pmem(fd, 0, 4 * MIB, false, &mapping),
+                    -EACCES);
+    mmaps_to_refuse = 4;
+    CU_ASSERT_EQUAL(region_file_map_pmem(fd, 2 * MIB, 2 * MIB, true, &mapping),
+                    -EACCES);
+    mmaps_to_refuse = 0;
+    sys.mprotect = refuse_mprotect;
+    CU_ASSERT_EQUAL(region_file_map_pmem(fd, 0, 4 * MIB, true, &mapping),
+                    -EACCES);
+    sys.pmem_map_file = pmem_map_other_size;
+    CU_ASSERT_EQUAL(region_file_map_pmem(fd, 0, 4 * MIB, true, &mapping),
+                    -EINVAL);
+    sys.pmem_map_file = refuse_pmem_map;
+    libpmem_error = ENOMEM;
+    CU_ASSERT_EQUAL(region_file_map_pmem(fd, 0, 4 * MIB, true, &mapping),
+                    -ENOMEM);
     sys = real;
     CU_ASSERT_TRUE(nothing_leaked(&before));
     close(fd);
 }
 
-/* Once more at the same address, of the same file. */
-static void test_map_unsynced(void)
+/* ---- asking libpmem ---------------------------------------------------------
+ */
+
+static bool file_is_empty(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && st.st_size == 0 && st.st_blocks == 0;
+}
+
+static void test_libpmem_is_asked(void)
 {
     const struct sys_calls real = sys;
     struct test_resources before;
-    struct mapping mapping;
-    int fd = make_file(8 * MIB);
+    bool is_pmem;
+    int fd = make_file(0);
+    CU_ASSERT_EQUAL(region_file_is_pmem(fd, &is_pmem), 0);
     test_resources_take(&before);
-    CU_ASSERT_EQUAL_FATAL(region_file_map(fd, 8 * MIB, &mapping), 0);
-    char *bytes = mapping.base;
-    bytes[0] = 5;
-    CU_ASSERT_EQUAL(region_file_map_unsynced(fd, &mapping), 0);
-    CU_ASSERT_EQUAL(bytes[0], 5);
-    char byte = 6;
-    CU_ASSERT_EQUAL(pwrite(fd, &byte, 1, 8 * MIB - 1), 1);
-    CU_ASSERT_EQUAL(bytes[8 * MIB - 1], 6);
-    region_file_unmap(&mapping);
-    CU_ASSERT_TRUE(nothing_leaked(&before));
-
-    CU_ASSERT_EQUAL_FATAL(region_file_map(fd, 8 * MIB, &mapping), 0);
-    sys.mmap = refuse_mmap;
-    CU_ASSERT_EQUAL(region_file_map_unsynced(fd, &mapping), -EACCES);
+    sys.pmem_map_file = pmem_map_claiming;
+    for (claimed_pmem = 0; claimed_pmem < 2; claimed_pmem++) {
+        is_pmem = claimed_pmem == 0;
+        CU_ASSERT_EQUAL(region_file_is_pmem(fd, &is_pmem), 0);
+        CU_ASSERT_EQUAL(is_pmem, claimed_pmem == 1);
+        /* By a mapping so small that it costs nothing to fill it. */
+        CU_ASSERT_TRUE(pmem_mapped <= 64 * KIB);
+        CU_ASSERT_TRUE(file_is_empty(fd));
+    }
     sys = real;
+    CU_ASSERT_TRUE(nothing_leaked(&before));
+    close(fd);
+}
+
+static void test_libpmem_that_cannot_say(void)
+{
+    static const int unknown[] = {ENOENT, EACCES, EPERM, EINVAL};
+    static const int no_room[] = {ENOMEM, EAGAIN, EMFILE, ENFILE};
+    const struct sys_calls real = sys;
+    struct test_resources before;
+    int fd = make_file(0);
+    test_resources_take(&before);
+    sys.pmem_map_file = refuse_pmem_map;
+    for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
+        bool is_pmem = true;
+        libpmem_error = unknown[i];
+        pmem_maps = 0;
+        CU_ASSERT_EQUAL(region_file_is_pmem(fd, &is_pmem), 0);
+        CU_ASSERT_FALSE(is_pmem);
+        /* By both names of the descriptor, if one is not there. */
+        CU_ASSERT_EQUAL(pmem_maps, unknown[i] == ENOENT ? 2 : 1);
+    }
+    for (size_t i = 0; i < sizeof no_room / sizeof no_room[0]; i++) {
+        bool is_pmem;
+        libpmem_error = no_room[i];
+        CU_ASSERT_EQUAL(region_file_is_pmem(fd, &is_pmem), -no_room[i]);
+    }
+    sys = real;
+    CU_ASSERT_TRUE(file_is_empty(fd));
     CU_ASSERT_TRUE(nothing_leaked(&before));
     close(fd);
 }
@@ -432,8 +593,9 @@ static void test_allocate_and_punch(void)
     struct mapping mapping;
     bool no_fallocate = false;
     int fd = make_file(size);
-    CU_ASSERT_EQUAL_FATAL(region_file_map(fd, size, &mapping), 0);
+    CU_ASSERT_EQUAL_FATAL(region_file_map(fd, 0, size, 0, &mapping), 0);
     char *bytes = mapping.base;
+    CU_ASSERT_EQUAL_FATAL(address_space_open(bytes, size), 0);
     CU_ASSERT_EQUAL(file_bytes(fd), 0);
 
     CU_ASSERT_EQUAL(region_file_allocate(fd, 4 * MIB, 4 * MIB, &no_fallocate),
@@ -709,16 +871,6 @@ static void test_holes(void)
     close(fd);
 }
 
-static int claimed_pmem;
-
-static void *pmem_map_claiming(const char *path, size_t len, int flags,
-                               mode_t mode, size_t *mapped_len, int *is_pmem)
-{
-    void *base = pmem_map_file(path, len, flags, mode, mapped_len, is_pmem);
-    *is_pmem = claimed_pmem;
-    return base;
-}
-
 static void test_probe_dax(void)
 {
     const struct sys_calls real = sys;
@@ -746,14 +898,19 @@ static const struct test_case tests[] = {
     {"new file without O_TMPFILE", test_new_file_without_tmpfile},
     {"other errors of O_TMPFILE stay", test_other_errors_of_tmpfile_stay},
     {"name that cannot be removed", test_name_that_cannot_be_removed},
+    {"names that are all taken", test_names_that_are_all_taken},
+    {"directories without a path", test_directories_without_a_path},
+    {"descriptors are none of the standard ones",
+     test_descriptors_are_none_of_the_standard_ones},
     {"bad directories", test_bad_directories},
     {"directory of somebody else", test_directory_of_somebody_else},
     {"resize within limits", test_resize_within_limits},
     {"resize is retried", test_resize_is_retried},
-    {"map by libpmem", test_map_by_libpmem},
-    {"map without libpmem", test_map_without_libpmem},
+    {"map", test_map},
+    {"map persistent memory", test_map_pmem},
     {"map failures", test_map_failures},
-    {"map unsynced", test_map_unsynced},
+    {"libpmem is asked", test_libpmem_is_asked},
+    {"libpmem that cannot say", test_libpmem_that_cannot_say},
     {"allocate and punch", test_allocate_and_punch},
     {"interrupted allocation takes smaller steps",
      test_interrupted_allocation_takes_smaller_steps},

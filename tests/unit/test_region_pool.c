@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 
 #include "address_table.h"
 #include "layer_test.h"
@@ -43,7 +44,8 @@ static size_t pool_file_bytes(void)
 {
     size_t sum = 0;
     for (unsigned i = 0; i < atomic_load(&pool.count); i++)
-        sum += file_bytes(pool.regions[i].fd);
+        if (pool.regions[i].owns_file)
+            sum += file_bytes(pool.regions[i].fd);
     return sum;
 }
 
@@ -337,6 +339,14 @@ static int refuse_some_fallocate(int fd, int mode, off_t offset, off_t len)
     return -1;
 }
 
+static int refuse_remove(void *addr, size_t size, int advice)
+{
+    if (advice != MADV_REMOVE)
+        return madvise(addr, size, advice);
+    errno = refused_error;
+    return -1;
+}
+
 static void test_without_hole_punching(void)
 {
     static const int answers[] = {EOPNOTSUPP, ENOSYS};
@@ -348,6 +358,7 @@ static void test_without_hole_punching(void)
         CU_ASSERT_EQUAL(region_pool_commit(&pool, block, MIB), 0);
         test_fill(block, MIB, 5);
         sys.fallocate = refuse_some_fallocate;
+        sys.madvise = refuse_remove;
         refuse_allocations = false;
         refused_error = answers[i];
         refused_punches = 0;
@@ -361,24 +372,6 @@ static void test_without_hole_punching(void)
         sys = real;
         region_pool_close(&pool);
     }
-}
-
-static void test_failing_punch_is_tried_again(void)
-{
-    const struct sys_calls real = sys;
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
-    char *block = reserve(MIB);
-    CU_ASSERT_EQUAL(region_pool_commit(&pool, block, MIB), 0);
-    sys.fallocate = refuse_some_fallocate;
-    refuse_allocations = false;
-    refused_error = EIO;
-    CU_ASSERT_EQUAL(region_pool_decommit(&pool, block, MIB), -EIO);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), MIB);
-    sys = real;
-    CU_ASSERT_EQUAL(region_pool_decommit(&pool, block, MIB), 0);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), 0);
-    region_pool_close(&pool);
 }
 
 static void test_without_fallocate(void)
@@ -562,10 +555,17 @@ static void test_regions_come_to_an_end(void)
     CU_ASSERT_TRUE(nothing_leaked(&before));
 }
 
-static int failing_open(const char *path, int flags, mode_t mode)
+static int failing_openat(int dir, const char *name, int flags, mode_t mode)
 {
-    (void)path, (void)flags, (void)mode;
+    (void)dir, (void)name, (void)flags, (void)mode;
     errno = EMFILE;
+    return -1;
+}
+
+static int failing_ftruncate(int fd, off_t length)
+{
+    (void)fd, (void)length;
+    errno = EIO;
     return -1;
 }
 
@@ -574,10 +574,11 @@ static void test_growth_that_fails_can_be_repeated(void)
     const struct sys_calls real = sys;
     CU_ASSERT_EQUAL_FATAL(
         region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
-    sys.open = failing_open;
+    sys.openat = failing_openat;
+    sys.ftruncate = failing_ftruncate;
     errno = 0;
     CU_ASSERT_PTR_NULL(alloc_block(2 * GIB, page(), false));
-    CU_ASSERT_EQUAL(errno, EMFILE);
+    CU_ASSERT_EQUAL(errno, EIO);
     CU_ASSERT_EQUAL(atomic_load(&pool.count), 1);
     /* What fits is not touched by it. */
     check_usable(reserve(page()), 1);
@@ -587,22 +588,164 @@ static void test_growth_that_fails_can_be_repeated(void)
     region_pool_close(&pool);
 }
 
-static void test_one_file_never_grows(void)
+static void test_the_callers_file_grows(void)
 {
+    struct stat st;
     int fd = make_empty_file();
     CU_ASSERT_EQUAL_FATAL(region_pool_open_file(&pool, fd, 16 * MIB, &owner),
                           0);
-    errno = 0;
-    CU_ASSERT_PTR_NULL(
-        alloc_block(pool.regions[0].size + page(), page(), false));
-    CU_ASSERT_EQUAL(errno, ENOMEM);
-    char *whole = reserve(pool.regions[0].size);
-    CU_ASSERT_PTR_EQUAL(whole, pool.regions[0].base);
-    check_usable(whole + pool.regions[0].size - page(), 1);
-    CU_ASSERT_PTR_NULL(alloc_block(page(), page(), false));
-    CU_ASSERT_EQUAL(atomic_load(&pool.count), 1);
+    check_growth(pool.regions[0].size / 2 + page());
+    const struct region *last = &pool.regions[atomic_load(&pool.count) - 1];
+    CU_ASSERT_EQUAL(fstat(fd, &st), 0);
+    CU_ASSERT_EQUAL((size_t)st.st_size, last->file_offset + last->size);
+    CU_ASSERT_TRUE(blocks_match_charge());
     region_pool_close(&pool);
+    CU_ASSERT_EQUAL(fstat(fd, &st), 0);
+    CU_ASSERT_EQUAL(st.st_size, 0);
     close(fd);
+}
+
+/* ---- address space ----------------------------------------------------------
+ */
+
+/* The regions' mappings as the kernel has them: bytes that can be touched. */
+static size_t accessible_bytes(const struct region *region)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char line[4200], prot[5];
+    size_t sum = 0, from, to;
+    const size_t base = (size_t)(uintptr_t)region->base;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(maps);
+    while (fgets(line, sizeof line, maps) != NULL) {
+        if (sscanf(line, "%zx-%zx %4s", &from, &to, prot) != 3)
+            continue;
+        from = from < base ? base : from;
+        to = to > base + region->size ? base + region->size : to;
+        if (from < to && strncmp(prot, "---", 3) != 0)
+            sum += to - from;
+    }
+    fclose(maps);
+    return sum;
+}
+
+static void check_what_can_be_touched(void)
+{
+    const struct region *region = &pool.regions[0];
+    CU_ASSERT_EQUAL(accessible_bytes(region), 0);
+    char *block = reserve(page());
+    check_usable(block, 1);
+    CU_ASSERT_EQUAL(accessible_bytes(region), 2 * MIB);
+    for (int i = 0; i < 10; i++)
+        check_usable(reserve(3 * MIB), 2);
+    size_t open = accessible_bytes(region);
+    CU_ASSERT_TRUE(open >= region->used);
+    CU_ASSERT_TRUE(open < region->used + 2 * MIB);
+    char *large = reserve(pool.regions[0].size);
+    CU_ASSERT_EQUAL(atomic_load(&pool.count), 2);
+    check_usable(large + pool.regions[0].size - page(), 3);
+    CU_ASSERT_EQUAL(accessible_bytes(region), open);
+    open = accessible_bytes(&pool.regions[1]);
+    CU_ASSERT_TRUE(open >= pool.regions[1].used);
+    CU_ASSERT_TRUE(open < pool.regions[1].used + 2 * MIB);
+    region_pool_close(&pool);
+}
+
+static void test_only_blocks_can_be_touched(void)
+{
+    CU_ASSERT_EQUAL_FATAL(
+        region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
+    check_what_can_be_touched();
+    CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&pool, &owner), 0);
+    check_what_can_be_touched();
+    int fd = make_empty_file();
+    CU_ASSERT_EQUAL_FATAL(region_pool_open_file(&pool, fd, 16 * MIB, &owner),
+                          0);
+    check_what_can_be_touched();
+    close(fd);
+}
+
+static int refuse_mprotect(void *addr, size_t size, int prot)
+{
+    (void)addr, (void)size, (void)prot;
+    errno = ENOMEM;
+    return -1;
+}
+
+/* Where the process has too many mappings, say. */
+static void test_blocks_that_cannot_be_opened(void)
+{
+    const struct sys_calls real = sys;
+    CU_ASSERT_EQUAL_FATAL(
+        region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
+    check_usable(reserve(MIB), 1);
+    size_t used = pool.regions[0].used;
+    sys.mprotect = refuse_mprotect;
+    check_usable(reserve(MIB), 1); /* has been opened with the first */
+    for (int i = 0; i < 3; i++) {
+        errno = 0;
+        CU_ASSERT_PTR_NULL(alloc_block(MIB, page(), i == 0));
+        CU_ASSERT_EQUAL(errno, ENOMEM);
+    }
+    CU_ASSERT_EQUAL(pool.regions[0].used, used + MIB);
+    CU_ASSERT_EQUAL(region_pool_charged(&pool), 2 * page());
+    sys = real;
+    check_usable(reserve(MIB), 1);
+    CU_ASSERT_EQUAL(pool.regions[0].used, used + 2 * MIB);
+    region_pool_close(&pool);
+}
+
+/* Tags of addresses that nobody has handed out are read for wild pointers. */
+static void test_all_tags_can_be_read(void)
+{
+    CU_ASSERT_EQUAL_FATAL(
+        region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
+    const struct region *region = &pool.regions[0];
+    char *block = reserve(300 * MIB);
+    size_t first = (size_t)(block - region->base) / REGION_TAG_UNIT;
+    size_t count = 300 * MIB / REGION_TAG_UNIT;
+    for (size_t i = first; i < first + count; i++)
+        atomic_store(&region->tags[i], (uint16_t)i);
+    bool right = true;
+    for (size_t i = 0; i < region->size / REGION_TAG_UNIT; i++) {
+        bool known = i >= first && i < first + count;
+        right = right && region->tags[i] == (known ? (uint16_t)i : 0);
+    }
+    CU_ASSERT_TRUE(right);
+    region_pool_close(&pool);
+}
+
+static size_t system_size; /* what the file system is said to hold */
+
+static int fstatvfs_of_size(int fd, struct statvfs *st)
+{
+    int result = fstatvfs(fd, st);
+    st->f_blocks = system_size / st->f_frsize;
+    return result;
+}
+
+/* More than the place can hold is not reserved. */
+static void test_reserved_by_what_the_file_system_holds(void)
+{
+    static const struct {
+        size_t holds, limit, least, most;
+    } cases[] = {
+        {64 * MIB, 0, GIB, GIB},          {256 * MIB, 0, GIB, GIB},
+        {256 * MIB, 100 * GIB, GIB, GIB}, {3 * GIB, 0, 3 * GIB, 16 * GIB},
+        {3 * GIB, 64 * MIB, GIB, GIB},    {100 * GIB, 0, 64 * GIB, 64 * GIB},
+        {0, 0, 64 * GIB, 64 * GIB}, /* not known */
+    };
+    const struct sys_calls real = sys;
+    sys.fstatvfs = fstatvfs_of_size;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        system_size = cases[i].holds;
+        CU_ASSERT_EQUAL_FATAL(
+            region_pool_open_files(&pool, test_dir(), cases[i].limit, &owner),
+            0);
+        CU_ASSERT_TRUE(pool.regions[0].size >= cases[i].least);
+        CU_ASSERT_TRUE(pool.regions[0].size <= cases[i].most);
+        region_pool_close(&pool);
+    }
+    sys = real;
 }
 
 /* ---- limits of the process
@@ -1043,7 +1186,6 @@ static const struct test_case tests[] = {
      test_use_takes_no_space_beyond_the_block},
     {"foreign addresses", test_foreign_addresses},
     {"without hole punching", test_without_hole_punching},
-    {"failing punch is tried again", test_failing_punch_is_tried_again},
     {"without fallocate", test_without_fallocate},
     {"full file system", test_full_file_system},
     {"blocks are aligned and apart", test_blocks_are_aligned_and_apart},
@@ -1052,7 +1194,12 @@ static const struct test_case tests[] = {
     {"regions come to an end", test_regions_come_to_an_end},
     {"growth that fails can be repeated",
      test_growth_that_fails_can_be_repeated},
-    {"one file never grows", test_one_file_never_grows},
+    {"the caller's file grows", test_the_callers_file_grows},
+    {"only blocks can be touched", test_only_blocks_can_be_touched},
+    {"blocks that cannot be opened", test_blocks_that_cannot_be_opened},
+    {"all tags can be read", test_all_tags_can_be_read},
+    {"reserved by what the file system holds",
+     test_reserved_by_what_the_file_system_holds},
     {"little address space makes small regions",
      test_little_address_space_makes_small_regions},
     {"no address space", test_no_address_space},

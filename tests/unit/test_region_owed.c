@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * File space that cannot be given back when it is to be: it stays charged, is
+ * nobody's, and is given back later. With PMEM_IS_PMEM_FORCE=1 (the test's
+ * second run) file space is taken in grains.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "layer_test.h"
+#include "region_pool.h"
+#include "sys_calls.h"
+
+#define BLOCK (16 * MIB)
+#define PART (2 * MIB) /* a grain, or many */
+#define PARTS (BLOCK / PART)
+
+static int owner;
+static struct region_pool pool;
+static char *block;
+
+/* ---- calls that fail for a while
+ * -------------------------------------------------------------- */
+
+static struct sys_calls real;
+static atomic_int failure; /* 0: none */
+static atomic_uint tries;
+
+static int failing_madvise(void *addr, size_t size, int advice)
+{
+    if (advice == MADV_REMOVE || advice == MADV_DONTNEED)
+        atomic_fetch_add(&tries, 1);
+    if (atomic_load(&failure) == 0)
+        return real.madvise(addr, size, advice);
+    errno = atomic_load(&failure);
+    return -1;
+}
+
+static int failing_punch(int fd, int mode, off_t offset, off_t len)
+{
+    if (atomic_load(&failure) == 0 || (mode & FALLOC_FL_PUNCH_HOLE) == 0)
+        return real.fallocate(fd, mode, offset, len);
+    errno = atomic_load(&failure);
+    return -1;
+}
+
+static void begin(bool of_files)
+{
+    bool commit = false, zeroed = false;
+    int result = of_files
+                     ? region_pool_open_files(&pool, test_dir(), BLOCK, &owner)
+                     : region_pool_open_memory(&pool, &owner);
+    CU_ASSERT_EQUAL_FATAL(result, 0);
+    real = sys;
+    sys.madvise = failing_madvise;
+    sys.fallocate = failing_punch;
+    block = region_pool_alloc(&pool, 2 * BLOCK, PART, &commit, &zeroed);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+}
+
+static void end(void)
+{
+    atomic_store(&failure, 0);
+    sys = real;
+    region_pool_close(&pool);
+}
+
+static void commit_and_fill(size_t part)
+{
+    CU_ASSERT_EQUAL_FATAL(region_pool_commit(&pool, block + part * PART, PART),
+                          0);
+    test_fill(block + part * PART, PART, (unsigned)part + 1);
+}
+
+static void decommit(size_t part)
+{
+    CU_ASSERT_EQUAL(region_pool_decommit(&pool, block + part * PART, PART), 0);
+}
+
+static bool holds(size_t charged)
+{
+    return region_pool_charged(&pool) == charged &&
+           (pool.backing == REGION_MEMORY ||
+            (file_bytes(pool.regions[0].fd) >= charged &&
+             file_bytes(pool.regions[0].fd) <= charged + MIB));
+}
+
+static const int failures[] = {EIO, ENOSPC, ENOMEM, EPERM, EBUSY, EINVAL};
+#define FAILURES (sizeof failures / sizeof failures[0])
+
+/* ---- what is tried again, and when
+ * ------------------------------------------------------------------ */
+
+static void owe_some(size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        commit_and_fill(i);
+    for (size_t i = 0; i < count; i++)
+        decommit(i);
+    CU_ASSERT_TRUE(holds(count * PART));
+}
+
+static void test_paid_with_the_next_decommit(void)
+{
+    for (int of_files = 0; of_files < 2; of_files++)
+        for (size_t i = 0; i < FAILURES; i++) {
+            begin(of_files);
+            atomic_store(&failure, failures[i]);
+            owe_some(3);
+            commit_and_fill(4);
+            atomic_store(&failure, 0);
+            decommit(4);
+            CU_ASSERT_TRUE(holds(0));
+            end();
+        }
+}
+
+static void test_paid_when_asked(void)
+{
+    begin(true);
+    atomic_store(&failure, EIO);
+    owe_some(3);
+    region_pool_pay(&pool);
+    CU_ASSERT_TRUE(holds(3 * PART));
+    atomic_store(&failure, 0);
+    region_pool_pay(&pool);
+    CU_ASSERT_TRUE(holds(0));
+    /* Once is enough. */
+    atomic_store(&tries, 0);
+    region_pool_pay(&pool);
+    CU_ASSERT_EQUAL(atomic_load(&tries), 0);
+    end();
+}
+
+static void test_paid_when_the_budget_is_used_up(void)
+{
+    begin(true);
+    atomic_store(&failure, EIO);
+    owe_some(PARTS);
+    CU_ASSERT_EQUAL(region_pool_commit(&pool, block + BLOCK, PART), -ENOMEM);
+    CU_ASSERT_TRUE(holds(BLOCK));
+    atomic_store(&failure, 0);
+    commit_and_fill(PARTS);
+    CU_ASSERT_TRUE(holds(PART));
+    CU_ASSERT_TRUE(test_check(block + BLOCK, PART, PARTS + 1));
+    end();
+}
+
+/* ---- what is committed while it is owed
+ * -------------------------------------------------------------- */
+
+static void test_committed_anew_it_is_zero(void)
+{
+    for (int of_files = 0; of_files < 2; of_files++) {
+        begin(of_files);
+        atomic_store(&failure, EIO);
+        owe_some(4);
+        /* Half of it, and with some that is not owed. */
+        CU_ASSERT_EQUAL(region_pool_commit(&pool, block + 2 * PART, 4 * PART),
+                        0);
+        CU_ASSERT_TRUE(is_zero(block + 2 * PART, 4 * PART));
+        CU_ASSERT_TRUE(holds(6 * PART));
+        test_fill(block + 2 * PART, 4 * PART, 9);
+        atomic_store(&failure, 0);
+        region_pool_pay(&pool);
+        CU_ASSERT_TRUE(holds(4 * PART));
+        CU_ASSERT_TRUE(test_check(block + 2 * PART, 4 * PART, 9));
+        end();
+    }
+}
+
+/* A commit that fails leaves all as it was. */
+static void test_commit_that_fails(void)
+{
+    begin(true);
+    atomic_store(&failure, EIO);
+    owe_some(4);
+    CU_ASSERT_EQUAL(region_pool_commit(&pool, block, BLOCK + PART), -ENOMEM);
+    CU_ASSERT_TRUE(region_pool_charged(&pool) >= 4 * PART);
+    CU_ASSERT_TRUE(region_pool_charged(&pool) <= BLOCK);
+    atomic_store(&failure, 0);
+    region_pool_pay(&pool);
+    CU_ASSERT_TRUE(holds(0));
+    CU_ASSERT_EQUAL(region_pool_commit(&pool, block, BLOCK), 0);
+    CU_ASSERT_TRUE(is_zero(block, BLOCK));
+    end();
+}
+
+static void *refuse_mmap(void *addr, size_t len, int prot, int flags, int fd,
+                         off_t offset)
+{
+    (void)addr, (void)len, (void)prot, (void)flags, (void)fd, (void)offset;
+    errno = ENOMEM;
+    return MAP_FAILED;
+}
+
+/* Where it cannot be noted, the range stays committed. */
+static void test_nowhere_to_note_it(void)
+{
+    begin(true);
+    if (pool.grain > region_page_size()) { /* tables are there */
+        end();
+        return;
+    }
+    commit_and_fill(0);
+    atomic_store(&failure, EIO);
+    sys.mmap = refuse_mmap;
+    CU_ASSERT_EQUAL(region_pool_decommit(&pool, block, PART), -ENOMEM);
+    CU_ASSERT_TRUE(test_check(block, PART, 1));
+    CU_ASSERT_TRUE(holds(PART));
+    sys.mmap = real.mmap;
+    atomic_store(&failure, 0);
+    decommit(0);
+    CU_ASSERT_TRUE(holds(0));
+    end();
+}
+
+/* ---- threads
+ * -------------------------------------------------------------------- */
+
+#define ROUNDS 300
+static atomic_uint wrong;
+
+static void *work(void *number)
+{
+    char *mine = block + (uintptr_t)number * 2 * PART;
+    unsigned long long random = (uintptr_t)number + 1;
+    for (int i = 0; i < ROUNDS; i++) {
+        size_t size = (1 + test_random(&random) % 64) * region_page_size();
+        char *at = mine + test_random(&random) % 64 * region_page_size();
+        if (region_pool_commit(&pool, at, size) != 0) {
+            atomic_fetch_add(&wrong, 1);
+            continue;
+        }
+        if (!is_zero(at, size))
+            atomic_fetch_add(&wrong, 1);
+        test_fill(at, size, (unsigned)i);
+        atomic_store(&failure, i % 3 == 0 ? EIO : 0);
+        if (!test_check(at, size, (unsigned)i) ||
+            region_pool_decommit(&pool, at, size) != 0)
+            atomic_fetch_add(&wrong, 1);
+    }
+    return NULL;
+}
+
+static void test_threads(void)
+{
+    enum { THREADS = 4 };
+    pthread_t threads[THREADS];
+    begin(true);
+    atomic_store(&wrong, 0);
+    for (uintptr_t i = 0; i < THREADS; i++)
+        CU_ASSERT_EQUAL_FATAL(
+            pthread_create(&threads[i], NULL, work, (void *)i), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    CU_ASSERT_EQUAL(atomic_load(&wrong), 0);
+    atomic_store(&failure, 0);
+    region_pool_pay(&pool);
+    CU_ASSERT_TRUE(holds(0));
+    end();
+}
+
+static void test_nothing_leaks(void)
+{
+    struct test_resources before;
+    test_paid_when_asked();
+    test_resources_take(&before);
+    for (int i = 0; i < 5; i++)
+        test_paid_when_asked();
+    CU_ASSERT_TRUE(nothing_leaked(&before));
+}
+
+static const struct test_case tests[] = {
+    {"paid with the next decommit", test_paid_with_the_next_decommit},
+    {"paid when asked", test_paid_when_asked},
+    {"paid when the budget is used up", test_paid_when_the_budget_is_used_up},
+    {"committed anew, it is zero", test_committed_anew_it_is_zero},
+    {"a commit that fails", test_commit_that_fails},
+    {"nowhere to note it", test_nowhere_to_note_it},
+    {"threads", test_threads},
+    {"nothing leaks", test_nothing_leaks},
+    {NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    return test_main("region owed", tests, argc, argv);
+}
