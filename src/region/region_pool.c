@@ -16,6 +16,7 @@
 #include "cpu_count.h"
 #include "debug_log.h"
 #include "memory_marks.h"
+#include "region_align.h"
 #include "region_file.h"
 #include "region_fork.h"
 #include "region_grains.h"
@@ -48,7 +49,7 @@
 
 #define BLOCK_ALWAYS_TRIED (8 * GIB)
 
-#define DAX_GRAIN (2 * MIB)
+#define DAX_GRAIN REGION_ALIGN_GRAIN
 
 /* From here on, streaming stores cost less than what they push out of the
  * caches is worth. */

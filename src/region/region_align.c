@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "region_align.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fiemap.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+
+#include "debug_log.h"
+#include "region_file.h"
+#include "sys_calls.h"
+
+#define GRAIN REGION_ALIGN_GRAIN
+
+/* Below that, what is set aside is missed by others. */
+#define ROOM_LEAST (8 * GRAIN)
+
+/* How often something is set aside for one grain, and in one call. */
+#define TRIES_FOR_GRAIN 4
+#define ASIDE_MOST 16
+
+/* After a search in vain: so many grains without one, twice as many each time.
+ */
+#define SKIP_LEAST 8
+#define SKIP_MOST 256
+
+/* Bytes of a sector in sysfs, whatever the device has. */
+#define SECTOR 512
+
+size_t region_align_start(int fd)
+{
+    struct stat st;
+    char path[64], text[32] = "";
+    if (sys.fstat(fd, &st) != 0)
+        return 0;
+    snprintf(path, sizeof path, "/sys/dev/block/%u:%u/start", major(st.st_dev),
+             minor(st.st_dev));
+    int file = sys.open(path, O_RDONLY | O_CLOEXEC, 0);
+    if (file < 0)
+        return 0; /* a whole device, most likely */
+    ssize_t length = sys.pread(file, text, sizeof text - 1, 0);
+    sys.close(file);
+    return length > 0 ? strtoull(text, NULL, 10) % (GRAIN / SECTOR) * SECTOR
+                      : 0;
+}
+
+/* ---- where blocks are -----------------------------------------------------
+ */
+
+/* Whether an extent's place is one on the device. */
+static bool has_place(const struct fiemap_extent *extent)
+{
+    return (extent->fe_flags &
+            (FIEMAP_EXTENT_UNKNOWN | FIEMAP_EXTENT_DELALLOC |
+             FIEMAP_EXTENT_ENCODED | FIEMAP_EXTENT_DATA_INLINE |
+             FIEMAP_EXTENT_NOT_ALIGNED)) == 0;
+}
+
+/* Where the block of a file offset in the extent is, within a grain. */
+static size_t place_of(const struct region_align *align,
+                       const struct fiemap_extent *extent, size_t offset)
+{
+    return (extent->fe_physical + (offset - extent->fe_logical) +
+            align->start) %
+           GRAIN;
+}
+
+static int get_extents(struct region_align *align, int fd, size_t offset,
+                       size_t size, struct file_extents *extents)
+{
+    *extents = (struct file_extents){
+        .start = offset, .length = size, .count = FILE_EXTENTS_MOST};
+    if (sys.fiemap(fd, extents) == 0)
+        return 0;
+    int error = -errno;
+    if (error == -EOPNOTSUPP || error == -ENOTTY || error == -ENOSYS ||
+        error == -EINVAL || error == -EBADR)
+        align->is_off = true;
+    return error;
+}
+
+/* Goes on over the grains from offset + *aligned that lie in the extents, as
+ * long as they are aligned. */
+static int count_aligned(struct region_align *align,
+                         const struct file_extents *extents, size_t offset,
+                         size_t *aligned)
+{
+    for (unsigned i = 0; i < extents->mapped; i++) {
+        const struct fiemap_extent *extent = &extents->list[i];
+        size_t end = extent->fe_logical + extent->fe_length;
+        size_t at = offset + *aligned;
+        if (!has_place(extent)) {
+            align->is_off = true;
+            return -EOPNOTSUPP;
+        }
+        /* A large page cannot cross a border of extents. */
+        if (extent->fe_logical > at || end < at + GRAIN ||
+            place_of(align, extent, at) != 0)
+            break;
+        *aligned = (end - offset) & ~(GRAIN - 1);
+    }
+    return 0;
+}
+
+/* How much of a range is aligned, from its beginning on. Fails where nothing
+ * tells. */
+static int find_aligned(struct region_align *align, int fd, size_t offset,
+                        size_t size, size_t *aligned)
+{
+    struct file_extents extents;
+    size_t before;
+    *aligned = 0;
+    do {
+        before = *aligned;
+        int result =
+            get_extents(align, fd, offset + before, size - before, &extents);
+        if (result == 0)
+            result = count_aligned(align, &extents, offset, aligned);
+        if (result != 0)
+            return result;
+    } while (*aligned<size && * aligned> before &&
+             extents.mapped == FILE_EXTENTS_MOST);
+    if (*aligned > size)
+        *aligned = size;
+    return 0;
+}
+
+/* How many bytes lie between the first grain of a file that has nothing else
+ * and the next place that is aligned; 0 where it is, or nothing tells. */
+static size_t find_missing(struct region_align *align, int fd)
+{
+    struct file_extents extents;
+    if (get_extents(align, fd, 0, GRAIN, &extents) != 0 ||
+        extents.mapped == 0 || !has_place(&extents.list[0]))
+        return 0;
+    /* What comes next follows the last piece. */
+    const struct fiemap_extent *last = &extents.list[extents.mapped - 1];
+    size_t place = place_of(align, last, GRAIN);
+    return (GRAIN - place) % GRAIN;
+}
+
+/* ---- setting aside --------------------------------------------------------
+ */
+
+/* One call's work. */
+struct placing {
+    struct region_align *align;
+    const char *dir;
+    int fd;
+    bool *no_fallocate;
+    /* Files that hold blocks, so that nobody is given them. */
+    int aside[ASIDE_MOST];
+    unsigned aside_count;
+    bool is_flushed; /* the journal has released what it held back */
+};
+
+static bool has_room(const struct placing *placing)
+{
+    struct statvfs st;
+    return sys.fstatvfs(placing->fd, &st) == 0 && st.f_frsize != 0 &&
+           st.f_bavail > ROOM_LEAST / st.f_frsize;
+}
+
+/* Beyond the end of the file, which stays: no limit of file sizes is met. */
+static bool hold(int fd, size_t offset, size_t size)
+{
+    return sys.fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size) ==
+           0;
+}
+
+/*
+ * Takes what the file system gives out next, up to a place that is aligned.
+ * That it was not aligned may be because the journal holds back what is: freed
+ * blocks wait there for some seconds.
+ */
+static bool set_aside(struct placing *placing)
+{
+    if (placing->aside_count == ASIDE_MOST || placing->dir == NULL ||
+        placing->dir[0] == '\0')
+        return false;
+    int file = region_file_create(placing->dir);
+    if (file < 0)
+        return false;
+    placing->aside[placing->aside_count++] = file;
+    if (!hold(file, 0, GRAIN))
+        return false;
+    size_t missing = find_missing(placing->align, file);
+    if (missing == 0)
+        return true;
+    (void)hold(file, GRAIN, missing);
+    if (!placing->is_flushed)
+        (void)sys.fsync(file);
+    placing->is_flushed = true;
+    return true;
+}
+
+static void release(struct placing *placing)
+{
+    while (placing->aside_count > 0)
+        sys.close(placing->aside[--placing->aside_count]);
+}
+
+/* ---- placing grains -------------------------------------------------------
+ */
+
+static int take(struct placing *placing, size_t offset, size_t size)
+{
+    int result =
+        region_file_allocate(placing->fd, offset, size, placing->no_fallocate);
+    /* It may be what was set aside that is missing. */
+    if (result != 0 && placing->aside_count > 0) {
+        release(placing);
+        result = region_file_allocate(placing->fd, offset, size,
+                                      placing->no_fallocate);
+    }
+    return result;
+}
+
+static void note_search_in_vain(struct region_align *align)
+{
+    unsigned skip = align->last_skip == 0 ? SKIP_LEAST : 2 * align->last_skip;
+    align->last_skip = align->skip = skip < SKIP_MOST ? skip : SKIP_MOST;
+    debug_log("no aligned place for 2 MiB of a file; the next %u are taken as "
+              "they come",
+              align->skip);
+}
+
+/* Looks for a better place for a grain that has its blocks. Fails only where it
+ * has none any more. */
+static int search(struct placing *placing, size_t offset)
+{
+    struct region_align *align = placing->align;
+    size_t aligned = 0;
+    for (unsigned tries = 0; tries <= TRIES_FOR_GRAIN; tries++) {
+        /* At first it may be enough not to follow the blocks before it. */
+        if (!has_room(placing) || (tries > 0 && !set_aside(placing)) ||
+            region_file_punch(placing->fd, offset, GRAIN) != 0)
+            break;
+        int result = take(placing, offset, GRAIN);
+        if (result != 0 || *placing->no_fallocate)
+            return result;
+        if (find_aligned(align, placing->fd, offset, GRAIN, &aligned) != 0)
+            return 0;
+        if (aligned != 0) {
+            align->end = offset + GRAIN;
+            align->last_skip = 0;
+            return 0;
+        }
+    }
+    note_search_in_vain(align);
+    return 0;
+}
+
+/* Takes a part of the range. *size: how much of it has blocks then. Where they
+ * are wrong, but for a first part, only that is kept. */
+static int place(struct placing *placing, size_t offset, size_t *size)
+{
+    struct region_align *align = placing->align;
+    size_t aligned;
+    int result = take(placing, offset, *size);
+    if (result != 0 || align->is_off || *placing->no_fallocate)
+        return result;
+    if (align->skip > 0) {
+        align->skip--;
+        return 0;
+    }
+    if (find_aligned(align, placing->fd, offset, *size, &aligned) != 0)
+        return 0;
+    if (aligned != 0)
+        align->end = offset + aligned;
+    if (aligned == *size)
+        return 0;
+    if (*size == GRAIN)
+        return search(placing, offset);
+    if (has_room(placing) &&
+        region_file_punch(placing->fd, offset + aligned, *size - aligned) == 0)
+        *size = aligned;
+    return 0;
+}
+
+/* A grain alone, and what is behind an aligned one all together; but grain by
+ * grain once that has gone wrong. */
+static int place_all(struct placing *placing, size_t offset, size_t size)
+{
+    const struct region_align *align = placing->align;
+    bool is_wary = false;
+    for (size_t done = 0; done < size;) {
+        size_t part = size - done;
+        if (!align->is_off && !*placing->no_fallocate &&
+            (is_wary || align->skip > 0 || offset + done != align->end))
+            part = GRAIN;
+        size_t kept = part;
+        int result = place(placing, offset + done, &kept);
+        if (result != 0) {
+            if (done > 0)
+                (void)region_file_punch(placing->fd, offset, done);
+            return result;
+        }
+        is_wary |= kept < part;
+        done += kept;
+    }
+    return 0;
+}
+
+int region_align_allocate(struct region_align *align, const char *dir, int fd,
+                          size_t offset, size_t size, bool *no_fallocate)
+{
+    struct placing placing = {
+        .align = align, .dir = dir, .fd = fd, .no_fallocate = no_fallocate};
+    int result = place_all(&placing, offset, size);
+    release(&placing);
+    return result;
+}
