@@ -20,13 +20,16 @@
 /* Below that, what is set aside is missed by others. */
 #define ROOM_LEAST (8 * GRAIN)
 
+/* So much is looked at before more is taken: what is wrong is given back. */
+#define PART_MOST (32 * GRAIN)
+
 /* How often something is set aside for one grain, and in one call. */
-#define TRIES_FOR_GRAIN 4
+#define TRIES_FOR_GRAIN 8
 #define ASIDE_MOST 16
 
 /* After a search in vain: so many grains without one, twice as many each time.
  */
-#define SKIP_LEAST 8
+#define SKIP_LEAST 1
 #define SKIP_MOST 256
 
 /* Bytes of a sector in sysfs, whatever the device has. */
@@ -285,15 +288,22 @@ static int place(struct placing *placing, size_t offset, size_t *size)
 
 /* A grain alone, and what is behind an aligned one all together; but grain by
  * grain once that has gone wrong. */
-static int place_all(struct placing *placing, size_t offset, size_t size)
+static size_t next_part(const struct placing *placing, size_t offset,
+                        size_t left, bool is_wary)
 {
     const struct region_align *align = placing->align;
+    if (align->is_off || *placing->no_fallocate)
+        return left;
+    if (is_wary || align->skip > 0 || align->end == 0 || align->end != offset)
+        return GRAIN;
+    return left < PART_MOST ? left : PART_MOST;
+}
+
+static int place_all(struct placing *placing, size_t offset, size_t size)
+{
     bool is_wary = false;
     for (size_t done = 0; done < size;) {
-        size_t part = size - done;
-        if (!align->is_off && !*placing->no_fallocate &&
-            (is_wary || align->skip > 0 || offset + done != align->end))
-            part = GRAIN;
+        size_t part = next_part(placing, offset + done, size - done, is_wary);
         size_t kept = part;
         int result = place(placing, offset + done, &kept);
         if (result != 0) {

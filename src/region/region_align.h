@@ -29,10 +29,10 @@
 /* Unit and alignment of blocks, in bytes. */
 #define REGION_ALIGN_GRAIN ((size_t)2 << 20)
 
-/* What is known of a region's file. All zero at first, but for `start`. */
+/* What is known of a region's file. All 0 at first, but for `start`. */
 struct region_align {
     size_t start;  /* of the file system on its device, within a grain */
-    size_t end;    /* file offset behind the last grain that was aligned */
+    size_t end;    /* file offset behind the last aligned grain; 0: none */
     unsigned skip; /* so many grains are taken as they come */
     unsigned last_skip;
     bool is_off; /* nothing tells where the blocks are */
