@@ -239,11 +239,13 @@ static int search(struct placing *placing, size_t offset)
 {
     struct region_align *align = placing->align;
     size_t aligned = 0;
-    for (unsigned tries = 0; tries <= TRIES_FOR_GRAIN; tries++) {
-        /* At first it may be enough not to follow the blocks before it. */
-        if (!has_room(placing) || (tries > 0 && !set_aside(placing)) ||
+    bool more = true;
+    for (unsigned tries = 0; more && tries <= TRIES_FOR_GRAIN; tries++) {
+        if (!has_room(placing) ||
             region_file_punch(placing->fd, offset, GRAIN) != 0)
             break;
+        /* At first it may be enough not to follow the blocks before it. */
+        more = tries == 0 || set_aside(placing);
         int result = take(placing, offset, GRAIN);
         if (result != 0 || *placing->no_fallocate)
             return result;
