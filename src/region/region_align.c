@@ -211,12 +211,13 @@ static void release(struct placing *placing)
 /* ---- placing grains -------------------------------------------------------
  */
 
-static int take(struct placing *placing, size_t offset, size_t size)
+/* again: the blocks were there before, so that a failure may pass. */
+static int take(struct placing *placing, size_t offset, size_t size, bool again)
 {
     int result =
         region_file_allocate(placing->fd, offset, size, placing->no_fallocate);
     /* It may be what was set aside that is missing. */
-    if (result != 0 && placing->aside_count > 0) {
+    if (result != 0 && (again || placing->aside_count > 0)) {
         release(placing);
         result = region_file_allocate(placing->fd, offset, size,
                                       placing->no_fallocate);
@@ -246,7 +247,7 @@ static int search(struct placing *placing, size_t offset)
             break;
         /* At first it may be enough not to follow the blocks before it. */
         more = tries == 0 || set_aside(placing);
-        int result = take(placing, offset, GRAIN);
+        int result = take(placing, offset, GRAIN, true);
         if (result != 0 || *placing->no_fallocate)
             return result;
         if (find_aligned(align, placing->fd, offset, GRAIN, &aligned) != 0)
@@ -267,7 +268,7 @@ static int place(struct placing *placing, size_t offset, size_t *size)
 {
     struct region_align *align = placing->align;
     size_t aligned;
-    int result = take(placing, offset, *size);
+    int result = take(placing, offset, *size, false);
     if (result != 0 || align->is_off || *placing->no_fallocate)
         return result;
     if (align->skip > 0) {
