@@ -741,8 +741,7 @@ WALK(writing, .name = "no fallocate", .world.no_fallocate = true,
 WALK(no_punch, .name = "no punch", .world.no_punch = true, .limit = LIMIT)
 WALK(no_holes, .name = "no holes", .world.no_holes = true, .limit = LIMIT)
 WALK(no_libpmem, .name = "no libpmem", .world.no_libpmem = true, .limit = LIMIT)
-WALK(pmem, .name = "persistent memory", .world.pmem = true,
-     .world.is_unaligned = true, .limit = 0)
+WALK(pmem, .name = "persistent memory", .world.pmem = true, .limit = 0)
 WALK(callers_file, .name = "caller's file", .backing = CALLERS_FILE,
      .limit = LIMIT)
 WALK(fixed, .name = "fixed", .backing = BUFFER, .limit = LIMIT)

@@ -38,6 +38,8 @@
 #define OBJECT (64 * MIB)
 #define UNITS (OBJECT / UNIT)
 #define KINDS 100
+#define TOUCHES                                                                \
+    32 /* of a unit: so many faults where it is not mapped at once */
 
 static bool is_real;  /* persistent memory: faults tell, too */
 static bool is_exact; /* the file system has all that is asked for */
@@ -45,31 +47,31 @@ static bool is_exact; /* the file system has all that is asked for */
 /* ---- where blocks are -----------------------------------------------------
  */
 
-static uintptr_t page_size(void)
-{
-    return (uintptr_t)sysconf(_SC_PAGESIZE);
-}
+/* A mapping of a file, which was opened once more. */
+struct mapped {
+    uintptr_t start, end;
+    size_t from;
+    int fd;
+};
 
-/* The file behind an address, opened once more; *offset: in the file. */
-static int open_mapped(const void *address, size_t *offset)
+static void open_mapped(struct mapped *mapped, uintptr_t address)
 {
     unsigned long start, end, from;
     char line[512], path[100];
-    int fd = -1;
     FILE *maps = fopen("/proc/self/maps", "r");
+    *mapped = (struct mapped){.fd = -1};
     if (maps == NULL)
-        return -1;
-    while (fd < 0 && fgets(line, sizeof line, maps) != NULL) {
+        return;
+    while (mapped->fd < 0 && fgets(line, sizeof line, maps) != NULL) {
         if (sscanf(line, "%lx-%lx %*s %lx", &start, &end, &from) != 3 ||
-            (uintptr_t)address < start || (uintptr_t)address >= end)
+            address < start || address >= end)
             continue;
         snprintf(path, sizeof path, "/proc/self/map_files/%lx-%lx", start, end);
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-        *offset = from + ((uintptr_t)address - start);
+        *mapped =
+            (struct mapped){start, end, from, open(path, O_RDONLY | O_CLOEXEC)};
         break;
     }
     fclose(maps);
-    return fd;
 }
 
 /* Of the file system on its device, bytes. */
@@ -91,39 +93,49 @@ static size_t partition_start(int fd)
     return sectors * 512;
 }
 
-static bool unit_is_aligned(const char *address)
+/* Bytes of a unit of the file that lie where a large page can map them. */
+static size_t aligned_bytes(int fd, size_t offset)
 {
     _Alignas(struct fiemap) char
         room[sizeof(struct fiemap) + 8 * sizeof(struct fiemap_extent)] = {0};
     struct fiemap *map = (struct fiemap *)(void *)room;
-    size_t offset = 0, good = 0;
-    int fd = open_mapped(address, &offset);
-    if (fd < 0)
-        return false;
+    size_t bytes = 0, start = partition_start(fd);
     map->fm_start = offset;
     map->fm_length = UNIT;
     map->fm_extent_count = 8;
-    size_t start = partition_start(fd);
-    if (ioctl(fd, FS_IOC_FIEMAP, map) == 0)
-        for (unsigned i = 0; i < map->fm_mapped_extents; i++) {
-            const struct fiemap_extent *extent = &map->fm_extents[i];
-            size_t from = extent->fe_logical, to = from + extent->fe_length;
-            if ((extent->fe_physical + start - from) % UNIT != 0)
-                continue;
-            from = from < offset ? offset : from;
-            to = to > offset + UNIT ? offset + UNIT : to;
-            good += to > from ? to - from : 0;
-        }
-    close(fd);
-    return good == UNIT;
+    if (ioctl(fd, FS_IOC_FIEMAP, map) != 0)
+        return 0;
+    for (unsigned i = 0; i < map->fm_mapped_extents; i++) {
+        const struct fiemap_extent *extent = &map->fm_extents[i];
+        size_t from = extent->fe_logical, to = from + extent->fe_length;
+        if ((extent->fe_physical + start - from) % UNIT != 0)
+            continue;
+        from = from < offset ? offset : from;
+        to = to > offset + UNIT ? offset + UNIT : to;
+        bytes += to > from ? to - from : 0;
+    }
+    return bytes;
 }
 
-/* How many of the 2 MiB units of an object are. */
+/* How many of the 2 MiB units of an object are such. */
 static size_t count_aligned(const char *object, size_t size)
 {
+    struct mapped mapped = {.fd = -1};
     size_t count = 0;
-    for (size_t at = 0; at < size; at += UNIT)
-        count += unit_is_aligned(object + at);
+    for (size_t at = 0; at < size; at += UNIT) {
+        uintptr_t address = (uintptr_t)object + at;
+        if (address < mapped.start || address >= mapped.end) {
+            if (mapped.fd >= 0)
+                close(mapped.fd);
+            open_mapped(&mapped, address);
+        }
+        if (mapped.fd >= 0)
+            count +=
+                aligned_bytes(mapped.fd,
+                              mapped.from + (address - mapped.start)) == UNIT;
+    }
+    if (mapped.fd >= 0)
+        close(mapped.fd);
     return count;
 }
 
@@ -142,12 +154,12 @@ static size_t fault_count(void)
 static size_t count_large(char *object, size_t size)
 {
     size_t before = fault_count(), units = size / UNIT;
-    for (size_t at = 0; at < size; at += page_size())
+    for (size_t at = 0; at < size; at += UNIT / TOUCHES)
         ((volatile char *)object)[at] = 1;
     size_t faults = fault_count() - before;
     if (faults <= units + units / 16)
         return units;
-    size_t missed = (faults - units) / (UNIT / page_size() - 1);
+    size_t missed = (faults - units) / (TOUCHES - 1);
     return missed < units ? units - missed : 0;
 }
 
@@ -312,14 +324,13 @@ static void *grow(void *number)
     return NULL;
 }
 
+/* Of the objects of a list, those whose unit is such. */
 static size_t count_of_list(const struct object *list)
 {
     size_t count = 0;
-    for (; list != NULL; list = list->next) {
-        uintptr_t unit = ((uintptr_t)list + UNIT - 1) & ~(UNIT - 1);
-        count += unit_is_aligned((const char *)list + (unit - (uintptr_t)list) -
-                                 (unit > (uintptr_t)list ? UNIT : 0));
-    }
+    for (; list != NULL; list = list->next)
+        count +=
+            count_aligned((const char *)list - (uintptr_t)list % UNIT, UNIT);
     return count;
 }
 
