@@ -17,8 +17,10 @@
 
 #define GRAIN REGION_ALIGN_GRAIN
 
-/* Below that, what is set aside is missed by others. */
+/* So much has to be free, and more than a few times what is set aside: others
+ * would miss it. */
 #define ROOM_LEAST (8 * GRAIN)
+#define ROOM_PER_ASIDE (4 * GRAIN)
 
 /* So much is looked at before more is taken: what is wrong is given back. */
 #define PART_MOST (32 * GRAIN)
@@ -165,8 +167,9 @@ struct placing {
 static bool has_room(const struct placing *placing)
 {
     struct statvfs st;
+    size_t needed = ROOM_LEAST + placing->aside_count * ROOM_PER_ASIDE;
     return sys.fstatvfs(placing->fd, &st) == 0 && st.f_frsize != 0 &&
-           st.f_bavail > ROOM_LEAST / st.f_frsize;
+           st.f_bavail > needed / st.f_frsize;
 }
 
 /* Beyond the end of the file, which stays: no limit of file sizes is met. */
