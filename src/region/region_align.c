@@ -155,7 +155,7 @@ static size_t find_missing(struct region_align *align, int fd)
 /* One call's work. */
 struct placing {
     struct region_align *align;
-    const char *dir;
+    int directory;
     int fd;
     bool *no_fallocate;
     /* Files that hold blocks, so that nobody is given them. */
@@ -186,10 +186,9 @@ static bool hold(int fd, size_t offset, size_t size)
  */
 static bool set_aside(struct placing *placing)
 {
-    if (placing->aside_count == ASIDE_MOST || placing->dir == NULL ||
-        placing->dir[0] == '\0')
+    if (placing->aside_count == ASIDE_MOST || placing->directory < 0)
         return false;
-    int file = region_file_create(placing->dir);
+    int file = region_file_create(placing->directory);
     if (file < 0)
         return false;
     placing->aside[placing->aside_count++] = file;
@@ -323,11 +322,13 @@ static int place_all(struct placing *placing, size_t offset, size_t size)
     return 0;
 }
 
-int region_align_allocate(struct region_align *align, const char *dir, int fd,
+int region_align_allocate(struct region_align *align, int directory, int fd,
                           size_t offset, size_t size, bool *no_fallocate)
 {
-    struct placing placing = {
-        .align = align, .dir = dir, .fd = fd, .no_fallocate = no_fallocate};
+    struct placing placing = {.align = align,
+                              .directory = directory,
+                              .fd = fd,
+                              .no_fallocate = no_fallocate};
     int result = place_all(&placing, offset, size);
     release(&placing);
     return result;

@@ -43,11 +43,11 @@ size_t region_align_start(int fd);
 
 /*
  * As region_file_allocate(), for whole grains of a hole (offset and size are
- * multiples of REGION_ALIGN_GRAIN). dir: where files without a name can be made
- * for a moment, on the same file system; NULL or "": nowhere. Calls for one
+ * multiples of REGION_ALIGN_GRAIN). directory: where files without a name can
+ * be made for a moment, on the same file system; -1: nowhere. Calls for one
  * file are not made at once.
  */
-int region_align_allocate(struct region_align *align, const char *dir, int fd,
+int region_align_allocate(struct region_align *align, int directory, int fd,
                           size_t offset, size_t size, bool *no_fallocate);
 
 #endif

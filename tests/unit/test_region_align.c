@@ -20,6 +20,7 @@
 #define DISK (96 * PER_GRAIN)
 #define FILES_MOST 64
 #define FIRST_FD 1000
+#define DIRECTORY 999
 #define FILE_BLOCKS (64 * PER_GRAIN)
 
 enum state { FREE, USED, PENDING };
@@ -188,10 +189,11 @@ static int fake_fiemap(int fd, struct file_extents *extents)
     return 0;
 }
 
-static int fake_open(const char *path, int flags, mode_t mode)
+static int fake_openat(int directory, const char *path, int flags, mode_t mode)
 {
     (void)mode;
-    CU_ASSERT_STRING_EQUAL(path, "/there");
+    CU_ASSERT_EQUAL(directory, DIRECTORY);
+    CU_ASSERT_STRING_EQUAL(path, ".");
     CU_ASSERT_EQUAL(flags & O_TMPFILE, O_TMPFILE);
     disk.opens++;
     if (disk.open_error != 0)
@@ -252,7 +254,7 @@ static void begin(void)
     disk.open[0] = true;
     sys.fallocate = fake_fallocate;
     sys.fiemap = fake_fiemap;
-    sys.open = fake_open;
+    sys.openat = fake_openat;
     sys.close = fake_close;
     sys.fsync = fake_fsync;
     sys.fchmod = fake_fchmod;
@@ -289,7 +291,7 @@ static void spoil(size_t first_grain)
 
 static int take(size_t grain, size_t count)
 {
-    return region_align_allocate(&align, "/there", FIRST_FD, grain * GRAIN,
+    return region_align_allocate(&align, DIRECTORY, FIRST_FD, grain * GRAIN,
                                  count * GRAIN, &no_fallocate);
 }
 
@@ -502,9 +504,9 @@ static void test_calls_that_fail(void)
     begin();
     use(0, 5);
     CU_ASSERT_EQUAL(
-        region_align_allocate(&align, "", FIRST_FD, 0, GRAIN, &no_fallocate),
+        region_align_allocate(&align, -1, FIRST_FD, 0, GRAIN, &no_fallocate),
         0);
-    CU_ASSERT_EQUAL(region_align_allocate(&align, NULL, FIRST_FD, 4 * GRAIN,
+    CU_ASSERT_EQUAL(region_align_allocate(&align, -1, FIRST_FD, 4 * GRAIN,
                                           GRAIN, &no_fallocate),
                     0);
     CU_ASSERT_EQUAL(blocks_of_file(), 2 * PER_GRAIN);
