@@ -52,29 +52,9 @@ struct mapped {
     uintptr_t start, end;
     size_t from;
     int fd;
+    size_t device_start; /* of the file system on its device, bytes */
 };
 
-static void open_mapped(struct mapped *mapped, uintptr_t address)
-{
-    unsigned long start, end, from;
-    char line[512], path[100];
-    FILE *maps = fopen("/proc/self/maps", "r");
-    *mapped = (struct mapped){.fd = -1};
-    if (maps == NULL)
-        return;
-    while (mapped->fd < 0 && fgets(line, sizeof line, maps) != NULL) {
-        if (sscanf(line, "%lx-%lx %*s %lx", &start, &end, &from) != 3 ||
-            address < start || address >= end)
-            continue;
-        snprintf(path, sizeof path, "/proc/self/map_files/%lx-%lx", start, end);
-        *mapped =
-            (struct mapped){start, end, from, open(path, O_RDONLY | O_CLOEXEC)};
-        break;
-    }
-    fclose(maps);
-}
-
-/* Of the file system on its device, bytes. */
 static size_t partition_start(int fd)
 {
     struct stat st;
@@ -93,22 +73,45 @@ static size_t partition_start(int fd)
     return sectors * 512;
 }
 
+static void open_mapped(struct mapped *mapped, uintptr_t address)
+{
+    unsigned long start, end, from;
+    char line[512], path[100];
+    FILE *maps = fopen("/proc/self/maps", "r");
+    *mapped = (struct mapped){.fd = -1};
+    if (maps == NULL)
+        return;
+    while (mapped->fd < 0 && fgets(line, sizeof line, maps) != NULL) {
+        if (sscanf(line, "%lx-%lx %*s %lx", &start, &end, &from) != 3 ||
+            address < start || address >= end)
+            continue;
+        snprintf(path, sizeof path, "/proc/self/map_files/%lx-%lx", start, end);
+        mapped->start = start;
+        mapped->end = end;
+        mapped->from = from;
+        mapped->fd = open(path, O_RDONLY | O_CLOEXEC);
+        mapped->device_start = partition_start(mapped->fd);
+        break;
+    }
+    fclose(maps);
+}
+
 /* Bytes of a unit of the file that lie where a large page can map them. */
-static size_t aligned_bytes(int fd, size_t offset)
+static size_t aligned_bytes(const struct mapped *mapped, size_t offset)
 {
     _Alignas(struct fiemap) char
         room[sizeof(struct fiemap) + 8 * sizeof(struct fiemap_extent)] = {0};
     struct fiemap *map = (struct fiemap *)(void *)room;
-    size_t bytes = 0, start = partition_start(fd);
+    size_t bytes = 0;
     map->fm_start = offset;
     map->fm_length = UNIT;
     map->fm_extent_count = 8;
-    if (ioctl(fd, FS_IOC_FIEMAP, map) != 0)
+    if (ioctl(mapped->fd, FS_IOC_FIEMAP, map) != 0)
         return 0;
     for (unsigned i = 0; i < map->fm_mapped_extents; i++) {
         const struct fiemap_extent *extent = &map->fm_extents[i];
         size_t from = extent->fe_logical, to = from + extent->fe_length;
-        if ((extent->fe_physical + start - from) % UNIT != 0)
+        if ((extent->fe_physical + mapped->device_start - from) % UNIT != 0)
             continue;
         from = from < offset ? offset : from;
         to = to > offset + UNIT ? offset + UNIT : to;
@@ -131,7 +134,7 @@ static size_t count_aligned(const char *object, size_t size)
         }
         if (mapped.fd >= 0)
             count +=
-                aligned_bytes(mapped.fd,
+                aligned_bytes(&mapped,
                               mapped.from + (address - mapped.start)) == UNIT;
     }
     if (mapped.fd >= 0)
