@@ -152,14 +152,18 @@ static size_t find_missing(struct region_align *align, int fd)
 /* ---- setting aside --------------------------------------------------------
  */
 
+/* A file that holds blocks, so that nobody is given them. */
+struct aside {
+    int fd;
+    struct file_identity identity;
+};
+
 /* One call's work. */
 struct placing {
     struct region_align *align;
-    int directory;
-    int fd;
+    const struct region_align_file *file;
     bool *no_fallocate;
-    /* Files that hold blocks, so that nobody is given them. */
-    int aside[ASIDE_MOST];
+    struct aside aside[ASIDE_MOST];
     unsigned aside_count;
     bool is_flushed; /* the journal has released what it held back */
 };
@@ -168,7 +172,7 @@ static bool has_room(const struct placing *placing)
 {
     struct statvfs st;
     size_t needed = ROOM_LEAST + placing->aside_count * ROOM_PER_ASIDE;
-    return sys.fstatvfs(placing->fd, &st) == 0 && st.f_frsize != 0 &&
+    return sys.fstatvfs(placing->file->fd, &st) == 0 && st.f_frsize != 0 &&
            st.f_bavail > needed / st.f_frsize;
 }
 
@@ -179,6 +183,21 @@ static bool hold(int fd, size_t offset, size_t size)
            0;
 }
 
+/* On the same file system: a number may have become another directory. */
+static bool make_aside(struct placing *placing, struct aside *aside)
+{
+    aside->fd = placing->file->directory < 0
+                    ? -1
+                    : region_file_create(placing->file->directory);
+    if (aside->fd < 0)
+        return false;
+    if (region_file_identify(aside->fd, &aside->identity) == 0 &&
+        aside->identity.device == placing->file->identity->device)
+        return true;
+    sys.close(aside->fd);
+    return false;
+}
+
 /*
  * Takes what the file system gives out next, up to a place that is aligned.
  * That it was not aligned may be because the journal holds back what is: freed
@@ -186,43 +205,59 @@ static bool hold(int fd, size_t offset, size_t size)
  */
 static bool set_aside(struct placing *placing)
 {
-    if (placing->aside_count == ASIDE_MOST || placing->directory < 0)
+    if (placing->aside_count == ASIDE_MOST)
         return false;
-    int file = region_file_create(placing->directory);
-    if (file < 0)
+    struct aside *aside = &placing->aside[placing->aside_count];
+    if (!make_aside(placing, aside))
         return false;
-    placing->aside[placing->aside_count++] = file;
-    if (!hold(file, 0, GRAIN))
+    placing->aside_count++;
+    if (!hold(aside->fd, 0, GRAIN))
         return false;
-    size_t missing = find_missing(placing->align, file);
+    size_t missing = find_missing(placing->align, aside->fd);
     if (missing == 0)
         return true;
-    (void)hold(file, GRAIN, missing);
+    (void)hold(aside->fd, GRAIN, missing);
     if (!placing->is_flushed)
-        (void)sys.fsync(file);
+        (void)sys.fsync(aside->fd);
     placing->is_flushed = true;
     return true;
 }
 
+/* Closes no file but ours, should the program have closed that. */
 static void release(struct placing *placing)
 {
-    while (placing->aside_count > 0)
-        sys.close(placing->aside[--placing->aside_count]);
+    while (placing->aside_count > 0) {
+        const struct aside *aside = &placing->aside[--placing->aside_count];
+        if (region_file_is(aside->fd, &aside->identity))
+            sys.close(aside->fd);
+    }
 }
 
 /* ---- placing grains -------------------------------------------------------
  */
 
+static int allocate(struct placing *placing, size_t offset, size_t size)
+{
+    return region_file_allocate(placing->file->fd, offset, size,
+                                placing->no_fallocate);
+}
+
+static int punch(struct placing *placing, size_t offset, size_t size)
+{
+    if (!region_file_is(placing->file->fd, placing->file->identity))
+        return -EBADF;
+    return region_file_punch(placing->file->fd, offset, size);
+}
+
 /* again: the blocks were there before, so that a failure may pass. */
 static int take(struct placing *placing, size_t offset, size_t size, bool again)
 {
-    int result =
-        region_file_allocate(placing->fd, offset, size, placing->no_fallocate);
+    int result = region_file_allocate(placing->file->fd, offset, size,
+                                      placing->no_fallocate);
     /* It may be what was set aside that is missing. */
     if (result != 0 && (again || placing->aside_count > 0)) {
         release(placing);
-        result = region_file_allocate(placing->fd, offset, size,
-                                      placing->no_fallocate);
+        result = allocate(placing, offset, size);
     }
     return result;
 }
@@ -244,15 +279,15 @@ static int search(struct placing *placing, size_t offset)
     size_t aligned = 0;
     bool more = true;
     for (unsigned tries = 0; more && tries <= TRIES_FOR_GRAIN; tries++) {
-        if (!has_room(placing) ||
-            region_file_punch(placing->fd, offset, GRAIN) != 0)
+        if (!has_room(placing) || punch(placing, offset, GRAIN) != 0)
             break;
         /* At first it may be enough not to follow the blocks before it. */
         more = tries == 0 || set_aside(placing);
         int result = take(placing, offset, GRAIN, true);
         if (result != 0 || *placing->no_fallocate)
             return result;
-        if (find_aligned(align, placing->fd, offset, GRAIN, &aligned) != 0)
+        if (find_aligned(align, placing->file->fd, offset, GRAIN, &aligned) !=
+            0)
             return 0;
         if (aligned != 0) {
             align->end = offset + GRAIN;
@@ -277,7 +312,7 @@ static int place(struct placing *placing, size_t offset, size_t *size)
         align->skip--;
         return 0;
     }
-    if (find_aligned(align, placing->fd, offset, *size, &aligned) != 0)
+    if (find_aligned(align, placing->file->fd, offset, *size, &aligned) != 0)
         return 0;
     if (aligned != 0)
         align->end = offset + aligned;
@@ -286,7 +321,7 @@ static int place(struct placing *placing, size_t offset, size_t *size)
     if (*size == GRAIN)
         return search(placing, offset);
     if (has_room(placing) &&
-        region_file_punch(placing->fd, offset + aligned, *size - aligned) == 0)
+        punch(placing, offset + aligned, *size - aligned) == 0)
         *size = aligned;
     return 0;
 }
@@ -313,7 +348,7 @@ static int place_all(struct placing *placing, size_t offset, size_t size)
         int result = place(placing, offset + done, &kept);
         if (result != 0) {
             if (done > 0)
-                (void)region_file_punch(placing->fd, offset, done);
+                (void)punch(placing, offset, done);
             return result;
         }
         is_wary |= kept < part;
@@ -322,13 +357,12 @@ static int place_all(struct placing *placing, size_t offset, size_t size)
     return 0;
 }
 
-int region_align_allocate(struct region_align *align, int directory, int fd,
-                          size_t offset, size_t size, bool *no_fallocate)
+int region_align_allocate(struct region_align *align,
+                          const struct region_align_file *file, size_t offset,
+                          size_t size, bool *no_fallocate)
 {
-    struct placing placing = {.align = align,
-                              .directory = directory,
-                              .fd = fd,
-                              .no_fallocate = no_fallocate};
+    struct placing placing = {
+        .align = align, .file = file, .no_fallocate = no_fallocate};
     int result = place_all(&placing, offset, size);
     release(&placing);
     return result;

@@ -26,6 +26,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "region_file.h"
+
 /* Unit and alignment of blocks, in bytes. */
 #define REGION_ALIGN_GRAIN ((size_t)2 << 20)
 
@@ -41,13 +43,20 @@ struct region_align {
 /* Where the partition that a file lies on starts, within a grain. */
 size_t region_align_start(int fd);
 
+/* Which file, and where others can be made for a moment. */
+struct region_align_file {
+    int fd;
+    const struct file_identity
+        *identity; /* nothing is punched in another one */
+    int directory; /* on the same file system; -1: nowhere */
+};
+
 /*
  * As region_file_allocate(), for whole grains of a hole (offset and size are
- * multiples of REGION_ALIGN_GRAIN). directory: where files without a name can
- * be made for a moment, on the same file system; -1: nowhere. Calls for one
- * file are not made at once.
+ * multiples of REGION_ALIGN_GRAIN). Calls for one file are not made at once.
  */
-int region_align_allocate(struct region_align *align, int directory, int fd,
-                          size_t offset, size_t size, bool *no_fallocate);
+int region_align_allocate(struct region_align *align,
+                          const struct region_align_file *file, size_t offset,
+                          size_t size, bool *no_fallocate);
 
 #endif

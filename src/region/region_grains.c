@@ -43,29 +43,29 @@ static void note_whether_full(struct region_pool *pool, int result)
         atomic_store_explicit(&pool->lacks_space, lacks, memory_order_relaxed);
 }
 
-/* Those can be where large pages map them. (Only a region that has tables has
- * such: their lock is held.) */
-static bool is_whole_grains(const struct region_pool *pool, size_t offset,
-                            size_t size)
+/* Whole grains can be where large pages map them. (Only a region that has
+ * tables has such, and their lock is held.) */
+static int allocate_by_number(struct region_pool *pool, struct region *region,
+                              size_t offset, size_t size, bool *no_fallocate)
 {
-    return pool->grain == REGION_ALIGN_GRAIN &&
-           (offset | size) % REGION_ALIGN_GRAIN == 0;
+    const struct region_align_file file = {
+        region->fd, &region->identity,
+        pool->backing == REGION_FILES ? pool->directory : -1};
+    const size_t at = region->file_offset + offset;
+    if (pool->grain != REGION_ALIGN_GRAIN ||
+        (at | size) % REGION_ALIGN_GRAIN != 0)
+        return region_file_allocate(region->fd, at, size, no_fallocate);
+    return region_align_allocate(&region->align, &file, at, size, no_fallocate);
 }
 
 /* By the descriptor, or without one by the mapping. */
-static int allocate(struct region_pool *pool, struct region *region, size_t offset,
-                    size_t size)
+static int allocate(struct region_pool *pool, struct region *region,
+                    size_t offset, size_t size)
 {
     int result = -EBADF;
     if (region_has_descriptor(region)) {
         bool no_fallocate = atomic_load(&pool->no_fallocate);
-        size_t at = region->file_offset + offset;
-        result = is_whole_grains(pool, at, size)
-                     ? region_align_allocate(&region->align, pool->directory,
-                                             region->fd, at, size,
-                                             &no_fallocate)
-                     : region_file_allocate(region->fd, at, size,
-                                            &no_fallocate);
+        result = allocate_by_number(pool, region, offset, size, &no_fallocate);
         if (no_fallocate)
             atomic_store(&pool->no_fallocate, true);
     }

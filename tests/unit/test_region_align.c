@@ -38,6 +38,8 @@ static struct {
     size_t extent_most; /* blocks in an extent; 0: any */
     size_t start;       /* of the partition, within a grain */
     uint32_t flags;     /* of all extents */
+    bool elsewhere;     /* where other files are made */
+    bool replaced;      /* the numbers are of other files by now */
     size_t room;        /* free blocks that it admits to; 0: all */
     int open_error, hold_error, punch_error, fiemap_error, statvfs_error;
     int allocate_error; /* from the Nth allocation on (0: none) */
@@ -189,6 +191,16 @@ static int fake_fiemap(int fd, struct file_extents *extents)
     return 0;
 }
 
+/* The file, and others of the same file system, or of another one. */
+static int fake_fstat(int fd, struct stat *st)
+{
+    if (!is_file(fd))
+        return fails(EBADF);
+    *st = (struct stat){.st_dev = fd == FIRST_FD ? 7 : 7 + disk.elsewhere,
+                        .st_ino = (ino_t)fd + disk.replaced};
+    return 0;
+}
+
 static int fake_openat(int directory, const char *path, int flags, mode_t mode)
 {
     (void)mode;
@@ -259,6 +271,7 @@ static void begin(void)
     sys.fsync = fake_fsync;
     sys.fchmod = fake_fchmod;
     sys.fstatvfs = fake_fstatvfs;
+    sys.fstat = fake_fstat;
 }
 
 /* Nothing is left that was set aside, whatever happened. */
@@ -289,10 +302,18 @@ static void spoil(size_t first_grain)
         use(i * PER_GRAIN + PER_GRAIN / 2, 1);
 }
 
+static const struct file_identity identity = {7, FIRST_FD};
+
+static int take_at(int directory, size_t grain, size_t count)
+{
+    const struct region_align_file file = {FIRST_FD, &identity, directory};
+    return region_align_allocate(&align, &file, grain * GRAIN, count * GRAIN,
+                                 &no_fallocate);
+}
+
 static int take(size_t grain, size_t count)
 {
-    return region_align_allocate(&align, DIRECTORY, FIRST_FD, grain * GRAIN,
-                                 count * GRAIN, &no_fallocate);
+    return take_at(DIRECTORY, grain, count);
 }
 
 static void give(size_t grain, size_t count)
@@ -500,16 +521,24 @@ static void test_calls_that_fail(void)
         CU_ASSERT_EQUAL(count_blocks(USED), 5 + 4 * PER_GRAIN);
         end();
     }
-    /* No place for a second file is known. */
+    /* No place for a second file is known, or one elsewhere. */
     begin();
     use(0, 5);
-    CU_ASSERT_EQUAL(
-        region_align_allocate(&align, -1, FIRST_FD, 0, GRAIN, &no_fallocate),
-        0);
-    CU_ASSERT_EQUAL(region_align_allocate(&align, -1, FIRST_FD, 4 * GRAIN,
-                                          GRAIN, &no_fallocate),
-                    0);
+    CU_ASSERT_EQUAL(take_at(-1, 0, 1), 0);
+    CU_ASSERT_EQUAL(disk.opens, 0);
+    disk.elsewhere = true;
+    align = (struct region_align){0};
+    CU_ASSERT_EQUAL(take(4, 1), 0);
+    CU_ASSERT_EQUAL(disk.opens, 1);
     CU_ASSERT_EQUAL(blocks_of_file(), 2 * PER_GRAIN);
+    end();
+    /* The numbers have become those of other files: nothing is punched. */
+    begin();
+    use(0, 5);
+    disk.replaced = true;
+    CU_ASSERT_EQUAL(take(0, 8), 0);
+    CU_ASSERT_EQUAL(disk.punches, 0);
+    CU_ASSERT_EQUAL(blocks_of_file(), 8 * PER_GRAIN);
     end();
 }
 
