@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "address_space.h"
+#include "region_align.h"
 #include "region_file.h"
 #include "sys_calls.h"
 
@@ -42,15 +43,29 @@ static void note_whether_full(struct region_pool *pool, int result)
         atomic_store_explicit(&pool->lacks_space, lacks, memory_order_relaxed);
 }
 
+/* Whole grains can be where large pages map them. (Only a region that has
+ * tables has such, and their lock is held.) */
+static int allocate_by_number(struct region_pool *pool, struct region *region,
+                              size_t offset, size_t size, bool *no_fallocate)
+{
+    const struct region_align_file file = {
+        region->fd, &region->identity,
+        pool->backing == REGION_FILES ? pool->directory : -1};
+    const size_t at = region->file_offset + offset;
+    if (pool->grain != REGION_ALIGN_GRAIN ||
+        (at | size) % REGION_ALIGN_GRAIN != 0)
+        return region_file_allocate(region->fd, at, size, no_fallocate);
+    return region_align_allocate(&region->align, &file, at, size, no_fallocate);
+}
+
 /* By the descriptor, or without one by the mapping. */
-static int allocate(struct region_pool *pool, const struct region *region,
+static int allocate(struct region_pool *pool, struct region *region,
                     size_t offset, size_t size)
 {
     int result = -EBADF;
     if (region_has_descriptor(region)) {
         bool no_fallocate = atomic_load(&pool->no_fallocate);
-        result = region_file_allocate(region->fd, region->file_offset + offset,
-                                      size, &no_fallocate);
+        result = allocate_by_number(pool, region, offset, size, &no_fallocate);
         if (no_fallocate)
             atomic_store(&pool->no_fallocate, true);
     }
@@ -154,6 +169,8 @@ int region_grains_init(struct region_pool *pool, struct region *region)
     pthread_mutex_init(&region->grain_lock, NULL);
     if (pool->grain == region_page_size())
         return 0;
+    if (region->fd >= 0 && pool->backing != REGION_DEVICE)
+        region->align.start = region_align_start(region->fd);
     char *tables = sys.mmap(NULL, tables_bytes(pool, region), PROT_READ,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (tables == MAP_FAILED) {

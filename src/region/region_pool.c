@@ -17,6 +17,7 @@
 #include "debug_log.h"
 #include "leak_roots.h"
 #include "memory_marks.h"
+#include "region_align.h"
 #include "region_file.h"
 #include "region_fork.h"
 #include "region_grains.h"
@@ -49,7 +50,7 @@
 
 #define BLOCK_ALWAYS_TRIED (8 * GIB)
 
-#define DAX_GRAIN (2 * MIB)
+#define DAX_GRAIN REGION_ALIGN_GRAIN
 
 /* From here on, streaming stores cost less than what they push out of the
  * caches is worth. */

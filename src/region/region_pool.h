@@ -38,6 +38,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "region_align.h"
 #include "region_file.h"
 
 /* Each further region is as large as those before it together, or larger. */
@@ -98,6 +99,7 @@ struct region {
     uint64_t *page_dirty;  /* it may hold something */
     uint16_t *grain_live;  /* committed pages of the grain */
     uint16_t *grain_space; /* pages of it that have space */
+    struct region_align align; /* where the file's blocks are */
 };
 
 struct region_pool {

@@ -3,8 +3,10 @@
 
 #include <fcntl.h>
 #include <libpmem.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -26,6 +28,25 @@ static int real_openat(int dir, const char *name, int flags, mode_t mode)
 static int real_dup_cloexec(int fd)
 {
     return fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+}
+
+_Static_assert(offsetof(struct file_extents, list) ==
+                       offsetof(struct fiemap, fm_extents) &&
+                   offsetof(struct file_extents, mapped) ==
+                       offsetof(struct fiemap, fm_mapped_extents) &&
+                   offsetof(struct file_extents, count) ==
+                       offsetof(struct fiemap, fm_extent_count),
+               "struct file_extents is the kernel's struct fiemap");
+
+static int real_fiemap(int fd, struct file_extents *extents)
+{
+    return ioctl(fd, FS_IOC_FIEMAP, extents);
+}
+
+/* Unlike fsync(), no cancellation point. */
+static int real_fsync(int fd)
+{
+    return (int)syscall(SYS_fsync, fd);
 }
 
 static int real_membarrier(int command)
@@ -66,6 +87,8 @@ struct sys_calls sys = {
     .get_file_size_limit = real_get_file_size_limit,
     .ftruncate = ftruncate,
     .fallocate = fallocate,
+    .fiemap = real_fiemap,
+    .fsync = real_fsync,
     .lseek = lseek,
     .pread = pread,
     .pwrite = pwrite,

@@ -8,14 +8,28 @@
 #ifndef SYS_CALLS_H
 #define SYS_CALLS_H
 
+#include <linux/fiemap.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct rlimit;
 struct stat;
 struct statfs;
 struct statvfs;
+
+#define FILE_EXTENTS_MOST 16
+
+/* The kernel's struct fiemap, with room for extents. */
+struct file_extents {
+    uint64_t start, length; /* the part of the file that is asked for, bytes */
+    uint32_t flags;
+    uint32_t mapped; /* out: how many extents there are in the list */
+    uint32_t count;  /* room in the list */
+    uint32_t reserved;
+    struct fiemap_extent list[FILE_EXTENTS_MOST];
+};
 
 struct sys_calls {
     int (*open)(const char *path, int flags, mode_t mode);
@@ -34,6 +48,8 @@ struct sys_calls {
     int (*get_file_size_limit)(struct rlimit *limit); /* RLIMIT_FSIZE */
     int (*ftruncate)(int fd, off_t length);
     int (*fallocate)(int fd, int mode, off_t offset, off_t len);
+    int (*fiemap)(int fd, struct file_extents *extents); /* FS_IOC_FIEMAP */
+    int (*fsync)(int fd);
     off_t (*lseek)(int fd, off_t offset, int whence);
     ssize_t (*pread)(int fd, void *buf, size_t count, off_t offset);
     ssize_t (*pwrite)(int fd, const void *buf, size_t count, off_t offset);

@@ -363,20 +363,17 @@ static void advise_on_alignment(const struct probe *probe, struct finding *f)
                "%s starts at %s, which is no multiple of 2 MiB: use the "
                "whole device, or a partition that starts at one",
                source_of(probe), size_text(place->partition_start).text);
+    advise(f, "its free space is in pieces, of which few hold 2 MiB: make "
+              "room, or use an emptier file system");
     if (is_on(probe, "xfs"))
         advise(f,
-               "let files start at multiples of 2 MiB on the device; "
-               "making it anew loses what is on it: mkfs.xfs -m reflink=0 "
-               "-d su=2m,sw=1 %s",
+               "a stripe of 2 MiB keeps pieces whole; making it anew loses "
+               "what is on it: mkfs.xfs -m reflink=0 -d su=2m,sw=1 %s",
                source_of(probe));
-    else
-        advise(f,
-               "let files start at multiples of 2 MiB on the device; "
-               "making it anew loses what is on it: mkfs.ext4 -b 4096 -E "
-               "stride=512,stripe_width=512 %s",
-               source_of(probe));
-    advise(f, "if it was made so, its free space is in pieces, or the "
-              "namespace is not at a multiple of 2 MiB (ndctl list -N -v)");
+    else if (place->partition_start % LARGE_PAGE == 0)
+        advise(f, "or what is under it does not start at a multiple of 2 MiB: "
+                  "a namespace (ndctl list -N -v), a logical volume (pvs -o "
+                  "+pe_start)");
 }
 
 static void advise_on_pages(const struct probe *probe, struct finding *f)
@@ -414,6 +411,9 @@ static void find_large(const struct probe *probe, struct finding *f)
             (unsigned long long)probe_large_units(probe),
             (unsigned long long)units, size_text(probe->touched).text,
             (unsigned long long)probe->faults);
+    if (probe->kinds > 1)
+        explain(f, "; that is the middle one of %u kinds, the worst has %llu",
+                probe->kinds, (unsigned long long)probe_least_units(probe));
     if (f->answer == ANSWER_NO)
         advise_on_pages(probe, f);
 }

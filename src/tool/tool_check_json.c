@@ -78,7 +78,9 @@ static void write_mappings(struct json *json, const struct probe *probe)
     json_number(json, "faults", probe->faults);
     json_number(json, "large_page", LARGE_PAGE);
     json_number(json, "large_pages", probe_large_units(probe));
+    json_number(json, "large_pages_least", probe_least_units(probe));
     json_number(json, "large_pages_possible", probe->touched / LARGE_PAGE);
+    json_number(json, "kinds", probe->kinds);
     json_close(json, '}');
 }
 

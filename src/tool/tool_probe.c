@@ -5,15 +5,25 @@
 #include "tool_probe_kind.h"
 #include "tool_units.h"
 
-uint64_t probe_large_units(const struct probe *probe)
+static uint64_t large_units(uint64_t touched, uint64_t faults)
 {
     const uint64_t pages = LARGE_PAGE / page_size();
-    uint64_t units = probe->touched / LARGE_PAGE;
+    uint64_t units = touched / LARGE_PAGE;
     /* One fault for a unit that has a mapping of 2 MiB, `pages` for another. */
-    if (probe->faults <= units)
+    if (faults <= units)
         return units;
-    uint64_t missed = (probe->faults - units) / (pages - 1);
+    uint64_t missed = (faults - units) / (pages - 1);
     return missed < units ? units - missed : 0;
+}
+
+uint64_t probe_large_units(const struct probe *probe)
+{
+    return large_units(probe->touched, probe->faults);
+}
+
+uint64_t probe_least_units(const struct probe *probe)
+{
+    return large_units(probe->touched, probe->most_faults);
 }
 
 void probe_place(struct probe *probe, const char *path)

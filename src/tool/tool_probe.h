@@ -41,13 +41,19 @@ struct probe {
     struct trial large; /* all mappings are of 2 MiB, or nearly all */
     uint64_t touched;   /* size of what was touched page by page, bytes */
     uint64_t faults;    /* page faults that this took */
+    /* Where kinds can differ in that, several were made, one after another:
+     * what is above is of the one in the middle. */
+    unsigned kinds;
+    uint64_t most_faults; /* of the kind that took most */
 };
 
 #define LARGE_PAGE ((uint64_t)2 << 20)
 
 void probe_place(struct probe *probe, const char *path);
 
-/* Of the 2 MiB units that were touched, how many have a mapping of 2 MiB. */
+/* Of the 2 MiB units that were touched, how many have a mapping of 2 MiB: in a
+ * typical kind, and in the worst one. */
 uint64_t probe_large_units(const struct probe *probe);
+uint64_t probe_least_units(const struct probe *probe);
 
 #endif /* TOOL_PROBE_H */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <memkind.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -15,6 +16,9 @@
 #define AREA_WITHOUT_HOLES (4 * MIB)
 /* At most this part of the free space is used. */
 #define FREE_PART 4
+/* On DAX, where the file system puts a file decides: what one kind gets, the
+ * next may not. */
+#define KINDS_ON_DAX 9
 
 static uint64_t fault_count(void)
 {
@@ -69,6 +73,21 @@ static char *take_area(memkind_t kind, size_t *size)
     return NULL;
 }
 
+/* Touches an object of up to *size bytes, page by page. False where there is
+ * none. */
+static bool touch_area(memkind_t kind, size_t *size, uint64_t *faults)
+{
+    uint64_t before = fault_count();
+    volatile char *area = take_area(kind, size);
+    if (area == NULL)
+        return false;
+    for (size_t at = 0; at < *size; at += page_size())
+        area[at] = 1;
+    *faults = fault_count() - before;
+    memkind_free(kind, (void *)area);
+    return true;
+}
+
 static void touch_area_of_kind(struct probe *probe, memkind_t kind, size_t size)
 {
     /* The first object makes what the kind keeps in ordinary memory. */
@@ -78,17 +97,52 @@ static void touch_area_of_kind(struct probe *probe, memkind_t kind, size_t size)
         return;
     }
     memkind_free(kind, first);
-    uint64_t before = fault_count();
-    volatile char *area = take_area(kind, &size);
-    if (area == NULL) {
+    if (!touch_area(kind, &size, &probe->faults)) {
         probe->large = (struct trial){ANSWER_UNKNOWN, ENOSPC};
         return;
     }
-    for (size_t at = 0; at < size; at += page_size())
-        area[at] = 1;
-    probe->faults = fault_count() - before;
     probe->touched = size;
-    memkind_free(kind, (void *)area);
+    probe->most_faults = probe->faults;
+    probe->kinds = 1;
+}
+
+/* One more kind, of the same size; false where it cannot be had any more. */
+static bool touch_area_again(const struct probe *probe, size_t max_size,
+                             uint64_t *faults)
+{
+    memkind_t kind;
+    size_t size = probe->touched;
+    if (memkind_create_pmem(probe->place.path, max_size, &kind) !=
+        MEMKIND_SUCCESS)
+        return false;
+    void *first = memkind_malloc(kind, 64);
+    memkind_free(kind, first);
+    bool touched = touch_area(kind, &size, faults);
+    (void)memkind_destroy_kind(kind);
+    return touched && size == probe->touched;
+}
+
+static int compare_faults(const void *a, const void *b)
+{
+    const uint64_t *left = a, *right = b;
+    return (*left > *right) - (*left < *right);
+}
+
+/* What a typical kind gets, after the first. */
+static void touch_areas(struct probe *probe, size_t max_size)
+{
+    uint64_t faults[KINDS_ON_DAX];
+    unsigned count = 1;
+    if (probe->touched == 0)
+        return;
+    faults[0] = probe->faults;
+    while (probe->dax.answer == ANSWER_YES && count < KINDS_ON_DAX &&
+           touch_area_again(probe, max_size, &faults[count]))
+        count++;
+    qsort(faults, count, sizeof faults[0], compare_faults);
+    probe->faults = faults[count / 2];
+    probe->most_faults = faults[count - 1];
+    probe->kinds = count;
     judge_large(probe);
 }
 
@@ -120,6 +174,7 @@ void probe_kind_in_directory(struct probe *probe)
         return;
     touch_area_of_kind(probe, kind, area);
     (void)memkind_destroy_kind(kind);
+    touch_areas(probe, max_size);
 }
 
 /*
@@ -144,7 +199,7 @@ static void map_device_pages(struct probe *probe, int fd)
             probe->large.error = errno;
             goto unmap;
         }
-    probe->faults = fault_count() - before;
+    probe->faults = probe->most_faults = fault_count() - before;
     probe->touched = size;
     judge_large(probe);
 unmap:

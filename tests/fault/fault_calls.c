@@ -39,6 +39,9 @@ static const struct {
                           EOPNOTSUPP}},
     [FAULT_PUNCH] = {"fallocate(PUNCH_HOLE), madvise(MADV_REMOVE)",
                      {EOPNOTSUPP, EIO, ENOSPC, ENOMEM, EINTR, ENOSYS}},
+    [FAULT_FIEMAP] = {"ioctl(FS_IOC_FIEMAP)",
+                      {EIO, EOPNOTSUPP, ENOTTY, ENOMEM, EINTR, ENOSYS}},
+    [FAULT_FSYNC] = {"fsync", {EIO, ENOSPC, EDQUOT}},
     [FAULT_PWRITE] = {"pwrite", {ENOSPC, EDQUOT, EIO, EINTR}},
     [FAULT_MMAP] = {"mmap", {ENOMEM, EAGAIN, EPERM}},
     [FAULT_MUNMAP] = {"munmap", {ENOMEM}},
@@ -63,6 +66,11 @@ static unsigned first;
 static bool stays;
 static int wanted_error;
 
+/* Of calls that ask where blocks are: so many of a wrong place, then one that
+ * is right. */
+#define UNALIGNED_ANSWERS 4
+static _Atomic unsigned answers;
+
 static _Atomic unsigned seen, injected;
 static _Atomic int first_call = FAULT_CALLS;
 static _Atomic int last_error;
@@ -84,6 +92,7 @@ void fault_set(uint32_t which, unsigned at, bool for_good, int error)
     first = at;
     stays = for_good;
     wanted_error = error;
+    atomic_store(&answers, 0);
     atomic_store(&seen, 0);
     atomic_store(&injected, 0);
     atomic_store(&first_call, FAULT_CALLS);
@@ -277,6 +286,28 @@ static int fault_fallocate(int fd, int mode, off_t offset, off_t len)
     return -1;
 }
 
+static int fault_fiemap(int fd, struct file_extents *extents)
+{
+    if (fails(FAULT_FIEMAP))
+        return -1;
+    if (!world.is_unaligned)
+        return real.fiemap(fd, extents);
+    bool wrong = atomic_fetch_add(&answers, 1) % (UNALIGNED_ANSWERS + 1) !=
+                 UNALIGNED_ANSWERS;
+    extents->mapped = 1;
+    extents->list[0] = (struct fiemap_extent){
+        .fe_logical = extents->start,
+        .fe_physical = extents->start + (wrong ? 64 << 10 : 0),
+        .fe_length = extents->length,
+    };
+    return 0;
+}
+
+static int fault_fsync(int fd)
+{
+    return fails(FAULT_FSYNC) ? -1 : real.fsync(fd);
+}
+
 static ssize_t fault_pwrite(int fd, const void *buf, size_t count, off_t offset)
 {
     if (!fails(FAULT_PWRITE))
@@ -403,6 +434,8 @@ void fault_install(struct fault_world what)
     sys.get_file_size_limit = fault_get_file_size_limit;
     sys.ftruncate = fault_ftruncate;
     sys.fallocate = fault_fallocate;
+    sys.fiemap = fault_fiemap;
+    sys.fsync = fault_fsync;
     sys.pwrite = fault_pwrite;
     sys.mmap = fault_mmap;
     sys.munmap = fault_munmap;

@@ -32,6 +32,8 @@ enum fault_call {
     FAULT_FTRUNCATE,
     FAULT_FALLOCATE,
     FAULT_PUNCH, /* fallocate(2) as well, and madvise(2) with MADV_REMOVE */
+    FAULT_FIEMAP,
+    FAULT_FSYNC,
     FAULT_PWRITE,
     FAULT_MMAP,
     FAULT_MUNMAP,
@@ -55,6 +57,7 @@ struct fault_world {
     bool no_holes;
     bool no_libpmem;
     bool pmem; /* libpmem takes all for persistent memory, otherwise nothing */
+    bool is_unaligned; /* blocks lie in the wrong place most of the time */
 };
 
 const char *fault_call_name(enum fault_call call);

@@ -324,6 +324,22 @@ static void test_persistent_memory(void)
     end();
 }
 
+static const int few_errors[] = {ENOSPC, EOPNOTSUPP, 0};
+
+/* Other blocks are looked for. */
+static void test_unaligned_blocks(void)
+{
+    begin(FILES, (struct fault_world){.pmem = true, .is_unaligned = true});
+    walk(FILES, FAULT_OPEN, stat_errors, 4);
+    walk(FILES, FAULT_FSTATVFS, stat_errors, 4);
+    walk(FILES, FAULT_FALLOCATE, few_errors, 8);
+    walk(FILES, FAULT_PUNCH, few_errors, 4);
+    walk(FILES, FAULT_FIEMAP, few_errors, 8);
+    walk(FILES, FAULT_FSYNC, stat_errors, 1);
+    walk(FILES, FAULT_CLOSE, stat_errors, 4);
+    end();
+}
+
 static void test_callers_file(void)
 {
     begin(ONE_FILE, no_faults);
@@ -413,6 +429,7 @@ static const struct test_case tests[] = {
     {"files mapped directly", test_files_mapped_directly},
     {"files allocated by writing", test_files_allocated_by_writing},
     {"persistent memory", test_persistent_memory},
+    {"unaligned blocks", test_unaligned_blocks},
     {"caller's file", test_callers_file},
     {"memory", test_memory},
     {"address table without memory", test_address_table_without_memory},

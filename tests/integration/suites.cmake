@@ -17,6 +17,14 @@ foreach(file_system tmpfs ext4)
   memkind_set_test(test_full_${file_system} integration
     ENVIRONMENT ${memkind_forks})
 endforeach()
+add_executable(test_large_units integration/test_large_units.c)
+target_link_libraries(test_large_units PRIVATE memkind_test_support
+  memkind::memkind Threads::Threads)
+foreach(file_system ext4 ext4-stride xfs xfs-stripe)
+  add_test(NAME test_large_units_${file_system}
+    COMMAND test_large_units ${file_system})
+  memkind_set_test(test_large_units_${file_system} integration)
+endforeach()
 memkind_suite(test_detect integration)
 memkind_suite(test_stats integration)
 memkind_suite(test_defrag integration)

@@ -40,7 +40,7 @@ trap 'rm -rf "$payload"' EXIT
 # memory. (The others replace what they are about.)
 suites=(test_pmem test_heap test_kinds test_limits test_detect test_stats
         test_defrag test_internal_kind test_threads test_cpp test_environment
-        test_fork test_cache test_region_grains)
+        test_fork test_cache test_region_grains test_large_units)
 cp "${suites[@]/#/$build/tests/}" "$build/tests/test_process_limits" "$build/tests/bench_memkind" "$payload"
 # Where it was built.
 static=()
@@ -54,7 +54,7 @@ cp "$build/src/tool/memkind-pmem" "$build/tests/device_mark" "$payload"
 cp "$here/in_guest.sh" "$here/tool_in_guest.sh" "$payload"
 strip -g "$payload"/test_* "$payload"/pmem_* "$payload"/memkind-pmem "$payload"/libmemkind.so.0 2>/dev/null || true
 
-# What 2 MiB mappings need: space that starts at a multiple of 2 MiB.
+# As for 2 MiB mappings on a file system that ages.
 ext4_options='-E stride=512,stripe_width=512'
 xfs_options='-d su=2m,sw=1'
 
@@ -73,7 +73,7 @@ run_ext4() { guest "DAX ext4" ext4 "$ext4_options" dax /mnt/pmem "${suites[@]}" 
 # What xfs does in its own way: file space, holes, faults.
 run_xfs() {
     guest "DAX xfs" xfs "$xfs_options" dax /mnt/pmem test_pmem test_heap test_limits test_stats \
-        test_fork test_region_grains
+        test_fork test_region_grains test_large_units
 }
 run_device() { guest "device DAX" devdax "" device /dev/dax0.0 test_pmem "${static[@]}"; }
 run_set-aside() { guest "device DAX, no NVDIMM" hmem "" device /dev/dax0.0 test_pmem "${static[@]}"; }

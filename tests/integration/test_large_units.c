@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * That a kind on persistent memory gets blocks which large pages can map: not
+ * now and then, but one kind after another, on an empty file system and on one
+ * with files of others and pieces of free space.
+ *
+ *   test_large_units FILE-SYSTEM [TEST...]
+ *
+ * makes and mounts one in a file (ext4, ext4-stride, xfs, xfs-stripe), where
+ * libpmem is told that it is persistent memory, and looks where blocks are.
+ * Without an argument, the suite's directory is on persistent memory, and page
+ * faults are counted as well.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <memkind.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "test_support.h"
+
+#define MIB ((size_t)1 << 20)
+#define UNIT (2 * MIB)
+#define OBJECT (64 * MIB)
+#define UNITS (OBJECT / UNIT)
+#define KINDS 100
+#define TOUCHES                                                                \
+    32 /* of a unit: so many faults where it is not mapped at once */
+
+static bool is_real;  /* persistent memory: faults tell, too */
+static bool is_exact; /* the file system has all that is asked for */
+
+/* ---- where blocks are -----------------------------------------------------
+ */
+
+/* A mapping of a file, which was opened once more. */
+struct mapped {
+    uintptr_t start, end;
+    size_t from;
+    int fd;
+    size_t device_start; /* of the file system on its device, bytes */
+};
+
+static size_t partition_start(int fd)
+{
+    struct stat st;
+    char path[100];
+    unsigned long sectors = 0;
+    if (fstat(fd, &st) != 0)
+        return 0;
+    snprintf(path, sizeof path, "/sys/dev/block/%u:%u/start", major(st.st_dev),
+             minor(st.st_dev));
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%lu", &sectors) != 1)
+        sectors = 0;
+    fclose(file);
+    return sectors * 512;
+}
+
+static void open_mapped(struct mapped *mapped, uintptr_t address)
+{
+    unsigned long start, end, from;
+    char line[512], path[100];
+    FILE *maps = fopen("/proc/self/maps", "r");
+    *mapped = (struct mapped){.fd = -1};
+    if (maps == NULL)
+        return;
+    while (mapped->fd < 0 && fgets(line, sizeof line, maps) != NULL) {
+        if (sscanf(line, "%lx-%lx %*s %lx", &start, &end, &from) != 3 ||
+            address < start || address >= end)
+            continue;
+        snprintf(path, sizeof path, "/proc/self/map_files/%lx-%lx", start, end);
+        mapped->start = start;
+        mapped->end = end;
+        mapped->from = from;
+        mapped->fd = open(path, O_RDONLY | O_CLOEXEC);
+        mapped->device_start = partition_start(mapped->fd);
+        break;
+    }
+    fclose(maps);
+}
+
+/* Bytes of a unit of the file that lie where a large page can map them. */
+static size_t aligned_bytes(const struct mapped *mapped, size_t offset)
+{
+    _Alignas(struct fiemap) char
+        room[sizeof(struct fiemap) + 8 * sizeof(struct fiemap_extent)] = {0};
+    struct fiemap *map = (struct fiemap *)(void *)room;
+    size_t bytes = 0;
+    map->fm_start = offset;
+    map->fm_length = UNIT;
+    map->fm_extent_count = 8;
+    if (ioctl(mapped->fd, FS_IOC_FIEMAP, map) != 0)
+        return 0;
+    for (unsigned i = 0; i < map->fm_mapped_extents; i++) {
+        const struct fiemap_extent *extent = &map->fm_extents[i];
+        size_t from = extent->fe_logical, to = from + extent->fe_length;
+        if ((extent->fe_physical + mapped->device_start - from) % UNIT != 0)
+            continue;
+        from = from < offset ? offset : from;
+        to = to > offset + UNIT ? offset + UNIT : to;
+        bytes += to > from ? to - from : 0;
+    }
+    return bytes;
+}
+
+/* How many of the 2 MiB units of an object are such. */
+static size_t count_aligned(const char *object, size_t size)
+{
+    struct mapped mapped = {.fd = -1};
+    size_t count = 0;
+    for (size_t at = 0; at < size; at += UNIT) {
+        uintptr_t address = (uintptr_t)object + at;
+        if (address < mapped.start || address >= mapped.end) {
+            if (mapped.fd >= 0)
+                close(mapped.fd);
+            open_mapped(&mapped, address);
+        }
+        if (mapped.fd >= 0)
+            count +=
+                aligned_bytes(&mapped,
+                              mapped.from + (address - mapped.start)) == UNIT;
+    }
+    if (mapped.fd >= 0)
+        close(mapped.fd);
+    return count;
+}
+
+/* ---- page faults ----------------------------------------------------------
+ */
+
+static size_t fault_count(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_THREAD, &usage);
+    return (size_t)(usage.ru_minflt + usage.ru_majflt);
+}
+
+/* Of the units of an object that is touched for the first time, how many are
+ * mapped at once. */
+static size_t count_large(char *object, size_t size)
+{
+    size_t before = fault_count(), units = size / UNIT;
+    for (size_t at = 0; at < size; at += UNIT / TOUCHES)
+        ((volatile char *)object)[at] = 1;
+    size_t faults = fault_count() - before;
+    if (faults <= units + units / 16)
+        return units;
+    size_t missed = (faults - units) / (TOUCHES - 1);
+    return missed < units ? units - missed : 0;
+}
+
+/* ---- files of others ------------------------------------------------------
+ */
+
+#define FILES_MOST 4000
+
+static char *other_path(unsigned number)
+{
+    char name[40];
+    snprintf(name, sizeof name, "other.%u", number);
+    return (char *)test_path(name);
+}
+
+static size_t random_size(unsigned long long *random)
+{
+    static const size_t sizes[] = {4096,   20000,   100000,
+                                   700000, 3 * MIB, 9 * MIB};
+    size_t size = sizes[test_random(random) % 6];
+    return size / 2 + test_random(random) % size;
+}
+
+/* Fills most of the file system with files, and removes every other one at
+ * random. Returns how many numbers there are. */
+static unsigned make_others(void)
+{
+    unsigned long long random = 11;
+    unsigned count = 0;
+    size_t left = test_free_space() / 20 * 19;
+    while (count < FILES_MOST) {
+        size_t size = random_size(&random);
+        if (size > left)
+            break;
+        int fd = open(other_path(count), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+        CU_ASSERT_TRUE_FATAL(fd >= 0);
+        count++;
+        int error = posix_fallocate(fd, 0, (off_t)size);
+        close(fd);
+        if (error != 0)
+            break;
+        left -= size;
+    }
+    for (unsigned i = 0; i < count; i++)
+        if (test_random(&random) % 2 != 0)
+            unlink(other_path(i));
+    sync();
+    return count;
+}
+
+static void remove_others(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        unlink(other_path(i));
+    sync();
+}
+
+/* ---- tests ----------------------------------------------------------------
+ */
+
+static memkind_t make_kind(void)
+{
+    memkind_t kind = NULL;
+    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 0, &kind),
+                          MEMKIND_SUCCESS);
+    return kind;
+}
+
+/* Kinds one after another; `least` of them have every unit. */
+static void count_kinds(size_t least)
+{
+    size_t complete = 0, large = 0, units = 0;
+    for (int i = 0; i < KINDS; i++) {
+        memkind_t kind = make_kind();
+        void *object = NULL;
+        CU_ASSERT_EQUAL_FATAL(
+            memkind_posix_memalign(kind, &object, UNIT, OBJECT), 0);
+        size_t aligned = count_aligned(object, OBJECT);
+        complete += aligned == UNITS;
+        units += aligned;
+        if (is_real)
+            large += count_large(object, OBJECT) == UNITS;
+        CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    }
+    printf("%zu of %d kinds, %zu of %zu units ", complete, KINDS, units,
+           KINDS * UNITS);
+    CU_ASSERT_TRUE(complete >= least);
+    if (is_real) {
+        printf("(by page faults: %zu kinds) ", large);
+        CU_ASSERT_TRUE(large >= least);
+    }
+}
+
+static void test_fresh(void)
+{
+    count_kinds(KINDS);
+}
+
+/* On xfs without a stripe, no more can be promised than most units. */
+static void test_aged(void)
+{
+    unsigned others = make_others();
+    count_kinds(is_exact ? KINDS - KINDS / 20 : 0);
+    remove_others(others);
+}
+
+struct object {
+    struct object *next;
+};
+
+/* Objects of a size until there is none, or `most` bytes; their units (as long
+ * as each is whole). */
+static size_t fill(memkind_t kind, size_t size, size_t most,
+                   struct object **list)
+{
+    size_t total = 0;
+    while (total + size <= most) {
+        struct object *object = memkind_malloc(kind, size);
+        if (object == NULL)
+            break;
+        object->next = *list;
+        *list = object;
+        total += size;
+    }
+    return total;
+}
+
+/* Space comes before large pages: all there is can be had, and is given back
+ * to the last block. */
+static void test_full(void)
+{
+    unsigned others = make_others();
+    for (size_t size = MIB; size <= 4 * MIB; size *= 4) {
+        struct object *list = NULL;
+        sync();
+        const size_t room = test_free_space();
+        memkind_t kind = make_kind();
+        size_t total = fill(kind, size, SIZE_MAX / 2, &list);
+        printf("%.1f %% of %zu MiB ", 100. * (double)total / (double)room,
+               room / MIB);
+        CU_ASSERT_TRUE(total >= test_least_filled(room, size));
+        CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+        size_t now = test_free_space();
+        for (int i = 0; i < 50 && now + MIB < room; i++) {
+            usleep(100000); /* xfs takes its time */
+            now = test_free_space();
+        }
+        CU_ASSERT_TRUE(now + MIB >= room);
+    }
+    remove_others(others);
+}
+
+/* Kinds that grow at the same time come between each other's blocks. */
+enum { GROWING = 4 };
+static memkind_t growing[GROWING];
+static struct object *grown[GROWING];
+
+static void *grow(void *number)
+{
+    size_t i = (size_t)(uintptr_t)number;
+    (void)fill(growing[i], MIB, 48 * MIB, &grown[i]);
+    return NULL;
+}
+
+/* Of the objects of a list, those whose unit is such. */
+static size_t count_of_list(const struct object *list)
+{
+    size_t count = 0;
+    for (; list != NULL; list = list->next)
+        count +=
+            count_aligned((const char *)list - (uintptr_t)list % UNIT, UNIT);
+    return count;
+}
+
+static void test_growing_at_once(void)
+{
+    pthread_t threads[GROWING];
+    size_t aligned = 0, objects = 0;
+    for (uintptr_t i = 0; i < GROWING; i++) {
+        growing[i] = make_kind();
+        grown[i] = NULL;
+    }
+    for (uintptr_t i = 0; i < GROWING; i++)
+        CU_ASSERT_EQUAL_FATAL(
+            pthread_create(&threads[i], NULL, grow, (void *)i), 0);
+    for (size_t i = 0; i < GROWING; i++) {
+        pthread_join(threads[i], NULL);
+        aligned += count_of_list(grown[i]);
+        objects += 48;
+        CU_ASSERT_EQUAL(memkind_destroy_kind(growing[i]), MEMKIND_SUCCESS);
+    }
+    printf("%zu of %zu objects ", aligned, objects);
+    CU_ASSERT_TRUE(aligned >= objects - objects / 20);
+}
+
+/* Units that were given back, and are taken again. */
+static void test_given_back(void)
+{
+    enum { OBJECTS = 48 };
+    static char *objects[OBJECTS];
+    unsigned long long random = 3;
+    size_t aligned = 0, held = 0;
+    struct memkind_config *config = memkind_config_new();
+    memkind_t kind;
+    memkind_config_set_path(config, test_dir());
+    memkind_config_set_memory_usage_policy(
+        config, MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE);
+    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem_with_config(config, &kind),
+                          MEMKIND_SUCCESS);
+    memkind_config_delete(config);
+    for (int i = 0; i < 1000; i++) {
+        size_t slot = test_random(&random) % OBJECTS;
+        if (objects[slot] != NULL) {
+            memkind_free(kind, objects[slot]);
+            objects[slot] = NULL;
+        } else {
+            void *object = NULL;
+            CU_ASSERT_EQUAL_FATAL(
+                memkind_posix_memalign(kind, &object, UNIT, 2 * UNIT), 0);
+            objects[slot] = object;
+        }
+    }
+    for (size_t slot = 0; slot < OBJECTS; slot++)
+        if (objects[slot] != NULL) {
+            aligned += count_aligned(objects[slot], 2 * UNIT);
+            held += 2;
+            objects[slot] = NULL;
+        }
+    printf("%zu of %zu units ", aligned, held);
+    CU_ASSERT_TRUE(held > 20);
+    CU_ASSERT_TRUE(aligned >= held - held / 20);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+}
+
+static const struct test_case tests[] = {
+    {"fresh", test_fresh},
+    {"growing at once", test_growing_at_once},
+    {"given back and taken again", test_given_back},
+    {"full", test_full},
+    {"aged", test_aged},
+    {NULL, NULL},
+};
+
+/* ---- file systems ---------------------------------------------------------
+ */
+
+static const struct {
+    const char *name, *make;
+    bool is_exact;
+} file_systems[] = {
+    {"ext4", "mkfs.ext4 -q -b 4096", true},
+    {"ext4-stride", "mkfs.ext4 -q -b 4096 -E stride=512,stripe_width=512",
+     true},
+    {"xfs", "mkfs.xfs -q -m reflink=0", false},
+    {"xfs-stripe", "mkfs.xfs -q -m reflink=0 -d su=2m,sw=1", true},
+};
+
+#define FILE_SYSTEMS (sizeof file_systems / sizeof file_systems[0])
+
+static bool mount_it(const char *make, const char *image, const char *place)
+{
+    char command[10000];
+    if (unshare(CLONE_NEWNS) != 0 ||
+        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+        return false;
+    snprintf(command, sizeof command,
+             "{ %s %s && mount -o loop %s %s; } >/dev/null 2>&1", make, image,
+             image, place);
+    return system(command) == 0;
+}
+
+static int run_on(size_t which, int argc, char **argv)
+{
+    char image[4096], place[4096], base[4000];
+    const char *dir = getenv("MEMKIND_TEST_DIR");
+    snprintf(base, sizeof base, "%s/large_units.XXXXXX",
+             dir != NULL ? dir : "/dev/shm");
+    if (mkdtemp(base) == NULL)
+        return TEST_SKIPPED;
+    snprintf(image, sizeof image, "%s/image", base);
+    snprintf(place, sizeof place, "%s/mounted", base);
+    int fd = open(image, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    bool made = fd >= 0 && ftruncate(fd, (off_t)(1024 * MIB)) == 0 &&
+                mkdir(place, 0700) == 0;
+    fflush(NULL);
+    int status = 0;
+    pid_t child = made ? fork() : -1;
+    if (child == 0) {
+        if (!mount_it(file_systems[which].make, image, place)) {
+            printf("skipped: %s cannot be made and mounted\n",
+                   file_systems[which].name);
+            fflush(NULL);
+            _exit(TEST_SKIPPED);
+        }
+        setenv("MEMKIND_TEST_DIR", place, 1);
+        setenv("PMEM_IS_PMEM_FORCE", "1", 1);
+        is_exact = file_systems[which].is_exact;
+        exit(test_main("large units", tests, argc, argv));
+    }
+    if (child > 0)
+        waitpid(child, &status, 0);
+    unlink(image);
+    rmdir(place);
+    rmdir(base);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+    for (size_t i = 0; argc > 1 && i < FILE_SYSTEMS; i++)
+        if (strcmp(argv[1], file_systems[i].name) == 0)
+            return run_on(i, argc - 1, argv + 1);
+    const char *memory = getenv("MEMKIND_TEST_MEMORY");
+    if (memory == NULL || strcmp(memory, "dax") != 0) {
+        puts("skipped: no persistent memory, and no file system is named");
+        return TEST_SKIPPED;
+    }
+    is_real = is_exact = true;
+    return test_main("large units", tests, argc, argv);
+}
