@@ -205,8 +205,7 @@ static void test_of_a_question(void)
 {
     for (int pmem = 0; pmem <= 1; pmem++) {
         fault_install((struct fault_world){.pmem = pmem});
-        fault_set(FAULT_BIT(FAULT_CLOSE) | FAULT_BIT(FAULT_PMEM_UNMAP), 1, true,
-                  0);
+        fault_set(FAULT_BIT(FAULT_CLOSE), 1, true, 0);
         errno = MARK;
         int err = memkind_check_dax_path(test_dir());
         CU_ASSERT_EQUAL(err, pmem ? MEMKIND_SUCCESS : MEMKIND_ERROR_MMAP);
