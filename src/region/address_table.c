@@ -10,10 +10,16 @@
 #include "sys_calls.h"
 #include <sys/mman.h>
 
+/* Five levels of page tables: x86-64 and riscv64. arm64 has 52 bits at most,
+ * ppc64 has 52, s390x 53. */
+#define ADDRESS_BITS 57
 #define SLOT_BITS 30
 #define SLOT_SIZE ((uintptr_t)1 << SLOT_BITS)
-#define ADDRESS_BITS 47
-#define SLOT_COUNT ((size_t)1 << (ADDRESS_BITS - SLOT_BITS))
+/* What mmap() gives to a process that asks for no higher address on x86-64,
+ * riscv64 and ppc64. */
+#define TABLE_BITS 47
+#define TABLE_SLOTS ((size_t)1 << (TABLE_BITS - SLOT_BITS))
+#define TABLE_COUNT ((size_t)1 << (ADDRESS_BITS - TABLE_BITS))
 #define NODE_BLOCK_SIZE ((size_t)64 << 10)
 
 /* Part of a slot. `next` also links the free nodes. */
@@ -29,7 +35,20 @@ struct slot {
     _Atomic(struct node *) parts;
 };
 
-static struct slot slots[SLOT_COUNT];  /* touched only where it is used */
+/* Tables of slots, of which only what is used is ever touched. Those that any
+ * process needs are there from the start; a further one is mapped with the
+ * first range in it, and stays, as readers may be in it. */
+static struct slot first_table[TABLE_SLOTS];
+#ifdef __aarch64__ /* where mmap() begins at the top of 48 bits */
+static struct slot second_table[TABLE_SLOTS];
+#endif
+static _Atomic(struct slot *) tables[TABLE_COUNT] = {
+    first_table,
+#ifdef __aarch64__
+    second_table,
+#endif
+};
+
 static _Atomic unsigned long sequence; /* odd while a writer is at work */
 static pthread_mutex_t writer = PTHREAD_MUTEX_INITIALIZER;
 static struct node *free_nodes; /* guarded by writer */
@@ -38,6 +57,33 @@ static struct node *free_nodes; /* guarded by writer */
  * must not wait for it, and need not: each link is whole at any time, and
  * nobody else writes. */
 static __thread bool is_writer;
+
+/* NULL where there is no table. */
+static struct slot *slot_of(uintptr_t at)
+{
+    struct slot *table =
+        atomic_load_explicit(&tables[at >> TABLE_BITS], memory_order_acquire);
+    if (__builtin_expect(table == NULL, 0))
+        return NULL;
+    return &table[at >> SLOT_BITS & (TABLE_SLOTS - 1)];
+}
+
+/* Makes the tables that a range lacks. */
+static int make_tables(uintptr_t base, uintptr_t last)
+{
+    const size_t size = TABLE_SLOTS * sizeof(struct slot);
+    for (uintptr_t i = base >> TABLE_BITS; i <= last >> TABLE_BITS; i++) {
+        if (atomic_load_explicit(&tables[i], memory_order_relaxed) != NULL)
+            continue;
+        void *table =
+            sys.mmap(NULL, size, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (table == MAP_FAILED)
+            return -ENOMEM;
+        atomic_store_explicit(&tables[i], table, memory_order_release);
+    }
+    return 0;
+}
 
 static struct node *node_get(void)
 {
@@ -122,7 +168,15 @@ static uintptr_t piece_end(uintptr_t at, uintptr_t end)
 static void remove_pieces(uintptr_t base, uintptr_t end)
 {
     for (uintptr_t at = base; at < end; at = piece_end(at, end))
-        slot_remove(&slots[at >> SLOT_BITS], at, piece_end(at, end));
+        slot_remove(slot_of(at), at, piece_end(at, end));
+}
+
+static bool range_overlaps(uintptr_t base, uintptr_t end)
+{
+    for (uintptr_t at = base; at < end; at = piece_end(at, end))
+        if (slot_overlaps(slot_of(at), at, piece_end(at, end)))
+            return true;
+    return false;
 }
 
 static void write_begin(void)
@@ -148,23 +202,16 @@ int address_table_add(const void *base_addr, size_t size, void *owner)
     if (size == 0 || end < base || (end - 1) >> ADDRESS_BITS != 0)
         return -EINVAL;
 
-    int result = 0;
     write_begin();
-    for (uintptr_t at = base; at < end; at = piece_end(at, end)) {
-        if (slot_overlaps(&slots[at >> SLOT_BITS], at, piece_end(at, end))) {
-            result = -EEXIST;
-            goto out;
-        }
-    }
-    for (uintptr_t at = base; at < end; at = piece_end(at, end)) {
-        result =
-            slot_add(&slots[at >> SLOT_BITS], at, piece_end(at, end), owner);
-        if (result != 0) {
+    int result = make_tables(base, end - 1);
+    if (result == 0 && range_overlaps(base, end))
+        result = -EEXIST;
+    for (uintptr_t at = base; result == 0 && at < end;
+         at = piece_end(at, end)) {
+        result = slot_add(slot_of(at), at, piece_end(at, end), owner);
+        if (result != 0)
             remove_pieces(base, at);
-            goto out;
-        }
     }
-out:
     write_end();
     return result;
 }
@@ -182,7 +229,9 @@ void *address_table_find(const void *addr)
     uintptr_t at = (uintptr_t)addr;
     if (at >> ADDRESS_BITS != 0)
         return NULL;
-    const struct slot *slot = &slots[at >> SLOT_BITS];
+    const struct slot *slot = slot_of(at);
+    if (__builtin_expect(slot == NULL, 0))
+        return NULL;
     void *owner = atomic_load_explicit(&slot->whole, memory_order_acquire);
     if (owner != NULL)
         return owner;

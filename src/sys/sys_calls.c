@@ -62,6 +62,7 @@ struct sys_calls sys = {
     .ftruncate = ftruncate,
     .fallocate = fallocate,
     .lseek = lseek,
+    .sysconf = sysconf,
     .pread = pread,
     .pwrite = pwrite,
     .mmap = mmap,

@@ -35,6 +35,7 @@ struct sys_calls {
     int (*ftruncate)(int fd, off_t length);
     int (*fallocate)(int fd, int mode, off_t offset, off_t len);
     off_t (*lseek)(int fd, off_t offset, int whence);
+    long (*sysconf)(int name);
     ssize_t (*pread)(int fd, void *buf, size_t count, off_t offset);
     ssize_t (*pwrite)(int fd, const void *buf, size_t count, off_t offset);
     void *(*mmap)(void *addr, size_t len, int prot, int flags, int fd,
