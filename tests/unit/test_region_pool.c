@@ -989,7 +989,7 @@ static void *work_on_blocks(void *number)
     unsigned long long random = (uintptr_t)number + 1;
     const unsigned seed = (unsigned)(uintptr_t)number;
     for (int i = 0; i < THREAD_ROUNDS; i++) {
-        size_t size = (1 + test_random(&random) % 256) * page();
+        size_t size = (1 + test_random(&random) % (MIB / page())) * page();
         char *block = alloc_block(size, page(), false);
         if (block == NULL) {
             atomic_fetch_add(&thread_errors, 1);
