@@ -10,13 +10,18 @@
 #include "sys_calls.h"
 #include <sys/mman.h>
 
-/* Five levels of page tables: x86-64 and riscv64. arm64 has 52 bits at most,
- * ppc64 has 52, s390x 53. */
+/* Five levels of page tables: x86-64 and riscv64. arm64 and ppc64 have 52 bits
+ * at most, s390x 53. */
 #define ADDRESS_BITS 57
 #define SLOT_BITS 30
 #define SLOT_SIZE ((uintptr_t)1 << SLOT_BITS)
-/* What mmap() gives to a process that asks for no higher address on x86-64,
- * riscv64 and ppc64. */
+/* Near is what mmap() gives to those that do not ask for more. */
+#ifdef __aarch64__
+#define NEAR_BITS 48
+#else
+#define NEAR_BITS 47
+#endif
+#define NEAR_SLOTS ((size_t)1 << (NEAR_BITS - SLOT_BITS))
 #define TABLE_BITS 47
 #define TABLE_SLOTS ((size_t)1 << (TABLE_BITS - SLOT_BITS))
 #define TABLE_COUNT ((size_t)1 << (ADDRESS_BITS - TABLE_BITS))
@@ -35,20 +40,10 @@ struct slot {
     _Atomic(struct node *) parts;
 };
 
-/* Tables of slots, of which only what is used is ever touched. Those that any
- * process needs are there from the start; a further one is mapped with the
- * first range in it, and stays, as readers may be in it. */
-static struct slot first_table[TABLE_SLOTS];
-#ifdef __aarch64__ /* where mmap() begins at the top of 48 bits */
-static struct slot second_table[TABLE_SLOTS];
-#endif
-static _Atomic(struct slot *) tables[TABLE_COUNT] = {
-    first_table,
-#ifdef __aarch64__
-    second_table,
-#endif
-};
-
+static struct slot near_slots[NEAR_SLOTS]; /* touched only where it is used */
+/* Of the other addresses. A table is mapped with the first range in it, and
+ * stays, as readers may be in it. */
+static _Atomic(struct slot *) far_slots[TABLE_COUNT];
 static _Atomic unsigned long sequence; /* odd while a writer is at work */
 static pthread_mutex_t writer = PTHREAD_MUTEX_INITIALIZER;
 static struct node *free_nodes; /* guarded by writer */
@@ -61,11 +56,13 @@ static __thread bool is_writer;
 /* NULL where there is no table. */
 static struct slot *slot_of(uintptr_t at)
 {
-    struct slot *table =
-        atomic_load_explicit(&tables[at >> TABLE_BITS], memory_order_acquire);
-    if (__builtin_expect(table == NULL, 0))
+    if (__builtin_expect(at >> NEAR_BITS == 0, 1))
+        return &near_slots[at >> SLOT_BITS];
+    if (at >> ADDRESS_BITS != 0)
         return NULL;
-    return &table[at >> SLOT_BITS & (TABLE_SLOTS - 1)];
+    struct slot *table = atomic_load_explicit(&far_slots[at >> TABLE_BITS],
+                                              memory_order_acquire);
+    return table != NULL ? &table[at >> SLOT_BITS & (TABLE_SLOTS - 1)] : NULL;
 }
 
 /* Makes the tables that a range lacks. */
@@ -73,14 +70,15 @@ static int make_tables(uintptr_t base, uintptr_t last)
 {
     const size_t size = TABLE_SLOTS * sizeof(struct slot);
     for (uintptr_t i = base >> TABLE_BITS; i <= last >> TABLE_BITS; i++) {
-        if (atomic_load_explicit(&tables[i], memory_order_relaxed) != NULL)
+        if (i << TABLE_BITS >> NEAR_BITS == 0 ||
+            atomic_load_explicit(&far_slots[i], memory_order_relaxed) != NULL)
             continue;
         void *table =
             sys.mmap(NULL, size, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (table == MAP_FAILED)
             return -ENOMEM;
-        atomic_store_explicit(&tables[i], table, memory_order_release);
+        atomic_store_explicit(&far_slots[i], table, memory_order_release);
     }
     return 0;
 }
@@ -227,8 +225,6 @@ void address_table_remove(const void *base_addr, size_t size)
 void *address_table_find(const void *addr)
 {
     uintptr_t at = (uintptr_t)addr;
-    if (at >> ADDRESS_BITS != 0)
-        return NULL;
     const struct slot *slot = slot_of(at);
     if (__builtin_expect(slot == NULL, 0))
         return NULL;
