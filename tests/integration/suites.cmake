@@ -18,6 +18,7 @@ foreach(file_system tmpfs ext4)
     ENVIRONMENT ${memkind_forks})
 endforeach()
 memkind_suite(test_detect integration)
+memkind_suite(test_high_address integration)
 memkind_suite(test_stats integration)
 memkind_suite(test_defrag integration)
 
