@@ -10,6 +10,11 @@ declare -A memkind_packages=(
     # to boot a guest with emulated persistent memory
     [pmem]="qemu-system-x86 busybox-static cpio lz4 xz-utils kmod python3 gcc
             libc6-dev e2fsprogs xfsprogs dosfstools ndctl"
+    # to build for other processors, and run there: tests/cross/run.sh
+    [cross]="gcc-aarch64-linux-gnu g++-aarch64-linux-gnu gcc-powerpc64le-linux-gnu
+             g++-powerpc64le-linux-gnu gcc-riscv64-linux-gnu g++-riscv64-linux-gnu
+             pkg-config make ninja-build cmake qemu-user-static qemu-system-arm
+             qemu-system-x86 busybox-static cpio file"
     # what the library is compared with, and the plot
     [bench]="libmemkind0 libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4
              gnuplot-nox python3"

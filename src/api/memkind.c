@@ -22,6 +22,7 @@
 #include "misuse.h"
 #include "region_pool.h"
 #include "static_kinds.h"
+#include "sys_calls.h"
 
 /* The interface that this library speaks: libmemkind's last release. */
 #define VERSION_MAJOR 1
@@ -217,7 +218,7 @@ ssize_t memkind_get_capacity(memkind_t kind)
     }
     if (kind->ops != &MEMKIND_DEFAULT_OPS) /* whose heap is made when needed */
         return -1;
-    return (ssize_t)sysconf(_SC_PHYS_PAGES) * (ssize_t)region_page_size();
+    return (ssize_t)sys.sysconf(_SC_PHYS_PAGES) * (ssize_t)region_page_size();
 }
 
 int memkind_check_dax_path(const char *pmem_dir)

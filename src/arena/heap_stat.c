@@ -47,7 +47,7 @@ static void note_stats(struct memkind_arena_set *set)
         unsigned index = set->arenas[i].index;
         allocated += je_arena_stat(index, JE_STAT_SMALL_ALLOCATED) +
                      je_arena_stat(index, JE_STAT_LARGE_ALLOCATED);
-        active += je_arena_stat(index, JE_STAT_PACTIVE) * region_page_size();
+        active += je_arena_stat(index, JE_STAT_PACTIVE) * je_page_size();
         resident += je_arena_stat(index, JE_STAT_RESIDENT);
     }
     if (set->extents.pool != NULL)

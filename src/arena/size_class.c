@@ -42,6 +42,8 @@ static void make_tables(void)
         size_class_table[i] = (uint8_t)number;
     }
     size_class_first_large = SIZE_CLASS_FIRST + je_small_classes();
+    while (size_class_sizes[size_class_first_large - 1] > SIZE_CLASS_TABLE_MAX)
+        size_class_first_large--;
     for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_HUGE; i++)
         size_class_divisors[i] =
             divisor_of(i < size_class_first_large ? size_class_sizes[i]
@@ -52,7 +54,9 @@ static void make_tables(void)
             (i == SIZE_CLASS_FIRST ||
              JE_NAME(nallocx)(size_class_sizes[i - 1] + 1, 0) == size))
             continue;
-        debug_log("jemalloc has no size class of %zu bytes", size);
+        debug_log("jemalloc (pages of %zu bytes) has no size class of %zu "
+                  "bytes: is it built for this system's pages?",
+                  je_page_size(), size);
         init_result = -EINVAL;
     }
 }

@@ -4,10 +4,13 @@
  * and the tags by which a pointer's class is found.
  *
  * Classes are 8, then multiples of 16 up to 128, then four to each doubling.
- * A class up to 14336 (where pages are 4 KiB) is cut from slabs: runs of pages
+ * A class up to 14336 (SIZE_CLASS_TABLE_MAX) is cut from slabs: runs of pages
  * in which objects lie one after another from the start. So the distance of an
  * object from its slab's start is a multiple of the class's size, and an
- * address for which it is not was never handed out.
+ * address for which it is not was never handed out. (Where jemalloc was built
+ * for pages larger than 4 KiB, larger objects are cut from slabs, too: up to
+ * 229376 bytes with 64 KiB. Their sizes being multiples of 4 KiB, nothing has
+ * to be known of that.)
  *
  * A tag is kept for each 4 KiB of a region (region_pool.h): the class of the
  * objects that start there, and how far their slab's start is away. It is
@@ -53,7 +56,7 @@ extern uint32_t size_class_divisors[SIZE_CLASS_COUNT] SIZE_CLASS_HIDDEN;
 #define SIZE_CLASS_LARGE_ALIGNMENT 64U
 #endif
 
-/* The first class that has pages of its own for each object. */
+/* The first class that has units of 4 KiB of its own for each object. */
 extern unsigned size_class_first_large SIZE_CLASS_HIDDEN;
 
 /* To be called before anything else. 0, or -EINVAL where the jemalloc in use

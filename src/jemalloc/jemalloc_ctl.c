@@ -77,6 +77,13 @@ bool je_is_debug(void)
     return ctl_flag("config.debug");
 }
 
+size_t je_page_size(void)
+{
+    size_t size = 0;
+    (void)je_stat("arenas.page", &size);
+    return size;
+}
+
 unsigned je_small_classes(void)
 {
     unsigned count = 0;

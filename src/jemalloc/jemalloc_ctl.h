@@ -29,6 +29,11 @@ struct je_utilization {
 /* Whether jemalloc was built with its assertions. */
 bool je_is_debug(void);
 
+/* The unit of its extents: at least the system's page, and larger where it was
+ * built for several systems (64 KiB in Debian, but for x86). 0: it does not
+ * start. */
+size_t je_page_size(void);
+
 /* How many size classes are cut from slabs. */
 unsigned je_small_classes(void);
 

@@ -63,7 +63,8 @@ static int choose_limit(const struct memkind *kind, unsigned *limit)
     else if (set)
         *limit = asked < ARENAS_MAX ? (unsigned)asked : ARENAS_MAX;
     else if (kind->regions != NULL)
-        *limit = region_pool_arenas(kind->regions, ARENAS_PER_CPU);
+        *limit =
+            region_pool_arenas(kind->regions, ARENAS_PER_CPU, je_page_size());
     else
         *limit = cpu_count() * ARENAS_PER_CPU;
     return MEMKIND_SUCCESS;

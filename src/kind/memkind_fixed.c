@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <memkind/internal/memkind_fixed.h>
 
+#include <stdint.h>
+
+#include "jemalloc_ctl.h"
 #include "kind_regions.h"
 
 struct memkind_ops MEMKIND_FIXED_OPS = {
@@ -31,6 +34,15 @@ static int open_source(struct region_pool *pool, const void *context,
                        struct memkind *kind)
 {
     const struct memkind_fixed_source *source = context;
+    const uintptr_t base = (uintptr_t)source->addr, end = base + source->size;
+    /* jemalloc's pages may be larger than the system's; of one that is not
+     * whole it can use nothing. */
+    const uintptr_t page = je_page_size();
+    const uintptr_t first = (base + page - 1) & ~(page - 1);
+    const uintptr_t last = end & ~(page - 1);
+    if (page != 0 && base <= first && first < last)
+        return region_pool_open_buffer(
+            pool, (char *)source->addr + (first - base), last - first, kind);
     return region_pool_open_buffer(pool, source->addr, source->size, kind);
 }
 

@@ -10,10 +10,21 @@
 #include "sys_calls.h"
 #include <sys/mman.h>
 
+/* Five levels of page tables: x86-64 and riscv64. arm64 and ppc64 have 52 bits
+ * at most, s390x 53. */
+#define ADDRESS_BITS 57
 #define SLOT_BITS 30
 #define SLOT_SIZE ((uintptr_t)1 << SLOT_BITS)
-#define ADDRESS_BITS 47
-#define SLOT_COUNT ((size_t)1 << (ADDRESS_BITS - SLOT_BITS))
+/* Near is what mmap() gives to those that do not ask for more. */
+#ifdef __aarch64__
+#define NEAR_BITS 48
+#else
+#define NEAR_BITS 47
+#endif
+#define NEAR_SLOTS ((size_t)1 << (NEAR_BITS - SLOT_BITS))
+#define TABLE_BITS 47
+#define TABLE_SLOTS ((size_t)1 << (TABLE_BITS - SLOT_BITS))
+#define TABLE_COUNT ((size_t)1 << (ADDRESS_BITS - TABLE_BITS))
 #define NODE_BLOCK_SIZE ((size_t)64 << 10)
 
 /* Part of a slot. `next` also links the free nodes. */
@@ -29,7 +40,10 @@ struct slot {
     _Atomic(struct node *) parts;
 };
 
-static struct slot slots[SLOT_COUNT];  /* touched only where it is used */
+static struct slot near_slots[NEAR_SLOTS]; /* touched only where it is used */
+/* Of the other addresses. A table is mapped with the first range in it, and
+ * stays, as readers may be in it. */
+static _Atomic(struct slot *) far_slots[TABLE_COUNT];
 static _Atomic unsigned long sequence; /* odd while a writer is at work */
 static pthread_mutex_t writer = PTHREAD_MUTEX_INITIALIZER;
 static struct node *free_nodes; /* guarded by writer */
@@ -38,6 +52,36 @@ static struct node *free_nodes; /* guarded by writer */
  * must not wait for it, and need not: each link is whole at any time, and
  * nobody else writes. */
 static __thread bool is_writer;
+
+/* NULL where there is no table. */
+static struct slot *slot_of(uintptr_t at)
+{
+    if (__builtin_expect(at >> NEAR_BITS == 0, 1))
+        return &near_slots[at >> SLOT_BITS];
+    if (at >> ADDRESS_BITS != 0)
+        return NULL;
+    struct slot *table = atomic_load_explicit(&far_slots[at >> TABLE_BITS],
+                                              memory_order_acquire);
+    return table != NULL ? &table[at >> SLOT_BITS & (TABLE_SLOTS - 1)] : NULL;
+}
+
+/* Makes the tables that a range lacks. */
+static int make_tables(uintptr_t base, uintptr_t last)
+{
+    const size_t size = TABLE_SLOTS * sizeof(struct slot);
+    for (uintptr_t i = base >> TABLE_BITS; i <= last >> TABLE_BITS; i++) {
+        if (i << TABLE_BITS >> NEAR_BITS == 0 ||
+            atomic_load_explicit(&far_slots[i], memory_order_relaxed) != NULL)
+            continue;
+        void *table =
+            sys.mmap(NULL, size, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (table == MAP_FAILED)
+            return -ENOMEM;
+        atomic_store_explicit(&far_slots[i], table, memory_order_release);
+    }
+    return 0;
+}
 
 static struct node *node_get(void)
 {
@@ -122,7 +166,15 @@ static uintptr_t piece_end(uintptr_t at, uintptr_t end)
 static void remove_pieces(uintptr_t base, uintptr_t end)
 {
     for (uintptr_t at = base; at < end; at = piece_end(at, end))
-        slot_remove(&slots[at >> SLOT_BITS], at, piece_end(at, end));
+        slot_remove(slot_of(at), at, piece_end(at, end));
+}
+
+static bool range_overlaps(uintptr_t base, uintptr_t end)
+{
+    for (uintptr_t at = base; at < end; at = piece_end(at, end))
+        if (slot_overlaps(slot_of(at), at, piece_end(at, end)))
+            return true;
+    return false;
 }
 
 static void write_begin(void)
@@ -148,23 +200,16 @@ int address_table_add(const void *base_addr, size_t size, void *owner)
     if (size == 0 || end < base || (end - 1) >> ADDRESS_BITS != 0)
         return -EINVAL;
 
-    int result = 0;
     write_begin();
-    for (uintptr_t at = base; at < end; at = piece_end(at, end)) {
-        if (slot_overlaps(&slots[at >> SLOT_BITS], at, piece_end(at, end))) {
-            result = -EEXIST;
-            goto out;
-        }
-    }
-    for (uintptr_t at = base; at < end; at = piece_end(at, end)) {
-        result =
-            slot_add(&slots[at >> SLOT_BITS], at, piece_end(at, end), owner);
-        if (result != 0) {
+    int result = make_tables(base, end - 1);
+    if (result == 0 && range_overlaps(base, end))
+        result = -EEXIST;
+    for (uintptr_t at = base; result == 0 && at < end;
+         at = piece_end(at, end)) {
+        result = slot_add(slot_of(at), at, piece_end(at, end), owner);
+        if (result != 0)
             remove_pieces(base, at);
-            goto out;
-        }
     }
-out:
     write_end();
     return result;
 }
@@ -180,9 +225,9 @@ void address_table_remove(const void *base_addr, size_t size)
 void *address_table_find(const void *addr)
 {
     uintptr_t at = (uintptr_t)addr;
-    if (at >> ADDRESS_BITS != 0)
+    const struct slot *slot = slot_of(at);
+    if (__builtin_expect(slot == NULL, 0))
         return NULL;
-    const struct slot *slot = &slots[at >> SLOT_BITS];
     void *owner = atomic_load_explicit(&slot->whole, memory_order_acquire);
     if (owner != NULL)
         return owner;

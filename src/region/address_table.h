@@ -2,11 +2,13 @@
 /*
  * Which owner an address belongs to, for any address at all.
  *
- * The user address space (47 bits) is cut into slots of 1 GiB. A slot that one
- * range covers wholly holds that range's owner, so that most look-ups are one
- * load; ranges that cover part of a slot hang in a list there. Readers take no
- * lock: a sequence number tells them that a writer came in between. List nodes
- * are never returned to the system, so a reader may follow a stale one.
+ * User address space (57 bits at most) is cut into slots of 1 GiB, in tables
+ * that are made as they are needed beyond what processes commonly use. A slot
+ * that one range covers wholly holds that range's owner, so that most look-ups
+ * are one load; ranges that cover part of a slot hang in a list there. Readers
+ * take no lock: a sequence number tells them that a writer came in between.
+ * List nodes are never returned to the system, so a reader may follow a stale
+ * one.
  */
 #ifndef ADDRESS_TABLE_H
 #define ADDRESS_TABLE_H

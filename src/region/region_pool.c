@@ -45,19 +45,28 @@
  * full; there can only be so many regions. */
 #define LEAST_PART 8
 
-/* No region is larger than what a process has. */
+/* No region is larger than what most processes have; where there is more,
+ * further regions take it. */
 #define ADDRESS_SPACE ((size_t)1 << 47)
 
 #define BLOCK_ALWAYS_TRIED (8 * GIB)
 
+/* Pages of 16 KiB are mapped 32 MiB at once, pages of 64 KiB 512 MiB. The
+ * former is a grain for pools that hold many of them. The latter is out of
+ * proportion to what an arena starts with, and what small pages cost is little
+ * with pages of that size. */
 #define DAX_GRAIN REGION_ALIGN_GRAIN
+#define DAX_GRAIN_MOST (32 * MIB)
+#define DAX_GRAINS_LEAST 64
 
 /* From here on, streaming stores cost less than what they push out of the
  * caches is worth. */
 #define STREAMED_LEAST (64 << 10)
 
-/* How much of a limited pool is worth an arena. */
+/* How much of a limited pool is worth an arena, which has slabs of some pages
+ * for each size. */
 #define BUDGET_PER_ARENA (8 * MIB)
+#define EXTENT_PAGES_PER_ARENA 1024
 #define BUFFER_PER_ARENA (1024 * MIB)
 
 size_t region_page_size(void)
@@ -65,7 +74,7 @@ size_t region_page_size(void)
     static _Atomic size_t page_size;
     size_t size = atomic_load_explicit(&page_size, memory_order_relaxed);
     if (size == 0) {
-        size = (size_t)sysconf(_SC_PAGESIZE);
+        size = (size_t)sys.sysconf(_SC_PAGESIZE);
         atomic_store_explicit(&page_size, size, memory_order_relaxed);
     }
     return size;
@@ -74,7 +83,7 @@ size_t region_page_size(void)
 /* In bytes; 0 where it is not known. */
 static size_t physical_memory(void)
 {
-    long pages = sysconf(_SC_PHYS_PAGES);
+    long pages = sys.sysconf(_SC_PHYS_PAGES);
     return pages > 0 ? (size_t)pages * region_page_size() : 0;
 }
 
@@ -214,11 +223,17 @@ static int map_once(const struct region_pool *pool, const struct ground *ground,
                                 pool->backing == REGION_FILE, mapping);
 }
 
+/* What the size of a region is a multiple of. */
+static size_t region_unit(const struct region_pool *pool)
+{
+    return pool->grain > DAX_GRAIN ? pool->grain : DAX_GRAIN;
+}
+
 /* What to try after `size` bytes could not be mapped. */
 static size_t smaller_size(const struct region_pool *pool, size_t size,
                            size_t least)
 {
-    size_t smaller = size / 2 & ~(DAX_GRAIN - 1);
+    size_t smaller = size / 2 & ~(region_unit(pool) - 1);
     /* Where the system counts memory when it is mapped
      * (vm.overcommit_memory=2), what a kind has and does not use is missed by
      * all others. */
@@ -261,6 +276,19 @@ static bool unmap_region(const struct region_pool *pool,
     return pool->backing == REGION_BUFFER || region_file_unmap(&mapping) == 0;
 }
 
+/* Once there is the first region. */
+static size_t dax_grain(const struct region_pool *pool)
+{
+    const size_t page_size = region_page_size();
+    const size_t large = page_size / sizeof(uint64_t) * page_size;
+    const size_t size = pool->regions[0].size;
+    if (large <= DAX_GRAIN || large > DAX_GRAIN_MOST || size % large != 0 ||
+        size / large < DAX_GRAINS_LEAST ||
+        region_pool_capacity(pool) / large < DAX_GRAINS_LEAST)
+        return DAX_GRAIN;
+    return large;
+}
+
 /* Makes a mapping the pool's next region. Called with the lock held, or before
  * anyone else knows the pool. */
 static int add_region(struct region_pool *pool, const struct mapping *mapping,
@@ -279,7 +307,7 @@ static int add_region(struct region_pool *pool, const struct mapping *mapping,
         .by_libpmem = mapping->by_libpmem,
     };
     if (count == 0 && region->is_pmem && has_files(pool))
-        pool->grain = DAX_GRAIN;
+        pool->grain = dax_grain(pool);
     int result = fd < 0 ? 0 : region_file_identify(fd, &region->identity);
     if (result == 0)
         result = region_tags_make(region);
@@ -312,7 +340,7 @@ fail_grains:
 static size_t size_without_holes(const struct region_pool *pool, size_t least)
 {
     size_t size = pool->budget != SIZE_MAX
-                      ? round_up(pool->budget, DAX_GRAIN)
+                      ? round_up(pool->budget, region_unit(pool))
                       : REGION_SIZE_MODEST << atomic_load(&pool->count);
     return size > least ? size : least;
 }
@@ -472,7 +500,7 @@ static int grow(struct region_pool *pool, int fd, size_t least)
     int result;
     if (count == REGION_POOL_MAX_REGIONS)
         return -ENOMEM;
-    least = round_up(least, DAX_GRAIN);
+    least = round_up(least, region_unit(pool));
     size_t size = pool->new_size > least ? pool->new_size : least;
     if (!has_files(pool))
         result = add_largest(pool, &memory, size, least);
@@ -962,16 +990,19 @@ bool region_pool_is_pmem(const struct region_pool *pool)
     return atomic_load(&pool->count) != 0 && pool->regions[0].is_pmem;
 }
 
-unsigned region_pool_arenas(const struct region_pool *pool, unsigned per_cpu)
+unsigned region_pool_arenas(const struct region_pool *pool, unsigned per_cpu,
+                            size_t extent_page)
 {
     size_t most = (size_t)cpu_count() * per_cpu;
-    size_t by_size = SIZE_MAX;
+    size_t by_size = SIZE_MAX, least = EXTENT_PAGES_PER_ARENA * extent_page;
+    if (least < BUDGET_PER_ARENA)
+        least = BUDGET_PER_ARENA;
     /* An arena keeps some slabs half empty; and where there is no spare
      * address space, what one arena has had, no other arena gets. */
     if (region_pool_is_fixed(pool))
         by_size = pool->budget / BUFFER_PER_ARENA;
     else if (pool->budget != SIZE_MAX)
-        by_size = pool->budget / (pool->grain + BUDGET_PER_ARENA);
+        by_size = pool->budget / (pool->grain + least);
     if (by_size < most)
         most = by_size;
     return most == 0 ? 1 : (unsigned)most;

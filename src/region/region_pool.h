@@ -247,8 +247,10 @@ int region_pool_persist(struct region_pool *pool, const void *addr,
 /* Whether the pool's mappings are persistent memory. */
 bool region_pool_is_pmem(const struct region_pool *pool);
 
-/* Most arenas that make sense for a pool, at `per_cpu` for each CPU. */
-unsigned region_pool_arenas(const struct region_pool *pool, unsigned per_cpu);
+/* Most arenas that make sense for a pool, at `per_cpu` for each CPU, if their
+ * extents are multiples of `extent_page` bytes. */
+unsigned region_pool_arenas(const struct region_pool *pool, unsigned per_cpu,
+                            size_t extent_page);
 
 size_t region_page_size(void);
 

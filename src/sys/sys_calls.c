@@ -90,6 +90,7 @@ struct sys_calls sys = {
     .fiemap = real_fiemap,
     .fsync = real_fsync,
     .lseek = lseek,
+    .sysconf = sysconf,
     .pread = pread,
     .pwrite = pwrite,
     .mmap = mmap,

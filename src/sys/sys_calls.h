@@ -51,6 +51,7 @@ struct sys_calls {
     int (*fiemap)(int fd, struct file_extents *extents); /* FS_IOC_FIEMAP */
     int (*fsync)(int fd);
     off_t (*lseek)(int fd, off_t offset, int whence);
+    long (*sysconf)(int name);
     ssize_t (*pread)(int fd, void *buf, size_t count, off_t offset);
     ssize_t (*pwrite)(int fd, const void *buf, size_t count, off_t offset);
     void *(*mmap)(void *addr, size_t len, int prot, int flags, int fd,

@@ -26,6 +26,7 @@ foreach(file_system ext4 ext4-stride xfs xfs-stripe)
   memkind_set_test(test_large_units_${file_system} integration)
 endforeach()
 memkind_suite(test_detect integration)
+memkind_suite(test_high_address integration)
 memkind_suite(test_stats integration)
 memkind_suite(test_defrag integration)
 

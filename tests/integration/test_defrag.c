@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "heap_page.h"
 #include "test_support.h"
 
 #define MIB ((size_t)1 << 20)
@@ -101,7 +102,9 @@ static void check_defragmentation(memkind_t kind, memkind_t named, size_t least,
     printf("[%zu moved, active %zu -> %zu KiB] ", moves, before / 1024,
            after / 1024);
     CU_ASSERT_EQUAL(allocated(kind), live);
-    CU_ASSERT(after < before / 2);
+    /* Large pages make large slabs, of which there are few for each size. */
+    size_t slack = 32 * (test_heap_page() - 4096);
+    CU_ASSERT(after < before / 2 + slack);
     CU_ASSERT(after >= live);
     check_and_free(kind);
 }

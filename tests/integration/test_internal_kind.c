@@ -625,7 +625,7 @@ static void test_blocks_of_the_files(void)
         charged += 64 * 1024;
     CU_ASSERT_EQUAL(errno, ENOMEM);
     CU_ASSERT(charged > 30 * MIB && charged <= 32 * MIB);
-    CU_ASSERT_PTR_NULL(memkind_malloc(&kind, MIB));
+    CU_ASSERT_PTR_NULL(memkind_malloc(&kind, 4 * MIB));
     CU_ASSERT_EQUAL(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
     expect_no_block(&kind, PAGE, EINVAL);
 }
@@ -727,7 +727,7 @@ static size_t count_arenas(struct memkind_ops *ops)
     pthread_t threads[THREADS];
     unsigned arenas[THREADS];
     size_t different = 0;
-    CU_ASSERT_EQUAL_FATAL(create_in_dir(&kind, ops, 256 * MIB, "arenas"),
+    CU_ASSERT_EQUAL_FATAL(create_in_dir(&kind, ops, 4096 * MIB, "arenas"),
                           MEMKIND_SUCCESS);
     shared_kind = &kind;
     get_arena = ops->get_arena;

@@ -4,9 +4,11 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "address_table.h"
+#include "sys_calls.h"
 #include "test_support.h"
 
 #define GIB ((uintptr_t)1 << 30)
@@ -32,7 +34,13 @@ static void test_finds_ranges_of_every_shape(void)
         {64 * GIB - 4096, GIB + 8192}, /* a slot and two parts */
         {64 * GIB + 4096, 4 * GIB},    /* parts and slots */
         {0, 4096},                     /* the lowest */
-        {(1ul << 47) - 4096, 4096},    /* the highest */
+        {(1ul << 47) - 4096, 4096},    /* the highest of 47 bits */
+        {(1ul << 48) - 4096, 4096},    /* of 48: arm64 */
+        {(1ul << 52) - GIB, GIB},      /* of 52: arm64 */
+        {(1ul << 56) - 4096, 4096},    /* x86-64 with five levels */
+        {(1ul << 57) - 2 * GIB, GIB},  /* as high as anything goes */
+        {(1ul << 47) - 4096, 8192},    /* over a border of tables */
+        {(1ul << 47) - GIB, 3 * GIB},  /* the same, in slots */
     };
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         uintptr_t base = shapes[i].base;
@@ -78,12 +86,57 @@ static void test_overlaps_are_refused(void)
 static void test_bad_ranges_are_refused(void)
 {
     CU_ASSERT_EQUAL(address_table_add(at(GIB), 0, &owner_a), -EINVAL);
-    CU_ASSERT_EQUAL(address_table_add(at(1ul << 47), 4096, &owner_a), -EINVAL);
+    CU_ASSERT_EQUAL(address_table_add(at(1ul << 57), 4096, &owner_a), -EINVAL);
+    CU_ASSERT_EQUAL(address_table_add(at((1ul << 57) - 4096), 8192, &owner_a),
+                    -EINVAL);
     CU_ASSERT_EQUAL(address_table_add(at(UINTPTR_MAX - 4095), 8192, &owner_a),
                     -EINVAL);
     CU_ASSERT_PTR_NULL(address_table_find(NULL));
     CU_ASSERT_PTR_NULL(address_table_find(at(UINTPTR_MAX)));
-    CU_ASSERT_PTR_NULL(address_table_find(at(1ul << 47)));
+    CU_ASSERT_PTR_NULL(address_table_find(at(1ul << 57)));
+}
+
+/* Nothing lies there, and nothing ever did: a bit above what there is, kernel
+ * space, pointers with something in their upper bits. */
+static void test_any_address_may_be_asked_for(void)
+{
+    unsigned found = 0;
+    for (unsigned bit = 12; bit < 64; bit++)
+        for (uintptr_t step = 0; step < 3; step++) {
+            uintptr_t address = ((uintptr_t)1 << bit) + (step - 1) * 8;
+            found += address_table_find(at(address)) != NULL;
+            found += address_table_find(at(~address)) != NULL;
+            found += address_table_find(at(address << 8)) != NULL;
+        }
+    CU_ASSERT_EQUAL(found, 0);
+}
+
+/* Where there is no memory for the table, the range is not added, and can be
+ * later on. */
+static void *no_mmap(void *addr, size_t len, int prot, int flags, int fd,
+                     off_t offset)
+{
+    (void)addr, (void)len, (void)prot, (void)flags, (void)fd, (void)offset;
+    errno = ENOMEM;
+    return MAP_FAILED;
+}
+
+static void test_tables_without_memory(void)
+{
+    /* A border of tables, the upper of which nothing else here needs. */
+    const uintptr_t border = 5ul << 47;
+    const struct sys_calls real = sys;
+    sys.mmap = no_mmap;
+    int result = address_table_add(at(border - GIB), 2 * GIB, &owner_a);
+    sys = real;
+    CU_ASSERT_EQUAL(result, -ENOMEM);
+    CU_ASSERT_PTR_NULL(address_table_find(at(border - GIB)));
+    CU_ASSERT_PTR_NULL(address_table_find(at(border)));
+    CU_ASSERT_EQUAL(address_table_add(at(border - GIB), 2 * GIB, &owner_a), 0);
+    CU_ASSERT_PTR_EQUAL(address_table_find(at(border - 1)), &owner_a);
+    CU_ASSERT_PTR_EQUAL(address_table_find(at(border)), &owner_a);
+    address_table_remove(at(border - GIB), 2 * GIB);
+    CU_ASSERT_PTR_NULL(address_table_find(at(border)));
 }
 
 /* While others come and go in its slot, a range that stays is found. */
@@ -163,6 +216,8 @@ static const struct test_case tests[] = {
     {"neighbours keep apart", test_neighbours_keep_apart},
     {"overlaps are refused", test_overlaps_are_refused},
     {"bad ranges are refused", test_bad_ranges_are_refused},
+    {"any address may be asked for", test_any_address_may_be_asked_for},
+    {"tables without memory", test_tables_without_memory},
     {"readers meet writers", test_readers_meet_writers},
     {"a handler meets its own thread's write", test_handler_meets_writer},
     {NULL, NULL},

@@ -186,7 +186,7 @@ static void test_buffer_in_one_piece(void)
     enum { OBJECTS = 24 };
     const size_t size = 16 * MIB;
     void *objects[OBJECTS];
-    char *buffer = aligned_alloc(4096, size);
+    char *buffer = aligned_alloc(64 * KIB, size); /* any jemalloc's page */
     CU_ASSERT_PTR_NOT_NULL_FATAL(buffer);
     CU_ASSERT_EQUAL_FATAL(region_pool_open_buffer(&pool, buffer, size, &owner),
                           0);

@@ -532,7 +532,7 @@ static int child_finds_its_own(void)
 
 static void test_memory_and_buffers_are_as_fork_leaves_them(void)
 {
-    static char buffer[64 << 10];
+    static char buffer[256 << 10];
     for (int i = 0; i < 2; i++) {
         bool commit = true, zeroed = false;
         if (i == 0)

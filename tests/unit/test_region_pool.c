@@ -1093,18 +1093,18 @@ static void test_number_of_arenas(void)
 {
     const unsigned cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
     CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&pool, &owner), 0);
-    CU_ASSERT_EQUAL(region_pool_arenas(&pool, 4), 4 * cpus);
-    CU_ASSERT_EQUAL(region_pool_arenas(&pool, 1), cpus);
-    CU_ASSERT_EQUAL(region_pool_arenas(&pool, 0), 1);
+    CU_ASSERT_EQUAL(region_pool_arenas(&pool, 4, page()), 4 * cpus);
+    CU_ASSERT_EQUAL(region_pool_arenas(&pool, 1, page()), cpus);
+    CU_ASSERT_EQUAL(region_pool_arenas(&pool, 0, page()), 1);
     region_pool_close(&pool);
 
     CU_ASSERT_EQUAL_FATAL(
         region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
-    unsigned few = region_pool_arenas(&pool, 1000);
+    unsigned few = region_pool_arenas(&pool, 1000, page());
     region_pool_close(&pool);
     CU_ASSERT_EQUAL_FATAL(
         region_pool_open_files(&pool, test_dir(), 1024 * MIB, &owner), 0);
-    unsigned more = region_pool_arenas(&pool, 1000);
+    unsigned more = region_pool_arenas(&pool, 1000, page());
     region_pool_close(&pool);
     CU_ASSERT_TRUE(few >= 1);
     CU_ASSERT_TRUE(few < more);
@@ -1113,7 +1113,7 @@ static void test_number_of_arenas(void)
     char *buffer = make_buffer(16 * MIB);
     CU_ASSERT_EQUAL_FATAL(
         region_pool_open_buffer(&pool, buffer, 16 * MIB, &owner), 0);
-    CU_ASSERT_EQUAL(region_pool_arenas(&pool, 4), 1);
+    CU_ASSERT_EQUAL(region_pool_arenas(&pool, 4, page()), 1);
     region_pool_close(&pool);
     munmap(buffer, 16 * MIB);
 }
@@ -1132,7 +1132,7 @@ static void *work_on_blocks(void *number)
     unsigned long long random = (uintptr_t)number + 1;
     const unsigned seed = (unsigned)(uintptr_t)number;
     for (int i = 0; i < THREAD_ROUNDS; i++) {
-        size_t size = (1 + test_random(&random) % 256) * page();
+        size_t size = (1 + test_random(&random) % (MIB / page())) * page();
         char *block = alloc_block(size, page(), false);
         if (block == NULL) {
             atomic_fetch_add(&thread_errors, 1);

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Wherever in its address space a process has its memory, kinds can be made
+ * there: by mmap() as it comes (48 bits on arm64), and by areas of the
+ * program's own that lie as high as the system allows (52 bits on arm64, 56 on
+ * x86-64 with five levels of page tables).
+ */
+#include <errno.h>
+#include <memkind.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "test_support.h"
+
+#define MIB ((size_t)1 << 20)
+#define GIB ((size_t)1 << 30)
+
+static unsigned bits_of(const void *address)
+{
+    return 64U - (unsigned)__builtin_clzl((unsigned long)(uintptr_t)address);
+}
+
+static void check_kind(memkind_t kind)
+{
+    enum { COUNT = 20 };
+    unsigned char *objects[COUNT];
+    for (unsigned i = 0; i < COUNT; i++) {
+        size_t size = (size_t)64 << i % 10;
+        objects[i] = memkind_malloc(kind, size);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(objects[i]);
+        CU_ASSERT_PTR_EQUAL(memkind_detect_kind(objects[i]), kind);
+        CU_ASSERT(memkind_malloc_usable_size(NULL, objects[i]) >= size);
+        test_fill(objects[i], size, i);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        CU_ASSERT(test_check(objects[i], (size_t)64 << i % 10, i));
+        if (i % 3 == 0)
+            objects[i] = memkind_realloc(NULL, objects[i], 100000);
+        memkind_free(i % 2 == 0 ? kind : NULL, objects[i]);
+    }
+}
+
+static void test_where_mmap_begins(void)
+{
+    memkind_t kind = NULL;
+    void *place = mmap(NULL, MIB, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CU_ASSERT_FATAL(place != MAP_FAILED);
+    printf("[%p: %u bits] ", place, bits_of(place));
+    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 0, &kind), 0);
+    check_kind(kind);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), 0);
+    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 32 * MIB, &kind), 0);
+    check_kind(kind);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), 0);
+    CU_ASSERT_EQUAL_FATAL(memkind_create_fixed(place, MIB, &kind), 0);
+    check_kind(kind);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), 0);
+    check_kind(MEMKIND_DEFAULT);
+    CU_ASSERT_EQUAL(munmap(place, MIB), 0);
+}
+
+/* An area that ends where so many bits do; false where there is none. */
+static bool check_area(unsigned bits)
+{
+    const size_t size = 8 * MIB;
+    memkind_t kind = NULL;
+    char *wanted = (char *)(((uintptr_t)1 << bits) - GIB);
+    char *area = mmap(wanted, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CU_ASSERT_FATAL(area != MAP_FAILED);
+    bool had = area == wanted;
+    if (had) {
+        CU_ASSERT_EQUAL_FATAL(memkind_create_fixed(area, size, &kind), 0);
+        check_kind(kind);
+        CU_ASSERT_PTR_NULL(memkind_detect_kind(area - 1));
+        CU_ASSERT_PTR_NULL(memkind_detect_kind(area + size));
+        CU_ASSERT_EQUAL(memkind_destroy_kind(kind), 0);
+        CU_ASSERT_PTR_NULL(memkind_detect_kind(area));
+    }
+    CU_ASSERT_EQUAL(munmap(area, size), 0);
+    return had;
+}
+
+static void test_areas_at_every_height(void)
+{
+    unsigned checked = 0;
+    for (unsigned bits = 36; bits < 64; bits++)
+        if (check_area(bits)) {
+            printf("[%u] ", bits);
+            checked++;
+        }
+    CU_ASSERT(checked > 0);
+}
+
+/* Anything may be asked about. */
+static void test_no_such_addresses(void)
+{
+    unsigned found = 0;
+    for (unsigned bit = 0; bit < 64; bit++) {
+        uintptr_t address = (uintptr_t)1 << bit;
+        found += memkind_detect_kind((void *)address) != NULL;
+        found += memkind_detect_kind((void *)(address - 1)) != NULL;
+        found += memkind_detect_kind((void *)~address) != NULL;
+        found += memkind_detect_kind((void *)(0 - address)) != NULL;
+    }
+    CU_ASSERT_EQUAL(found, 0);
+}
+
+static const struct test_case tests[] = {
+    {"where mmap begins", test_where_mmap_begins},
+    {"areas at every height", test_areas_at_every_height},
+    {"no such addresses", test_no_such_addresses},
+    {NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    return test_main("high addresses", tests, argc, argv);
+}
