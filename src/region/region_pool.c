@@ -301,9 +301,11 @@ fail_grains:
  * limit, or a little at a time. */
 static size_t size_without_holes(const struct region_pool *pool, size_t least)
 {
-    size_t size = pool->budget != SIZE_MAX
-                      ? round_up(pool->budget, DAX_GRAIN)
-                      : REGION_SIZE_MODEST << atomic_load(&pool->count);
+    size_t size = REGION_SIZE_MODEST << atomic_load(&pool->count);
+    if (pool->budget < ADDRESS_SPACE)
+        size = round_up(pool->budget, DAX_GRAIN);
+    else if (pool->budget != SIZE_MAX)
+        size = ADDRESS_SPACE; /* less will do */
     return size > least ? size : least;
 }
 

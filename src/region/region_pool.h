@@ -77,6 +77,8 @@ struct region {
     uint64_t *page_dirty;       /* it may hold something */
     uint16_t *grain_live;       /* committed pages of the grain */
     uint16_t *grain_space;      /* pages of it that have space */
+    uint16_t *grain_dirty;      /* and of the third; see page_map.h */
+    size_t grain_end;           /* behind the last that has ever had space */
 };
 
 struct region_pool {
