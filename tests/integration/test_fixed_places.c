@@ -18,6 +18,7 @@
 #include "fault_calls.h"
 #include "jemalloc_private.h"
 #include "layer_test.h"
+#include "sys_calls.h"
 
 enum { THREADS_MAX = 16, MISSES = 20 };
 
@@ -292,6 +293,102 @@ static void test_files_without_holes(void)
     CU_ASSERT(nothing_leaked_but_metadata(&before));
 }
 
+/* ---- devices ---------------------------------------------------------------
+ */
+
+#define DEVICE "/dev/fake-dax"
+
+/* A device DAX that is no NVDIMM's, as system calls show it: what is mapped is
+ * memory of the kernel's. */
+static struct sys_calls real;
+static size_t device_size;
+static int device_fd;
+
+static int device_open(const char *path, int flags, mode_t mode)
+{
+    if (strcmp(path, DEVICE) != 0)
+        return real.open(path, flags, mode);
+    device_fd = memfd_create("device", MFD_CLOEXEC);
+    CU_ASSERT_EQUAL(ftruncate(device_fd, (off_t)device_size), 0);
+    return device_fd;
+}
+
+static void be_device(struct stat *st)
+{
+    st->st_mode = S_IFCHR | 0600;
+    st->st_rdev = 0x1234;
+}
+
+static int device_stat(const char *path, struct stat *st)
+{
+    if (strcmp(path, DEVICE) != 0)
+        return real.stat(path, st);
+    memset(st, 0, sizeof *st);
+    be_device(st);
+    return 0;
+}
+
+static int device_fstat(int fd, struct stat *st)
+{
+    int result = real.fstat(fd, st);
+    if (result == 0 && fd == device_fd)
+        be_device(st);
+    return result;
+}
+
+static char *device_realpath(const char *path, char *resolved)
+{
+    const char *name = strrchr(path, '/');
+    if (strncmp(path, "/sys/dev/char/", 14) != 0)
+        return real.realpath(path, resolved);
+    if (strcmp(name, "/subsystem") == 0)
+        return strcpy(resolved, "/sys/class/dax");
+    if (strcmp(name, "/size") == 0)
+        return strcpy(resolved, test_path("size"));
+    return strcpy(resolved, "/sys/devices/platform/dax0.0");
+}
+
+static void open_device(size_t size)
+{
+    FILE *file = fopen(test_path("size"), "we");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    fprintf(file, "%zu\n", size);
+    fclose(file);
+    real = sys;
+    device_size = size;
+    device_fd = -1;
+    sys.open = device_open;
+    sys.stat = device_stat;
+    sys.fstat = device_fstat;
+    sys.realpath = device_realpath;
+}
+
+static void close_device(void)
+{
+    sys = real;
+    unlink(test_path("size"));
+}
+
+static void test_devices(void)
+{
+    static const size_t sizes[] = {16 * MIB, 100 * MIB, 126 * MIB};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        for (unsigned j = 0; j < THREAD_NUMBERS; j++) {
+            open_device(sizes[i]);
+            CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(DEVICE, 0, &kind),
+                                  MEMKIND_SUCCESS);
+            CU_ASSERT_NOT_EQUAL(device_fd, -1);
+            fill_and_empty(sizes[i], thread_numbers[j], check_holds_one_object);
+            char *object =
+                memkind_calloc(kind, 1, test_fitting(largest_class(sizes[i])));
+            CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+            CU_ASSERT(is_zero(object, test_fitting(largest_class(sizes[i]))));
+            memkind_free(kind, object);
+            CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+            close_device();
+        }
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
@@ -301,6 +398,7 @@ int main(int argc, char **argv)
         {"leftovers", test_leftovers},
         {"blocks of areas", test_blocks_of_areas},
         {"files without holes", test_files_without_holes},
+        {"devices", test_devices},
         {NULL, NULL},
     };
     return test_main("fixed places", tests, argc, argv);
