@@ -357,7 +357,8 @@ int memkind_get_version(void);
 #endif
 
 /**
- * Describes a status code (or a positive errno of memkind_posix_memalign()).
+ * Describes a status code (or a positive errno of memkind_posix_memalign()), in
+ * a text that begins with "<memkind> ".
  * @param err  the code
  * @param msg  where the text goes, always terminated; NULL does nothing
  * @param size size of `msg`; 0 does nothing, a short one cuts the text

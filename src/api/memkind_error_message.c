@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <stdio.h>
 
+/* Programs look for it, as it is what libmemkind's messages begin with. */
+#define PREFIX "<memkind> "
+
 static const char *text_of(int err)
 {
     switch (err) {
@@ -52,7 +55,7 @@ void memkind_error_message(int err, char *msg, size_t size)
         return;
     const char *text = text_of(err);
     if (text != NULL)
-        snprintf(msg, size, "memkind: %s", text);
+        snprintf(msg, size, PREFIX "%s", text);
     else
-        snprintf(msg, size, "memkind: unknown error number %d", err);
+        snprintf(msg, size, PREFIX "Undefined error number: %d", err);
 }

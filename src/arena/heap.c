@@ -494,37 +494,3 @@ void *heap_defragment(struct memkind_arena_set *set, void *ptr)
         return heap_checked_defragment(set, ptr);
     return heap_plain_defragment(set, ptr);
 }
-
-/* ---- fixed pools -------------------------------------------------------- */
-
-/* The largest size class that is not larger than `size`. */
-static size_t size_class_below(size_t size)
-{
-    while (JE_NAME(nallocx)(size, 0) > size)
-        size -= size / 16;
-    return JE_NAME(nallocx)(size, 0);
-}
-
-void heap_take_in(struct memkind_arena_set *set, size_t size)
-{
-    enum { PIECES_MAX = 32, PIECE_LEAST = 256 << 10 };
-    void *pieces[PIECES_MAX];
-    int count = 0;
-    const int flags = set->fallback.arena_flags;
-    if (set->limit != 1 || !thread_cache_begin())
-        return;
-    region_pool_set_pretending(set->extents.pool, true);
-    while (size >= PIECE_LEAST && count < PIECES_MAX) {
-        size_t class = size_class_below(size);
-        pieces[count] = JE_NAME(mallocx)(class, flags);
-        if (pieces[count] == NULL)
-            break;
-        count++;
-        size -= class;
-    }
-    while (count > 0)
-        JE_NAME(dallocx)(pieces[--count], JE_TCACHE_NONE);
-    arena_set_purge(set);
-    region_pool_set_pretending(set->extents.pool, false);
-    thread_cache_end();
-}

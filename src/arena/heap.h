@@ -133,12 +133,4 @@ heap_cache_known(const struct memkind_arena_set *set)
     return cache;
 }
 
-/*
- * Makes the memory of a pool that cannot grow an arena's own in as few pieces
- * as can be: blocks that are taken one after another, as they are needed,
- * never join to hold a large object. Does nothing for a set that may have more
- * than one arena. The set has a pool, and no other thread knows it yet.
- */
-void heap_take_in(struct memkind_arena_set *set, size_t size);
-
 #endif

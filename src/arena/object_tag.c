@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "object_tag.h"
 
+#include <errno.h>
+#include <sys/mman.h>
+
 #include "jemalloc_private.h"
+#include "sys_calls.h"
+
+/* From here on a system call costs less than stores: the tags of 32 MiB. */
+#define TAG_BYTES_DROPPED ((size_t)16 << 10)
 
 /* Where an object's tag is; NULL where it lies in no region. */
 static _Atomic uint16_t *tag_place(struct memkind_arena_set *set,
@@ -32,6 +39,38 @@ void object_tag_set(struct memkind_arena_set *set, void *ptr,
         atomic_store_explicit(tag, (uint16_t)value, memory_order_relaxed);
 }
 
+static void store_none(_Atomic uint16_t *tag, _Atomic uint16_t *end)
+{
+    for (; tag < end; tag++)
+        atomic_store_explicit(tag, SIZE_CLASS_NONE, memory_order_relaxed);
+}
+
+/*
+ * Tags of a range that is one object's. To write all of a very large one's
+ * would take 512 MiB of DRAM for each TiB, and a second; whole pages of tags
+ * are given back to the kernel instead, most of which have never been there.
+ */
+static void clear_tags(_Atomic uint16_t *tag, _Atomic uint16_t *end)
+{
+    const uintptr_t mask = region_page_size() - 1;
+    size_t before = -(uintptr_t)tag & mask;
+    size_t bytes = (uintptr_t)end - (uintptr_t)tag;
+    if (bytes < before + TAG_BYTES_DROPPED + mask) {
+        store_none(tag, end);
+        return;
+    }
+    char *page = (char *)tag + before;
+    bytes = (bytes - before) & ~mask;
+    int saved_errno = errno;
+    /* Fails where the pages are locked in memory. */
+    if (sys.madvise(page, bytes, MADV_DONTNEED) == 0) {
+        store_none(tag, (_Atomic uint16_t *)(void *)page);
+        tag = (_Atomic uint16_t *)(void *)(page + bytes);
+    }
+    errno = saved_errno;
+    store_none(tag, end);
+}
+
 void object_tag_set_large(struct memkind_arena_set *set, void *ptr, size_t size)
 {
     _Atomic uint16_t *tag = tag_place(set, ptr);
@@ -39,8 +78,7 @@ void object_tag_set_large(struct memkind_arena_set *set, void *ptr, size_t size)
         return;
     atomic_store_explicit(tag, (uint16_t)size_class_of(size),
                           memory_order_relaxed);
-    for (size_t i = 1; i < size >> REGION_TAG_SHIFT; i++)
-        atomic_store_explicit(&tag[i], SIZE_CLASS_NONE, memory_order_relaxed);
+    clear_tags(tag + 1, tag + (size >> REGION_TAG_SHIFT));
 }
 
 void object_tag_clear_large(struct memkind_arena_set *set, void *ptr)

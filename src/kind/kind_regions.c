@@ -8,6 +8,7 @@
 
 #include "hardening.h"
 #include "heap.h"
+#include "heap_fixed.h"
 #include "jemalloc_private.h"
 #include "kind_error.h"
 
@@ -73,7 +74,7 @@ int kind_regions_create(struct memkind *kind, struct memkind_ops *ops,
         return err;
     }
     if (region_pool_is_fixed(pool))
-        heap_take_in(kind->arenas, pool->regions[0].size);
+        heap_take_in(kind->arenas);
     errno = saved_errno;
     return MEMKIND_SUCCESS;
 }
@@ -88,6 +89,20 @@ int kind_regions_destroy(struct memkind *kind)
     kind->regions_mmap = NULL;
     kind_regions_delete(pool);
     return err;
+}
+
+/* What is fixed is the arena's already. An extent hook that gets here (of a
+ * kind whose mmap operation is the program's own) must not ask the arena. */
+static void *block_of_heap(struct memkind *kind, size_t size)
+{
+    const struct region_pool *pool = kind->regions;
+    if (!region_pool_is_fixed(pool) || kind->arenas == NULL ||
+        thread_cache_is_inside())
+        return NULL;
+    int flags = JE_LG_ALIGN(__builtin_ctzl(region_page_size()));
+    if (pool->backing != REGION_BUFFER)
+        flags |= JE_ZERO;
+    return heap_malloc(kind->arenas, size, flags);
 }
 
 void *kind_regions_mmap(struct memkind *kind, size_t size, kind_mmap_fn *self)
@@ -111,5 +126,7 @@ void *kind_regions_mmap(struct memkind *kind, size_t size, kind_mmap_fn *self)
         region_pool_alloc(kind->regions, size, page_size, &commit, &zeroed);
     if (entered)
         thread_cache_end();
+    if (block == NULL)
+        block = block_of_heap(kind, size);
     return block != NULL ? block : MAP_FAILED;
 }

@@ -535,7 +535,10 @@ size_t region_file_system_size(int fd)
     struct statvfs st;
     if (sys.fstatvfs(fd, &st) != 0)
         return 0;
-    return (size_t)st.f_blocks * st.f_frsize;
+    size_t size;
+    if (__builtin_mul_overflow((size_t)st.f_blocks, st.f_frsize, &size))
+        return SIZE_MAX;
+    return size;
 }
 
 /* What a file that was made longer takes tells; for the file systems that are

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "address_space.h"
+#include "page_map.h"
 #include "region_align.h"
 #include "region_file.h"
 #include "sys_calls.h"
@@ -130,15 +131,16 @@ int region_space_give(struct region_pool *pool, struct region *region,
 /* ---- tables ---------------------------------------------------------------
  */
 
-static size_t grain_count(const struct region_pool *pool,
-                          const struct region *region)
+/* Grains up to the last one that has ever had space: a region of many TiB is
+ * not to be gone through for a small part. */
+static size_t grain_count(const struct region *region)
 {
-    return region->size / pool->grain;
+    return region->grain_end;
 }
 
 /* The tables lie in one mapping, each in pages of its own: three bitmaps, then
- * the two counters. */
-#define TABLES 5
+ * the counters. */
+#define TABLES 6
 #define BITMAPS 3
 
 /* Tables are opened by so much of the region at once. */
@@ -186,6 +188,9 @@ int region_grains_init(struct region_pool *pool, struct region *region)
     region->grain_live = (uint16_t *)(void *)(tables + BITMAPS * bitmap);
     region->grain_space =
         (uint16_t *)(void *)(tables + BITMAPS * bitmap + counter);
+    region->grain_dirty =
+        (uint16_t *)(void *)(tables + BITMAPS * bitmap + 2 * counter);
+    region->grain_end = 0;
     region->grains_open = 0;
     return 0;
 }
@@ -223,20 +228,6 @@ void region_grains_fini(struct region_pool *pool, struct region *region)
 /* ---- pages and grains -------------------------------------------------------
  */
 
-static bool bit(const uint64_t *bitmap, size_t page)
-{
-    return (bitmap[page / 64] >> page % 64 & 1) != 0;
-}
-
-static void set_bit(uint64_t *bitmap, size_t page, bool value)
-{
-    uint64_t mask = (uint64_t)1 << page % 64;
-    if (value)
-        bitmap[page / 64] |= mask;
-    else
-        bitmap[page / 64] &= ~mask;
-}
-
 /* A range of pages, [first, end). */
 struct pages {
     size_t first, end;
@@ -269,30 +260,46 @@ static size_t end_grain(const struct region_pool *pool, struct pages pages)
     return (pages.end - 1) / pages_per_grain(pool) + 1;
 }
 
+static struct page_map space_of(const struct region_pool *pool,
+                                const struct region *region)
+{
+    return (struct page_map){region->page_space, region->grain_space,
+                             pages_per_grain(pool)};
+}
+
+static struct page_map live_of(const struct region_pool *pool,
+                               const struct region *region)
+{
+    return (struct page_map){region->page_live, region->grain_live,
+                             pages_per_grain(pool)};
+}
+
+static struct page_map dirty_of(const struct region_pool *pool,
+                                const struct region *region)
+{
+    return (struct page_map){region->page_dirty, region->grain_dirty,
+                             pages_per_grain(pool)};
+}
+
 /* Records that pages have file space, or have lost it: with it their contents
  * are gone, too. */
 static void note_space(const struct region_pool *pool, struct region *region,
                        struct pages pages, bool has_space)
 {
-    for (size_t page = pages.first; page < pages.end; page++) {
-        if (bit(region->page_space, page) == has_space)
-            continue;
-        set_bit(region->page_space, page, has_space);
-        uint16_t *count = &region->grain_space[page / pages_per_grain(pool)];
-        *count = (uint16_t)(has_space ? *count + 1 : *count - 1);
-        if (!has_space)
-            set_bit(region->page_dirty, page, false);
-    }
+    const struct page_map space = space_of(pool, region);
+    const struct page_map dirty = dirty_of(pool, region);
+    page_map_set(&space, pages.first, pages.end, has_space);
+    if (!has_space)
+        page_map_set(&dirty, pages.first, pages.end, false);
+    else if (region->grain_end < end_grain(pool, pages))
+        region->grain_end = end_grain(pool, pages);
 }
 
 static void note_live(const struct region_pool *pool, struct region *region,
                       struct pages pages, bool live)
 {
-    for (size_t page = pages.first; page < pages.end; page++) {
-        set_bit(region->page_live, page, live);
-        uint16_t *count = &region->grain_live[page / pages_per_grain(pool)];
-        *count = (uint16_t)(live ? *count + 1 : *count - 1);
-    }
+    const struct page_map map = live_of(pool, region);
+    page_map_set(&map, pages.first, pages.end, live);
 }
 
 static int take(struct region_pool *pool, struct region *region,
@@ -310,9 +317,8 @@ static int give(struct region_pool *pool, struct region *region,
                 struct pages pages)
 {
     const size_t page_size = region_page_size();
-    size_t held = 0;
-    for (size_t page = pages.first; page < pages.end; page++)
-        held += bit(region->page_space, page);
+    const struct page_map space = space_of(pool, region);
+    size_t held = page_map_count(&space, pages.first, pages.end);
     if (held == 0)
         return 0;
     int result = region_space_give(pool, region, pages.first * page_size,
@@ -325,19 +331,52 @@ static int give(struct region_pool *pool, struct region *region,
     return result;
 }
 
+/* What is to be so of a page. */
+struct state {
+    struct page_map space_map, live_map;
+    bool space, live;
+};
+
+static bool is_so(const struct state *state, size_t page)
+{
+    return page_map_has(&state->space_map, page) == state->space &&
+           page_map_has(&state->live_map, page) == state->live;
+}
+
+/* Goes on over whole grains that are so, or are not for one of the reasons. */
+static size_t skip_what_is_so(const struct state *state, size_t page,
+                              size_t end)
+{
+    size_t space = page_map_skip(&state->space_map, page, end, state->space);
+    return page_map_skip(&state->live_map, page, space, state->live);
+}
+
+static size_t skip_what_is_not(const struct state *state, size_t page,
+                               size_t end)
+{
+    size_t space = page_map_skip(&state->space_map, page, end, !state->space);
+    size_t live = page_map_skip(&state->live_map, page, end, !state->live);
+    return space > live ? space : live;
+}
+
 /* The first run of pages at or after `pages->first` for which `space` and
  * `live` are as asked; false where there is none. */
-static bool next_run(const struct region *region, struct pages *pages,
+static bool next_run(const struct region_pool *pool,
+                     const struct region *region, struct pages *pages,
                      bool space, bool live, struct pages *run)
 {
+    const struct state state = {space_of(pool, region), live_of(pool, region),
+                                space, live};
     size_t page = pages->first;
-    while (page < pages->end && (bit(region->page_space, page) != space ||
-                                 bit(region->page_live, page) != live))
-        page++;
+    while (page < pages->end && !is_so(&state, page)) {
+        size_t next = skip_what_is_not(&state, page, pages->end);
+        page = next > page ? next : page + 1;
+    }
     run->first = page;
-    while (page < pages->end && bit(region->page_space, page) == space &&
-           bit(region->page_live, page) == live)
-        page++;
+    while (page < pages->end && is_so(&state, page)) {
+        size_t next = skip_what_is_so(&state, page, pages->end);
+        page = next > page ? next : page + 1;
+    }
     run->end = page;
     pages->first = page;
     return run->first < run->end;
@@ -352,7 +391,7 @@ static int take_missing(struct region_pool *pool, struct region *region,
                         struct pages pages)
 {
     struct pages run;
-    while (next_run(region, &pages, false, false, &run)) {
+    while (next_run(pool, region, &pages, false, false, &run)) {
         int result = take(pool, region, run);
         if (result != 0)
             return result;
@@ -387,11 +426,11 @@ static int take_grains(struct region_pool *pool, struct region *region,
 static void split_grains(struct region_pool *pool, struct region *region)
 {
     const size_t per_grain = pages_per_grain(pool);
-    for (size_t i = 0; i < grain_count(pool, region); i++) {
+    for (size_t i = 0; i < grain_count(region); i++) {
         if (region->grain_space[i] <= region->grain_live[i])
             continue;
         struct pages run, grain = {i * per_grain, (i + 1) * per_grain};
-        while (next_run(region, &grain, true, false, &run))
+        while (next_run(pool, region, &grain, true, false, &run))
             if (give(pool, region, run) != 0)
                 return;
     }
@@ -399,14 +438,21 @@ static void split_grains(struct region_pool *pool, struct region *region)
 
 /* Pages that were in use before, and have kept their space since, still hold
  * their old contents; jemalloc expects zeroes. */
-static void clear_dirty_pages(struct region *region, struct pages pages)
+static void clear_dirty_pages(const struct region_pool *pool,
+                              struct region *region, struct pages pages)
 {
     const size_t page_size = region_page_size();
-    for (size_t page = pages.first; page < pages.end; page++) {
-        if (bit(region->page_dirty, page) && !region->is_private)
-            memset(region->base + page * page_size, 0, page_size);
-        set_bit(region->page_dirty, page, true);
+    const struct page_map dirty = dirty_of(pool, region);
+    const size_t end = end_grain(pool, pages);
+    for (size_t i = first_grain(pool, pages); i < end; i++) {
+        if (region->grain_dirty[i] == 0 || region->is_private)
+            continue;
+        const struct pages part = in_grain(pool, pages, i);
+        for (size_t page = part.first; page < part.end; page++)
+            if (page_map_has(&dirty, page))
+                memset(region->base + page * page_size, 0, page_size);
     }
+    page_map_set(&dirty, pages.first, pages.end, true);
 }
 
 /* After a failed commit: grains without a live page keep no space. */
@@ -414,8 +460,9 @@ static void drop_empty_grains(struct region_pool *pool, struct region *region,
                               struct pages pages)
 {
     const size_t per_grain = pages_per_grain(pool);
-    for (size_t i = first_grain(pool, pages); i < end_grain(pool, pages); i++)
-        if (region->grain_live[i] == 0)
+    const size_t end = end_grain(pool, pages);
+    for (size_t i = first_grain(pool, pages); i < end; i++)
+        if (region->grain_live[i] == 0 && region->grain_space[i] != 0)
             (void)give(pool, region,
                        (struct pages){i * per_grain, (i + 1) * per_grain});
 }
@@ -435,7 +482,7 @@ int region_grains_commit(struct region_pool *pool, struct region *region,
     }
     if (result == 0) {
         note_live(pool, region, pages, true);
-        clear_dirty_pages(region, pages);
+        clear_dirty_pages(pool, region, pages);
     } else {
         drop_empty_grains(pool, region, pages);
     }
@@ -502,12 +549,12 @@ void region_grains_pay(struct region_pool *pool, struct region *region)
     int result = 0;
     pthread_mutex_lock(&region->grain_lock);
     atomic_store(&region->owed_pages, 0);
-    for (size_t i = 0; i < grain_count(pool, region) && result == 0; i++) {
+    for (size_t i = 0; i < grain_count(region) && result == 0; i++) {
         struct pages run, grain = {i * per_grain, (i + 1) * per_grain};
         if (region->grain_space[i] == 0 ||
             (region->grain_live[i] != 0 && region->grain_space[i] == per_grain))
             continue;
-        while (result == 0 && next_run(region, &grain, true, false, &run))
+        while (result == 0 && next_run(pool, region, &grain, true, false, &run))
             result = give(pool, region, run);
     }
     pthread_mutex_unlock(&region->grain_lock);

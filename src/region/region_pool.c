@@ -67,7 +67,6 @@
  * for each size. */
 #define BUDGET_PER_ARENA (8 * MIB)
 #define EXTENT_PAGES_PER_ARENA 1024
-#define BUFFER_PER_ARENA (1024 * MIB)
 
 size_t region_page_size(void)
 {
@@ -107,6 +106,14 @@ bool region_pool_is_fixed(const struct region_pool *pool)
 {
     return pool->backing == REGION_BUFFER || pool->backing == REGION_DEVICE ||
            (pool->no_holes && pool->budget != SIZE_MAX);
+}
+
+/* Space that is the pool's from the start, and that nobody else has a use for.
+ * Were some of it committed and some not, extents would not merge. */
+static bool is_always_committed(const struct region_pool *pool)
+{
+    return pool->backing == REGION_BUFFER ||
+           (pool->no_holes && region_pool_is_fixed(pool));
 }
 
 static bool can_grow(const struct region_pool *pool)
@@ -321,9 +328,7 @@ static int add_region(struct region_pool *pool, const struct mapping *mapping,
         goto fail_address;
     make_guards(pool, region);
     /* Grains are written to where nothing is committed yet. */
-    if (pool->backing == REGION_BUFFER)
-        leak_roots_add(region->base, region->size);
-    else if (region->grain_live == NULL)
+    if (!is_always_committed(pool) && region->grain_live == NULL)
         memory_mark_unusable(region->base, region->size);
     atomic_store_explicit(&pool->count, count + 1, memory_order_release);
     return 0;
@@ -339,9 +344,11 @@ fail_grains:
  * limit, or a little at a time. */
 static size_t size_without_holes(const struct region_pool *pool, size_t least)
 {
-    size_t size = pool->budget != SIZE_MAX
-                      ? round_up(pool->budget, region_unit(pool))
-                      : REGION_SIZE_MODEST << atomic_load(&pool->count);
+    size_t size = REGION_SIZE_MODEST << atomic_load(&pool->count);
+    if (pool->budget < ADDRESS_SPACE)
+        size = round_up(pool->budget, region_unit(pool));
+    else if (pool->budget != SIZE_MAX)
+        size = ADDRESS_SPACE; /* less will do */
     return size > least ? size : least;
 }
 
@@ -693,15 +700,36 @@ void region_pool_close(struct region_pool *pool)
 /* ---- blocks -----------------------------------------------------------------
  */
 
-/* Where a block would lie in a region; its size where there is no room. */
-static size_t place_block(const struct region *region, size_t size,
+#define NO_PLACE SIZE_MAX
+
+/* Where blocks of a region end. What is always committed is not charged by
+ * commits, which would keep to the budget. */
+static size_t end_of_blocks(const struct region_pool *pool,
+                            const struct region *region)
+{
+    return is_always_committed(pool) && pool->budget < region->size
+               ? pool->budget
+               : region->size;
+}
+
+/* Where a block would lie in a region; NO_PLACE where there is no room. */
+static size_t place_block(const struct region_pool *pool,
+                          const struct region *region, size_t size,
                           size_t alignment)
 {
     uintptr_t base = (uintptr_t)region->base;
     size_t offset = round_up(base + region->used, alignment) - base;
-    if (offset > region->size || size > region->size - offset)
-        return region->size;
-    return offset;
+    size_t end = end_of_blocks(pool, region);
+    return offset <= end && size <= end - offset ? offset : NO_PLACE;
+}
+
+size_t region_pool_room(struct region_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    const struct region *region = &pool->regions[0];
+    size_t room = end_of_blocks(pool, region) - region->used;
+    pthread_mutex_unlock(&pool->lock);
+    return room;
 }
 
 /* Makes the start of a region usable up to `end`; what is noted about it first.
@@ -730,8 +758,12 @@ static void *take_block(struct region_pool *pool, struct region *region,
     char *block = region->base + offset;
     *zeroed = true;
     int result = open_up_to(pool, region, offset + size);
-    if (result == 0 && pool->backing == REGION_BUFFER) {
-        atomic_fetch_add(&pool->charged, size);
+    bool always = is_always_committed(pool);
+    if (result == 0 && (always || atomic_load(&pool->pretending))) {
+        if (always) {
+            atomic_fetch_add(&pool->charged, size);
+            leak_roots_add(block, size);
+        }
         *commit = true;
         *zeroed = false;
     } else if (result == 0 && *commit) {
@@ -771,18 +803,17 @@ void *region_pool_alloc(struct region_pool *pool, size_t size, size_t alignment,
     pthread_mutex_lock(&pool->lock);
     /* The newest region is the largest; older ones have been used up. */
     struct region *region = &pool->regions[atomic_load(&pool->count) - 1];
-    size_t offset = place_block(region, size, alignment);
-    if (offset == region->size && can_grow(pool) &&
-        size <= largest_block(pool)) {
+    size_t offset = place_block(pool, region, size, alignment);
+    if (offset == NO_PLACE && can_grow(pool) && size <= largest_block(pool)) {
         int result = grow(pool, -1, size + alignment);
         if (result != 0) {
             errno = -result;
             goto out;
         }
         region = &pool->regions[atomic_load(&pool->count) - 1];
-        offset = place_block(region, size, alignment);
+        offset = place_block(pool, region, size, alignment);
     }
-    if (offset < region->size)
+    if (offset != NO_PLACE)
         block = take_block(pool, region, offset, size, commit, zeroed);
     else
         errno = ENOMEM;
@@ -841,7 +872,7 @@ int region_pool_commit(struct region_pool *pool, void *addr, size_t size)
         return -EINVAL;
     if (pool->is_lost)
         return -ENOMEM;
-    if (pool->backing == REGION_BUFFER || atomic_load(&pool->pretending))
+    if (is_always_committed(pool) || atomic_load(&pool->pretending))
         return 0;
     size_t offset = (size_t)((char *)addr - region->base);
     int result =
@@ -877,7 +908,7 @@ int region_pool_decommit(struct region_pool *pool, void *addr, size_t size)
     struct region *region = region_pool_find(pool, addr);
     if (region == NULL)
         return -EINVAL;
-    if (pool->backing == REGION_BUFFER || pool->is_lost)
+    if (is_always_committed(pool) || pool->is_lost)
         return -EOPNOTSUPP;
     if (atomic_load(&pool->pretending))
         return 0;
@@ -997,11 +1028,12 @@ unsigned region_pool_arenas(const struct region_pool *pool, unsigned per_cpu,
     size_t by_size = SIZE_MAX, least = EXTENT_PAGES_PER_ARENA * extent_page;
     if (least < BUDGET_PER_ARENA)
         least = BUDGET_PER_ARENA;
-    /* An arena keeps some slabs half empty; and where there is no spare
-     * address space, what one arena has had, no other arena gets. */
+    /* Where there is no spare address space, what one arena has had, no other
+     * arena gets. */
     if (region_pool_is_fixed(pool))
-        by_size = pool->budget / BUFFER_PER_ARENA;
-    else if (pool->budget != SIZE_MAX)
+        return 1;
+    /* An arena keeps some slabs half empty. */
+    if (pool->budget != SIZE_MAX)
         by_size = pool->budget / (pool->grain + least);
     if (by_size < most)
         most = by_size;

@@ -99,6 +99,8 @@ struct region {
     uint64_t *page_dirty;  /* it may hold something */
     uint16_t *grain_live;  /* committed pages of the grain */
     uint16_t *grain_space; /* pages of it that have space */
+    uint16_t *grain_dirty; /* and of the third; see page_map.h */
+    size_t grain_end;      /* behind the last that has ever had space */
     struct region_align align; /* where the file's blocks are */
 };
 
@@ -204,13 +206,17 @@ static inline bool region_contains(const struct region *region,
 bool region_has_descriptor(const struct region *region);
 
 /*
- * While this is on, commit and decommit do nothing: an arena can then take all
- * of a pool of fixed size in as one uncommitted extent. See heap_take_in().
+ * While this is on, blocks are said to be committed, and commit and decommit do
+ * nothing: an arena can then take all of a fixed pool in as what it has used
+ * and given back. See heap_fixed.h.
  */
 void region_pool_set_pretending(struct region_pool *pool, bool pretending);
 
 /* Whether the pool can never have more address space than it has now. */
 bool region_pool_is_fixed(const struct region_pool *pool);
+
+/* Bytes that a fixed pool has left for blocks. */
+size_t region_pool_room(struct region_pool *pool);
 
 /* Bytes of file space (or memory) that the pool holds. */
 size_t region_pool_charged(const struct region_pool *pool);

@@ -8,6 +8,15 @@ memkind_suite(test_process_limits integration)
 memkind_suite(test_security integration INTERNAL)
 target_sources(test_security PRIVATE fault/fault_calls.c)
 target_include_directories(test_security PRIVATE unit fault)
+memkind_suite(test_fixed_places integration INTERNAL)
+target_sources(test_fixed_places PRIVATE fault/fault_calls.c)
+target_include_directories(test_fixed_places PRIVATE unit fault)
+memkind_suite(test_tebibytes integration INTERNAL
+  ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
+target_include_directories(test_tebibytes PRIVATE unit)
+add_test(NAME test_tebibytes_grains COMMAND test_tebibytes)
+memkind_set_test(test_tebibytes_grains integration
+  ENVIRONMENT PMEM_IS_PMEM_FORCE=1)
 add_executable(test_full_file_system integration/test_full_file_system.c)
 target_link_libraries(test_full_file_system PRIVATE memkind_test_support
   memkind::memkind Threads::Threads)

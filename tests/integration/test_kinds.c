@@ -673,7 +673,8 @@ static void test_messages(void)
         memset(text, 'x', sizeof text);
         memkind_error_message(err, text, sizeof text);
         size_t length = strnlen(text, sizeof text);
-        CU_ASSERT(length > 9 && length < sizeof text - 1);
+        CU_ASSERT(length > 10 && length < sizeof text - 1);
+        CU_ASSERT_EQUAL(strncmp(text, "<memkind> ", 10), 0);
         memset(cut, 'x', sizeof cut);
         memkind_error_message(err, cut, sizeof cut);
         CU_ASSERT_EQUAL(cut[7], '\0');

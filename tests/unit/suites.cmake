@@ -5,6 +5,7 @@ memkind_suite(test_address_table unit INTERNAL)
 memkind_suite(test_region_file unit INTERNAL)
 memkind_suite(test_region_pool unit INTERNAL
   ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
+memkind_suite(test_page_map unit INTERNAL)
 memkind_suite(test_region_grains unit INTERNAL
   ENVIRONMENT PMEM_IS_PMEM_FORCE=1)
 memkind_suite(test_region_align unit INTERNAL)

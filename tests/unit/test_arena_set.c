@@ -9,6 +9,7 @@
 
 #include "arena_set.h"
 #include "heap.h"
+#include "heap_fixed.h"
 #include "heap_stat.h"
 #include "jemalloc_ctl.h"
 #include "layer_test.h"
@@ -191,7 +192,7 @@ static void test_buffer_in_one_piece(void)
     CU_ASSERT_EQUAL_FATAL(region_pool_open_buffer(&pool, buffer, size, &owner),
                           0);
     struct memkind_arena_set *set = make_set(1);
-    heap_take_in(set, size);
+    heap_take_in(set);
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < OBJECTS; i++) {
             objects[i] = heap_malloc(set, 512 * KIB, 0);

@@ -100,8 +100,8 @@ static void test_grain_goes_with_its_last_page(void)
         region_pool_decommit(&pool, block + 4 * GRAIN - page(), page()), 0);
     CU_ASSERT_TRUE(holds(0));
     /* Its next pages need not be cleared. */
-    CU_ASSERT_TRUE(
-        is_zero(pool.regions[0].page_dirty, pool.regions[0].size / page() / 8));
+    CU_ASSERT_TRUE(is_zero(pool.regions[0].grain_dirty,
+                           pool.regions[0].size / GRAIN * sizeof(uint16_t)));
 
     /* In many pieces, from both sides. */
     CU_ASSERT_EQUAL(region_pool_commit(&pool, block, 2 * GRAIN), 0);

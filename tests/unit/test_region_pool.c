@@ -31,12 +31,18 @@ static int make_empty_file(void)
     return fd;
 }
 
+/* At a page's start, also if that is one of the larger pages of larger_pages.c.
+ */
 static char *make_buffer(size_t size)
 {
-    char *buffer = mmap(NULL, size, PROT_READ | PROT_WRITE,
+    char *buffer = mmap(NULL, size + page(), PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     CU_ASSERT_FATAL(buffer != MAP_FAILED);
-    return buffer;
+    size_t before = -(uintptr_t)buffer & (page() - 1);
+    if (before != 0)
+        munmap(buffer, before);
+    munmap(buffer + before + size, page() - before);
+    return buffer + before;
 }
 
 /* Of all the pool's files together. */

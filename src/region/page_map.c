@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "page_map.h"
+
+/* Of the word that `page` lies in: the bits of [page, end). */
+static uint64_t mask_of(size_t page, size_t end)
+{
+    uint64_t mask = ~(uint64_t)0 << page % 64;
+    size_t next = (page / 64 + 1) * 64;
+    return next > end ? mask & ~(uint64_t)0 >> (next - end) : mask;
+}
+
+static void fill_bits(uint64_t *bits, size_t first, size_t end, bool value)
+{
+    for (size_t page = first; page < end; page = (page / 64 + 1) * 64)
+        if (value)
+            bits[page / 64] |= mask_of(page, end);
+        else
+            bits[page / 64] &= ~mask_of(page, end);
+}
+
+static size_t count_bits(const uint64_t *bits, size_t first, size_t end)
+{
+    size_t count = 0;
+    for (size_t page = first; page < end; page = (page / 64 + 1) * 64)
+        count +=
+            (size_t)__builtin_popcountll(bits[page / 64] & mask_of(page, end));
+    return count;
+}
+
+/* Cuts [first, end) where grains begin: a part of a grain (which may be empty),
+ * whole grains, from `whole` on, and a part of the last one. */
+static void cut(const struct page_map *map, size_t first, size_t end,
+                size_t *whole, size_t *last)
+{
+    const size_t per_grain = map->per_grain;
+    *whole = (first + per_grain - 1) / per_grain * per_grain;
+    *last = end / per_grain * per_grain;
+    if (*whole > end || *last < first)
+        *whole = *last = end; /* all within one */
+}
+
+/* For a part of one grain. */
+static void set_part(const struct page_map *map, size_t first, size_t end,
+                     bool value)
+{
+    const size_t grain = first / map->per_grain;
+    uint16_t *count = &map->counts[grain];
+    if (first == end || *count == (value ? map->per_grain : 0))
+        return;
+    /* From now on the bits count. */
+    if (page_map_is_even(map, first))
+        fill_bits(map->bits, grain * map->per_grain,
+                  (grain + 1) * map->per_grain, *count != 0);
+    size_t had = count_bits(map->bits, first, end);
+    size_t has = value ? end - first : 0;
+    fill_bits(map->bits, first, end, value);
+    *count = (uint16_t)(*count + has - had);
+}
+
+void page_map_set(const struct page_map *map, size_t first, size_t end,
+                  bool value)
+{
+    const uint16_t even = (uint16_t)(value ? map->per_grain : 0);
+    size_t whole, last;
+    cut(map, first, end, &whole, &last);
+    set_part(map, first, whole, value);
+    const size_t last_grain = last / map->per_grain;
+    for (size_t i = whole / map->per_grain; whole < last && i < last_grain; i++)
+        map->counts[i] = even;
+    set_part(map, last, end, value);
+}
+
+static size_t count_part(const struct page_map *map, size_t first, size_t end)
+{
+    if (first == end)
+        return 0;
+    if (page_map_is_even(map, first))
+        return page_map_has(map, first) ? end - first : 0;
+    return count_bits(map->bits, first, end);
+}
+
+size_t page_map_count(const struct page_map *map, size_t first, size_t end)
+{
+    size_t whole, last;
+    cut(map, first, end, &whole, &last);
+    size_t count = count_part(map, first, whole) + count_part(map, last, end);
+    const size_t last_grain = last / map->per_grain;
+    for (size_t i = whole / map->per_grain; whole < last && i < last_grain; i++)
+        count += map->counts[i];
+    return count;
+}
+
+size_t page_map_skip(const struct page_map *map, size_t page, size_t end,
+                     bool value)
+{
+    const size_t per_grain = map->per_grain;
+    const size_t even = value ? per_grain : 0;
+    const uint16_t *count = &map->counts[page / per_grain];
+    if (page % per_grain != 0)
+        return page;
+    while (end - page >= per_grain && *count++ == even)
+        page += per_grain;
+    return page;
+}

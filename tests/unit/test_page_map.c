@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Maps of pages beside plain arrays. */
+#include <stdint.h>
+#include <string.h>
+
+#include "layer_test.h"
+#include "page_map.h"
+
+enum { PAGES = 4096, WORDS = PAGES / 64, GRAINS_MAX = PAGES / 32 };
+
+static uint64_t bits[WORDS];
+static uint16_t counts[GRAINS_MAX];
+static bool plain[PAGES];
+
+static void check_map(const struct page_map *map)
+{
+    size_t wrong = 0;
+    for (size_t grain = 0; grain < PAGES / map->per_grain; grain++) {
+        size_t count = 0;
+        for (size_t i = 0; i < map->per_grain; i++) {
+            size_t page = grain * map->per_grain + i;
+            wrong += page_map_has(map, page) != plain[page];
+            count += plain[page];
+        }
+        bool even = count == 0 || count == map->per_grain;
+        wrong += counts[grain] != count;
+        wrong += page_map_is_even(map, grain * map->per_grain) != even;
+    }
+    CU_ASSERT_EQUAL(wrong, 0);
+}
+
+static size_t count_plain(size_t first, size_t pages)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < pages; i++)
+        count += plain[first + i];
+    return count;
+}
+
+static void walk(size_t per_grain, unsigned long long seed)
+{
+    const struct page_map map = {bits, counts, per_grain};
+    /* Bits of grains that are even may be anything. */
+    memset(bits, 0xa5, sizeof bits);
+    memset(counts, 0, sizeof counts);
+    memset(plain, 0, sizeof plain);
+    for (int i = 0; i < 3000; i++) {
+        size_t first = test_random(&seed) % PAGES;
+        size_t most = (size_t)1 << test_random(&seed) % 13;
+        size_t end = first + test_random(&seed) % most;
+        end = end < PAGES ? end : PAGES;
+        if (i % 3 == 0) { /* whole grains */
+            first = first / per_grain * per_grain;
+            end = (end + per_grain - 1) / per_grain * per_grain;
+        }
+        bool value = test_random(&seed) % 2 != 0;
+        page_map_set(&map, first, end, value);
+        for (size_t page = first; page < end; page++)
+            plain[page] = value;
+        check_map(&map);
+        size_t count = 0;
+        end = first + (size_t)(test_random(&seed) % (PAGES - first + 1));
+        for (size_t page = first; page < end; page++)
+            count += plain[page];
+        CU_ASSERT_EQUAL(page_map_count(&map, first, end), count);
+        size_t next = first;
+        if (first % per_grain == 0)
+            while (next + per_grain <= end &&
+                   count_plain(next, per_grain) == (value ? per_grain : 0))
+                next += per_grain;
+        CU_ASSERT_EQUAL(page_map_skip(&map, first, end, value), next);
+    }
+}
+
+static void test_beside_arrays(void)
+{
+    unsigned long long seed = test_seed(0x5eed);
+    walk(512, seed);
+    walk(128, seed); /* of 16 KiB */
+    walk(32, seed);  /* of 64 KiB: two grains to a word */
+}
+
+/* Not so much as read: they may be in no memory. */
+static void test_bits_of_whole_grains(void)
+{
+    const struct page_map map = {NULL, counts, 512};
+    memset(counts, 0, sizeof counts);
+    page_map_set(&map, 512, PAGES, true);
+    page_map_set(&map, 1030, 1050, true);
+    CU_ASSERT_EQUAL(page_map_count(&map, 0, PAGES), PAGES - 512);
+    CU_ASSERT_EQUAL(page_map_count(&map, 500, 600), 88);
+    CU_ASSERT_FALSE(page_map_has(&map, 511));
+    CU_ASSERT(page_map_has(&map, 512));
+    page_map_set(&map, 3, 500, false);
+    page_map_set(&map, 0, PAGES, false);
+    CU_ASSERT_EQUAL(page_map_count(&map, 0, PAGES), 0);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case tests[] = {
+        {"beside arrays", test_beside_arrays},
+        {"bits of whole grains", test_bits_of_whole_grains},
+        {NULL, NULL},
+    };
+    return test_main("page map", tests, argc, argv);
+}
