@@ -2,6 +2,7 @@
 # Builds the library for other processors, and runs suites as they do it there.
 #
 #   tests/cross/run.sh [ARCH...]      of: arm64 ppc64el riscv64      [all]
+#   tests/cross/run.sh arm64-guest    the guest alone, of what was built
 #   tests/cross/run.sh la57           x86-64 with 57-bit addresses
 #
 # Each is a cross build from Debian's packages of that architecture, which are
@@ -23,7 +24,7 @@ work=${MEMKIND_BUILD:-$root/build/cross}
 # there: test_region_grains), and what counts the process's own mappings or
 # forks with threads (both are QEMU's as well). Those run in the guest.
 in_process=(test_address_table test_size_class test_region_file test_extent_hooks
-            test_high_address test_heap test_cpp)
+            test_high_address test_cpp)
 # On architectures that are built, and little more.
 in_process_short=(test_address_table test_size_class test_high_address)
 
@@ -112,7 +113,7 @@ SH
 fill() {
     local folder=$1 build=$2 suite
     for suite in "${in_guest[@]}"; do
-        cp "$build/tests/${suite%% *}" "$folder/payload"
+        cp "$build/tests/${suite%% *}" "$folder/payload" || return 1
     done
     cp -L "$build/src/libmemkind.so.0" "$folder/lib"
 }
@@ -128,7 +129,7 @@ boot_arm64() {
     for library in "$system"/{lib,usr/lib}/aarch64-linux-gnu/lib*.so.*; do
         [ ! -f "$library" ] || cp -L "$library" "$folder/lib/aarch64-linux-gnu"
     done
-    fill "$folder" "$work/arm64/build"
+    fill "$folder" "$work/arm64/build" || return 1
     aarch64-linux-gnu-strip -g "$folder"/payload/test_* "$folder/lib/libmemkind.so.0"
     guest "arm64, Debian's kernel" arm64 "$kernel" "$system/bin/busybox" "$folder"
 }
@@ -139,8 +140,8 @@ boot_la57() {
     local build=$work/amd64/build folder=$work/amd64/guest kernel
     kernel=$(ls "${PMEM_GUEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/memkind-pmem-guest}"/kernel-cloud-amd64/boot/vmlinuz-* 2>/dev/null | head -n 1)
     [ -n "$kernel" ] || { echo "skipped: 57-bit addresses (tests/pmem/guest.sh has fetched no kernel)"; return 0; }
-    cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DMEMKIND_WERROR=ON >/dev/null
-    cmake --build "$build" --target memkind test_high_address test_address_table >/dev/null
+    cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DMEMKIND_WERROR=ON >/dev/null &&
+        cmake --build "$build" --target memkind test_high_address test_address_table >/dev/null || return 1
     in_guest=(test_high_address test_address_table)
     rm -rf "$folder"
     mkdir -p "$folder/payload" "$folder/lib"
@@ -149,13 +150,14 @@ boot_la57() {
             mkdir -p "$folder$(dirname "$library")"
             cp -L "$library" "$folder$library"
         done
-    fill "$folder" "$build"
+    fill "$folder" "$build" || return 1
     guest "x86-64, 57-bit addresses" la57 "$kernel" "$(command -v busybox)" "$folder"
 }
 
 one() {
     case $1 in
         la57) boot_la57 ;;
+        arm64-guest) boot_arm64 ;;
         arm64) build arm64 && run_in_process arm64 "${in_process[@]}" && boot_arm64 ;;
         *) build "$1" && run_in_process "$1" "${in_process_short[@]}" ;;
     esac
