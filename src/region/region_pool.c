@@ -273,9 +273,10 @@ bool region_has_descriptor(const struct region *region)
 static bool unmap_region(const struct region_pool *pool,
                          const struct region *region)
 {
-    /* The caller's file cannot be emptied by its number. */
-    if (pool->backing == REGION_FILE && !pool->is_inherited &&
-        !region_has_descriptor(region))
+    /* The file cannot be emptied by its number, and may outlive this. */
+    if (has_files(pool) && !pool->is_inherited &&
+        !region_has_descriptor(region) &&
+        (pool->backing == REGION_FILE || sys.get_flags(region->fd) >= 0))
         (void)region_file_remove(region->base, region->open);
     const struct mapping mapping = {.base = region->base,
                                     .size = region->size,
