@@ -482,18 +482,30 @@ static int grow_last_file(struct region_pool *pool, size_t size, size_t least)
     return result;
 }
 
+/* Failures that another file would meet as well: no address space, or no space
+ * where a file takes all of its size at once. */
+static bool is_about_no_file(int error)
+{
+    return error == -ENOMEM || error == -EAGAIN || error == -ENOSPC ||
+           error == -EDQUOT;
+}
+
 /* The file that is there, unless libpmem has to map another one; and what a
  * file has left at its end only when there can be no other. */
 static int grow_files(struct region_pool *pool, size_t size, size_t least)
 {
+    const bool whole =
+        pool->backing == REGION_FILES && region_pool_is_pmem(pool);
     size_t part = size / LEAST_PART & ~(DAX_GRAIN - 1);
-    int result = -EBADF;
-    if (pool->backing == REGION_FILE || !region_pool_is_pmem(pool))
-        result = grow_last_file(pool, size, part > least ? part : least);
-    if (result != 0 && pool->backing == REGION_FILES)
+    if (part < least || pool->no_holes)
+        part = least;
+    int result = whole ? -EBADF : grow_last_file(pool, size, part);
+    if (result == 0 || (part == least && is_about_no_file(result)))
+        return result;
+    if (pool->backing == REGION_FILES && !is_about_no_file(result))
         result = grow_on_new_file(pool, size, least);
-    if (result == 0)
-        return 0;
+    if (result == 0 || (part == least && !whole))
+        return result;
     int last_result = grow_last_file(pool, size, least);
     return last_result == -EBADF ? result : last_result;
 }

@@ -584,7 +584,7 @@ static void test_growth_that_fails_can_be_repeated(void)
     sys.ftruncate = failing_ftruncate;
     errno = 0;
     CU_ASSERT_PTR_NULL(alloc_block(2 * GIB, page(), false));
-    CU_ASSERT_EQUAL(errno, EIO);
+    CU_ASSERT_EQUAL(errno, EMFILE);
     CU_ASSERT_EQUAL(atomic_load(&pool.count), 1);
     /* What fits is not touched by it. */
     check_usable(reserve(page()), 1);
