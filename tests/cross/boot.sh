@@ -62,7 +62,7 @@ set +e
 timeout --foreground -k 5 "$limit" "${qemu[@]}" "${options[@]}" -append "$arguments" \
     </dev/null >"$work/console" 2>&1 &
 qemu_pid=$!
-tail -n +1 --pid=$qemu_pid -f "$work/console" | tr -d '\r' &
+tail -n +1 --pid=$qemu_pid -f "$work/console" | stdbuf -oL tr -d '\r' &
 wait "$qemu_pid"
 qemu_status=$?
 qemu_pid=

@@ -10,7 +10,9 @@
 # single programs; arm64, moreover, has Debian's kernel booted in QEMU
 # (boot.sh), where the suites of the layers and some of the interface run.
 #
-# MEMKIND_BUILD      build directory          [build/cross]
+# MEMKIND_BUILD      build directory                         [build/cross]
+# MEMKIND_NATIVE     build directory of this machine's own,  [amd64/build in that]
+#                    for la57
 # Exits with 77 where nothing could be done for want of packages.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -31,7 +33,7 @@ in_process_short=(test_address_table test_size_class test_high_address)
 # In the guest. A set that takes all 4,094 arenas needs more memory than it has.
 in_guest=(test_high_address test_address_table test_size_class test_region_file
           test_region_grains test_region_pool test_extent_hooks test_fork_gate
-          "test_arena_set -all.arenas" test_magazine test_heap test_stats test_detect)
+          "test_arena_set '-all arenas'" test_magazine test_heap test_stats test_detect)
 
 triplet_of() {
     case $1 in
@@ -137,7 +139,7 @@ boot_arm64() {
 # The kernel that tests/pmem/guest.sh fetches, entered so that it can have five
 # levels of page tables.
 boot_la57() {
-    local build=$work/amd64/build folder=$work/amd64/guest kernel
+    local build=${MEMKIND_NATIVE:-$work/amd64/build} folder=$work/amd64/guest kernel
     kernel=$(ls "${PMEM_GUEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/memkind-pmem-guest}"/kernel-cloud-amd64/boot/vmlinuz-* 2>/dev/null | head -n 1)
     [ -n "$kernel" ] || { echo "skipped: 57-bit addresses (tests/pmem/guest.sh has fetched no kernel)"; return 0; }
     cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DMEMKIND_WERROR=ON >/dev/null &&
