@@ -9,6 +9,11 @@
 
 #define PAGE_BITS_WORD ((size_t)64)
 
+/* In a mapping of its own, all 0; NULL where there is none to be had. Dropping
+ * makes it NULL, which it may be already. */
+uint64_t *page_bits_new(size_t pages);
+void page_bits_drop(uint64_t **bits, size_t pages);
+
 /* Bytes that a bitmap takes. */
 static inline size_t page_bits_bytes(size_t pages)
 {

@@ -8,6 +8,8 @@
 
 #include "address_table.h"
 #include "debug_log.h"
+#include "mapping_count.h"
+#include "region_dump.h"
 #include "region_file.h"
 #include "region_private.h"
 #include "sys_calls.h"
@@ -274,6 +276,7 @@ static bool inherit_region(const struct region_pool *pool,
     if (!usable)
         make_unavailable(pool, region);
     drop_copy(region);
+    region_dump_inherit(region, usable && is_copied(pool));
     region->is_private = true;
     region->is_pmem = false;
     return usable;
@@ -361,12 +364,12 @@ static void lock_all(void)
         lock_pool(pool);
     region_file_lock();
     address_table_lock();
-    region_private_lock();
+    mapping_count_lock();
 }
 
 static void unlock_all(void)
 {
-    region_private_unlock();
+    mapping_count_unlock();
     address_table_unlock();
     region_file_unlock();
     for (struct region_pool *pool = pools; pool != NULL; pool = pool->next)
@@ -377,7 +380,7 @@ static void renew_all(void)
 {
     address_table_renew();
     region_file_renew();
-    region_private_renew();
+    mapping_count_renew();
     for (struct region_pool *pool = pools; pool != NULL; pool = pool->next)
         renew_pool_locks(pool);
 }

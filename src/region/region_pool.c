@@ -18,6 +18,7 @@
 #include "leak_roots.h"
 #include "memory_marks.h"
 #include "region_align.h"
+#include "region_dump.h"
 #include "region_file.h"
 #include "region_fork.h"
 #include "region_grains.h"
@@ -330,6 +331,7 @@ static int add_region(struct region_pool *pool, const struct mapping *mapping,
     if (result != 0)
         goto fail_address;
     make_guards(pool, region);
+    region_dump_init(pool, region);
     /* Grains are written to where nothing is committed yet. */
     if (!is_always_committed(pool) && region->grain_live == NULL)
         memory_mark_unusable(region->base, region->size);
@@ -683,6 +685,15 @@ void region_pool_set_fork_policy(struct region_pool *pool,
     pthread_mutex_unlock(&pool->lock);
 }
 
+void region_pool_dump_objects(struct region_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->dumps_objects = true;
+    for (unsigned i = 0; i < atomic_load(&pool->count); i++)
+        pool->regions[i].dumps_objects = true;
+    pthread_mutex_unlock(&pool->lock);
+}
+
 void region_pool_close(struct region_pool *pool)
 {
     region_fork_remove(pool);
@@ -697,6 +708,7 @@ void region_pool_close(struct region_pool *pool)
         region_owed_fini(region);
         region_grains_fini(pool, region);
         region_private_fini(region);
+        region_dump_fini(region);
         region_tags_drop(region);
     }
     for (unsigned i = 0; i < count; i++)
@@ -758,9 +770,20 @@ static int open_up_to(const struct region_pool *pool, struct region *region,
         open = region->size;
     result =
         address_space_open(region->base + region->open, open - region->open);
-    if (result == 0)
-        region->open = open;
-    return result;
+    if (result != 0)
+        return result;
+    region_dump_opened(region, region->open, open - region->open);
+    region->open = open;
+    return 0;
+}
+
+/* It is objects' from now on. */
+static void note_committed(const struct region_pool *pool,
+                           struct region *region, size_t offset, size_t size)
+{
+    leak_roots_add(region->base + offset, size);
+    if (pool->dumps_objects && !region->is_private)
+        region_dump_include(region, offset, size);
 }
 
 static void *take_block(struct region_pool *pool, struct region *region,
@@ -773,7 +796,7 @@ static void *take_block(struct region_pool *pool, struct region *region,
     if (result == 0 && (always || atomic_load(&pool->pretending))) {
         if (always) {
             atomic_fetch_add(&pool->charged, size);
-            leak_roots_add(block, size);
+            note_committed(pool, region, offset, size);
         }
         *commit = true;
         *zeroed = false;
@@ -982,8 +1005,8 @@ static int commit_private(struct region_pool *pool, struct region *region,
     bool elsewhere =
         offset >= region->inherited || has_room_elsewhere(pool, size);
     int result = region_private_commit(region, offset, size,
-                                       elsewhere ? REGION_PIECES_FEW
-                                                 : REGION_PIECES_MORE);
+                                       elsewhere ? MAPPING_NEED_LITTLE
+                                                 : MAPPING_NEED_MUCH);
     if (result != -EAGAIN)
         return result;
     /* A file that has no holes takes no space when it is read. */
@@ -1012,7 +1035,7 @@ int region_pool_commit(struct region_pool *pool, void *addr, size_t size)
             (void)give_space(pool, region, offset, size);
     }
     if (result == 0)
-        leak_roots_add(addr, size);
+        note_committed(pool, region, offset, size);
     return result;
 }
 
@@ -1026,15 +1049,18 @@ int region_pool_decommit(struct region_pool *pool, void *addr, size_t size)
     if (atomic_load(&pool->pretending))
         return 0;
     size_t offset = (size_t)((char *)addr - region->base);
-    /* What follows cannot fail then. */
-    int result =
-        region->is_private ? region_private_decommit(region, offset, size) : 0;
+    const bool is_marked = pool->dumps_objects && !region->is_private;
+    int result = 0;
+    if (region->is_private) /* What follows cannot fail then. */
+        result = region_private_decommit(region, offset, size);
+    else if (is_marked)
+        result = region_dump_exclude(region, offset, size);
     if (result != 0)
         return result;
     leak_roots_remove(addr, size);
     result = give_space(pool, region, offset, size);
     if (result != 0)
-        leak_roots_add(addr, size);
+        note_committed(pool, region, offset, size);
     return result;
 }
 

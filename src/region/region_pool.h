@@ -90,6 +90,9 @@ struct region {
     uint64_t *mergeable;  /* and a new mapping beside it becomes one with it */
     size_t pieces;        /* separate mappings that were made */
     size_t stale;         /* bytes of a copy that is not zero if uncommitted */
+    bool dumps_objects;   /* see region_dump.h */
+    uint64_t *dumped;     /* the page goes into a core dump */
+    size_t dumped_runs;   /* of such pages */
     uint64_t *free_pages; /* blocks taken back; guarded by the pool's */
     size_t free_first, free_end; /* lock. All of them are in this range. */
     char *copy; /* while fork() runs: of what is in use, or NULL */
@@ -120,6 +123,7 @@ struct region_pool {
     bool no_holes;   /* a file takes space for all of its size */
     void *owner;     /* what address_table_find() says of its addresses */
     enum region_fork_policy fork_policy;
+    bool dumps_objects;       /* what is committed goes into core dumps */
     bool is_inherited;        /* it was made by a parent of this process */
     bool is_lost;             /* and this process cannot have it */
     atomic_bool takes_back;   /* see region_pool_take_back() */
@@ -163,6 +167,9 @@ int region_pool_open_memory(struct region_pool *pool, void *owner);
  * the pool is in use. */
 void region_pool_set_fork_policy(struct region_pool *pool,
                                  enum region_fork_policy policy);
+
+/* What is committed goes into core dumps. Said before the pool is in use. */
+void region_pool_dump_objects(struct region_pool *pool);
 
 /* From now on regions have a page before and behind them that cannot be
  * touched, where the address space there is free. */

@@ -2,69 +2,14 @@
 #include "region_private.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "page_bits.h"
+#include "region_dump.h"
 #include "region_file.h"
 #include "region_owed.h"
 #include "sys_calls.h"
-
-/* Of the mappings that a process may have, one in this many may be pieces:
- * each costs two. */
-#define SHARE_FEW 32
-#define SHARE_MORE 8
-#define MAPPINGS_DEFAULT 65530
-
-/* Guards what follows, and the tables of pieces. */
-static pthread_mutex_t pieces_lock = PTHREAD_MUTEX_INITIALIZER;
-static size_t piece_count; /* of all regions of the process */
-static size_t mappings_most;
-
-void region_private_lock(void)
-{
-    pthread_mutex_lock(&pieces_lock);
-}
-
-void region_private_unlock(void)
-{
-    pthread_mutex_unlock(&pieces_lock);
-}
-
-void region_private_renew(void)
-{
-    pthread_mutex_init(&pieces_lock, NULL);
-}
-
-/* ---- how many pieces -------------------------------------------------------
- */
-
-static size_t read_mappings_most(void)
-{
-    char text[32] = "";
-    int fd = sys.open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC, 0);
-    if (fd < 0)
-        return MAPPINGS_DEFAULT;
-    ssize_t length = sys.pread(fd, text, sizeof text - 1, 0);
-    sys.close(fd);
-    unsigned long most = length > 0 ? strtoul(text, NULL, 10) : 0;
-    return most != 0 ? most : MAPPINGS_DEFAULT;
-}
-
-/* What may be set to a billion is not used up all the same. */
-static bool may_have_another_piece(enum region_private_need need)
-{
-    if (mappings_most == 0) {
-        int saved_errno = errno;
-        size_t most = read_mappings_most();
-        mappings_most = most < MAPPINGS_DEFAULT ? most : MAPPINGS_DEFAULT;
-        errno = saved_errno;
-    }
-    size_t share = need == REGION_PIECES_MORE ? SHARE_MORE : SHARE_FEW;
-    return piece_count < mappings_most / share;
-}
 
 /* ---- pieces ----------------------------------------------------------------
  * Two bits for each page that is inherited: it is anonymous; and a mapping
@@ -76,33 +21,19 @@ static size_t page_of(size_t offset)
     return offset / region_page_size();
 }
 
-static uint64_t *new_bits(size_t bytes)
-{
-    void *bits = sys.mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return bits != MAP_FAILED ? bits : NULL;
-}
-
-static void drop_bits(uint64_t **bits, size_t pages)
-{
-    if (*bits != NULL)
-        sys.munmap(*bits, page_bits_bytes(pages));
-    *bits = NULL;
-}
-
 static void drop_tables(struct region *region)
 {
-    drop_bits(&region->anonymous, page_of(region->inherited));
-    drop_bits(&region->mergeable, page_of(region->inherited));
+    page_bits_drop(&region->anonymous, page_of(region->inherited));
+    page_bits_drop(&region->mergeable, page_of(region->inherited));
 }
 
 static bool has_tables(struct region *region)
 {
-    const size_t bytes = page_bits_bytes(page_of(region->inherited));
+    const size_t pages = page_of(region->inherited);
     if (region->anonymous != NULL)
         return true;
-    region->anonymous = new_bits(bytes);
-    region->mergeable = new_bits(bytes);
+    region->anonymous = page_bits_new(pages);
+    region->mergeable = page_bits_new(pages);
     if (region->anonymous != NULL && region->mergeable != NULL)
         return true;
     drop_tables(region);
@@ -122,21 +53,24 @@ static int map_over(const struct region *region, size_t offset, size_t size)
     void *at = sys.mmap(region->base + offset, size, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
                         -1, 0);
-    return at != MAP_FAILED ? 0 : -errno;
+    if (at == MAP_FAILED)
+        return -errno;
+    region_dump_remapped(region, offset, size);
+    return 0;
 }
 
 static void count_piece(struct region *region)
 {
     region->pieces++;
-    piece_count++;
+    mapping_count_add(1);
 }
 
 static int map_piece(struct region *region, size_t page, size_t end,
-                     enum region_private_need need)
+                     enum mapping_need need)
 {
     const size_t page_size = region_page_size();
     bool is_new = !adjoins_a_piece(region, page, end);
-    if (is_new && !may_have_another_piece(need))
+    if (is_new && !mapping_count_allows(need))
         return -EAGAIN;
     int result = map_over(region, page * page_size, (end - page) * page_size);
     if (result != 0)
@@ -149,7 +83,7 @@ static int map_piece(struct region *region, size_t page, size_t end,
 }
 
 static int map_pieces(struct region *region, size_t page, size_t end,
-                      enum region_private_need need)
+                      enum mapping_need need)
 {
     if (!has_tables(region))
         return -ENOMEM;
@@ -173,7 +107,7 @@ static void clear_stale(struct region *region, size_t offset, size_t size)
 }
 
 int region_private_commit(struct region *region, size_t offset, size_t size,
-                          enum region_private_need need)
+                          enum mapping_need need)
 {
     clear_stale(region, offset, size);
     size_t end = offset + size;
@@ -181,9 +115,9 @@ int region_private_commit(struct region *region, size_t offset, size_t size,
         end = region->inherited;
     if (offset >= end)
         return 0;
-    region_private_lock();
+    mapping_count_lock();
     int result = map_pieces(region, page_of(offset), page_of(end), need);
-    region_private_unlock();
+    mapping_count_unlock();
     return result;
 }
 
@@ -193,16 +127,16 @@ static int drop_locked(struct region *region, size_t offset, size_t size)
     size_t end = offset + size;
     if (end > region->inherited)
         end = region->inherited;
-    region_private_lock();
+    mapping_count_lock();
     int result = -EAGAIN;
-    if (may_have_another_piece(REGION_PIECES_MORE) &&
+    if (mapping_count_allows(MAPPING_NEED_MUCH) &&
         (offset >= end || has_tables(region)))
         result = map_over(region, offset, size);
     if (result == 0 && offset < end)
         page_bits_fill(region->anonymous, page_of(offset), page_of(end), true);
     if (result == 0)
         count_piece(region);
-    region_private_unlock();
+    mapping_count_unlock();
     return result;
 }
 
@@ -229,7 +163,7 @@ bool region_private_keeps(struct region *region, size_t offset)
     if (offset < region->inherited)
         return false;
     if (region->free_pages == NULL) {
-        region->free_pages = new_bits(page_bits_bytes(page_count(region)));
+        region->free_pages = page_bits_new(page_count(region));
         region->free_first = page_count(region);
         region->free_end = 0;
     }
@@ -311,9 +245,9 @@ void region_private_inherit(struct region *region)
 void region_private_fini(struct region *region)
 {
     drop_tables(region);
-    drop_bits(&region->free_pages, page_count(region));
-    region_private_lock();
-    piece_count -= region->pieces;
-    region_private_unlock();
+    page_bits_drop(&region->free_pages, page_count(region));
+    mapping_count_lock();
+    mapping_count_remove(region->pieces);
+    mapping_count_unlock();
     region->pieces = 0;
 }

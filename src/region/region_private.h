@@ -24,6 +24,7 @@
 #ifndef REGION_PRIVATE_H
 #define REGION_PRIVATE_H
 
+#include "mapping_count.h"
 #include "region_pool.h"
 
 /*
@@ -35,15 +36,10 @@ void region_private_init(struct region *region, size_t used, bool copied);
 void region_private_inherit(struct region *region);
 void region_private_fini(struct region *region);
 
-enum region_private_need {
-    REGION_PIECES_FEW,  /* there are other addresses */
-    REGION_PIECES_MORE, /* there are none */
-};
-
 /* The range, which is not committed, becomes memory that is all zero. -EAGAIN:
  * there are too many pieces; -ENOMEM. On failure it is as it was. */
 int region_private_commit(struct region *region, size_t offset, size_t size,
-                          enum region_private_need need);
+                          enum mapping_need need);
 
 /* The range's memory is given back. On failure it can still be used, with
  * whatever is in it. */
@@ -57,10 +53,5 @@ int region_private_decommit(struct region *region, size_t offset, size_t size);
 bool region_private_keeps(struct region *region, size_t offset);
 void region_private_put(struct region *region, size_t offset, size_t size);
 size_t region_private_get(struct region *region, size_t size, size_t alignment);
-
-/* Around fork(2), and in a child where a writer may have been at work. */
-void region_private_lock(void);
-void region_private_unlock(void);
-void region_private_renew(void);
 
 #endif
