@@ -283,6 +283,15 @@ void memkind_config_set_memory_usage_policy(struct memkind_config *cfg,
 void memkind_config_set_fork_policy(struct memkind_config *cfg,
                                     memkind_fork_policy policy);
 
+/**
+ * Sets whether core dumps of the process (core(5), gcore(1)) have the kind's
+ * objects in them; they do not otherwise. NULL is allowed. For one thread at a
+ * time; it holds for kinds that are made afterwards. Allocating and freeing
+ * cost some more then, as the kernel is told page by page.
+ */
+void memkind_config_set_core_dump(struct memkind_config *cfg,
+                                  bool dump_objects);
+
 /* ---- making and destroying kinds ---------------------------------------- */
 
 /**

@@ -86,21 +86,21 @@ static int create_kind(struct memkind_ops *ops, const char *name_prefix,
     return MEMKIND_SUCCESS;
 }
 
-static int create_pmem(const char *dir, size_t max_size,
-                       memkind_fork_policy fork_policy, memkind_t *kind)
+static int create_pmem(const struct memkind_pmem_source *source,
+                       memkind_t *kind)
 {
-    if (dir == NULL || kind == NULL) {
+    if (source->dir == NULL || kind == NULL) {
         errno = EINVAL;
         return MEMKIND_ERROR_INVALID;
     }
-    const struct memkind_pmem_source source = {
-        .dir = dir, .fd = -1, .max_size = max_size, .fork_policy = fork_policy};
-    return create_kind(&MEMKIND_PMEM_OPS, "pmem", &source, kind);
+    return create_kind(&MEMKIND_PMEM_OPS, "pmem", source, kind);
 }
 
 int memkind_create_pmem(const char *dir, size_t max_size, memkind_t *kind)
 {
-    return create_pmem(dir, max_size, MEMKIND_FORK_PRIVATE, kind);
+    const struct memkind_pmem_source source = {
+        .dir = dir, .fd = -1, .max_size = max_size};
+    return create_pmem(&source, kind);
 }
 
 static int update_policy(memkind_t kind, memkind_mem_usage_policy policy)
@@ -117,8 +117,14 @@ int memkind_create_pmem_with_config(struct memkind_config *cfg, memkind_t *kind)
         errno = EINVAL;
         return MEMKIND_ERROR_INVALID;
     }
-    int err =
-        create_pmem(cfg->pmem_dir, cfg->pmem_size, cfg->fork_policy, kind);
+    const struct memkind_pmem_source source = {
+        .dir = cfg->pmem_dir,
+        .fd = -1,
+        .max_size = cfg->pmem_size,
+        .fork_policy = cfg->fork_policy,
+        .dump_objects = cfg->dump_objects,
+    };
+    int err = create_pmem(&source, kind);
     if (err != MEMKIND_SUCCESS)
         return err;
     err = update_policy(*kind, cfg->policy);

@@ -45,3 +45,9 @@ void memkind_config_set_fork_policy(struct memkind_config *cfg,
     if (cfg != NULL)
         cfg->fork_policy = policy;
 }
+
+void memkind_config_set_core_dump(struct memkind_config *cfg, bool dump_objects)
+{
+    if (cfg != NULL)
+        cfg->dump_objects = dump_objects;
+}

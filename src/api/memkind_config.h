@@ -9,6 +9,7 @@ struct memkind_config {
     size_t pmem_size;
     memkind_mem_usage_policy policy;
     memkind_fork_policy fork_policy;
+    bool dump_objects;
 };
 
 #endif

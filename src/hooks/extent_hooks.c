@@ -45,6 +45,15 @@ static void *pool_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
     return block;
 }
 
+/* The pool wants a block back only in some forked children. */
+static bool pool_dalloc(extent_hooks_t *hooks, void *addr, size_t size,
+                        bool committed, unsigned arena_ind)
+{
+    (void)arena_ind;
+    return region_pool_take_back(owner_of(hooks)->pool, addr, size,
+                                 committed) != 0;
+}
+
 static bool refuse_dalloc(extent_hooks_t *hooks, void *addr, size_t size,
                           bool committed, unsigned arena_ind)
 {
@@ -271,7 +280,7 @@ void extent_owner_init(struct extent_owner *owner, struct region_pool *pool,
         .hooks =
             {
                 .alloc = source != NULL ? source_alloc : pool_alloc,
-                .dalloc = refuse_dalloc,
+                .dalloc = pool != NULL ? pool_dalloc : refuse_dalloc,
                 .commit = pool != NULL ? pool_commit : NULL,
                 .decommit = pool != NULL ? pool_decommit : NULL,
                 .split = allow_split,

@@ -33,8 +33,18 @@ int environment_number(const char *name, size_t least, size_t most, bool *set,
     return MEMKIND_SUCCESS;
 }
 
+static bool is_one(const char *name)
+{
+    const char *text = secure_getenv(name);
+    return text != NULL && strcmp(text, "1") == 0;
+}
+
 bool environment_hog_memory(void)
 {
-    const char *text = secure_getenv("MEMKIND_HOG_MEMORY");
-    return text != NULL && strcmp(text, "1") == 0;
+    return is_one("MEMKIND_HOG_MEMORY");
+}
+
+bool environment_core_dump(void)
+{
+    return is_one("MEMKIND_CORE_DUMP");
 }

@@ -15,4 +15,7 @@ int environment_number(const char *name, size_t least, size_t most, bool *set,
 /* MEMKIND_HOG_MEMORY=1 */
 bool environment_hog_memory(void);
 
+/* MEMKIND_CORE_DUMP=1 */
+bool environment_core_dump(void);
+
 #endif

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "cancellation.h"
+#include "environment.h"
 #include "kind_regions.h"
 #include "region_file.h"
 #include "thread_cache.h"
@@ -62,9 +63,12 @@ static int open_source(struct region_pool *pool, const void *context,
     if ((unsigned)source->fork_policy >= MEMKIND_FORK_POLICY_MAX_VALUE)
         return -EINVAL;
     int result = open_place(pool, source, kind);
-    if (result == 0)
-        region_pool_set_fork_policy(pool, policies[source->fork_policy]);
-    return result;
+    if (result != 0)
+        return result;
+    region_pool_set_fork_policy(pool, policies[source->fork_policy]);
+    if (source->dump_objects || environment_core_dump())
+        region_pool_dump_objects(pool);
+    return 0;
 }
 
 int memkind_pmem_create(struct memkind *kind, struct memkind_ops *ops,

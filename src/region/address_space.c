@@ -33,6 +33,7 @@ static int reserve_aligned(size_t size, size_t margin, size_t alignment,
         start += -(uintptr_t)start & (alignment - 1);
     trim(all, start);
     trim(start + size, all + room);
+    (void)sys.madvise(start, size, MADV_DONTDUMP);
     *base = start;
     return 0;
 }

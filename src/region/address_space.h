@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Address space that nobody can touch: no page of it can be read or written, so
- * that mlockall(2) and core dumps find nothing in it, and nothing is counted
- * where memory is not overcommitted.
+ * that mlockall(2) finds nothing in it, and nothing is counted where memory is
+ * not overcommitted. It is left out of core dumps (MADV_DONTDUMP): gcore(1)
+ * reads what the program itself cannot.
  */
 #ifndef ADDRESS_SPACE_H
 #define ADDRESS_SPACE_H
@@ -17,7 +18,8 @@
  */
 int address_space_reserve(size_t size, size_t margin, void **base);
 
-/* Makes reserved pages, or those of a mapping, readable and writable. */
+/* Makes reserved pages, or those of a mapping, readable and writable. Whether
+ * they are dumped does not change. */
 int address_space_open(void *addr, size_t size);
 
 #endif

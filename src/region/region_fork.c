@@ -8,7 +8,10 @@
 
 #include "address_table.h"
 #include "debug_log.h"
+#include "mapping_count.h"
+#include "region_dump.h"
 #include "region_file.h"
+#include "region_private.h"
 #include "sys_calls.h"
 
 /*
@@ -102,20 +105,9 @@ static bool map_over(char *base, size_t size, int prot, int flags, int fd,
                     (off_t)offset) != MAP_FAILED;
 }
 
-static bool map_fresh(char *base, size_t size)
-{
-    return map_over(base, size, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-}
-
 static bool map_nothing(char *base, size_t size)
 {
     return map_over(base, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-}
-
-int region_fork_renew(const struct region *region, size_t offset, size_t size)
-{
-    return map_fresh(region->base + offset, size) ? 0 : -errno;
 }
 
 /* ---- copies ----------------------------------------------------------------
@@ -236,7 +228,8 @@ static bool make_private(const struct region_pool *pool, struct region *region)
         return false;
     if (!(copied ? move_copy(region) : map_private(region)))
         return false;
-    /* What gets used is opened as ever, and mapped anew. */
+    region_private_init(region, size, copied);
+    /* What gets used is opened as ever. */
     region->open = size;
     return map_nothing(unused, region->size - size);
 }
@@ -273,14 +266,17 @@ static void make_unavailable(const struct region_pool *pool,
 static bool inherit_region(const struct region_pool *pool,
                            struct region *region)
 {
-    if (region->is_private)
+    if (region->is_private) {
+        region_private_inherit(region);
         return true;
+    }
     bool usable = !pool->is_lost &&
                   pool->fork_policy != REGION_FORK_UNAVAILABLE &&
                   make_private(pool, region);
     if (!usable)
         make_unavailable(pool, region);
     drop_copy(region);
+    region_dump_inherit(region, usable && is_copied(pool));
     region->is_private = true;
     region->is_pmem = false;
     return usable;
@@ -368,10 +364,12 @@ static void lock_all(void)
         lock_pool(pool);
     region_file_lock();
     address_table_lock();
+    mapping_count_lock();
 }
 
 static void unlock_all(void)
 {
+    mapping_count_unlock();
     address_table_unlock();
     region_file_unlock();
     for (struct region_pool *pool = pools; pool != NULL; pool = pool->next)
@@ -382,6 +380,7 @@ static void renew_all(void)
 {
     address_table_renew();
     region_file_renew();
+    mapping_count_renew();
     for (struct region_pool *pool = pools; pool != NULL; pool = pool->next)
         renew_pool_locks(pool);
 }

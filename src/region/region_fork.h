@@ -8,7 +8,7 @@
  *
  * A private region has no file: reading shows what the file holds (by a private
  * mapping of it) or held (by a copy), stores stay in this process, and what is
- * committed or decommitted becomes anonymous memory. The file is never
+ * committed becomes anonymous memory (region_private.h). The file is never
  * allocated, punched or truncated by the child: its descriptor is closed.
  *
  * Handlers of fork() are registered when the library is loaded, before
@@ -33,11 +33,5 @@ void region_fork_remove(struct region_pool *pool);
  */
 int region_fork_share_directory(struct region_pool *pool, int directory);
 void region_fork_drop_directory(struct region_pool *pool);
-
-/*
- * In a child's private region: the range becomes fresh memory, all zero. What
- * it held is gone; on failure it is as it was.
- */
-int region_fork_renew(const struct region *region, size_t offset, size_t size);
 
 #endif

@@ -180,6 +180,7 @@ int region_grains_init(struct region_pool *pool, struct region *region)
         pthread_mutex_destroy(&region->grain_lock);
         return error;
     }
+    (void)sys.madvise(tables, tables_bytes(pool, region), MADV_DONTDUMP);
     const size_t bitmap = table_bytes(pool, region->size, 0);
     const size_t counter = table_bytes(pool, region->size, BITMAPS);
     region->page_space = (uint64_t *)(void *)tables;

@@ -18,10 +18,12 @@
 #include "leak_roots.h"
 #include "memory_marks.h"
 #include "region_align.h"
+#include "region_dump.h"
 #include "region_file.h"
 #include "region_fork.h"
 #include "region_grains.h"
 #include "region_owed.h"
+#include "region_private.h"
 #include "region_tags.h"
 #include "sys_calls.h"
 
@@ -311,6 +313,7 @@ static int add_region(struct region_pool *pool, const struct mapping *mapping,
         .fd = fd,
         .file_offset = file_offset,
         .owns_file = fd >= 0 && file_offset == 0,
+        .is_private = fd < 0 && has_files(pool),
         .is_pmem = mapping->is_pmem,
         .by_libpmem = mapping->by_libpmem,
     };
@@ -328,6 +331,7 @@ static int add_region(struct region_pool *pool, const struct mapping *mapping,
     if (result != 0)
         goto fail_address;
     make_guards(pool, region);
+    region_dump_init(pool, region);
     /* Grains are written to where nothing is committed yet. */
     if (!is_always_committed(pool) && region->grain_live == NULL)
         memory_mark_unusable(region->base, region->size);
@@ -510,6 +514,13 @@ static int grow_files(struct region_pool *pool, size_t size, size_t least)
     return last_result == -EBADF ? result : last_result;
 }
 
+/* A child's private regions are memory, and so is what it adds to them. */
+static bool grows_in_memory(const struct region_pool *pool)
+{
+    return !has_files(pool) ||
+           (pool->is_inherited && pool->fork_policy != REGION_FORK_SHARED);
+}
+
 /* Adds a region with room for `least` bytes; the first one of an empty file, or
  * -1. */
 static int grow(struct region_pool *pool, int fd, size_t least)
@@ -522,7 +533,7 @@ static int grow(struct region_pool *pool, int fd, size_t least)
         return -ENOMEM;
     least = round_up(least, region_unit(pool));
     size_t size = pool->new_size > least ? pool->new_size : least;
-    if (!has_files(pool))
+    if (grows_in_memory(pool))
         result = add_largest(pool, &memory, size, least);
     else if (count != 0)
         result = grow_files(pool, size, least);
@@ -686,6 +697,15 @@ void region_pool_set_fork_policy(struct region_pool *pool,
     pthread_mutex_unlock(&pool->lock);
 }
 
+void region_pool_dump_objects(struct region_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->dumps_objects = true;
+    for (unsigned i = 0; i < atomic_load(&pool->count); i++)
+        pool->regions[i].dumps_objects = true;
+    pthread_mutex_unlock(&pool->lock);
+}
+
 void region_pool_close(struct region_pool *pool)
 {
     region_fork_remove(pool);
@@ -699,6 +719,8 @@ void region_pool_close(struct region_pool *pool)
         still_mapped = !unmap_region(pool, region) || still_mapped;
         region_owed_fini(region);
         region_grains_fini(pool, region);
+        region_private_fini(region);
+        region_dump_fini(region);
         region_tags_drop(region);
     }
     for (unsigned i = 0; i < count; i++)
@@ -760,9 +782,20 @@ static int open_up_to(const struct region_pool *pool, struct region *region,
         open = region->size;
     result =
         address_space_open(region->base + region->open, open - region->open);
-    if (result == 0)
-        region->open = open;
-    return result;
+    if (result != 0)
+        return result;
+    region_dump_opened(region, region->open, open - region->open);
+    region->open = open;
+    return 0;
+}
+
+/* It is objects' from now on. */
+static void note_committed(const struct region_pool *pool,
+                           struct region *region, size_t offset, size_t size)
+{
+    leak_roots_add(region->base + offset, size);
+    if (pool->dumps_objects && !region->is_private)
+        region_dump_include(region, offset, size);
 }
 
 static void *take_block(struct region_pool *pool, struct region *region,
@@ -775,7 +808,7 @@ static void *take_block(struct region_pool *pool, struct region *region,
     if (result == 0 && (always || atomic_load(&pool->pretending))) {
         if (always) {
             atomic_fetch_add(&pool->charged, size);
-            leak_roots_add(block, size);
+            note_committed(pool, region, offset, size);
         }
         *commit = true;
         *zeroed = false;
@@ -803,36 +836,87 @@ static size_t largest_block(const struct region_pool *pool)
     return most > BLOCK_ALWAYS_TRIED ? most : BLOCK_ALWAYS_TRIED;
 }
 
-void *region_pool_alloc(struct region_pool *pool, size_t size, size_t alignment,
-                        bool *commit, bool *zeroed)
+/* A new one, or what there is at the end of the newest region: the largest, and
+ * older ones have been used up. */
+static void *take_new_block(struct region_pool *pool, size_t size,
+                            size_t alignment, bool *commit, bool *zeroed)
 {
-    void *block = NULL;
-    if (size > SIZE_MAX / 4 || alignment > SIZE_MAX / 4 ||
-        (*commit && size > pool->budget) || pool->is_lost) {
-        errno = ENOMEM;
-        return NULL;
-    }
-
-    pthread_mutex_lock(&pool->lock);
-    /* The newest region is the largest; older ones have been used up. */
     struct region *region = &pool->regions[atomic_load(&pool->count) - 1];
     size_t offset = place_block(pool, region, size, alignment);
     if (offset == NO_PLACE && can_grow(pool) && size <= largest_block(pool)) {
         int result = grow(pool, -1, size + alignment);
+        pool->could_not_grow = result != 0;
         if (result != 0) {
             errno = -result;
-            goto out;
+            return NULL;
         }
         region = &pool->regions[atomic_load(&pool->count) - 1];
         offset = place_block(pool, region, size, alignment);
     }
     if (offset != NO_PLACE)
-        block = take_block(pool, region, offset, size, commit, zeroed);
-    else
+        return take_block(pool, region, offset, size, commit, zeroed);
+    errno = ENOMEM;
+    return NULL;
+}
+
+/* One that was taken back, or NULL. */
+static void *take_old_block(struct region_pool *pool, size_t size,
+                            size_t alignment, bool commit, bool *zeroed)
+{
+    for (unsigned i = 0; i < atomic_load(&pool->count); i++) {
+        struct region *region = &pool->regions[i];
+        size_t offset = region_private_get(region, size, alignment);
+        if (offset == region->size)
+            continue;
+        *zeroed = true;
+        char *block = region->base + offset;
+        if (!commit || region_pool_commit(pool, block, size) == 0)
+            return block;
+        region_private_put(region, offset, size);
+        return NULL;
+    }
+    return NULL;
+}
+
+void *region_pool_alloc(struct region_pool *pool, size_t size, size_t alignment,
+                        bool *commit, bool *zeroed)
+{
+    void *block = NULL;
+    bool takes_back = atomic_load(&pool->takes_back);
+    /* Blocks that an arena takes ahead of need would not be used by it. */
+    if (size > SIZE_MAX / 4 || alignment > SIZE_MAX / 4 ||
+        (*commit && size > pool->budget) || (!*commit && takes_back) ||
+        pool->is_lost) {
         errno = ENOMEM;
-out:
+        return NULL;
+    }
+    pthread_mutex_lock(&pool->lock);
+    if (takes_back)
+        block = take_old_block(pool, size, alignment, *commit, zeroed);
+    if (block == NULL)
+        block = take_new_block(pool, size, alignment, commit, zeroed);
     pthread_mutex_unlock(&pool->lock);
     return block;
+}
+
+/* The decommit cannot fail once it has begun: what could, comes first. */
+int region_pool_take_back(struct region_pool *pool, void *addr, size_t size,
+                          bool committed)
+{
+    if (!atomic_load_explicit(&pool->takes_back, memory_order_relaxed))
+        return -EOPNOTSUPP;
+    struct region *region = region_pool_find(pool, addr);
+    if (region == NULL || pool->is_lost)
+        return -EOPNOTSUPP;
+    size_t offset = (size_t)((char *)addr - region->base);
+    pthread_mutex_lock(&pool->lock);
+    int result = region_private_keeps(region, offset) ? 0 : -EOPNOTSUPP;
+    if (result == 0 && committed)
+        result = region_pool_decommit(pool, addr, size);
+    if (result == 0)
+        region_private_put(region, offset, size);
+    pthread_mutex_unlock(&pool->lock);
+    return result;
 }
 
 struct region *region_pool_find(struct region_pool *pool, const void *addr)
@@ -878,28 +962,14 @@ static int commit_once(struct region_pool *pool, struct region *region,
     return result;
 }
 
-int region_pool_commit(struct region_pool *pool, void *addr, size_t size)
+static int take_space(struct region_pool *pool, struct region *region,
+                      size_t offset, size_t size)
 {
-    struct region *region = region_pool_find(pool, addr);
-    if (region == NULL)
-        return -EINVAL;
-    if (pool->is_lost)
-        return -ENOMEM;
-    if (is_always_committed(pool) || atomic_load(&pool->pretending))
-        return 0;
-    size_t offset = (size_t)((char *)addr - region->base);
-    int result =
-        region->is_private ? region_fork_renew(region, offset, size) : 0;
-    if (result != 0)
+    int result = commit_once(pool, region, offset, size);
+    if (result == 0 || !pool_owes(pool))
         return result;
-    result = commit_once(pool, region, offset, size);
-    if (result != 0 && pool_owes(pool)) {
-        region_pool_pay(pool);
-        result = commit_once(pool, region, offset, size);
-    }
-    if (result == 0)
-        leak_roots_add(addr, size);
-    return result;
+    region_pool_pay(pool);
+    return commit_once(pool, region, offset, size);
 }
 
 /* No file space, or none any more, or never. */
@@ -916,6 +986,71 @@ static int decommit_pages(struct region_pool *pool, struct region *region,
     return result;
 }
 
+static int give_space(struct region_pool *pool, struct region *region,
+                      size_t offset, size_t size)
+{
+    if (region->grain_live == NULL)
+        return decommit_pages(pool, region, offset, size);
+    bool owed = region_owes(region);
+    int result = region_grains_decommit(pool, region, offset, size);
+    if (result == 0 && owed)
+        region_pool_pay(pool);
+    return result;
+}
+
+/* Whether a block of this size could be had elsewhere. */
+static bool has_room_elsewhere(struct region_pool *pool, size_t size)
+{
+    pthread_mutex_lock(&pool->lock);
+    const struct region *last = &pool->regions[atomic_load(&pool->count) - 1];
+    bool has_room = (can_grow(pool) && !pool->could_not_grow) ||
+                    size <= last->size - last->used;
+    pthread_mutex_unlock(&pool->lock);
+    return has_room;
+}
+
+/* The memory of a private region whose space has been charged. (The pool's lock
+ * is not held where something is inherited.) */
+static int commit_private(struct region_pool *pool, struct region *region,
+                          size_t offset, size_t size)
+{
+    bool elsewhere =
+        offset >= region->inherited || has_room_elsewhere(pool, size);
+    int result = region_private_commit(region, offset, size,
+                                       elsewhere ? MAPPING_NEED_LITTLE
+                                                 : MAPPING_NEED_MUCH);
+    if (result != -EAGAIN)
+        return result;
+    /* A file that has no holes takes no space when it is read. */
+    if (pool->no_holes) {
+        memset(region->base + offset, 0, size);
+        return 0;
+    }
+    atomic_store_explicit(&pool->takes_back, true, memory_order_relaxed);
+    return -ENOMEM;
+}
+
+int region_pool_commit(struct region_pool *pool, void *addr, size_t size)
+{
+    struct region *region = region_pool_find(pool, addr);
+    if (region == NULL)
+        return -EINVAL;
+    if (pool->is_lost)
+        return -ENOMEM;
+    if (is_always_committed(pool) || atomic_load(&pool->pretending))
+        return 0;
+    size_t offset = (size_t)((char *)addr - region->base);
+    int result = take_space(pool, region, offset, size);
+    if (result == 0 && region->is_private) {
+        result = commit_private(pool, region, offset, size);
+        if (result != 0)
+            (void)give_space(pool, region, offset, size);
+    }
+    if (result == 0)
+        note_committed(pool, region, offset, size);
+    return result;
+}
+
 int region_pool_decommit(struct region_pool *pool, void *addr, size_t size)
 {
     struct region *region = region_pool_find(pool, addr);
@@ -926,22 +1061,18 @@ int region_pool_decommit(struct region_pool *pool, void *addr, size_t size)
     if (atomic_load(&pool->pretending))
         return 0;
     size_t offset = (size_t)((char *)addr - region->base);
-    /* What follows cannot fail then. */
-    int result =
-        region->is_private ? region_fork_renew(region, offset, size) : 0;
+    const bool is_marked = pool->dumps_objects && !region->is_private;
+    int result = 0;
+    if (region->is_private) /* What follows cannot fail then. */
+        result = region_private_decommit(region, offset, size);
+    else if (is_marked)
+        result = region_dump_exclude(region, offset, size);
     if (result != 0)
         return result;
     leak_roots_remove(addr, size);
-    if (region->grain_live == NULL) {
-        result = decommit_pages(pool, region, offset, size);
-    } else {
-        bool owed = region_owes(region);
-        result = region_grains_decommit(pool, region, offset, size);
-        if (result == 0 && owed)
-            region_pool_pay(pool);
-    }
+    result = give_space(pool, region, offset, size);
     if (result != 0)
-        leak_roots_add(addr, size);
+        note_committed(pool, region, offset, size);
     return result;
 }
 

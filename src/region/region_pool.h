@@ -84,7 +84,18 @@ struct region {
     size_t tags_open;                /* bytes of them that can be written */
     bool guard_before, guard_behind; /* a page that cannot be touched */
     bool is_private; /* in a forked child: no file is behind it any more */
-    char *copy;      /* while fork() runs: of what is in use, or NULL */
+    /* What such a region is made of, see region_private.h: */
+    size_t inherited;     /* bytes, its first, that the parent had in use */
+    uint64_t *anonymous;  /* of these, the page is memory of its own */
+    uint64_t *mergeable;  /* and a new mapping beside it becomes one with it */
+    size_t pieces;        /* separate mappings that were made */
+    size_t stale;         /* bytes of a copy that is not zero if uncommitted */
+    bool dumps_objects;   /* see region_dump.h */
+    uint64_t *dumped;     /* the page goes into a core dump */
+    size_t dumped_runs;   /* of such pages */
+    uint64_t *free_pages; /* blocks taken back; guarded by the pool's */
+    size_t free_first, free_end; /* lock. All of them are in this range. */
+    char *copy; /* while fork() runs: of what is in use, or NULL */
     size_t copy_size;
     pthread_mutex_t grain_lock; /* guards what follows */
     /* Where a grain is a page: pages whose space is to be given back, a bit for
@@ -112,14 +123,17 @@ struct region_pool {
     bool no_holes;   /* a file takes space for all of its size */
     void *owner;     /* what address_table_find() says of its addresses */
     enum region_fork_policy fork_policy;
+    bool dumps_objects;       /* what is committed goes into core dumps */
     bool is_inherited;        /* it was made by a parent of this process */
     bool is_lost;             /* and this process cannot have it */
+    atomic_bool takes_back;   /* see region_pool_take_back() */
     _Atomic size_t charged;   /* bytes of file space held now */
     atomic_bool pretending;   /* see region_pool_set_pretending() */
     atomic_bool lacks_space;  /* see region_pool_lacks_space() */
     atomic_bool no_punch;     /* the file system cannot punch holes */
     atomic_bool no_fallocate; /* nor allocate but by writing */
     pthread_mutex_t lock;     /* guards growth and region.used */
+    bool could_not_grow;      /* when it was last tried; guarded as growth is */
     _Atomic unsigned count;
     struct region regions[REGION_POOL_MAX_REGIONS];
     size_t first_capacity; /* of the file system, when the pool was made */
@@ -154,6 +168,9 @@ int region_pool_open_memory(struct region_pool *pool, void *owner);
 void region_pool_set_fork_policy(struct region_pool *pool,
                                  enum region_fork_policy policy);
 
+/* What is committed goes into core dumps. Said before the pool is in use. */
+void region_pool_dump_objects(struct region_pool *pool);
+
 /* From now on regions have a page before and behind them that cannot be
  * touched, where the address space there is free. */
 void region_pool_use_guards(bool use);
@@ -187,6 +204,14 @@ int region_pool_decommit(struct region_pool *pool, void *addr, size_t size);
 
 /* Tries to give back what could not be given back when it was to be. */
 void region_pool_pay(struct region_pool *pool);
+
+/*
+ * Takes a range back that no block is made of from now on: it is decommitted
+ * and handed out again. Only done in a forked child whose pieces are used up
+ * (region_private.h); -EOPNOTSUPP otherwise, and nothing has changed.
+ */
+int region_pool_take_back(struct region_pool *pool, void *addr, size_t size,
+                          bool committed);
 
 /* The region that an address lies in, or NULL. Lock-free. */
 struct region *region_pool_find(struct region_pool *pool, const void *addr);

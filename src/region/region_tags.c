@@ -21,6 +21,8 @@ int region_tags_make(struct region *region)
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (tags == MAP_FAILED)
         return -errno;
+    /* gcore(1) would read all of it. */
+    (void)sys.madvise(tags, bytes_for(region->size), MADV_DONTDUMP);
     region->tags = tags;
     region->tags_open = 0;
     return 0;

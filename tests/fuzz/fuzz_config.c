@@ -154,9 +154,12 @@ static void use_kind(int err, memkind_t kind)
 
 static void set_environment(struct choices *choices)
 {
-    static const char *const names[] = {
-        "MEMKIND_ARENA_NUM_PER_KIND", "MEMKIND_HOG_MEMORY",
-        "MEMKIND_BACKGROUND_THREAD_LIMIT", "MALLOC_CONF", "TMPDIR"};
+    static const char *const names[] = {"MEMKIND_ARENA_NUM_PER_KIND",
+                                        "MEMKIND_HOG_MEMORY",
+                                        "MEMKIND_CORE_DUMP",
+                                        "MEMKIND_BACKGROUND_THREAD_LIMIT",
+                                        "MALLOC_CONF",
+                                        "TMPDIR"};
     const char *name = names[choose(choices, sizeof names / sizeof names[0])];
     char text[600];
     choose_text(choices, text, sizeof text);
@@ -183,6 +186,7 @@ static void create_by_config(struct choices *choices)
                                                : (int)choose(choices, 3)));
     memkind_config_set_fork_policy(
         config, (memkind_fork_policy)((int)choose(choices, 7) - 1));
+    memkind_config_set_core_dump(config, choose(choices, 2) != 0);
     int err = memkind_create_pmem_with_config(config, &kind);
     use_kind(err, kind);
     memkind_config_delete(config);
@@ -251,10 +255,11 @@ static void create_by_operations(struct choices *choices)
         fd = -1;
     struct memkind_pmem_source source = {
         choose(choices, 2) == 0 ? choose_path(choices) : NULL, fd,
-        choose_number(choices), MEMKIND_FORK_PRIVATE};
+        choose_number(choices), MEMKIND_FORK_PRIVATE, false};
     char name[200];
     choose_text(choices, name, sizeof name);
     source.fork_policy = (memkind_fork_policy)(choose(choices, 7) - 1);
+    source.dump_objects = choose(choices, 2) != 0;
     MODEL_NEED(memkind_pmem_set_source(&kind, &source) == MEMKIND_SUCCESS);
     int err = ops.create(&kind, &ops, name);
     MODEL_NEED(is_documented(err));

@@ -98,3 +98,15 @@ if(NOT MEMKIND_HARDENED AND NOT MEMKIND_SANITIZE MATCHES address)
       ENVIRONMENT MEMKIND_HARDENED=1 ${memkind_forks})
   endforeach()
 endif()
+# Every other page free: a child's mappings, by pages and by grains.
+memkind_suite(test_fork_pieces integration ENVIRONMENT ${memkind_forks})
+add_test(NAME test_fork_pieces_grains COMMAND test_fork_pieces)
+memkind_set_test(test_fork_pieces_grains integration
+  ENVIRONMENT PMEM_IS_PMEM_FORCE=1 ${memkind_forks})
+memkind_suite(test_core_dump integration ENVIRONMENT ${memkind_forks})
+add_test(NAME test_core_dump_grains COMMAND test_core_dump)
+memkind_set_test(test_core_dump_grains integration
+  ENVIRONMENT PMEM_IS_PMEM_FORCE=1 ${memkind_forks})
+# Both may set core_pattern.
+set_tests_properties(test_core_dump test_core_dump_grains PROPERTIES
+  RESOURCE_LOCK core_pattern)

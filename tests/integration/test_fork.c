@@ -771,7 +771,7 @@ static void test_a_child_leaves_the_callers_file_alone(void)
         file = open(test_dir(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
         CU_ASSERT_FATAL(file >= 0);
         const struct memkind_pmem_source source = {NULL, file, 32 * MIB,
-                                                   policies[i]};
+                                                   policies[i], false};
         memset(&in_file, 0, sizeof in_file);
         CU_ASSERT_EQUAL(memkind_pmem_set_source(&in_file, &source), 0);
         CU_ASSERT_EQUAL_FATAL(

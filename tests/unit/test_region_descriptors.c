@@ -255,9 +255,15 @@ static int child_grows(void)
     NEED(block != NULL && is_zero(block, MIB));
     memset(block, 0xee, MIB);
     NEED(atomic_load(&pool.count) == 2);
-    NEED(pool.regions[1].owns_file && pool.regions[1].fd != first->fd);
-    /* From then on, in a file of its own. */
-    NEED(grow(&pool) != NULL && pool.regions[2].fd == pool.regions[1].fd);
+    if (policy == REGION_FORK_SHARED) {
+        NEED(pool.regions[1].owns_file && pool.regions[1].fd != first->fd);
+        /* From then on, in a file of its own. */
+        NEED(grow(&pool) != NULL && pool.regions[2].fd == pool.regions[1].fd);
+    } else { /* as what it has already: memory */
+        NEED(pool.regions[1].is_private && pool.regions[1].fd < 0);
+        NEED(region_pool_decommit(&pool, block, MIB) == 0);
+        NEED(region_pool_commit(&pool, block, MIB) == 0 && is_zero(block, MIB));
+    }
     NEED(file_size(parents_file) == size && file_bytes(parents_file) == bytes);
     region_pool_close(&pool);
     NEED(file_size(parents_file) == size && file_bytes(parents_file) == bytes);

@@ -424,13 +424,12 @@ static int child_fails_later(void)
     NEED(!region_pool_is_lost(&pool));
     NEED(block_is_right());
     NEED(region_pool_commit(&pool, block + 64 * KIB, PAGE) == -ENOMEM);
-    NEED(region_pool_decommit(&pool, block, PAGE) == -ENOMEM);
     NEED(block_is_right());
     char *more = region_pool_alloc(&pool, PAGE, PAGE, &commit, &zeroed);
     NEED(more != NULL && !commit);
-    failing = 0;
     NEED(region_pool_commit(&pool, more, PAGE) == 0);
     memset(more, 1, PAGE);
+    failing = 0;
     NEED(region_pool_commit(&pool, block + 64 * KIB, PAGE) == 0);
     NEED(region_pool_decommit(&pool, block, 64 * KIB) == 0);
     return 0;

@@ -42,6 +42,8 @@ struct memkind_pmem_source {
     size_t max_size;
     /** What the kind is in forked children; 0: MEMKIND_FORK_PRIVATE */
     memkind_fork_policy fork_policy;
+    /** Whether core dumps have the kind's objects in them */
+    bool dump_objects;
 };
 
 /**

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "region_dump.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "mapping_count.h"
+#include "page_bits.h"
+#include "sys_calls.h"
+
+static bool is_file_backed(const struct region_pool *pool)
+{
+    return pool->backing == REGION_FILES || pool->backing == REGION_FILE ||
+           pool->backing == REGION_DEVICE;
+}
+
+static size_t page_count(const struct region *region)
+{
+    return region->size / region_page_size();
+}
+
+static int advise_pages(const struct region *region, size_t page, size_t end,
+                        int advice)
+{
+    const size_t page_size = region_page_size();
+    return sys.madvise(region->base + page * page_size,
+                       (end - page) * page_size, advice) == 0
+               ? 0
+               : -errno;
+}
+
+/* A kernel without it leaves things as they are. */
+static void leave_out(const struct region *region, size_t offset, size_t size)
+{
+    if (size != 0)
+        (void)sys.madvise(region->base + offset, size, MADV_DONTDUMP);
+}
+
+void region_dump_init(const struct region_pool *pool, struct region *region)
+{
+    region->dumps_objects =
+        pool->dumps_objects || pool->backing == REGION_MEMORY;
+    if (is_file_backed(pool))
+        leave_out(region, 0, region->size);
+}
+
+void region_dump_opened(const struct region *region, size_t offset, size_t size)
+{
+    /* Of a file, what is committed. */
+    if (region->dumps_objects && region->fd < 0)
+        (void)sys.madvise(region->base + offset, size, MADV_DODUMP);
+}
+
+void region_dump_fini(struct region *region)
+{
+    page_bits_drop(&region->dumped, page_count(region));
+    mapping_count_lock();
+    mapping_count_remove(region->dumped_runs);
+    mapping_count_unlock();
+    region->dumped_runs = 0;
+}
+
+/* In a child nobody else has the lock; its own handler does. */
+void region_dump_inherit(struct region *region, bool copied)
+{
+    page_bits_drop(&region->dumped, page_count(region));
+    mapping_count_remove(region->dumped_runs);
+    region->dumped_runs = 0;
+    const size_t kept = region->dumps_objects && copied ? region->used : 0;
+    leave_out(region, kept, region->size - kept);
+}
+
+void region_dump_remapped(const struct region *region, size_t offset,
+                          size_t size)
+{
+    if (!region->dumps_objects)
+        leave_out(region, offset, size);
+}
+
+/* ---- marks -----------------------------------------------------------------
+ * A bit for each page that is marked, and the number of runs of such pages.
+ */
+
+static bool is_marked(const struct region *region, size_t page)
+{
+    return page_bits_has(region->dumped, page);
+}
+
+static bool is_marked_before(const struct region *region, size_t page)
+{
+    return page != 0 && is_marked(region, page - 1);
+}
+
+static bool is_marked_behind(const struct region *region, size_t end)
+{
+    return end != page_count(region) && is_marked(region, end);
+}
+
+/* The runs that begin in [page, end), or go on into it. */
+static size_t count_runs(const struct region *region, size_t page, size_t end)
+{
+    size_t runs = 0;
+    page = page_bits_find(region->dumped, page, end, true);
+    while (page != end) {
+        runs++;
+        page = page_bits_find(region->dumped, page, end, false);
+        page = page_bits_find(region->dumped, page, end, true);
+    }
+    return runs;
+}
+
+static void note_runs(struct region *region, size_t before, size_t after)
+{
+    region->dumped_runs = region->dumped_runs - before + after;
+    mapping_count_remove(before);
+    mapping_count_add(after);
+}
+
+static bool has_marks(struct region *region)
+{
+    if (region->dumped == NULL && region->dumps_objects)
+        region->dumped = page_bits_new(page_count(region));
+    return region->dumped != NULL;
+}
+
+/* From now on all of the region is left out. */
+static int unmark_all(struct region *region)
+{
+    int result = advise_pages(region, 0, page_count(region), MADV_DONTDUMP);
+    if (result != 0)
+        return result;
+    region->dumps_objects = false;
+    page_bits_drop(&region->dumped, page_count(region));
+    note_runs(region, region->dumped_runs, 0);
+    return 0;
+}
+
+static void mark(struct region *region, size_t page, size_t end)
+{
+    bool before = is_marked_before(region, page);
+    bool behind = is_marked_behind(region, end);
+    if (!before && !behind && !mapping_count_allows(MAPPING_NEED_LITTLE))
+        return;
+    int result = advise_pages(region, page, end, MADV_DODUMP);
+    if (result == 0) {
+        page_bits_fill(region->dumped, page, end, true);
+        note_runs(region, (size_t)before + behind, 1);
+    } else if (result == -EINVAL) {
+        /* DAX, to most kernels: what was left out once stays out. */
+        (void)unmark_all(region);
+    }
+}
+
+/* Where one run may not become two, the smaller part goes as well. */
+static void extend(const struct region *region, size_t *page, size_t *end)
+{
+    size_t before =
+        page_bits_find_back(region->dumped, *page, 0, false) + 1; /* or 0 */
+    size_t behind =
+        page_bits_find(region->dumped, *end, page_count(region), false);
+    if (*page - before < behind - *end)
+        *page = before;
+    else
+        *end = behind;
+}
+
+static int unmark(struct region *region, size_t page, size_t end)
+{
+    if (page_bits_find(region->dumped, page, end, true) == end)
+        return 0;
+    if (is_marked_before(region, page) && is_marked_behind(region, end) &&
+        !mapping_count_allows(MAPPING_NEED_LITTLE))
+        extend(region, &page, &end);
+    if (advise_pages(region, page, end, MADV_DONTDUMP) != 0)
+        return unmark_all(region);
+    /* With the pages around it, so that runs which go on are counted. */
+    size_t first = page - is_marked_before(region, page);
+    size_t last = end + is_marked_behind(region, end);
+    size_t runs = count_runs(region, first, last);
+    page_bits_fill(region->dumped, page, end, false);
+    note_runs(region, runs, count_runs(region, first, last));
+    return 0;
+}
+
+static size_t page_of(size_t offset)
+{
+    return offset / region_page_size();
+}
+
+void region_dump_include(struct region *region, size_t offset, size_t size)
+{
+    mapping_count_lock();
+    if (has_marks(region))
+        mark(region, page_of(offset), page_of(offset + size));
+    mapping_count_unlock();
+}
+
+int region_dump_exclude(struct region *region, size_t offset, size_t size)
+{
+    int result = 0;
+    mapping_count_lock();
+    if (region->dumped != NULL)
+        result = unmark(region, page_of(offset), page_of(offset + size));
+    mapping_count_unlock();
+    return result;
+}
