@@ -108,8 +108,9 @@ struct dumped {
     size_t bytes, mappings;
 };
 
-/* As whoever writes a core does. */
-static void read_pages(const struct mapping *mapping)
+/* As whoever writes a core does, whatever it is. */
+__attribute__((no_sanitize_address)) static void
+read_pages(const struct mapping *mapping)
 {
     const size_t page = PAGE;
     for (uintptr_t at = mapping->start; at < mapping->end; at += page)
