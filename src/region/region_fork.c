@@ -9,6 +9,7 @@
 #include "address_table.h"
 #include "debug_log.h"
 #include "region_file.h"
+#include "region_readahead.h"
 #include "sys_calls.h"
 
 /*
@@ -215,14 +216,16 @@ static bool is_copied(const struct region_pool *pool)
 }
 
 /* The file itself, but with stores that stay here. */
-static bool map_private(const struct region *region)
+static bool map_private(const struct region_pool *pool,
+                        const struct region *region)
 {
     if (!region_has_descriptor(region) ||
         !map_over(region->base, region->used, PROT_READ | PROT_WRITE,
                   MAP_PRIVATE, region->fd, region->file_offset))
         return false;
-    /* As in the parent; see region_file.c. */
-    if (!region->is_pmem && region->used != 0)
+    /* Of the holes that the parent makes from now on, nobody tells; its stores
+     * must not meet what is read ahead here. */
+    if (region_readahead_matters(pool) && region->used != 0)
         (void)sys.madvise(region->base, region->used, MADV_RANDOM);
     return true;
 }
@@ -234,7 +237,7 @@ static bool make_private(const struct region_pool *pool, struct region *region)
     char *unused = region->base + size;
     if (pool->backing == REGION_DEVICE)
         return false;
-    if (!(copied ? move_copy(region) : map_private(region)))
+    if (!(copied ? move_copy(region) : map_private(pool, region)))
         return false;
     /* What gets used is opened as ever, and mapped anew. */
     region->open = size;
@@ -314,6 +317,8 @@ static void inherit_pool(struct region_pool *pool)
     pool->is_inherited = true;
     if (pool->fork_policy == REGION_FORK_SHARED) {
         share_files(pool);
+        /* See map_private(). For good. */
+        (void)region_readahead_forbid(pool);
         return;
     }
     unsigned count = atomic_load(&pool->count);
@@ -360,6 +365,7 @@ static void renew_pool_locks(struct region_pool *pool)
         pthread_mutex_init(&region->grain_lock, NULL);
     }
     pthread_mutex_init(&pool->lock, NULL);
+    pthread_mutex_init(&pool->readahead_lock, NULL);
 }
 
 static void lock_all(void)
