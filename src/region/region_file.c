@@ -16,9 +16,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -26,6 +24,8 @@
 
 #include "address_space.h"
 #include "debug_log.h"
+#include "file_size_limit.h"
+#include "file_system.h"
 #include "sys_calls.h"
 
 /* One fallocate(2) call asks for this much at most: on tmpfs a signal makes
@@ -169,17 +169,16 @@ int region_file_create(int directory)
 
 int region_file_resize(int fd, size_t size)
 {
-    struct rlimit limit;
-    if (size > INT64_MAX)
+    struct file_size_guard guard;
+    if (size > INT64_MAX || !file_size_is_allowed(size))
         return -EFBIG;
-    if (sys.get_file_size_limit(&limit) == 0 &&
-        limit.rlim_cur != RLIM_INFINITY && size > limit.rlim_cur)
-        return -EFBIG;
+    file_size_guard_begin(&guard);
     int result;
     do
-        result = sys.ftruncate(fd, (off_t)size);
-    while (result != 0 && errno == EINTR);
-    return result == 0 ? 0 : -errno;
+        result = sys.ftruncate(fd, (off_t)size) == 0 ? 0 : -errno;
+    while (result == -EINTR);
+    file_size_guard_end(&guard, result == -EFBIG);
+    return result;
 }
 
 static int unmap_by_libpmem(void *base, size_t size)
@@ -280,18 +279,6 @@ static int map_device_directly(int fd, struct mapping *mapping)
     return 0;
 }
 
-/*
- * Where a file system has large folios (ext4 since 6.16), a page fault reads
- * ahead into one that reaches over the neighbouring holes, and a store to any
- * page of it allocates blocks for all: space that nobody has charged, or SIGBUS
- * where there is none. Without readahead there are no such folios.
- */
-static void forbid_readahead(const struct mapping *mapping)
-{
-    if (!mapping->is_pmem)
-        (void)sys.madvise(mapping->base, mapping->size, MADV_RANDOM);
-}
-
 int region_file_map_device(int fd, struct mapping *mapping)
 {
     *mapping = (struct mapping){0};
@@ -302,7 +289,6 @@ int region_file_map_device(int fd, struct mapping *mapping)
         map_by_libpmem(fd, 0, mapping);
     if (mapping->base == NULL)
         return -errno;
-    forbid_readahead(mapping);
     return 0;
 }
 
@@ -354,7 +340,6 @@ int region_file_map(int fd, size_t offset, size_t size, size_t margin,
         return result;
     }
     *mapping = (struct mapping){.base = base, .size = size};
-    forbid_readahead(mapping);
     return 0;
 }
 
@@ -469,7 +454,7 @@ int region_memory_drop(void *addr, size_t size)
     return result;
 }
 
-static int allocate_by_writing(int fd, size_t offset, size_t size)
+static int write_zeroes(int fd, size_t offset, size_t size)
 {
     static const char zeroes[64 << 10];
     while (size > 0) {
@@ -485,24 +470,39 @@ static int allocate_by_writing(int fd, size_t offset, size_t size)
     return 0;
 }
 
-/* What cannot fit is not tried: on its way to ENOSPC it would take all the
- * space from everyone else. */
-static bool cannot_fit(int fd, size_t size)
+static int allocate_by_writing(int fd, size_t offset, size_t size)
 {
-    struct statvfs st;
-    return size > ALLOCATE_STEP && sys.fstatvfs(fd, &st) == 0 &&
-           size / st.f_frsize > st.f_bfree;
+    struct file_size_guard guard;
+    if (!file_size_is_allowed(offset + size))
+        return -EFBIG;
+    file_size_guard_begin(&guard);
+    int result = write_zeroes(fd, offset, size);
+    file_size_guard_end(&guard, result == -EFBIG);
+    return result;
+}
+
+static int allocate_step(int fd, size_t offset, size_t size)
+{
+    struct file_size_guard guard;
+    /* Within the file the limit is of no matter, unless somebody has made it
+     * shorter. */
+    file_size_guard_begin(&guard);
+    int result = sys.fallocate(fd, 0, (off_t)offset, (off_t)size);
+    file_size_guard_end(&guard, result != 0 && errno == EFBIG);
+    return result;
 }
 
 static int allocate_by_fallocate(int fd, size_t offset, size_t size)
 {
     size_t step = ALLOCATE_STEP;
-    if (cannot_fit(fd, size))
+    /* What cannot fit is not tried: on its way to ENOSPC it would take all the
+     * space from everyone else. */
+    if (size > ALLOCATE_STEP && file_system_lacks(fd, size))
         return -ENOSPC;
     while (size > 0) {
         if (step > size)
             step = size;
-        if (sys.fallocate(fd, 0, (off_t)offset, (off_t)step) != 0) {
+        if (allocate_step(fd, offset, step) != 0) {
             if (errno != EINTR)
                 return -errno;
             if (step > ALLOCATE_STEP_MIN)
@@ -528,17 +528,6 @@ int region_file_allocate(int fd, size_t offset, size_t size, bool *no_fallocate)
     if (result != 0)
         (void)region_file_punch(fd, offset, size);
     return result;
-}
-
-size_t region_file_system_size(int fd)
-{
-    struct statvfs st;
-    if (sys.fstatvfs(fd, &st) != 0)
-        return 0;
-    size_t size;
-    if (__builtin_mul_overflow((size_t)st.f_blocks, st.f_frsize, &size))
-        return SIZE_MAX;
-    return size;
 }
 
 /* What a file that was made longer takes tells; for the file systems that are

@@ -124,7 +124,4 @@ void region_file_unlock(void);
  * and its mappings are made and unmade by system calls. */
 void region_file_renew(void);
 
-/* Size of the file system that the file is on, in bytes; 0 if not known. */
-size_t region_file_system_size(int fd);
-
 #endif

@@ -12,6 +12,7 @@
 #include "region_dump.h"
 #include "region_file.h"
 #include "region_private.h"
+#include "region_readahead.h"
 #include "sys_calls.h"
 
 /*
@@ -207,14 +208,16 @@ static bool is_copied(const struct region_pool *pool)
 }
 
 /* The file itself, but with stores that stay here. */
-static bool map_private(const struct region *region)
+static bool map_private(const struct region_pool *pool,
+                        const struct region *region)
 {
     if (!region_has_descriptor(region) ||
         !map_over(region->base, region->used, PROT_READ | PROT_WRITE,
                   MAP_PRIVATE, region->fd, region->file_offset))
         return false;
-    /* As in the parent; see region_file.c. */
-    if (!region->is_pmem && region->used != 0)
+    /* Of the holes that the parent makes from now on, nobody tells; its stores
+     * must not meet what is read ahead here. */
+    if (region_readahead_matters(pool) && region->used != 0)
         (void)sys.madvise(region->base, region->used, MADV_RANDOM);
     return true;
 }
@@ -226,7 +229,7 @@ static bool make_private(const struct region_pool *pool, struct region *region)
     char *unused = region->base + size;
     if (pool->backing == REGION_DEVICE)
         return false;
-    if (!(copied ? move_copy(region) : map_private(region)))
+    if (!(copied ? move_copy(region) : map_private(pool, region)))
         return false;
     region_private_init(region, size, copied);
     /* What gets used is opened as ever. */
@@ -310,6 +313,8 @@ static void inherit_pool(struct region_pool *pool)
     pool->is_inherited = true;
     if (pool->fork_policy == REGION_FORK_SHARED) {
         share_files(pool);
+        /* See map_private(). For good. */
+        (void)region_readahead_forbid(pool);
         return;
     }
     unsigned count = atomic_load(&pool->count);
@@ -356,6 +361,7 @@ static void renew_pool_locks(struct region_pool *pool)
         pthread_mutex_init(&region->grain_lock, NULL);
     }
     pthread_mutex_init(&pool->lock, NULL);
+    pthread_mutex_init(&pool->readahead_lock, NULL);
 }
 
 static void lock_all(void)

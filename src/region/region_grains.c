@@ -2,6 +2,7 @@
 #include "region_grains.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libpmem.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -10,6 +11,7 @@
 #include "page_map.h"
 #include "region_align.h"
 #include "region_file.h"
+#include "region_readahead.h"
 #include "sys_calls.h"
 
 /* ---- budget and file space ---------------------------------------------- */
@@ -53,7 +55,7 @@ static int allocate_by_number(struct region_pool *pool, struct region *region,
         region->fd, &region->identity,
         pool->backing == REGION_FILES ? pool->directory : -1};
     const size_t at = region->file_offset + offset;
-    if (pool->grain != REGION_ALIGN_GRAIN ||
+    if (!region->is_pmem || pool->grain != REGION_ALIGN_GRAIN ||
         (at | size) % REGION_ALIGN_GRAIN != 0)
         return region_file_allocate(region->fd, at, size, no_fallocate);
     return region_align_allocate(&region->align, &file, at, size, no_fallocate);
@@ -282,11 +284,23 @@ static struct page_map dirty_of(const struct region_pool *pool,
                              pages_per_grain(pool)};
 }
 
+/* Grains of a range that have space, but not for all of their pages. */
+static size_t part_grains(const struct region_pool *pool,
+                          const struct region *region, struct pages pages)
+{
+    size_t count = 0;
+    for (size_t i = first_grain(pool, pages); i < end_grain(pool, pages); i++)
+        count += region->grain_space[i] != 0 &&
+                 region->grain_space[i] < pages_per_grain(pool);
+    return count;
+}
+
 /* Records that pages have file space, or have lost it: with it their contents
  * are gone, too. */
-static void note_space(const struct region_pool *pool, struct region *region,
+static void note_space(struct region_pool *pool, struct region *region,
                        struct pages pages, bool has_space)
 {
+    const size_t parts = part_grains(pool, region, pages);
     const struct page_map space = space_of(pool, region);
     const struct page_map dirty = dirty_of(pool, region);
     page_map_set(&space, pages.first, pages.end, has_space);
@@ -294,6 +308,7 @@ static void note_space(const struct region_pool *pool, struct region *region,
         page_map_set(&dirty, pages.first, pages.end, false);
     else if (region->grain_end < end_grain(pool, pages))
         region->grain_end = end_grain(pool, pages);
+    region_readahead_note(pool, parts, part_grains(pool, region, pages));
 }
 
 static void note_live(const struct region_pool *pool, struct region *region,
@@ -360,6 +375,32 @@ static size_t skip_what_is_not(const struct state *state, size_t page,
     return space > live ? space : live;
 }
 
+/* Pages whose space the file system gives and takes together: within a grain,
+ * nothing smaller has or lacks it. */
+static size_t pages_per_unit(const struct region_pool *pool)
+{
+    const size_t page_size = region_page_size();
+    return pool->file_system.unit > page_size
+               ? pool->file_system.unit / page_size
+               : 1;
+}
+
+static struct pages outer_units(const struct region_pool *pool,
+                                struct pages pages)
+{
+    const size_t per_unit = pages_per_unit(pool);
+    return (struct pages){pages.first / per_unit * per_unit,
+                          (pages.end + per_unit - 1) / per_unit * per_unit};
+}
+
+static struct pages inner_units(const struct region_pool *pool,
+                                struct pages pages)
+{
+    const size_t per_unit = pages_per_unit(pool);
+    return (struct pages){(pages.first + per_unit - 1) / per_unit * per_unit,
+                          pages.end / per_unit * per_unit};
+}
+
 /* The first run of pages at or after `pages->first` for which `space` and
  * `live` are as asked; false where there is none. */
 static bool next_run(const struct region_pool *pool,
@@ -393,7 +434,7 @@ static int take_missing(struct region_pool *pool, struct region *region,
 {
     struct pages run;
     while (next_run(pool, region, &pages, false, false, &run)) {
-        int result = take(pool, region, run);
+        int result = take(pool, region, outer_units(pool, run));
         if (result != 0)
             return result;
     }
@@ -422,19 +463,145 @@ static int take_grains(struct region_pool *pool, struct region *region,
     return 0;
 }
 
-/* Gives the space of all pages back that nobody uses, for the sake of others:
- * the grains that they lie in are split. */
-static void split_grains(struct region_pool *pool, struct region *region)
+/* Whether pages that have just lost their space are in the page cache. They lie
+ * in a folio then, with others, that could not be split. */
+static bool is_cached(const struct region *region, struct pages pages)
+{
+    const size_t page_size = region_page_size();
+    unsigned char cached[256];
+    while (pages.first < pages.end) {
+        size_t count = pages.end - pages.first;
+        if (count > sizeof cached)
+            count = sizeof cached;
+        if (sys.mincore(region->base + pages.first * page_size,
+                        count * page_size, cached) != 0)
+            return true;
+        for (size_t i = 0; i < count; i++)
+            if ((cached[i] & 1) != 0)
+                return true;
+        pages.first += count;
+    }
+    return false;
+}
+
+/* Writes a grain back, so that what is in the page cache can be split. */
+static void clean_grain(const struct region_pool *pool,
+                        const struct region *region, struct pages pages)
+{
+    const size_t offset = first_grain(pool, pages) * pool->grain;
+    if (region_has_descriptor(region))
+        (void)sys.sync_file_range(
+            region->fd, (off_t)(region->file_offset + offset),
+            (off_t)pool->grain,
+            SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                SYNC_FILE_RANGE_WAIT_AFTER);
+    else
+        (void)sys.pmem_msync(region->base + offset, pool->grain);
+}
+
+/*
+ * Gives the space of some pages of a grain. What was read ahead before that was
+ * forbidden may lie over them and over others at once. Only if it is clean can
+ * it be split; if somebody stores to it all the time, they keep their space.
+ * is_whole: the grain has not been split before
+ */
+static int give_part(struct region_pool *pool, struct region *region,
+                     struct pages pages, bool is_whole)
+{
+    const size_t page_size = region_page_size();
+    const bool matters = region_readahead_matters(pool) && region->fd >= 0 &&
+                         !region->is_private;
+    if (matters && is_whole)
+        clean_grain(pool, region, pages);
+    int result = give(pool, region, pages);
+    if (result != 0 || !matters || !is_cached(region, pages))
+        return result;
+    clean_grain(pool, region, pages);
+    (void)punch(region, pages.first * page_size,
+                (pages.end - pages.first) * page_size);
+    if (!is_cached(region, pages))
+        return 0;
+    if (take(pool, region, pages) == 0)
+        atomic_store(&region->owed_pages, 1);
+    return -EBUSY;
+}
+
+static int give_unused(struct region_pool *pool, struct region *region,
+                       struct pages pages, bool is_whole)
+{
+    struct pages run;
+    int result = 0;
+    while (result == 0 && next_run(pool, region, &pages, true, false, &run)) {
+        run = inner_units(pool, run);
+        if (run.first < run.end)
+            result = give_part(pool, region, run, is_whole);
+    }
+    return result;
+}
+
+/* Gives the space of those pages of a grain back that nobody uses. Returns how
+ * many bytes. */
+static size_t split_grain(struct region_pool *pool, struct region *region,
+                          size_t i)
 {
     const size_t per_grain = pages_per_grain(pool);
-    for (size_t i = 0; i < grain_count(region); i++) {
-        if (region->grain_space[i] <= region->grain_live[i])
-            continue;
-        struct pages run, grain = {i * per_grain, (i + 1) * per_grain};
-        while (next_run(pool, region, &grain, true, false, &run))
-            if (give(pool, region, run) != 0)
-                return;
+    const size_t before = region->grain_space[i];
+    const struct pages grain = {i * per_grain, (i + 1) * per_grain};
+    if (before <= region->grain_live[i])
+        return 0;
+    (void)give_unused(pool, region, grain, before == per_grain);
+    return (before - region->grain_space[i]) * region_page_size();
+}
+
+/* Drops what was read ahead into grains that are to get a part of their space:
+ * it lies over all of the grain. */
+static int drop_readahead(struct region_pool *pool, struct region *region,
+                          struct pages pages)
+{
+    if (!region_readahead_matters(pool) || region->fd < 0 || region->is_private)
+        return 0;
+    for (size_t i = first_grain(pool, pages); i < end_grain(pool, pages); i++) {
+        int result =
+            region->grain_space[i] != 0
+                ? 0
+                : region_file_punch(region->fd, i * pool->grain, pool->grain);
+        if (result != 0)
+            return result;
     }
+    return 0;
+}
+
+/* Splits grains until the pages can have the space that they lack: all grains
+ * at once where that costs little. */
+static int split_and_take(struct region_pool *pool, struct region *region,
+                          struct pages pages)
+{
+    const bool is_costly = region_readahead_matters(pool);
+    const size_t needed = (pages.end - pages.first) * region_page_size();
+    size_t gained = 0;
+    int result = is_costly ? take_missing(pool, region, pages) : -ENOSPC;
+    for (size_t i = 0; i < grain_count(region) && result != 0; i++) {
+        gained += split_grain(pool, region, i);
+        if (!is_costly || gained < needed)
+            continue;
+        result = take_missing(pool, region, pages);
+        gained = 0;
+    }
+    return result != 0 ? take_missing(pool, region, pages) : 0;
+}
+
+/* Where there is no space for whole grains any more. */
+static int take_pages_alone(struct region_pool *pool, struct region *region,
+                            struct pages pages)
+{
+    int result = region_readahead_forbid(pool);
+    if (result != 0)
+        return result;
+    result = drop_readahead(pool, region, pages);
+    if (result == 0)
+        result = split_and_take(pool, region, pages);
+    region_readahead_release(pool);
+    return result;
 }
 
 /* Pages that were in use before, and have kept their space since, still hold
@@ -477,10 +644,8 @@ int region_grains_commit(struct region_pool *pool, struct region *region,
     int result = take_grains(pool, region, pages);
     if (result == 0)
         result = take_missing(pool, region, pages);
-    if (result == -ENOMEM || result == -ENOSPC || result == -EDQUOT) {
-        split_grains(pool, region);
-        result = take_missing(pool, region, pages);
-    }
+    if (result == -ENOMEM || result == -ENOSPC || result == -EDQUOT)
+        result = take_pages_alone(pool, region, pages);
     if (result == 0) {
         note_live(pool, region, pages, true);
         clear_dirty_pages(pool, region, pages);
@@ -516,7 +681,9 @@ static void give_in_split_grain(struct region_pool *pool, struct region *region,
 {
     if (region->grain_live[grain] != 0 &&
         region->grain_space[grain] < pages_per_grain(pool))
-        (void)give(pool, region, in_grain(pool, pages, grain));
+        (void)give_unused(pool, region,
+                          outer_units(pool, in_grain(pool, pages, grain)),
+                          false);
 }
 
 int region_grains_decommit(struct region_pool *pool, struct region *region,
@@ -551,12 +718,13 @@ void region_grains_pay(struct region_pool *pool, struct region *region)
     pthread_mutex_lock(&region->grain_lock);
     atomic_store(&region->owed_pages, 0);
     for (size_t i = 0; i < grain_count(region) && result == 0; i++) {
-        struct pages run, grain = {i * per_grain, (i + 1) * per_grain};
+        const struct pages grain = {i * per_grain, (i + 1) * per_grain};
         if (region->grain_space[i] == 0 ||
             (region->grain_live[i] != 0 && region->grain_space[i] == per_grain))
             continue;
-        while (result == 0 && next_run(pool, region, &grain, true, false, &run))
-            result = give(pool, region, run);
+        result = region->grain_live[i] == 0
+                     ? give(pool, region, grain)
+                     : give_unused(pool, region, grain, false);
     }
     pthread_mutex_unlock(&region->grain_lock);
 }

@@ -24,6 +24,7 @@
 #include "region_grains.h"
 #include "region_owed.h"
 #include "region_private.h"
+#include "region_readahead.h"
 #include "region_tags.h"
 #include "sys_calls.h"
 
@@ -299,6 +300,21 @@ static size_t dax_grain(const struct region_pool *pool)
     return large;
 }
 
+/* By the first region; the others are on the same file system. */
+static void choose_grain(struct region_pool *pool, const struct region *region)
+{
+    size_t capacity = pool->first_capacity;
+    if (capacity == 0 || capacity > pool->budget)
+        capacity = pool->budget;
+    /* No readahead on DAX; and where there are no holes, it does no harm. */
+    if (region->is_pmem || pool->no_holes)
+        pool->file_system.largest_folio = 0;
+    if (region->is_pmem)
+        pool->grain = dax_grain(pool);
+    else if (!pool->no_holes)
+        pool->grain = region_readahead_grain(&pool->file_system, capacity);
+}
+
 /* Makes a mapping the pool's next region. Called with the lock held, or before
  * anyone else knows the pool. */
 static int add_region(struct region_pool *pool, const struct mapping *mapping,
@@ -317,8 +333,8 @@ static int add_region(struct region_pool *pool, const struct mapping *mapping,
         .is_pmem = mapping->is_pmem,
         .by_libpmem = mapping->by_libpmem,
     };
-    if (count == 0 && region->is_pmem && has_files(pool))
-        pool->grain = dax_grain(pool);
+    if (count == 0 && has_files(pool))
+        choose_grain(pool, region);
     int result = fd < 0 ? 0 : region_file_identify(fd, &region->identity);
     if (result == 0)
         result = region_tags_make(region);
@@ -336,6 +352,7 @@ static int add_region(struct region_pool *pool, const struct mapping *mapping,
     if (!is_always_committed(pool) && region->grain_live == NULL)
         memory_mark_unusable(region->base, region->size);
     atomic_store_explicit(&pool->count, count + 1, memory_order_release);
+    region_readahead_add(pool, region);
     return 0;
 
 fail_address:
@@ -407,6 +424,20 @@ static int add_largest(struct region_pool *pool, struct ground *ground,
     }
 }
 
+/* An empty one, for the next region. */
+static int prepare_file(struct region_pool *pool, int fd)
+{
+    struct file_system file_system;
+    int result = file_system_prepare(fd, &file_system);
+    if (result != 0)
+        return result;
+    if (!region_file_has_holes(fd))
+        pool->no_holes = true;
+    if (atomic_load(&pool->count) == 0)
+        pool->file_system = file_system;
+    return 0;
+}
+
 /* A first region need not be larger than what the place can hold. */
 static size_t size_within(size_t capacity, size_t size)
 {
@@ -423,19 +454,19 @@ static int grow_on(struct region_pool *pool, int fd, size_t size, size_t least,
                    bool *still_mapped)
 {
     struct ground ground = {.fd = fd};
-    int result = region_file_is_pmem(fd, &ground.is_pmem);
+    int result = prepare_file(pool, fd);
+    if (result == 0)
+        result = region_file_is_pmem(fd, &ground.is_pmem);
     if (result != 0)
         return result;
     if (atomic_load(&pool->count) == 0) {
-        pool->first_capacity = region_file_system_size(fd);
+        pool->first_capacity = file_system_size(fd);
         size = size_within(pool->first_capacity, size);
     }
     if (size < least)
         size = least;
-    if (!region_file_has_holes(fd)) {
-        pool->no_holes = true;
+    if (pool->no_holes)
         size = size_without_holes(pool, least);
-    }
     result = add_largest(pool, &ground, size, least);
     *still_mapped = ground.still_mapped;
     return result;
@@ -589,6 +620,7 @@ static void init_pool(struct region_pool *pool, enum region_backing backing,
         pool->new_size = ADDRESS_SPACE; /* less will do */
     }
     pthread_mutex_init(&pool->lock, NULL);
+    pthread_mutex_init(&pool->readahead_lock, NULL);
     region_fork_add(pool);
 }
 
@@ -597,6 +629,7 @@ static int fail_open(struct region_pool *pool, int error)
     region_fork_remove(pool);
     region_fork_drop_directory(pool);
     pthread_mutex_destroy(&pool->lock);
+    pthread_mutex_destroy(&pool->readahead_lock);
     return error;
 }
 
@@ -730,6 +763,7 @@ void region_pool_close(struct region_pool *pool)
     region_fork_drop_directory(pool);
     atomic_store(&pool->count, 0);
     pthread_mutex_destroy(&pool->lock);
+    pthread_mutex_destroy(&pool->readahead_lock);
 }
 
 /* ---- blocks -----------------------------------------------------------------
@@ -1107,7 +1141,7 @@ size_t region_pool_capacity(const struct region_pool *pool)
         return pool->budget;
     if (has_files(pool) && pool->regions[0].fd >= 0)
         return region_has_descriptor(&pool->regions[0])
-                   ? region_file_system_size(pool->regions[0].fd)
+                   ? file_system_size(pool->regions[0].fd)
                    : pool->first_capacity;
     return physical_memory();
 }

@@ -20,9 +20,11 @@
  * larger, or libpmem has to map a file as a whole (DAX), there are further
  * files. A forked child never makes a file of its parent's larger.
  *
- * File space is taken in whole grains: a page on ordinary file systems, 2 MiB
- * on DAX, where only whole aligned 2 MiB units are mapped by huge pages and
- * where the first touch of each smaller piece waits for the file system.
+ * File space is taken in whole grains: 2 MiB on DAX, where only whole aligned
+ * 2 MiB units are mapped by huge pages and where the first touch of each
+ * smaller piece waits for the file system; on tmpfs a page; on other file
+ * systems what they take at least, or what readahead may treat as one
+ * (region_readahead.h).
  *
  * All functions may be called from any thread. They return 0 or a negative
  * errno unless they say otherwise. None calls into jemalloc: extent hooks run
@@ -38,6 +40,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "file_system.h"
 #include "region_align.h"
 #include "region_file.h"
 
@@ -121,7 +124,12 @@ struct region_pool {
     size_t grain;    /* unit of file space, a power of two, >= page size */
     size_t new_size; /* of the next region */
     bool no_holes;   /* a file takes space for all of its size */
-    void *owner;     /* what address_table_find() says of its addresses */
+    struct file_system file_system; /* of files; see region_readahead.h */
+    /* Grains with a part of their space, and those who may make some. */
+    _Atomic size_t part_grains;
+    pthread_mutex_t readahead_lock; /* taken last, with another one held */
+    bool readahead_is_forbidden;
+    void *owner; /* what address_table_find() says of its addresses */
     enum region_fork_policy fork_policy;
     bool dumps_objects;       /* what is committed goes into core dumps */
     bool is_inherited;        /* it was made by a parent of this process */

@@ -70,6 +70,18 @@ static int real_get_file_size_limit(struct rlimit *limit)
     return getrlimit(RLIMIT_FSIZE, limit);
 }
 
+static int real_ioctl(int fd, unsigned long request, int *flags)
+{
+    return ioctl(fd, request, flags);
+}
+
+/* The C library has no function for it. */
+static int real_capget(struct __user_cap_header_struct *header,
+                       struct __user_cap_data_struct *data)
+{
+    return (int)syscall(SYS_capget, header, data);
+}
+
 struct sys_calls sys = {
     .open = real_open,
     .openat = real_openat,
@@ -86,6 +98,9 @@ struct sys_calls sys = {
     .realpath = realpath,
     .get_file_size_limit = real_get_file_size_limit,
     .ftruncate = ftruncate,
+    .fadvise = posix_fadvise,
+    .ioctl = real_ioctl,
+    .capget = real_capget,
     .fallocate = fallocate,
     .fiemap = real_fiemap,
     .fsync = real_fsync,
@@ -96,6 +111,8 @@ struct sys_calls sys = {
     .mmap = mmap,
     .munmap = munmap,
     .mremap = real_mremap,
+    .sync_file_range = sync_file_range,
+    .mincore = mincore,
     .madvise = madvise,
     .membarrier = real_membarrier,
     .mprotect = mprotect,

@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct __user_cap_data_struct;
+struct __user_cap_header_struct;
 struct rlimit;
 struct stat;
 struct statfs;
@@ -47,6 +49,12 @@ struct sys_calls {
     char *(*realpath)(const char *path, char *resolved);
     int (*get_file_size_limit)(struct rlimit *limit); /* RLIMIT_FSIZE */
     int (*ftruncate)(int fd, off_t length);
+    /* posix_fadvise(3): returns an error, and leaves errno alone. */
+    int (*fadvise)(int fd, off_t offset, off_t len, int advice);
+    /* ioctl(2)'s FS_IOC_GETFLAGS and FS_IOC_SETFLAGS */
+    int (*ioctl)(int fd, unsigned long request, int *flags);
+    int (*capget)(struct __user_cap_header_struct *header,
+                  struct __user_cap_data_struct *data);
     int (*fallocate)(int fd, int mode, off_t offset, off_t len);
     int (*fiemap)(int fd, struct file_extents *extents); /* FS_IOC_FIEMAP */
     int (*fsync)(int fd);
@@ -59,6 +67,8 @@ struct sys_calls {
     int (*munmap)(void *addr, size_t len);
     void *(*mremap)(void *addr, size_t len, size_t new_len, int flags,
                     void *new_addr);
+    int (*sync_file_range)(int fd, off_t offset, off_t len, unsigned flags);
+    int (*mincore)(void *addr, size_t len, unsigned char *pages);
     int (*madvise)(void *addr, size_t len, int advice);
     int (*membarrier)(int command);
     int (*mprotect)(void *addr, size_t len, int prot);

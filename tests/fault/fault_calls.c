@@ -34,6 +34,9 @@ static const struct {
     [FAULT_REALPATH] = {"realpath", {ENOENT, EACCES, ENOMEM, ENAMETOOLONG}},
     [FAULT_GETRLIMIT] = {"getrlimit", {EINVAL}},
     [FAULT_FTRUNCATE] = {"ftruncate", {EFBIG, ENOSPC, EIO, EPERM, EINTR}},
+    [FAULT_FADVISE] = {"posix_fadvise", {EINVAL, EBADF}},
+    [FAULT_IOCTL] = {"ioctl", {ENOTTY, EPERM, EOPNOTSUPP, EIO}},
+    [FAULT_CAPGET] = {"capget", {EPERM, EINVAL}},
     [FAULT_FALLOCATE] = {"fallocate",
                          {ENOSPC, EDQUOT, EIO, ENOMEM, EINTR, ENOSYS,
                           EOPNOTSUPP}},
@@ -45,6 +48,8 @@ static const struct {
     [FAULT_PWRITE] = {"pwrite", {ENOSPC, EDQUOT, EIO, EINTR}},
     [FAULT_MMAP] = {"mmap", {ENOMEM, EAGAIN, EPERM}},
     [FAULT_MUNMAP] = {"munmap", {ENOMEM}},
+    [FAULT_SYNC_RANGE] = {"sync_file_range", {EIO, ENOSPC, ENOMEM, ESPIPE}},
+    [FAULT_MINCORE] = {"mincore", {EAGAIN, ENOMEM}},
     [FAULT_MADVISE] = {"madvise", {ENOMEM, EINVAL, EAGAIN, EIO}},
     [FAULT_MPROTECT] = {"mprotect", {ENOMEM, EACCES}},
     [FAULT_PTHREAD_CREATE] = {"pthread_create", {EAGAIN, EPERM}},
@@ -61,7 +66,7 @@ static struct sys_calls real;
 static struct fault_world world;
 
 /* Set while no call that is chosen is being made. */
-static uint32_t chosen;
+static uint64_t chosen;
 static unsigned first;
 static bool stays;
 static int wanted_error;
@@ -86,7 +91,7 @@ const int *fault_errors(enum fault_call call)
     return calls[call].errors;
 }
 
-void fault_set(uint32_t which, unsigned at, bool for_good, int error)
+void fault_set(uint64_t which, unsigned at, bool for_good, int error)
 {
     chosen = which;
     first = at;
@@ -237,6 +242,8 @@ static int fault_fstatfs(int fd, struct statfs *fs)
     int result = real.fstatfs(fd, fs);
     if (result == 0 && world.no_holes)
         fs->f_type = MSDOS_SUPER_MAGIC;
+    if (result == 0 && world.reads_ahead)
+        fs->f_type = NFS_SUPER_MAGIC;
     return result;
 }
 
@@ -258,6 +265,23 @@ static int fault_get_file_size_limit(struct rlimit *limit)
 static int fault_ftruncate(int fd, off_t length)
 {
     return fails(FAULT_FTRUNCATE) ? -1 : real.ftruncate(fd, length);
+}
+
+static int fault_fadvise(int fd, off_t offset, off_t len, int advice)
+{
+    int error = fails_with(FAULT_FADVISE);
+    return error != 0 ? error : real.fadvise(fd, offset, len, advice);
+}
+
+static int fault_ioctl(int fd, unsigned long request, int *flags)
+{
+    return fails(FAULT_IOCTL) ? -1 : real.ioctl(fd, request, flags);
+}
+
+static int fault_capget(struct __user_cap_header_struct *header,
+                        struct __user_cap_data_struct *data)
+{
+    return fails(FAULT_CAPGET) ? -1 : real.capget(header, data);
 }
 
 /* By either call. */
@@ -364,6 +388,19 @@ static int fault_munmap(void *addr, size_t len)
                                : real.munmap(addr, len);
 }
 
+static int fault_sync_file_range(int fd, off_t offset, off_t len,
+                                 unsigned flags)
+{
+    return fails(FAULT_SYNC_RANGE)
+               ? -1
+               : real.sync_file_range(fd, offset, len, flags);
+}
+
+static int fault_mincore(void *addr, size_t len, unsigned char *pages)
+{
+    return fails(FAULT_MINCORE) ? -1 : real.mincore(addr, len, pages);
+}
+
 static int fault_madvise(void *addr, size_t len, int advice)
 {
     if (advice == MADV_REMOVE ? punch_fails() : fails(FAULT_MADVISE))
@@ -433,12 +470,17 @@ void fault_install(struct fault_world what)
     sys.realpath = fault_realpath;
     sys.get_file_size_limit = fault_get_file_size_limit;
     sys.ftruncate = fault_ftruncate;
+    sys.fadvise = fault_fadvise;
+    sys.ioctl = fault_ioctl;
+    sys.capget = fault_capget;
     sys.fallocate = fault_fallocate;
     sys.fiemap = fault_fiemap;
     sys.fsync = fault_fsync;
     sys.pwrite = fault_pwrite;
     sys.mmap = fault_mmap;
     sys.munmap = fault_munmap;
+    sys.sync_file_range = fault_sync_file_range;
+    sys.mincore = fault_mincore;
     sys.madvise = fault_madvise;
     sys.mprotect = fault_mprotect;
     sys.pthread_create = fault_pthread_create;

@@ -30,6 +30,9 @@ enum fault_call {
     FAULT_REALPATH,
     FAULT_GETRLIMIT,
     FAULT_FTRUNCATE,
+    FAULT_FADVISE,
+    FAULT_IOCTL,
+    FAULT_CAPGET,
     FAULT_FALLOCATE,
     FAULT_PUNCH, /* fallocate(2) as well, and madvise(2) with MADV_REMOVE */
     FAULT_FIEMAP,
@@ -37,6 +40,8 @@ enum fault_call {
     FAULT_PWRITE,
     FAULT_MMAP,
     FAULT_MUNMAP,
+    FAULT_SYNC_RANGE,
+    FAULT_MINCORE,
     FAULT_MADVISE,
     FAULT_MPROTECT,
     FAULT_PTHREAD_CREATE,
@@ -46,7 +51,7 @@ enum fault_call {
     FAULT_CALLS
 };
 
-#define FAULT_BIT(call) ((uint32_t)1 << (call))
+#define FAULT_BIT(call) ((uint64_t)1 << (call))
 #define FAULT_ALL (FAULT_BIT(FAULT_CALLS) - 1)
 
 /* What the file system and libpmem are like. */
@@ -55,6 +60,7 @@ struct fault_world {
     bool no_fallocate;
     bool no_punch;
     bool no_holes;
+    bool reads_ahead; /* what lies on a disk does, in large pieces */
     bool no_libpmem;
     bool pmem; /* libpmem takes all for persistent memory, otherwise nothing */
     bool is_unaligned; /* blocks lie in the wrong place most of the time */
@@ -75,7 +81,7 @@ void fault_remove(void);
  * error: what with; 0: one of the call's own errors, by turns. A call is never
  * interrupted for good.
  */
-void fault_set(uint32_t calls, unsigned at, bool for_good, int error);
+void fault_set(uint64_t calls, unsigned at, bool for_good, int error);
 void fault_lift(void);
 
 /* Unmaps all that failing calls have left mapped; in a long walk, address space

@@ -51,7 +51,7 @@ static void *buffer;
 
 static unsigned long points, injections, runs;
 static unsigned long all_points, all_injections;
-static uint32_t calls_met;
+static uint64_t calls_met;
 
 /* The first thing that went wrong and that the fault does not explain. */
 static _Atomic(const char *) complaint;
@@ -477,7 +477,7 @@ static bool failed_to_unmap(void)
     return call == FAULT_MUNMAP || call == FAULT_PMEM_UNMAP;
 }
 
-static bool file_space_is_kept(uint32_t calls, bool for_good)
+static bool file_space_is_kept(uint64_t calls, bool for_good)
 {
     /* Where neither munmap() nor ftruncate() ever works, nothing helps. */
     return for_good && calls == FAULT_ALL;
@@ -485,7 +485,7 @@ static bool file_space_is_kept(uint32_t calls, bool for_good)
 
 /* Whose number it is cannot be told where fstat() never works: it is not closed
  * then, rather than somebody else's. Returns whether there were any. */
-static bool close_what_was_not_told(uint32_t calls, bool for_good)
+static bool close_what_was_not_told(uint64_t calls, bool for_good)
 {
     char link[64], target[4200];
     bool any = false;
@@ -505,7 +505,7 @@ static bool close_what_was_not_told(uint32_t calls, bool for_good)
 
 /* Runs the workload once. Returns whether the process has as many mappings, of
  * the same size, as before. */
-static bool attempt(uint32_t calls, unsigned at, bool for_good, int error)
+static bool attempt(uint64_t calls, unsigned at, bool for_good, int error)
 {
     struct test_resources before, now;
     atomic_store(&complaint, NULL);
@@ -540,7 +540,7 @@ static bool attempt(uint32_t calls, unsigned at, bool for_good, int error)
            (now.maps == before.maps && now.mapped_kib == before.mapped_kib);
 }
 
-static bool run_once(uint32_t calls, unsigned at, bool for_good, int error)
+static bool run_once(uint64_t calls, unsigned at, bool for_good, int error)
 {
     /* jemalloc's tables grow where a region lies at an address that none was
      * at before: once. */
@@ -565,7 +565,7 @@ static bool run_once(uint32_t calls, unsigned at, bool for_good, int error)
 #define POINTS_MAX 5000
 #define FAILURES_MAX 20
 
-static unsigned walk(uint32_t calls, bool for_good, int error)
+static unsigned walk(uint64_t calls, bool for_good, int error)
 {
     unsigned at = 0;
     while (run_once(calls, ++at, for_good, error) && at < POINTS_MAX &&
@@ -585,7 +585,7 @@ static void warm_up(void)
 }
 
 /* With one error: once, and for good with and without an end. */
-static unsigned walk_error(uint32_t calls, int error)
+static unsigned walk_error(uint64_t calls, int error)
 {
     ending = LIFTED;
     unsigned count = walk(calls, false, error);
@@ -651,13 +651,15 @@ static void walk_all(const struct place *where)
     all_injections += injections;
 }
 
-/* What the walks went through. No device is at hand; threads are below; blocks
+/* What the walks went through. No device is at hand, nor a btrfs,
+ * nor a file system that is almost full; threads are below; blocks
  * lie where they should, unlike in test_region_faults. */
 static void everything(void)
 {
-    const uint32_t elsewhere =
+    const uint64_t elsewhere =
         FAULT_BIT(FAULT_FLOCK) | FAULT_BIT(FAULT_REALPATH) |
-        FAULT_BIT(FAULT_FSYNC) | FAULT_BIT(FAULT_PTHREAD_CREATE);
+        FAULT_BIT(FAULT_FSYNC) | FAULT_BIT(FAULT_IOCTL) |
+        FAULT_BIT(FAULT_CAPGET) | FAULT_BIT(FAULT_PTHREAD_CREATE);
     printf("%lu fault points, %lu failures ", all_points, all_injections);
     for (int call = 0; call < FAULT_CALLS; call++)
         if ((calls_met & FAULT_BIT(call)) == 0 &&
@@ -762,6 +764,7 @@ WALK(writing, .name = "no fallocate", .world.no_fallocate = true,
      .limit = LIMIT)
 WALK(no_punch, .name = "no punch", .world.no_punch = true, .limit = LIMIT)
 WALK(no_holes, .name = "no holes", .world.no_holes = true, .limit = LIMIT)
+WALK(reads_ahead, .name = "readahead", .world.reads_ahead = true, .limit = 0)
 WALK(no_libpmem, .name = "no libpmem", .world.no_libpmem = true, .limit = LIMIT)
 WALK(pmem, .name = "persistent memory", .world.pmem = true, .limit = 0)
 WALK(callers_file, .name = "caller's file", .backing = CALLERS_FILE,
@@ -779,6 +782,7 @@ static const struct test_case tests[] = {
     {"files allocated by writing", writing},
     {"no hole punching", no_punch},
     {"no holes", no_holes},
+    {"readahead", reads_ahead},
     {"files mapped directly", no_libpmem},
     {"persistent memory", pmem},
     {"caller's file", callers_file},

@@ -340,6 +340,17 @@ static void test_unaligned_blocks(void)
     end();
 }
 
+static void test_readahead(void)
+{
+    begin(FILES, (struct fault_world){.reads_ahead = true});
+    walk(FILES, FAULT_OPEN, file_errors, 2);
+    walk(FILES, FAULT_FTRUNCATE, size_errors, 2);
+    walk(FILES, FAULT_FALLOCATE, space_errors, 4);
+    walk(FILES, FAULT_PUNCH, space_errors, 2);
+    walk(FILES, FAULT_MMAP, memory_errors, 2);
+    end();
+}
+
 static void test_callers_file(void)
 {
     begin(ONE_FILE, no_faults);
@@ -430,6 +441,7 @@ static const struct test_case tests[] = {
     {"files allocated by writing", test_files_allocated_by_writing},
     {"persistent memory", test_persistent_memory},
     {"unaligned blocks", test_unaligned_blocks},
+    {"readahead", test_readahead},
     {"caller's file", test_callers_file},
     {"memory", test_memory},
     {"address table without memory", test_address_table_without_memory},

@@ -34,6 +34,15 @@ foreach(file_system ext4 ext4-stride xfs xfs-stripe)
     COMMAND test_large_units ${file_system})
   memkind_set_test(test_large_units_${file_system} integration)
 endforeach()
+add_executable(disk_scenario integration/disk_scenario.c)
+target_link_libraries(disk_scenario PRIVATE memkind_test_support
+  memkind::memkind)
+foreach(file_system ext4 xfs btrfs ext2 tmpfs)
+  add_test(NAME test_disk_${file_system}
+    COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/integration/disk_test.sh
+      ${file_system} $<TARGET_FILE:disk_scenario>)
+  memkind_set_test(test_disk_${file_system} integration TIMEOUT 600)
+endforeach()
 memkind_suite(test_detect integration)
 memkind_suite(test_high_address integration)
 memkind_suite(test_stats integration)

@@ -17,6 +17,7 @@
 #   -f, --fs FS          what /mnt/pmem is:                          [ext4]
 #                        ext4, xfs: mounted with DAX
 #                        ext2, vfat: without, and without fallocate or holes
+#                        btrfs: without, it writes everything to new places
 #                        devdax: nothing, /dev/dax0.0 is there instead
 #                        hmem: the same, of memory that is no NVDIMM's
 #                        none: nothing, /dev/pmem0 is there
@@ -68,7 +69,7 @@ if [[ $1 == -- ]]; then shift; (( $# )) || die "no command"; printf -v command '
 else command="$*"; fi
 case $fs in
     ext4|xfs) mount_opts=${mount_opts:-dax} ;;
-    ext2|vfat|devdax|hmem|none) ;;
+    ext2|vfat|btrfs|devdax|hmem|none) ;;
     *) die "bad --fs $fs" ;;
 esac
 
@@ -162,7 +163,7 @@ PY
     declare -A set=(
         [pmem]="nd_pmem nd_e820" [ext4]="ext4" [ext2]="ext4" [xfs]="xfs" [none]="" [devdax]="dax_pmem device_dax"
         [hmem]="dax_hmem device_dax"
-        [vfat]="nls_cp437 nls_ascii vfat"
+        [vfat]="nls_cp437 nls_ascii vfat" [btrfs]="crc32c_generic btrfs"
     )
     for s in "${!set[@]}"; do
         : >"$b/modules/$s.list"
@@ -208,11 +209,12 @@ case $FS in
     ext2) /usr/sbin/mke2fs -q -F -t ext2 -b 4096 $MKFS_OPTS /dev/pmem0 >/tmp/mkfs.log 2>&1 || { cat /tmp/mkfs.log; fail mkfs; } ;;
     vfat) /usr/sbin/mkfs.vfat -F 32 $MKFS_OPTS /dev/pmem0 >/tmp/mkfs.log 2>&1 || { cat /tmp/mkfs.log; fail mkfs; } ;;
     xfs) /usr/sbin/mkfs.xfs -q -f -m reflink=0 $MKFS_OPTS /dev/pmem0 >/tmp/mkfs.log 2>&1 || { cat /tmp/mkfs.log; fail mkfs; } ;;
+    btrfs) /usr/sbin/mkfs.btrfs -q -f $MKFS_OPTS /dev/pmem0 >/tmp/mkfs.log 2>&1 || { cat /tmp/mkfs.log; fail mkfs; } ;;
     devdax) /usr/sbin/ndctl create-namespace -f -e namespace0.0 -m devdax $MKFS_OPTS >/tmp/mkfs.log 2>&1 || { cat /tmp/mkfs.log; fail ndctl; }; chmod 666 /dev/dax0.0 ;;
     hmem) [ -c /dev/dax0.0 ] || fail "no /dev/dax0.0"; chmod 666 /dev/dax0.0 ;;
 esac
 case $FS in
-    ext4|xfs|ext2|vfat)
+    ext4|xfs|ext2|vfat|btrfs)
         type=$FS
         [ $FS = ext2 ] && type=ext4     # whose driver does ext2 as well
         [ $FS = ext2 ] && { mount -t ext2 ${MOUNT_OPTS:+-o $MOUNT_OPTS} /dev/pmem0 /mnt/pmem 2>/dev/null && type= ; }
@@ -229,7 +231,7 @@ vmexit $rc
 reboot -f
 SH
     chmod 755 "$b/init"
-    for t in mke2fs mkfs.xfs mkfs.vfat ndctl; do
+    for t in mke2fs mkfs.xfs mkfs.vfat mkfs.btrfs ndctl; do
         p=$(command -v "$t" || ls "/usr/sbin/$t" 2>/dev/null || true)
         [[ $p ]] || continue
         cp -L "$p" "$b/usr/sbin/$t"     # by full path: busybox sh prefers its own applets

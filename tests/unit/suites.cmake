@@ -3,6 +3,7 @@
 # count it say so themselves, wherever they are run.
 memkind_suite(test_address_table unit INTERNAL)
 memkind_suite(test_region_file unit INTERNAL)
+memkind_suite(test_file_system unit INTERNAL)
 memkind_suite(test_region_pool unit INTERNAL
   ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
 memkind_suite(test_page_map unit INTERNAL)

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/statvfs.h>
 
 #include "address_space.h"
 #include "layer_test.h"
@@ -837,17 +836,6 @@ static void test_full_disk_while_writing(void)
 /* ---- the file system
  * --------------------------------------------------------- */
 
-static void test_file_system_size(void)
-{
-    struct statvfs st;
-    int fd = make_file(0);
-    CU_ASSERT_EQUAL(statvfs(test_dir(), &st), 0);
-    CU_ASSERT_EQUAL(region_file_system_size(fd),
-                    (size_t)st.f_blocks * st.f_frsize);
-    close(fd);
-    CU_ASSERT_EQUAL(region_file_system_size(-1), 0);
-}
-
 static void test_devices(void)
 {
     CU_ASSERT_TRUE(region_file_is_device("/dev/null"));
@@ -918,7 +906,6 @@ static const struct test_case tests[] = {
     {"punch is retried", test_punch_is_retried},
     {"allocate by writing", test_allocate_by_writing},
     {"full disk while writing", test_full_disk_while_writing},
-    {"file system size", test_file_system_size},
     {"holes", test_holes},
     {"devices", test_devices},
     {"probe DAX", test_probe_dax},

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "region_readahead.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "sys_calls.h"
+
+bool region_readahead_matters(const struct region_pool *pool)
+{
+    return pool->file_system.largest_folio > region_page_size();
+}
+
+/* So many grains let each arena begin a few. */
+#define GRAINS_LEAST 128
+
+size_t region_readahead_grain(const struct file_system *file_system,
+                              size_t capacity)
+{
+    const size_t folio = file_system->largest_folio;
+    if (folio > FILE_SYSTEM_UNIT_MAX || folio <= file_system->unit ||
+        (capacity != 0 && capacity / GRAINS_LEAST < folio))
+        return file_system->unit;
+    return folio;
+}
+
+static int advise(const struct region *region, int advice)
+{
+    /* A forked child's own pages take no space from the file. */
+    if (region->is_pmem || region->is_private || region->fd < 0)
+        return 0;
+    return sys.madvise(region->base, region->size, advice) == 0 ? 0 : -errno;
+}
+
+static int advise_all(struct region_pool *pool, int advice)
+{
+    int result = 0;
+    unsigned count = atomic_load(&pool->count);
+    for (unsigned i = 0; i < count && result == 0; i++)
+        result = advise(&pool->regions[i], advice);
+    return result;
+}
+
+void region_readahead_add(struct region_pool *pool, struct region *region)
+{
+    if (!region_readahead_matters(pool))
+        return;
+    pthread_mutex_lock(&pool->readahead_lock);
+    /* There is no grain that is large enough. */
+    if (pool->file_system.largest_folio > pool->grain &&
+        !pool->readahead_is_forbidden) {
+        atomic_fetch_add(&pool->part_grains, 1);
+        pool->readahead_is_forbidden = true;
+    }
+    if (pool->readahead_is_forbidden)
+        (void)advise(region, MADV_RANDOM);
+    pthread_mutex_unlock(&pool->readahead_lock);
+}
+
+int region_readahead_forbid(struct region_pool *pool)
+{
+    int result = 0;
+    if (!region_readahead_matters(pool))
+        return 0;
+    atomic_fetch_add(&pool->part_grains, 1);
+    pthread_mutex_lock(&pool->readahead_lock);
+    if (!pool->readahead_is_forbidden)
+        result = advise_all(pool, MADV_RANDOM);
+    if (result == 0)
+        pool->readahead_is_forbidden = true;
+    pthread_mutex_unlock(&pool->readahead_lock);
+    if (result != 0)
+        atomic_fetch_sub(&pool->part_grains, 1);
+    return result;
+}
+
+static void allow(struct region_pool *pool)
+{
+    pthread_mutex_lock(&pool->readahead_lock);
+    if (pool->readahead_is_forbidden && atomic_load(&pool->part_grains) == 0) {
+        (void)advise_all(pool, MADV_NORMAL);
+        pool->readahead_is_forbidden = false;
+    }
+    pthread_mutex_unlock(&pool->readahead_lock);
+}
+
+void region_readahead_note(struct region_pool *pool, size_t before,
+                           size_t after)
+{
+    if (before == after || !region_readahead_matters(pool))
+        return;
+    size_t others =
+        atomic_fetch_add(&pool->part_grains, after - before) - before;
+    if (others + after == 0)
+        allow(pool);
+}
+
+void region_readahead_release(struct region_pool *pool)
+{
+    region_readahead_note(pool, 1, 0);
+}
