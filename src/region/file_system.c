@@ -19,6 +19,7 @@
 
 #include "debug_log.h"
 #include "region_file.h"
+#include "region_pool.h"
 #include "sys_calls.h"
 
 /* Not in older headers. */
@@ -37,11 +38,6 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
-
-static size_t page_size(void)
-{
-    return (size_t)sysconf(_SC_PAGESIZE);
-}
 
 static size_t power_of_two_to(size_t value)
 {
@@ -152,7 +148,7 @@ static bool readahead_of(int fd, unsigned long long *kib)
  * than a page gets space by that. */
 static bool store_takes_more(int fd, size_t at)
 {
-    const size_t page = page_size();
+    const size_t page = region_page_size();
     const size_t before = held_by(fd);
     char *mapped =
         sys.mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)at);
@@ -211,7 +207,7 @@ static bool is_without_large_folios(int fd, unsigned long type)
 static size_t largest_folio(int fd, const struct statfs *fs)
 {
     const unsigned long type = type_of(fs);
-    const size_t page = page_size();
+    const size_t page = region_page_size();
     size_t largest =
         page == PAGE_WITH_KNOWN_FOLIOS ? LARGEST_OF_KNOWN_FOLIOS : SIZE_MAX;
     unsigned long long kib = 0;
@@ -233,7 +229,7 @@ static size_t largest_folio(int fd, const struct statfs *fs)
 /* What one page takes. Few file systems have another way to tell. */
 static int find_unit(int fd, size_t *unit)
 {
-    const size_t page = page_size();
+    const size_t page = region_page_size();
     const size_t before = held_by(fd);
     int result = region_file_resize(fd, page);
     if (result != 0)
@@ -256,8 +252,8 @@ static int find_unit(int fd, size_t *unit)
 int file_system_prepare(int fd, struct file_system *file_system)
 {
     struct statfs fs = {0};
-    *file_system =
-        (struct file_system){.unit = page_size(), .largest_folio = SIZE_MAX};
+    *file_system = (struct file_system){.unit = region_page_size(),
+                                        .largest_folio = SIZE_MAX};
     if (sys.fstatfs(fd, &fs) != 0)
         fs.f_type = 0;
     int result = keep_places(fd, &fs);
