@@ -118,18 +118,19 @@ static void note_runs(struct region *region, size_t before, size_t after)
 
 static bool has_marks(struct region *region)
 {
-    if (region->dumped == NULL && region->dumps_objects)
+    if (region->dumped == NULL && !region->marks_are_refused)
         region->dumped = page_bits_new(page_count(region));
     return region->dumped != NULL;
 }
 
-/* From now on all of the region is left out. */
+/* From now on all of the region is left out; what a child has in its place need
+ * not be. */
 static int unmark_all(struct region *region)
 {
     int result = advise_pages(region, 0, page_count(region), MADV_DONTDUMP);
     if (result != 0)
         return result;
-    region->dumps_objects = false;
+    region->marks_are_refused = true;
     page_bits_drop(&region->dumped, page_count(region));
     note_runs(region, region->dumped_runs, 0);
     return 0;

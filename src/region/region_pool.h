@@ -88,15 +88,16 @@ struct region {
     bool guard_before, guard_behind; /* a page that cannot be touched */
     bool is_private; /* in a forked child: no file is behind it any more */
     /* What such a region is made of, see region_private.h: */
-    size_t inherited;     /* bytes, its first, that the parent had in use */
-    uint64_t *anonymous;  /* of these, the page is memory of its own */
-    uint64_t *mergeable;  /* and a new mapping beside it becomes one with it */
-    size_t pieces;        /* separate mappings that were made */
-    size_t stale;         /* bytes of a copy that is not zero if uncommitted */
-    bool dumps_objects;   /* see region_dump.h */
-    uint64_t *dumped;     /* the page goes into a core dump */
-    size_t dumped_runs;   /* of such pages */
-    uint64_t *free_pages; /* blocks taken back; guarded by the pool's */
+    size_t inherited;    /* bytes, its first, that the parent had in use */
+    uint64_t *anonymous; /* of these, the page is memory of its own */
+    uint64_t *mergeable; /* and a new mapping beside it becomes one with it */
+    size_t pieces;       /* separate mappings that were made */
+    size_t stale;        /* bytes of a copy that is not zero if uncommitted */
+    bool dumps_objects;  /* see region_dump.h */
+    bool marks_are_refused;
+    uint64_t *dumped;            /* the page goes into a core dump */
+    size_t dumped_runs;          /* of such pages */
+    uint64_t *free_pages;        /* blocks taken back; guarded by the pool's */
     size_t free_first, free_end; /* lock. All of them are in this range. */
     char *copy; /* while fork() runs: of what is in use, or NULL */
     size_t copy_size;

@@ -21,6 +21,7 @@ for suite in "$@"; do
         test_environment) set -- -hogging ;;
         test_detect) set -- '-while kinds come and go' ;;
         test_cache) set -- '-all kinds by many threads' ;;
+        test_core_dump) set -- '-many ranges' ;;
         test_stats) set -- '-snapshots ' ;;
         *) set -- ;;
     esac

@@ -40,7 +40,7 @@ trap 'rm -rf "$payload"' EXIT
 # memory. (The others replace what they are about.)
 suites=(test_pmem test_heap test_kinds test_limits test_detect test_stats
         test_defrag test_internal_kind test_threads test_cpp test_environment
-        test_fork test_cache test_region_grains test_large_units)
+        test_fork test_cache test_region_grains test_large_units test_core_dump)
 cp "${suites[@]/#/$build/tests/}" "$build/tests/test_process_limits" "$build/tests/bench_memkind" "$payload"
 # Where it was built.
 static=()
