@@ -58,6 +58,9 @@ endforeach()
 # In the order in which a static linker needs them: libpmem.a calls what is in
 # libmemkind_ndctl.a.
 set(MEMKIND_PC_LIBS_PRIVATE "-lpmem -lmemkind_ndctl ${CMAKE_THREAD_LIBS_INIT} -lm")
+if(NOT MEMKIND_ATOMICS_ARE_INLINE)
+  string(APPEND MEMKIND_PC_LIBS_PRIVATE " -latomic")
+endif()
 foreach(_dir IN LISTS PMEM_LIBRARY_DIRS)
   string(PREPEND MEMKIND_PC_LIBS_PRIVATE "-L${_dir} ")
 endforeach()

@@ -30,10 +30,12 @@ in_process=(test_address_table test_size_class test_region_file test_extent_hook
 # On architectures that are built, and little more.
 in_process_short=(test_address_table test_size_class test_high_address)
 
-# In the guest. A set that takes all 4,094 arenas needs more memory than it has.
+# In the guest: the layers' suites, but for random walks that take minutes there
+# (test_magazine), and a set that takes all 4,094 arenas, which is more memory
+# than it has; and some of the interface.
 in_guest=(test_high_address test_address_table test_size_class test_region_file
           test_region_grains test_region_pool test_extent_hooks test_fork_gate
-          "test_arena_set '-all arenas'" test_magazine test_heap test_stats test_detect)
+          "test_arena_set '-all arenas'" test_stats test_detect)
 
 triplet_of() {
     case $1 in
@@ -49,7 +51,7 @@ processor_of() {
 
 # build ARCH: 77 where there are no packages
 build() {
-    local arch=$1 triplet processor emulator system=$work/$1/system launcher=()
+    local arch=$1 triplet processor emulator link system=$work/$1/system launcher=() static=()
     triplet=$(triplet_of "$arch")
     processor=$(processor_of "$arch")
     command -v "$triplet-g++" >/dev/null || { echo "skipped: $arch (no $triplet-g++)"; return 77; }
@@ -57,15 +59,21 @@ build() {
     emulator=$(command -v "qemu-$processor-static" || command -v "qemu-$processor" || true)
     ! command -v ccache >/dev/null ||
         launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+    # Debian 12's linker crashes on riscv64's static libc of Debian 13.
+    [ "$arch" != riscv64 ] || static=(-D_cunit_archive=OFF)
+    # The compiler's own libc may be older than that of the packages.
+    link="-L$system/usr/lib/$triplet -Wl,-rpath-link,$system/usr/lib/$triplet:$system/lib/$triplet"
+    link+=" -Wl,--unresolved-symbols=ignore-in-shared-libs"
     PKG_CONFIG_LIBDIR=$system/usr/lib/$triplet/pkgconfig:$system/usr/share/pkgconfig \
     PKG_CONFIG_SYSROOT_DIR=$system \
         cmake -S "$root" -B "$work/$arch/build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DMEMKIND_WERROR=ON \
             -DCMAKE_SYSTEM_NAME=Linux "-DCMAKE_SYSTEM_PROCESSOR=$processor" \
             "-DCMAKE_C_COMPILER=$triplet-gcc" "-DCMAKE_CXX_COMPILER=$triplet-g++" \
+            "-DCMAKE_EXE_LINKER_FLAGS=$link" "-DCMAKE_SHARED_LINKER_FLAGS=$link" \
             "-DCMAKE_SYSROOT=$system" -DCMAKE_FIND_ROOT_PATH_MODE_PROGRAM=NEVER \
             -DCMAKE_FIND_ROOT_PATH_MODE_LIBRARY=ONLY -DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY \
             "-DCMAKE_CROSSCOMPILING_EMULATOR=${emulator:+$emulator;-L;$system}" \
-            "${launcher[@]}" >"$work/$arch.cmake" || { cat "$work/$arch.cmake"; return 1; }
+            "${launcher[@]}" "${static[@]}" >"$work/$arch.cmake" || { cat "$work/$arch.cmake"; return 1; }
     cmake --build "$work/$arch/build" >"$work/$arch.log" || { tail -n 50 "$work/$arch.log"; return 1; }
     echo "built for $arch"
 }

@@ -13,9 +13,9 @@ set -euo pipefail
 arch=$1 folder=$2
 cache=${MEMKIND_CROSS_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/memkind-pmem-cross}/$arch
 
-packages=(libc6 libc6-dev linux-libc-dev libgcc-s1 libstdc++6 libcrypt1
+packages=(libc6 libc6-dev linux-libc-dev libgcc-s1 libstdc++6 libatomic1 libcrypt1
           libpmem1 libpmem-dev libjemalloc2 libjemalloc-dev libcunit1 libcunit1-dev
-          libndctl6 libdaxctl1 libkmod2 libudev1 libuuid1 liblzma5 libzstd1 busybox-static)
+          libndctl6 libdaxctl1 libkmod2 libudev1 libcap2 libuuid1 liblzma5 libzstd1 zlib1g busybox-static)
 # libkmod's, by the release
 either=(libssl3 libssl3t64)
 
