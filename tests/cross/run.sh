@@ -116,7 +116,7 @@ run() {
 }
 SH
     echo "---- $name"
-    "$here/boot.sh" "$@" 600
+    "$here/boot.sh" "$@" 900
 }
 
 # Programs and libraries of a build in a folder that becomes the guest's root.
