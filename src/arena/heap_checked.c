@@ -60,23 +60,41 @@ static bool zones_are_whole(const struct marked_memory *memory)
            is_filled(memory->ptr + memory->size, memory->behind, ZONE_BYTE);
 }
 
+static bool shows_parent(const struct memkind_arena_set *set)
+{
+    return set->extents.pool != NULL &&
+           region_pool_shows_parent(set->extents.pool);
+}
+
+/* Of what a forked child has from its parent, it may see bytes that the parent
+ * has stored since: there is nothing wrong with those. */
+static bool is_known(const struct memkind_arena_set *set,
+                     const struct object_record *record)
+{
+    return record->is_childs || !shows_parent(set);
+}
+
 /* With the edges open. What was told once is not told again. */
 static void check_zones(struct memkind_arena_set *set,
-                        const struct marked_memory *memory)
+                        const struct object_record *record)
 {
-    if (zones_are_whole(memory))
+    struct marked_memory memory = memory_of(record);
+    if (!is_known(set, record) || zones_are_whole(&memory))
         return;
-    heap_report(HEAP_OVERRUN, set->extents.address_owner, memory->ptr);
-    draw_zones(memory);
+    heap_report(HEAP_OVERRUN, set->extents.address_owner, memory.ptr);
+    draw_zones(&memory);
 }
 
 /* With all of it open. */
 static void check_freed(struct memkind_arena_set *set,
-                        const struct marked_memory *memory)
+                        const struct object_record *record)
 {
-    if (!zones_are_whole(memory) ||
-        !is_filled(memory->ptr, least(memory->size, FILLED_MOST), FREED_BYTE))
-        heap_report(HEAP_AFTER_FREE, set->extents.address_owner, memory->ptr);
+    struct marked_memory memory = memory_of(record);
+    if (!is_known(set, record))
+        return;
+    if (!zones_are_whole(&memory) ||
+        !is_filled(memory.ptr, least(memory.size, FILLED_MOST), FREED_BYTE))
+        heap_report(HEAP_AFTER_FREE, set->extents.address_owner, memory.ptr);
 }
 
 /* A forked child may have lost the memory, and has only what is known of it. */
@@ -95,7 +113,7 @@ static void release(struct memkind_arena_set *set,
 {
     struct marked_memory memory = memory_of(record);
     memory_mark_open(&memory);
-    check_freed(set, &memory);
+    check_freed(set, record);
     char *raw = raw_of(record);
     magazine_return(set, size_class_of(record->raw_size), raw);
 }
@@ -128,9 +146,6 @@ static void have_wait(struct memkind_arena_set *set,
                       const struct object_record *record)
 {
     struct object_record next;
-    /* Nobody has come in between since the object was found. */
-    if (!thread_cache_begin())
-        return;
     if (object_records_may_wait(set->records, record)) {
         object_records_wait(set->records, record);
     } else {
@@ -139,7 +154,6 @@ static void have_wait(struct memkind_arena_set *set,
     }
     while (object_records_next_too_many(set->records, record, &next))
         release(set, &next);
-    thread_cache_end();
 }
 
 /* ---- malloc and free ---------------------------------------------------- */
@@ -183,14 +197,15 @@ void *heap_checked_malloc(struct memkind_arena_set *set, size_t size, int flags)
         .raw_size = heap_plain_usable_size(set, raw),
         .front = (uint32_t)front,
         .state = OBJECT_LIVE,
+        .is_childs = shows_parent(set),
     };
+    struct marked_memory memory = memory_of(&record);
+    draw_zones(&memory);
     if (!add_record(set, &record)) {
         (void)heap_plain_free(set, raw);
         errno = ENOMEM;
         return NULL;
     }
-    struct marked_memory memory = memory_of(&record);
-    draw_zones(&memory);
     memory_mark_object(&memory, (flags & JE_ZERO) != 0);
     return raw + front;
 }
@@ -207,17 +222,19 @@ enum heap_error heap_checked_free(struct memkind_arena_set *set, void *ptr)
     struct object_record record;
     if (!thread_cache_begin())
         return HEAP_REENTERED;
+    /* Up to the end, so that no fork() comes in between, and the child's record
+     * says what is there. */
     enum object_state state = object_records_free(set->records, ptr, &record);
+    if (state == OBJECT_LIVE) {
+        struct marked_memory memory = memory_of(&record);
+        memory_mark_edges_open(&memory);
+        check_zones(set, &record);
+        memset(ptr, FREED_BYTE, least(record.size, FILLED_MOST));
+        memory_mark_freed(&memory);
+        have_wait(set, &record);
+    }
     thread_cache_end();
-    if (state != OBJECT_LIVE)
-        return error_of(state);
-    struct marked_memory memory = memory_of(&record);
-    memory_mark_edges_open(&memory);
-    check_zones(set, &memory);
-    memset(ptr, FREED_BYTE, least(record.size, FILLED_MOST));
-    memory_mark_freed(&memory);
-    have_wait(set, &record);
-    return HEAP_OK;
+    return error_of(state);
 }
 
 /* What is known of an object that is handed in; a report where it is none. */
@@ -261,17 +278,17 @@ static bool take(struct memkind_arena_set *set, const void *ptr,
     if (taken) {
         *memory = memory_of(record);
         memory_mark_gone(memory);
-        check_zones(set, memory);
+        check_zones(set, record);
     }
     return taken;
 }
 
-static void enter(struct memkind_arena_set *set,
-                  const struct object_record *record)
+static void enter(struct memkind_arena_set *set, struct object_record *record)
 {
     struct marked_memory memory = memory_of(record);
-    (void)add_record(set, record); /* into the place that was left */
     draw_zones(&memory);
+    record->is_childs = shows_parent(set);
+    (void)add_record(set, record); /* into the place that was left */
     memory_mark_object(&memory, true);
 }
 
@@ -343,9 +360,9 @@ void heap_checked_finish(struct memkind_arena_set *set)
         if (!is_accessible(set))
             continue;
         if (record.state == OBJECT_LIVE)
-            check_zones(set, &memory);
+            check_zones(set, &record);
         else
-            check_freed(set, &memory);
+            check_freed(set, &record);
     }
     object_records_destroy(set->records);
     set->records = NULL;

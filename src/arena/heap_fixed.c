@@ -38,7 +38,8 @@ void heap_take_in(struct memkind_arena_set *set)
     if (set->limit != 1 || !thread_cache_begin())
         return;
     region_pool_set_pretending(pool, true);
-    while (count < BLOCKS_MAX) {
+    /* Elsewhere than in the pool, blocks would take memory for nothing. */
+    while (count < BLOCKS_MAX && thread_cache_may_allocate()) {
         blocks[count] =
             take_largest(region_pool_room(pool), set->fallback.arena_flags);
         if (blocks[count] == NULL)

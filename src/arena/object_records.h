@@ -31,7 +31,8 @@ struct object_record {
     size_t size;                   /* that was asked for */
     size_t raw_size;
     uint32_t front; /* bytes before it */
-    uint32_t state;
+    uint16_t state;
+    uint16_t is_childs; /* entered where the pool showed a parent's memory */
 };
 
 /* NULL where there is no DRAM. limit: of bytes that wait. */

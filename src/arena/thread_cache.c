@@ -36,6 +36,8 @@ __thread struct thread_cache **thread_cache_table;
 
 /* Set once a thread's caches are gone for good: the thread is ending. */
 static __thread bool thread_ended THREAD_CACHE_TLS;
+/* Until thread_cache_end(). */
+static __thread bool thread_revived THREAD_CACHE_TLS;
 static __thread bool thread_inside THREAD_CACHE_TLS;
 static __thread bool thread_forks_inside THREAD_CACHE_TLS;
 static __thread int cancel_state THREAD_CACHE_TLS;
@@ -68,8 +70,10 @@ bool thread_cache_begin(void)
 void thread_cache_end(void)
 {
     const int before = cancel_state;
-    if (__builtin_expect(thread_ended, 0))
+    if (__builtin_expect(thread_revived, 0)) {
         je_thread_end_again();
+        thread_revived = false;
+    }
     fork_gate_leave();
     atomic_signal_fence(memory_order_seq_cst);
     thread_inside = false;
@@ -245,9 +249,18 @@ static struct thread_cache *make_cache(struct memkind_arena_set *set)
     return cache;
 }
 
+/* A thread that comes here for the first time after jemalloc's destructor has
+ * none of its own any more to give caches back by. */
+static bool can_have_caches(void)
+{
+    if (thread_cache_table == NULL && je_thread_has_ended())
+        thread_ended = true;
+    return !thread_ended && make_table();
+}
+
 struct thread_cache *thread_cache_get(struct memkind_arena_set *set)
 {
-    if (thread_ended || !make_table())
+    if (!can_have_caches())
         return &set->fallback;
     struct thread_cache **entry = &thread_cache_table[set->slot];
     if (*entry != NULL && (*entry)->set_id != set->id) {
@@ -273,7 +286,10 @@ struct thread_cache *thread_cache_get(struct memkind_arena_set *set)
 
 bool thread_cache_may_allocate(void)
 {
-    return __builtin_expect(!thread_ended, 1) || je_thread_revive();
+    if (__builtin_expect(!thread_ended && !je_thread_has_ended(), 1))
+        return true;
+    thread_revived = je_thread_revive();
+    return thread_revived;
 }
 
 void thread_cache_visit_own(thread_cache_visit_fn *visit)

@@ -50,6 +50,7 @@ static void end_thread(void *tsd)
 {
     JE_NAME(tsd_cleanup)(tsd);
     has_ended = true;
+    is_revived = false;
 }
 
 /* For jemalloc's only key. */
@@ -58,6 +59,11 @@ int JE_NAME(pthread_key_create)(pthread_key_t *key, void (*destructor)(void *))
     (void)destructor; /* tsd_cleanup() */
     atomic_store(&is_in_use, true);
     return pthread_key_create(key, end_thread);
+}
+
+bool je_thread_has_ended(void)
+{
+    return has_ended;
 }
 
 bool je_thread_revive(void)
@@ -80,6 +86,11 @@ void je_thread_end_again(void)
 }
 
 #else
+
+bool je_thread_has_ended(void)
+{
+    return false;
+}
 
 /* Whether that jemalloc's destructor was earlier than ours is not known. */
 bool je_thread_revive(void)

@@ -11,6 +11,10 @@
 
 #include <stdbool.h>
 
+/* Whether that destructor has run in the calling thread, as far as is known. It
+ * also runs where the thread has used jemalloc for our own data alone. */
+bool je_thread_has_ended(void);
+
 /* Makes sure that the calling thread can allocate from any arena. False if it
  * cannot: its part has ended, and jemalloc is not our own copy. */
 bool je_thread_revive(void);

@@ -730,6 +730,11 @@ void region_pool_set_fork_policy(struct region_pool *pool,
     pthread_mutex_unlock(&pool->lock);
 }
 
+bool region_pool_shows_parent(const struct region_pool *pool)
+{
+    return pool->regions[0].is_private && pool->fork_policy != REGION_FORK_COPY;
+}
+
 void region_pool_dump_objects(struct region_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);

@@ -275,6 +275,10 @@ void region_pool_clear(const struct region_pool *pool, void *ptr, size_t size);
 void region_pool_copy(const struct region_pool *pool, void *to,
                       const void *from, size_t size);
 
+/* Whether this is a forked child's pool, and what it has not stored to yet may
+ * show what its parent has stored since. */
+bool region_pool_shows_parent(const struct region_pool *pool);
+
 /* Whether this process is a child that cannot have the pool's memory. Nothing
  * can be allocated or committed then. */
 bool region_pool_is_lost(const struct region_pool *pool);

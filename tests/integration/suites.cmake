@@ -107,6 +107,8 @@ if(NOT MEMKIND_HARDENED AND NOT MEMKIND_SANITIZE MATCHES address)
       ENVIRONMENT MEMKIND_HARDENED=1 ${memkind_forks})
   endforeach()
 endif()
+memkind_suite(test_fork_hardened integration
+  ENVIRONMENT MEMKIND_HARDENED=1 ${memkind_forks})
 # Every other page free: a child's mappings, by pages and by grains.
 memkind_suite(test_fork_pieces integration ENVIRONMENT ${memkind_forks})
 add_test(NAME test_fork_pieces_grains COMMAND test_fork_pieces)

@@ -7,8 +7,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "test_support.h"
 
@@ -16,6 +18,7 @@
 #define ROUNDS 4
 #define THREADS 20
 #define MIB ((size_t)1 << 20)
+#define FIXED_SIZE (256 * MIB)
 
 static memkind_t kind;
 static pthread_key_t keys[ROUNDS + 1];
@@ -79,18 +82,30 @@ static void *begin_with_the_end(void *object)
     return NULL;
 }
 
+/* The same, but the library has done something else for it before, for which
+ * jemalloc has a part of its own in the thread, and this library has none. */
+static void *begin_with_statistics(void *object)
+{
+    size_t allocated;
+    if (memkind_get_stat(NULL, MEMKIND_STAT_TYPE_ALLOCATED, &allocated) !=
+        MEMKIND_SUCCESS)
+        atomic_fetch_add(&strange, 1);
+    return begin_with_the_end(object);
+}
+
+static void run_thread(void *(*run)(void *), void *object)
+{
+    pthread_t thread;
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, run, object), 0);
+    pthread_join(thread, NULL);
+}
+
 static void run_threads(void)
 {
     for (int i = 0; i < THREADS; i++) {
-        pthread_t thread;
-        int *number = memkind_malloc(kind, sizeof *number);
-        *number = 0;
-        CU_ASSERT_EQUAL_FATAL(
-            pthread_create(&thread, NULL, begin_with_the_end, number), 0);
-        pthread_join(thread, NULL);
-        CU_ASSERT_EQUAL_FATAL(
-            pthread_create(&thread, NULL, end_with_a_key, NULL), 0);
-        pthread_join(thread, NULL);
+        run_thread(begin_with_the_end, memkind_calloc(kind, 1, sizeof(int)));
+        run_thread(begin_with_statistics, memkind_calloc(kind, 1, sizeof(int)));
+        run_thread(end_with_a_key, NULL);
     }
 }
 
@@ -106,7 +121,7 @@ static void test_destructors_allocate(void)
         kind = kinds[i];
         atomic_store(&calls, 0);
         run_threads();
-        CU_ASSERT(atomic_load(&calls) >= 2 * THREADS * ROUNDS);
+        CU_ASSERT(atomic_load(&calls) >= 3 * THREADS * ROUNDS);
         CU_ASSERT_EQUAL(atomic_load(&refused), 0);
         CU_ASSERT_EQUAL(atomic_load(&strange), 0);
     }
@@ -131,15 +146,71 @@ static void test_nothing_is_kept(void)
     memkind_update_cached_stats();
     memkind_get_stat(NULL, MEMKIND_STAT_TYPE_ACTIVE, &after);
     /* (Objects whose destructors had no turn any more are left.) */
-    CU_ASSERT(after <= before + 5 * THREADS * (size_t)4096);
+    CU_ASSERT(after <= before + 5 * 2 * THREADS * (size_t)4096);
     for (int i = 0; i <= ROUNDS; i++)
         pthread_key_delete(keys[i]);
     CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
+/* ---- kinds that such destructors make ----------------------------------- */
+
+static size_t address_space(void)
+{
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    CU_ASSERT_EQUAL(fscanf(file, "%lu", &pages), 1);
+    fclose(file);
+    return pages * 4096;
+}
+
+static size_t space_before, space_after;
+
+/* (The rest of the place is the arena's own.) */
+static void make_fixed(void *place)
+{
+    memkind_t fixed;
+    space_before = address_space();
+    if (memkind_create_fixed(place, FIXED_SIZE, &fixed) != MEMKIND_SUCCESS) {
+        atomic_fetch_add(&refused, 1);
+        return;
+    }
+    space_after = address_space();
+    void *large = memkind_malloc(fixed, FIXED_SIZE / 8 * 5);
+    if (memkind_detect_kind(large) != fixed)
+        atomic_fetch_add(&strange, 1);
+    memkind_free(fixed, large);
+    memkind_destroy_kind(fixed);
+}
+
+static void *end_with_fixed(void *place)
+{
+    memkind_free(MEMKIND_DEFAULT, memkind_malloc(MEMKIND_DEFAULT, 100));
+    pthread_setspecific(keys[0], place);
+    return NULL;
+}
+
+static void test_destructor_makes_fixed_kind(void)
+{
+    void *place = mmap(NULL, FIXED_SIZE, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    CU_ASSERT_PTR_NOT_EQUAL_FATAL(place, MAP_FAILED);
+    atomic_store(&refused, 0);
+    atomic_store(&strange, 0);
+    CU_ASSERT_EQUAL_FATAL(pthread_key_create(&keys[0], make_fixed), 0);
+    run_thread(end_with_fixed, place);
+    CU_ASSERT_EQUAL(atomic_load(&refused), 0);
+    CU_ASSERT_EQUAL(atomic_load(&strange), 0);
+    /* Its place was not taken in from elsewhere. */
+    CU_ASSERT(space_after <= space_before + FIXED_SIZE);
+    pthread_key_delete(keys[0]);
+    munmap(place, FIXED_SIZE);
+}
+
 static const struct test_case tests[] = {
     {"destructors allocate", test_destructors_allocate},
     {"nothing is kept", test_nothing_is_kept},
+    {"destructor makes fixed kind", test_destructor_makes_fixed_kind},
     {NULL, NULL},
 };
 
