@@ -859,20 +859,24 @@ static void *take_new_block(struct region_pool *pool, size_t size,
     return NULL;
 }
 
+/* Nobody's blocks are taken back for it. */
+#define NO_ARENA UINT16_MAX
+
 /* One that was taken back, or NULL. */
-static void *take_old_block(struct region_pool *pool, size_t size,
-                            size_t alignment, bool commit, bool *zeroed)
+static void *take_old_block(struct region_pool *pool, unsigned arena,
+                            size_t size, size_t alignment, bool commit,
+                            bool *zeroed)
 {
     for (unsigned i = 0; i < atomic_load(&pool->count); i++) {
         struct region *region = &pool->regions[i];
-        size_t offset = region_private_get(region, size, alignment);
+        size_t offset = region_private_get(region, arena, size, alignment);
         if (offset == region->size)
             continue;
         *zeroed = true;
         char *block = region->base + offset;
         if (!commit || region_pool_commit(pool, block, size) == 0)
             return block;
-        region_private_put(region, offset, size);
+        region_private_put(region, arena, offset, size);
         return NULL;
     }
     return NULL;
@@ -880,6 +884,14 @@ static void *take_old_block(struct region_pool *pool, size_t size,
 
 void *region_pool_alloc(struct region_pool *pool, size_t size, size_t alignment,
                         bool *commit, bool *zeroed)
+{
+    return region_pool_alloc_for(pool, NO_ARENA, size, alignment, commit,
+                                 zeroed);
+}
+
+void *region_pool_alloc_for(struct region_pool *pool, unsigned arena,
+                            size_t size, size_t alignment, bool *commit,
+                            bool *zeroed)
 {
     void *block = NULL;
     bool takes_back = atomic_load(&pool->takes_back);
@@ -892,7 +904,7 @@ void *region_pool_alloc(struct region_pool *pool, size_t size, size_t alignment,
     }
     pthread_mutex_lock(&pool->lock);
     if (takes_back)
-        block = take_old_block(pool, size, alignment, *commit, zeroed);
+        block = take_old_block(pool, arena, size, alignment, *commit, zeroed);
     if (block == NULL)
         block = take_new_block(pool, size, alignment, commit, zeroed);
     pthread_mutex_unlock(&pool->lock);
@@ -900,8 +912,8 @@ void *region_pool_alloc(struct region_pool *pool, size_t size, size_t alignment,
 }
 
 /* The decommit cannot fail once it has begun: what could, comes first. */
-int region_pool_take_back(struct region_pool *pool, void *addr, size_t size,
-                          bool committed)
+int region_pool_take_back(struct region_pool *pool, unsigned arena, void *addr,
+                          size_t size, bool committed)
 {
     if (!atomic_load_explicit(&pool->takes_back, memory_order_relaxed))
         return -EOPNOTSUPP;
@@ -914,7 +926,7 @@ int region_pool_take_back(struct region_pool *pool, void *addr, size_t size,
     if (result == 0 && committed)
         result = region_pool_decommit(pool, addr, size);
     if (result == 0)
-        region_private_put(region, offset, size);
+        region_private_put(region, arena, offset, size);
     pthread_mutex_unlock(&pool->lock);
     return result;
 }
