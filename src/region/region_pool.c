@@ -271,14 +271,26 @@ bool region_has_descriptor(const struct region *region)
     return region->fd >= 0 && region_file_is(region->fd, &region->identity);
 }
 
+/* Whether the region's file cannot be emptied by its number, and may be there
+ * when the mapping is gone. A file without a name is not kept by a number that
+ * is another one's by now; a forked child, if anyone, still reads it. */
+static bool may_stay_behind(const struct region_pool *pool,
+                            const struct region *region)
+{
+    struct file_identity unused;
+    if (!has_files(pool) || pool->is_inherited)
+        return false;
+    if (pool->backing == REGION_FILE)
+        return !region_has_descriptor(region);
+    return region_file_identify(region->fd, &unused) != 0 &&
+           sys.get_flags(region->fd) >= 0;
+}
+
 /* Returns whether it is gone. */
 static bool unmap_region(const struct region_pool *pool,
                          const struct region *region)
 {
-    /* The file cannot be emptied by its number, and may outlive this. */
-    if (has_files(pool) && !pool->is_inherited &&
-        !region_has_descriptor(region) &&
-        (pool->backing == REGION_FILE || sys.get_flags(region->fd) >= 0))
+    if (may_stay_behind(pool, region))
         (void)region_file_remove(region->base, region->open);
     const struct mapping mapping = {.base = region->base,
                                     .size = region->size,
