@@ -167,13 +167,18 @@ int region_file_create(int directory)
     return fd;
 }
 
-int region_file_resize(int fd, size_t size)
+/* To make a file that large, or to write up to there, would be SIGXFSZ. */
+static bool exceeds_limit(size_t end)
 {
     struct rlimit limit;
-    if (size > INT64_MAX)
-        return -EFBIG;
-    if (sys.get_file_size_limit(&limit) == 0 &&
-        limit.rlim_cur != RLIM_INFINITY && size > limit.rlim_cur)
+    return end > INT64_MAX ||
+           (sys.get_file_size_limit(&limit) == 0 &&
+            limit.rlim_cur != RLIM_INFINITY && end > limit.rlim_cur);
+}
+
+int region_file_resize(int fd, size_t size)
+{
+    if (exceeds_limit(size))
         return -EFBIG;
     int result;
     do
@@ -472,6 +477,9 @@ int region_memory_drop(void *addr, size_t size)
 static int allocate_by_writing(int fd, size_t offset, size_t size)
 {
     static const char zeroes[64 << 10];
+    /* The limit may have become less than the file is large. */
+    if (exceeds_limit(offset + size))
+        return -EFBIG;
     while (size > 0) {
         size_t step = size < sizeof zeroes ? size : sizeof zeroes;
         ssize_t written = sys.pwrite(fd, zeroes, step, (off_t)offset);
