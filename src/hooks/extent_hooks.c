@@ -23,7 +23,6 @@ static void *pool_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
                         size_t alignment, bool *zero, bool *commit,
                         unsigned arena_ind)
 {
-    (void)arena_ind;
     if (new_addr != NULL) /* blocks are where they are */
         return NULL;
     bool zeroed;
@@ -34,8 +33,8 @@ static void *pool_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
      * than it needs, committed: for that there is space or no block is used. */
     if (!*commit && atomic_load_explicit(&owner->is_full, memory_order_relaxed))
         return NULL;
-    void *block =
-        region_pool_alloc(owner->pool, size, alignment, commit, &zeroed);
+    void *block = region_pool_alloc_for(owner->pool, arena_ind, size, alignment,
+                                        commit, &zeroed);
     if (block == NULL)
         return NULL;
     if (*zero && !zeroed)
@@ -49,8 +48,7 @@ static void *pool_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
 static bool pool_dalloc(extent_hooks_t *hooks, void *addr, size_t size,
                         bool committed, unsigned arena_ind)
 {
-    (void)arena_ind;
-    return region_pool_take_back(owner_of(hooks)->pool, addr, size,
+    return region_pool_take_back(owner_of(hooks)->pool, arena_ind, addr, size,
                                  committed) != 0;
 }
 

@@ -7,7 +7,8 @@
  * - No piece of a block ever goes back through `dalloc` while arenas are
  *   alive. jemalloc keeps extents of different arenas apart by a mark on the
  *   first piece of each block; given back, and handed to another arena, that
- *   piece lets the two arenas merge their extents.
+ *   piece lets the two arenas merge their extents. (What some forked children
+ *   take back goes to the same arena only; see region_private.h.)
  * - A page without file space is an uncommitted page. `purge_*` would leave it
  *   committed, and its next touch on a full file system would be SIGBUS; so
  *   pages are given up by `decommit` alone.

@@ -82,7 +82,8 @@ int region_file_unmap(const struct mapping *mapping);
 
 /*
  * Allocates file space for a hole; all of it or none. *no_fallocate is set
- * where the file system knows no fallocate(2): zeroes are written then.
+ * where the file system knows no fallocate(2): zeroes are written then, -EFBIG
+ * if the process may not write that far (RLIMIT_FSIZE).
  */
 int region_file_allocate(int fd, size_t offset, size_t size,
                          bool *no_fallocate);

@@ -2,6 +2,7 @@
 #include "region_fork.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -60,6 +61,14 @@ static bool has_directory(const struct region_pool *pool, int number,
            pool->directory_identity.inode == identity->inode;
 }
 
+/* The program's own descriptor of a directory may have the number by now; it
+ * is one to read. */
+static bool is_ours(int number, const struct file_identity *identity)
+{
+    return region_file_is(number, identity) &&
+           (sys.get_flags(number) & O_PATH) != 0;
+}
+
 int region_fork_share_directory(struct region_pool *pool, int directory)
 {
     struct file_identity *identity = &pool->directory_identity;
@@ -72,7 +81,7 @@ int region_fork_share_directory(struct region_pool *pool, int directory)
     pool->directory = directory;
     for (struct region_pool *other = pools; other != NULL; other = other->next)
         if (other != pool && other->directory >= 0 &&
-            region_file_is(other->directory, identity)) {
+            is_ours(other->directory, identity)) {
             pool->directory = other->directory;
             break;
         }
@@ -89,7 +98,7 @@ void region_fork_drop_directory(struct region_pool *pool)
     const struct region_pool *other = pools;
     while (other != NULL && !has_directory(other, pool->directory, identity))
         other = other->next;
-    if (other == NULL && region_file_is(pool->directory, identity))
+    if (other == NULL && is_ours(pool->directory, identity))
         sys.close(pool->directory);
     pool->directory = -1;
     pthread_mutex_unlock(&list_lock);

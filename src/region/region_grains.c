@@ -61,7 +61,8 @@ static int allocate_by_number(struct region_pool *pool, struct region *region,
     return region_align_allocate(&region->align, &file, at, size, no_fallocate);
 }
 
-/* By the descriptor, or without one by the mapping. */
+/* By the descriptor; by the mapping without one, or if the process may not
+ * write that far. */
 static int allocate(struct region_pool *pool, struct region *region,
                     size_t offset, size_t size)
 {
@@ -72,7 +73,7 @@ static int allocate(struct region_pool *pool, struct region *region,
         if (no_fallocate)
             atomic_store(&pool->no_fallocate, true);
     }
-    if (result == -EBADF)
+    if (result == -EBADF || result == -EFBIG)
         result = region_file_populate(region->base + offset, size);
     return result;
 }

@@ -272,14 +272,26 @@ bool region_has_descriptor(const struct region *region)
     return region->fd >= 0 && region_file_is(region->fd, &region->identity);
 }
 
+/* Whether the region's file cannot be emptied by its number, and may be there
+ * when the mapping is gone. A file without a name is not kept by a number that
+ * is another one's by now; a forked child, if anyone, still reads it. */
+static bool may_stay_behind(const struct region_pool *pool,
+                            const struct region *region)
+{
+    struct file_identity unused;
+    if (!has_files(pool) || pool->is_inherited)
+        return false;
+    if (pool->backing == REGION_FILE)
+        return !region_has_descriptor(region);
+    return region_file_identify(region->fd, &unused) != 0 &&
+           sys.get_flags(region->fd) >= 0;
+}
+
 /* Returns whether it is gone. */
 static bool unmap_region(const struct region_pool *pool,
                          const struct region *region)
 {
-    /* The file cannot be emptied by its number, and may outlive this. */
-    if (has_files(pool) && !pool->is_inherited &&
-        !region_has_descriptor(region) &&
-        (pool->backing == REGION_FILE || sys.get_flags(region->fd) >= 0))
+    if (may_stay_behind(pool, region))
         (void)region_file_remove(region->base, region->open);
     const struct mapping mapping = {.base = region->base,
                                     .size = region->size,
@@ -898,20 +910,24 @@ static void *take_new_block(struct region_pool *pool, size_t size,
     return NULL;
 }
 
+/* Nobody's blocks are taken back for it. */
+#define NO_ARENA UINT16_MAX
+
 /* One that was taken back, or NULL. */
-static void *take_old_block(struct region_pool *pool, size_t size,
-                            size_t alignment, bool commit, bool *zeroed)
+static void *take_old_block(struct region_pool *pool, unsigned arena,
+                            size_t size, size_t alignment, bool commit,
+                            bool *zeroed)
 {
     for (unsigned i = 0; i < atomic_load(&pool->count); i++) {
         struct region *region = &pool->regions[i];
-        size_t offset = region_private_get(region, size, alignment);
+        size_t offset = region_private_get(region, arena, size, alignment);
         if (offset == region->size)
             continue;
         *zeroed = true;
         char *block = region->base + offset;
         if (!commit || region_pool_commit(pool, block, size) == 0)
             return block;
-        region_private_put(region, offset, size);
+        region_private_put(region, arena, offset, size);
         return NULL;
     }
     return NULL;
@@ -919,6 +935,14 @@ static void *take_old_block(struct region_pool *pool, size_t size,
 
 void *region_pool_alloc(struct region_pool *pool, size_t size, size_t alignment,
                         bool *commit, bool *zeroed)
+{
+    return region_pool_alloc_for(pool, NO_ARENA, size, alignment, commit,
+                                 zeroed);
+}
+
+void *region_pool_alloc_for(struct region_pool *pool, unsigned arena,
+                            size_t size, size_t alignment, bool *commit,
+                            bool *zeroed)
 {
     void *block = NULL;
     bool takes_back = atomic_load(&pool->takes_back);
@@ -931,7 +955,7 @@ void *region_pool_alloc(struct region_pool *pool, size_t size, size_t alignment,
     }
     pthread_mutex_lock(&pool->lock);
     if (takes_back)
-        block = take_old_block(pool, size, alignment, *commit, zeroed);
+        block = take_old_block(pool, arena, size, alignment, *commit, zeroed);
     if (block == NULL)
         block = take_new_block(pool, size, alignment, commit, zeroed);
     pthread_mutex_unlock(&pool->lock);
@@ -939,8 +963,8 @@ void *region_pool_alloc(struct region_pool *pool, size_t size, size_t alignment,
 }
 
 /* The decommit cannot fail once it has begun: what could, comes first. */
-int region_pool_take_back(struct region_pool *pool, void *addr, size_t size,
-                          bool committed)
+int region_pool_take_back(struct region_pool *pool, unsigned arena, void *addr,
+                          size_t size, bool committed)
 {
     if (!atomic_load_explicit(&pool->takes_back, memory_order_relaxed))
         return -EOPNOTSUPP;
@@ -953,7 +977,7 @@ int region_pool_take_back(struct region_pool *pool, void *addr, size_t size,
     if (result == 0 && committed)
         result = region_pool_decommit(pool, addr, size);
     if (result == 0)
-        region_private_put(region, offset, size);
+        region_private_put(region, arena, offset, size);
     pthread_mutex_unlock(&pool->lock);
     return result;
 }

@@ -98,7 +98,8 @@ struct region {
     uint64_t *dumped;            /* the page goes into a core dump */
     size_t dumped_runs;          /* of such pages */
     uint64_t *free_pages;        /* blocks taken back; guarded by the pool's */
-    size_t free_first, free_end; /* lock. All of them are in this range. */
+    uint16_t *free_for;          /* lock. Which arena such a page was of. All */
+    size_t free_first, free_end; /* of them are in this range. */
     char *copy; /* while fork() runs: of what is in use, or NULL */
     size_t copy_size;
     pthread_mutex_t grain_lock; /* guards what follows */
@@ -198,6 +199,12 @@ void region_pool_close(struct region_pool *pool);
 void *region_pool_alloc(struct region_pool *pool, size_t size, size_t alignment,
                         bool *commit, bool *zeroed);
 
+/* The same for a jemalloc arena, by its index: only this may be a block that
+ * was taken back, from that arena. */
+void *region_pool_alloc_for(struct region_pool *pool, unsigned arena,
+                            size_t size, size_t alignment, bool *commit,
+                            bool *zeroed);
+
 /*
  * Allocates file space for a page-aligned range within one block, none of
  * which is committed. Its contents are zero afterwards. -ENOMEM: over budget.
@@ -216,11 +223,12 @@ void region_pool_pay(struct region_pool *pool);
 
 /*
  * Takes a range back that no block is made of from now on: it is decommitted
- * and handed out again. Only done in a forked child whose pieces are used up
- * (region_private.h); -EOPNOTSUPP otherwise, and nothing has changed.
+ * and handed out again, to the same arena. Only done in a forked child whose
+ * pieces are used up (region_private.h); -EOPNOTSUPP otherwise, and nothing has
+ * changed.
  */
-int region_pool_take_back(struct region_pool *pool, void *addr, size_t size,
-                          bool committed);
+int region_pool_take_back(struct region_pool *pool, unsigned arena, void *addr,
+                          size_t size, bool committed);
 
 /* The region that an address lies in, or NULL. Lock-free. */
 struct region *region_pool_find(struct region_pool *pool, const void *addr);

@@ -2,6 +2,7 @@
 #include "region_private.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -158,22 +159,46 @@ static size_t page_count(const struct region *region)
     return page_of(region->size);
 }
 
+/* Of numbers, as many bits as fit in take the place of one. */
+static size_t numbers_as_bits(const struct region *region)
+{
+    return page_count(region) * sizeof *region->free_for * CHAR_BIT;
+}
+
+static void drop_free_tables(struct region *region)
+{
+    uint64_t *numbers = (uint64_t *)(void *)region->free_for;
+    page_bits_drop(&numbers, numbers_as_bits(region));
+    page_bits_drop(&region->free_pages, page_count(region));
+    region->free_for = NULL;
+}
+
+static bool make_free_tables(struct region *region)
+{
+    region->free_pages = page_bits_new(page_count(region));
+    region->free_for = (void *)page_bits_new(numbers_as_bits(region));
+    region->free_first = page_count(region);
+    region->free_end = 0;
+    if (region->free_pages != NULL && region->free_for != NULL)
+        return true;
+    drop_free_tables(region);
+    return false;
+}
+
 bool region_private_keeps(struct region *region, size_t offset)
 {
     if (offset < region->inherited)
         return false;
-    if (region->free_pages == NULL) {
-        region->free_pages = page_bits_new(page_count(region));
-        region->free_first = page_count(region);
-        region->free_end = 0;
-    }
-    return region->free_pages != NULL;
+    return region->free_pages != NULL || make_free_tables(region);
 }
 
-void region_private_put(struct region *region, size_t offset, size_t size)
+void region_private_put(struct region *region, unsigned arena, size_t offset,
+                        size_t size)
 {
     size_t page = page_of(offset), end = page_of(offset + size);
     page_bits_fill(region->free_pages, page, end, true);
+    for (size_t i = page; i < end; i++)
+        region->free_for[i] = (uint16_t)arena;
     if (page < region->free_first)
         region->free_first = page;
     if (end > region->free_end)
@@ -189,8 +214,18 @@ static size_t align_page(const struct region *region, size_t page,
     return page + page_of(aligned - at);
 }
 
-static size_t find_free(const struct region *region, size_t pages,
-                        size_t alignment)
+/* The first page of [page, end) that was of this arena when it was taken back
+ * last, or was not; `end` if there is none. */
+static size_t find_of_arena(const struct region *region, size_t page,
+                            size_t end, unsigned arena, bool is)
+{
+    while (page < end && (region->free_for[page] == arena) != is)
+        page++;
+    return page;
+}
+
+static size_t find_free(const struct region *region, unsigned arena,
+                        size_t pages, size_t alignment)
 {
     const size_t end = region->free_end;
     size_t page = region->free_first;
@@ -199,21 +234,23 @@ static size_t find_free(const struct region *region, size_t pages,
         page = align_page(region, page, alignment);
         if (page >= end || pages > end - page)
             break;
-        size_t taken =
+        size_t free_to =
             page_bits_find(region->free_pages, page, page + pages, false);
-        if (taken == page + pages)
+        free_to = find_of_arena(region, page, free_to, arena, false);
+        if (free_to == page + pages)
             return page;
-        page = taken;
+        page = find_of_arena(region, free_to, end, arena, true);
     }
     return page_count(region);
 }
 
-size_t region_private_get(struct region *region, size_t size, size_t alignment)
+size_t region_private_get(struct region *region, unsigned arena, size_t size,
+                          size_t alignment)
 {
     if (region->free_pages == NULL)
         return region->size;
     const size_t pages = page_of(size);
-    size_t page = find_free(region, pages, alignment);
+    size_t page = find_free(region, arena, pages, alignment);
     if (page == page_count(region))
         return region->size;
     page_bits_fill(region->free_pages, page, page + pages, false);
@@ -245,7 +282,7 @@ void region_private_inherit(struct region *region)
 void region_private_fini(struct region *region)
 {
     drop_tables(region);
-    page_bits_drop(&region->free_pages, page_count(region));
+    drop_free_tables(region);
     mapping_count_lock();
     mapping_count_remove(region->pieces);
     mapping_count_unlock();

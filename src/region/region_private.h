@@ -19,7 +19,10 @@
  *
  * It would take new ones each time, as it tries the oldest first. From the
  * first refusal on the region therefore takes back what is freed behind its
- * inherited part, and hands it out again.
+ * inherited part, and hands it out again: to the arena that it was of. jemalloc
+ * keeps the extents of different arenas apart by a mark on the first of each
+ * block, and what is taken back is any part of a block: were the arena before
+ * such a part another one, they would merge, each with a lock of its own.
  */
 #ifndef REGION_PRIVATE_H
 #define REGION_PRIVATE_H
@@ -51,7 +54,9 @@ int region_private_decommit(struct region *region, size_t offset, size_t size);
  * and return its offset, or the region's size where there is none.
  */
 bool region_private_keeps(struct region *region, size_t offset);
-void region_private_put(struct region *region, size_t offset, size_t size);
-size_t region_private_get(struct region *region, size_t size, size_t alignment);
+void region_private_put(struct region *region, unsigned arena, size_t offset,
+                        size_t size);
+size_t region_private_get(struct region *region, unsigned arena, size_t size,
+                          size_t alignment);
 
 #endif

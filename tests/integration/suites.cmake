@@ -110,6 +110,7 @@ endif()
 memkind_suite(test_fork_hardened integration
   ENVIRONMENT MEMKIND_HARDENED=1 ${memkind_forks})
 # Every other page free: a child's mappings, by pages and by grains.
+memkind_suite(test_fork_arenas integration ENVIRONMENT ${memkind_forks})
 memkind_suite(test_fork_pieces integration ENVIRONMENT ${memkind_forks})
 add_test(NAME test_fork_pieces_grains COMMAND test_fork_pieces)
 memkind_set_test(test_fork_pieces_grains integration

@@ -17,6 +17,11 @@ memkind_set_test(test_region_fork_grains unit
   ENVIRONMENT PMEM_IS_PMEM_FORCE=1 ${memkind_forks})
 memkind_suite(test_region_descriptors unit INTERNAL
   ENVIRONMENT PMEM_IS_PMEM_FORCE=0 ${memkind_forks})
+memkind_suite(test_region_outlived unit INTERNAL
+  ENVIRONMENT PMEM_IS_PMEM_FORCE=0 ${memkind_forks})
+memkind_suite(test_region_directory unit INTERNAL
+  ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
+memkind_suite(test_region_write unit INTERNAL ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
 memkind_suite(test_region_owed unit INTERNAL ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
 add_test(NAME test_region_owed_grains COMMAND test_region_owed)
 memkind_set_test(test_region_owed_grains unit ENVIRONMENT PMEM_IS_PMEM_FORCE=1)

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The number of a pool's directory, once it is that of a descriptor which the
+ * program itself has of the same directory.
+ */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "layer_test.h"
+#include "region_pool.h"
+
+static int owner;
+static struct region_pool pool, second;
+
+static void open_pool(struct region_pool *which)
+{
+    CU_ASSERT_FATAL(
+        region_pool_open_files(which, test_dir(), 16 * MIB, &owner) == 0);
+}
+
+static bool is_open(int fd)
+{
+    return fcntl(fd, F_GETFD) >= 0;
+}
+
+static void replace(int number)
+{
+    int own = open(test_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CU_ASSERT_FATAL(own >= 0);
+    CU_ASSERT_FATAL(dup2(own, number) == number);
+    close(own);
+}
+
+static void test_closing(void)
+{
+    open_pool(&pool);
+    int number = pool.directory;
+    replace(number);
+    region_pool_close(&pool);
+    CU_ASSERT(is_open(number));
+    close(number);
+}
+
+static void test_sharing(void)
+{
+    open_pool(&pool);
+    int number = pool.directory;
+    replace(number);
+    open_pool(&second);
+    CU_ASSERT(second.directory != number);
+    region_pool_close(&second);
+    region_pool_close(&pool);
+    CU_ASSERT(is_open(number));
+    close(number);
+}
+
+/* Of the pool's own number nothing has changed. */
+static void test_its_own(void)
+{
+    open_pool(&pool);
+    open_pool(&second);
+    int number = pool.directory;
+    CU_ASSERT(second.directory == number);
+    region_pool_close(&pool);
+    CU_ASSERT(is_open(number));
+    region_pool_close(&second);
+    CU_ASSERT(!is_open(number));
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case tests[] = {
+        {"the program's descriptor is not closed", test_closing},
+        {"nor used by further pools", test_sharing},
+        {"a pool's own is", test_its_own},
+        {NULL, NULL},
+    };
+    return test_main("region_directory", tests, argc, argv);
+}
