@@ -48,7 +48,7 @@ if(_archive)
     OUTPUT ${MEMKIND_JEMALLOC_OBJECT}
     COMMAND bash ${CMAKE_CURRENT_LIST_DIR}/embed_jemalloc.sh ${_archive}
             ${MEMKIND_JEMALLOC_OBJECT} ${CMAKE_AR} ${CMAKE_LINKER}
-            ${CMAKE_OBJCOPY} ${CMAKE_NM}
+            ${CMAKE_OBJCOPY} ${CMAKE_NM} ${CMAKE_C_COMPILER}
     DEPENDS ${CMAKE_CURRENT_LIST_DIR}/embed_jemalloc.sh ${_archive}
     COMMENT "Embedding jemalloc"
     VERBATIM)
