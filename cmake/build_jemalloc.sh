@@ -15,8 +15,8 @@ else
     tar -xf "$source" -C "$work/source" --strip-components=1
 fi
 cd "$work/source"
-exec >"$work/build.log" 2>&1
-trap 'status=$?; [ $status = 0 ] || tail -n 30 "$work/build.log" >/dev/tty 2>/dev/null || true' EXIT
+exec 3>&2 >"$work/build.log" 2>&1
+trap 'status=$?; [ $status = 0 ] || tail -n 30 "$work/build.log" >&3' EXIT
 # Two assertions of debug builds are wrong in jemalloc itself, whose release
 # code handles both cases: an arena may be destroyed with objects in it, and a
 # cache may be filled with fewer objects than wanted when space runs out.
@@ -27,9 +27,17 @@ sed -i 's/assert(filled >= nfill_min && filled <= nfill_max);/assert(filled <= n
 sed -i -e '/assert(n_background_threads == 0);/d' \
     -e '/^background_threads_enable(/,/^}/s/assert(info->state == background_thread_stopped);//' src/background_thread.c
 [ -x configure ] || autoconf
+# What is built runs on other machines of the architecture, too: their pages and
+# huge pages are not to be taken from this one's. jemalloc can do with pages that
+# are smaller than its own, not with larger ones. (Debian's has the same values.)
+case $(${CC:-cc} -dumpmachine) in
+    x86_64* | i?86*) lg_page=12 ;;
+    *) lg_page=16 ;;
+esac
 # mkje_ would do for the prefix, but embed_jemalloc.sh adds it, so that both
 # kinds of archive are treated alike.
-./configure --with-jemalloc-prefix= --disable-cxx --disable-initial-exec-tls \
-    --disable-shared --enable-static --disable-doc "$@"
-make -j"$(nproc)" build_lib_static
+./configure --with-lg-page=$lg_page --with-lg-hugepage=21 --with-jemalloc-prefix= \
+    --disable-cxx --disable-initial-exec-tls --disable-shared --enable-static \
+    --disable-doc "$@"
+make -j"$(nproc)" lib/libjemalloc_pic.a
 cp lib/libjemalloc_pic.a "$archive"

@@ -6,6 +6,8 @@
 #
 # They take the place of Debian's libmemkind0 and libmemkind-dev: the same
 # soname cannot be installed twice. "cmake --workflow --preset deb" makes them.
+# What is installed is loaded by whoever likes, in whatever way: packages are
+# only made with a jemalloc that is built from source (jemalloc.cmake).
 set(MEMKIND_PACKAGE_MAINTAINER "The memkind-pmem authors <memkind-pmem@localhost>"
   CACHE STRING "Maintainer that the Debian packages name: Name <address>")
 set(MEMKIND_PACKAGE_RELEASE 1
@@ -85,19 +87,17 @@ ${_about}This package has the programs that come with the library.")
 set(MEMKIND_DEBIAN_FILES ${PROJECT_SOURCE_DIR}/cmake/debian)
 set(MEMKIND_DEBIAN_CHANGES ${PROJECT_SOURCE_DIR}/CHANGELOG.md)
 set(MEMKIND_DEBIAN_VERSION ${_version})
-set(MEMKIND_DEBIAN_DLOPEN_WORKS OFF)
-if(MEMKIND_JEMALLOC_SOURCE_DIR)
-  set(MEMKIND_DEBIAN_DLOPEN_WORKS ON)
-endif()
 string(CONFIGURE [[
 set(MEMKIND_DEBIAN_FILES "@MEMKIND_DEBIAN_FILES@")
 set(MEMKIND_DEBIAN_CHANGES "@MEMKIND_DEBIAN_CHANGES@")
 set(MEMKIND_DEBIAN_VERSION "@MEMKIND_DEBIAN_VERSION@")
 set(MEMKIND_DEBIAN_MAINTAINER "@MEMKIND_PACKAGE_MAINTAINER@")
-set(MEMKIND_DEBIAN_DLOPEN_WORKS @MEMKIND_DEBIAN_DLOPEN_WORKS@)
 set(MEMKIND_STRIP "@CMAKE_STRIP@")
 include("@PROJECT_SOURCE_DIR@/cmake/cpack_debian.cmake")
 ]] _script @ONLY)
 file(WRITE ${PROJECT_BINARY_DIR}/cpack_debian.cmake "${_script}")
 set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_BINARY_DIR}/cpack_debian.cmake)
+if(NOT MEMKIND_JEMALLOC_FROM_SOURCE)
+  set(CPACK_PROJECT_CONFIG_FILE ${PROJECT_SOURCE_DIR}/cmake/cpack_refuse.cmake)
+endif()
 include(CPack)

@@ -16,9 +16,6 @@ foreach(component IN LISTS CPACK_COMPONENTS_ALL)
     "memkind-pmem (${MEMKIND_DEBIAN_VERSION}) unstable; urgency=medium\n\n"
     "  * Built by CPack. What changed is in changelog.gz.\n\n"
     " -- ${MEMKIND_DEBIAN_MAINTAINER}  ${_date}\n")
-  if(component STREQUAL runtime AND NOT MEMKIND_DEBIAN_DLOPEN_WORKS)
-    file(COPY_FILE ${MEMKIND_DEBIAN_FILES}/README.Debian ${_doc}/README.Debian)
-  endif()
 
   file(GLOB_RECURSE _texts ${_usr}/share/man/*.[1-9])
   execute_process(COMMAND gzip -9nf ${_texts} ${_doc}/changelog

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# embed_jemalloc.sh ARCHIVE OBJECT AR LD OBJCOPY NM
+# embed_jemalloc.sh ARCHIVE OBJECT AR LD OBJCOPY NM CC
 # Turns a jemalloc archive into one object whose public names start with mkje_
 # and whose other names are local.
 set -euo pipefail
-archive=$1 object=$2 ar=$3 ld=$4 objcopy=$5 nm=$6
+archive=$1 object=$2 ar=$3 ld=$4 objcopy=$5 nm=$6 cc=$7
 
 public=(aligned_alloc calloc dallocx free mallctl mallctlbymib mallctlnametomib
         malloc malloc_conf malloc_conf_2_conf_harder malloc_message
@@ -34,13 +34,11 @@ redirect base je_extent_dalloc_mmap mkje_unmap_base
 redirect ctl je_arena_init mkje_arena_init
 # How large its thread-local variable is, which has no other way in: as a text
 # in an object of its own; see jemalloc_thread.c.
-size=$("$nm" -S "$work/copy.a" 2>/dev/null | awk '$4 == "je_tsd_tls" { print $2; exit }')
+size=$("$nm" -S "$work/copy.a" 2>/dev/null | awk '$4 == "je_tsd_tls" && !found { print $2; found = 1 }')
 [ -n "$size" ] || { echo "jemalloc has no thread-local je_tsd_tls" >&2; exit 1; }
-printf '%d\0' "0x$size" >"$work/size"
-(cd "$work" && "$ld" -r -b binary size -o size.o)
-"$objcopy" --rename-section .data=.rodata,alloc,load,readonly,data,contents \
-    --add-section .note.GNU-stack=/dev/null \
-    --set-section-flags .note.GNU-stack=contents,readonly "$work/size.o"
+printf '.section .rodata\n.globl mkje_tsd_size_text\nmkje_tsd_size_text: .asciz "%d"\n' "0x$size" >"$work/size.s"
+printf '.section .note.GNU-stack,"",%%progbits\n' >>"$work/size.s"
+"$cc" -c "$work/size.s" -o "$work/size.o"
 "$ld" -r --whole-archive "$work/copy.a" "$work/size.o" -o "$work/all.o"
 printf '%s mkje_%s\n' $(for name in "${public[@]}"; do echo "$name" "$name"; done) >"$work/names"
 # Options that have no other way in (the second one since 5.3.1); see
@@ -49,7 +47,7 @@ for option in cache_oblivious disable_large_size_classes; do
     echo "je_opt_$option mkje_opt_$option" >>"$work/names"
 done
 printf '%s\n' 'je_arena_init mkje_real_arena_init' 'je_tsd_tls mkje_tsd_tls' \
-    'je_tsd_cleanup mkje_tsd_cleanup' '_binary_size_start mkje_tsd_size_text' >>"$work/names"
+    'je_tsd_cleanup mkje_tsd_cleanup' >>"$work/names"
 # MALLOC_CONF and /etc/malloc.conf are for the process's own malloc.
 printf '%s\n' 'secure_getenv mkje_getenv' 'readlink mkje_readlink' >>"$work/names"
 # Memory and threads come by the library's own table of system calls.

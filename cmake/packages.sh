@@ -1,4 +1,5 @@
-# Everything that is installed to build and test, in one place (Debian names).
+# Everything that is installed to build and test, in one place (names of Debian
+# and Ubuntu; a|b: whichever comes first of those that this release has).
 # To be sourced:  install_packages GROUP...
 
 declare -A memkind_packages=(
@@ -8,7 +9,7 @@ declare -A memkind_packages=(
     # to build and run all tests
     [test]="libcunit1-dev valgrind python3 man-db mandoc e2fsprogs util-linux mount"
     # to boot a guest with emulated persistent memory
-    [pmem]="qemu-system-x86 busybox-static cpio lz4 xz-utils kmod python3 gcc
+    [pmem]="qemu-system-x86 busybox-static cpio lz4 xz-utils zstd kmod python3 gcc
             libc6-dev e2fsprogs xfsprogs dosfstools ndctl"
     # to build for other processors, and run there: tests/cross/run.sh
     [cross]="gcc-aarch64-linux-gnu g++-aarch64-linux-gnu gcc-powerpc64le-linux-gnu
@@ -16,23 +17,44 @@ declare -A memkind_packages=(
              pkg-config make ninja-build cmake qemu-user-static qemu-system-arm
              qemu-system-x86 busybox-static cpio file"
     # what the library is compared with, and the plot
-    [bench]="libmemkind0 libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4
-             gnuplot-nox python3"
+    [bench]="libmemkind0 libjemalloc2 libmimalloc2.0|libmimalloc3
+             libtcmalloc-minimal4|libtcmalloc-minimal4t64 gnuplot-nox python3"
     # to analyse the sources: cmake/analyze.sh
     [analyze]="gcc clang-tidy cppcheck git"
     # to make Debian packages, and to try them in a root of their own
     [deb]="dpkg-dev file debootstrap lintian"
+    # to run the tests in a root with nothing else in it: tests/bare.sh
+    [bare]="debootstrap util-linux mount git"
     # what CI does besides: a second compiler and its OpenMP, a debug jemalloc
-    [ci]="clang clang-format libclang-rt-14-dev libomp-dev autoconf git"
+    [ci]="clang clang-format libclang-rt-dev|libclang-rt-18-dev libomp-dev autoconf
+          dpkg-dev git"
 )
 
-# Installs what is missing of the groups, through sudo where we are not root.
+is_installed() {
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null || true)" = installed ]
+}
+
+# known_package A|B...: the first one that apt knows; if it knows none, the first.
+known_package() {
+    local name
+    for name in ${1//|/ }; do
+        if apt-cache policy "$name" 2>/dev/null | grep -q 'Candidate: [^(]'; then
+            echo "$name"
+            return
+        fi
+    done
+    echo "${1%%|*}"
+}
+
+# Installs what is missing of the groups, through sudo if we are not root.
 install_packages() {
-    local group package missing=() as_root=()
+    local group package name missing=() as_root=()
     for group in "$@"; do
         for package in ${memkind_packages[$group]}; do
-            [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] ||
-                missing+=("$package")
+            for name in ${package//|/ }; do
+                ! is_installed "$name" || continue 2
+            done
+            missing+=("$package")
         done
     done
     [ ${#missing[@]} -gt 0 ] || return 0
@@ -47,8 +69,11 @@ install_packages() {
         }
         as_root=(sudo)
     fi
-    echo "installing: ${missing[*]}" >&2
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q update >&2
+    for package in "${!missing[@]}"; do
+        missing[package]=$(known_package "${missing[package]}")
+    done
+    echo "installing: ${missing[*]}" >&2
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
         --no-install-recommends install "${missing[@]}" >&2
 }

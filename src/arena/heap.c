@@ -409,8 +409,8 @@ static bool worth_moving(const void *ptr)
         return false;
     size_t slab_used = use.slab_objects - use.slab_free;
     size_t bin_used = use.bin_objects - use.bin_free;
-    return (double)slab_used * (double)use.bin_objects <=
-           (double)bin_used * (double)use.slab_objects;
+    /* A slab has less than 2^16 objects, so neither product overflows. */
+    return slab_used * use.bin_objects <= bin_used * use.slab_objects;
 }
 
 /* Around the cache, which might hand back a place in a sparse slab; and what it

@@ -94,7 +94,7 @@ def all_peers(build, more):
         peers.append(Peer(OLD, "bench_memkind", f"pmem kind of {os.path.realpath(old)}", old))
     else:
         missing.append(OLD)
-    for name, soname in (("jemalloc", "libjemalloc.so.2"), ("mimalloc", "libmimalloc.so.2*"),
+    for name, soname in (("jemalloc", "libjemalloc.so.2"), ("mimalloc", "libmimalloc.so.[23]*"),
                          ("tcmalloc", "libtcmalloc_minimal.so.4")):
         path = find_library(soname)
         if path:

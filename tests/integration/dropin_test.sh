@@ -31,21 +31,16 @@ fi
 # ---- Debian's packages --------------------------------------------------------------
 packages=(libmemkind-dev libmemkind0)
 debs=$build/tests/debian
-download() {
-    (cd "$work/debs" && rm -f ./* && apt-get "$@" download "${packages[@]}") >"$work/log" 2>&1
-}
+. "$root/cmake/apt_sources.sh"
 if [ ! -d "$debs" ]; then
     command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
         skip_all "no apt-get and dpkg-deb to get Debian's libmemkind with"
-    mkdir -p "$work/debs" "$work/lists/partial" "$work/cache"
-    # Without package lists, with lists of our own.
-    own=(-o "Dir::State::Lists=$work/lists" -o "Dir::Cache=$work/cache"
-        -o "APT::Sandbox::User=$(id -un)")
-    download || { apt-get "${own[@]}" update >"$work/log" 2>&1 && download "${own[@]}"; } ||
+    apt_download "$work/apt" "$work/debs" "${packages[@]}" >"$work/log" 2>&1 ||
         skip_all "Debian's libmemkind cannot be downloaded: $(tail -n 1 "$work/log")"
     mkdir -p "${debs%/*}"
     mv "$work/debs" "$debs"
 fi
+echo "beside $(basename "$debs"/libmemkind0_*)"
 debian=$work/debian
 for deb in "$debs"/*.deb; do
     dpkg-deb -x "$deb" "$debian"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Makes the Debian packages, installs, upgrades, replaces and removes them in a
 # bare Debian root, and runs programs there: in C, in C++, in Python, and one
-# of LLVM's OpenMP. Skipped where no root can be made.
+# of LLVM's OpenMP. Skipped if no root can be made, or jemalloc's source package,
+# on which packages are built, cannot be had.
 #
 #   packages_test.sh BUILD-DIRECTORY
 #
-# MEMKIND_JEMALLOC_SOURCE  jemalloc's sources, for a library that can be loaded
-#                          at run time               [what this build was given]
+# MEMKIND_JEMALLOC_SOURCE  jemalloc's sources    [the distribution's, by apt-get]
 # MEMKIND_PACKAGES_CACHE   where the root is kept   [~/.cache/memkind-pmem-packages]
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/install_common.sh"
@@ -18,22 +18,40 @@ for tool in debootstrap dpkg-deb dpkg-shlibdeps cpack apt-get unshare chroot fil
 done
 
 # ---- making them ----------------------------------------------------------------------
-# The first revision has Debian's jemalloc, the second the one that was built
-# from source, where there is one.
-source=${MEMKIND_JEMALLOC_SOURCE:-$(sed -n 's/^MEMKIND_JEMALLOC_SOURCE_DIR:PATH=//p' "$build/CMakeCache.txt")}
+folder=$build/tests/packages
+source=${MEMKIND_JEMALLOC_SOURCE:-}
+if [ -z "$source" ]; then
+    source=$(bash "$root/cmake/jemalloc_source.sh" "$build/tests/jemalloc" 2>"$work/log") ||
+        skip_all "packages: $(cat "$work/log")"
+fi
+# Another revision is the same build with another number.
 make_packages() {
-    local revision=$1 folder=$build/tests/packages-$1
+    local revision=$1
     check "packages, revision $revision: build" bash -c '"$@" && cmake --build "$0"' "$folder" \
         cmake -S "$root" -B "$folder" -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=/usr \
         -DMEMKIND_BUILD_TESTS=OFF -DMEMKIND_BUILD_EXAMPLES=OFF \
-        -DMEMKIND_PACKAGE_RELEASE="$revision" -DMEMKIND_JEMALLOC_SOURCE_DIR="$2" || finish
-    rm -rf "$folder/packages"
+        -DMEMKIND_PACKAGE_RELEASE="$revision" -DMEMKIND_JEMALLOC_SOURCE_DIR="$source" || finish
+    rm -rf "$folder/packages" "$folder-$revision"
     # A strict umask is not to show in the packages.
     check "packages, revision $revision: cpack" bash -c 'umask 077 && cd "$0" && cpack -G DEB' "$folder" || finish
+    mv "$folder/packages" "$folder-$revision"
 }
-make_packages 1 ""
-make_packages 2 "$source"
-debs() { ls "$build/tests/packages-$1/packages"/*.deb; }
+make_packages 1
+make_packages 2
+# With Debian's archive of jemalloc there are none.
+refuses_packages() {
+    local status=0
+    (cd "$build" && cpack -G DEB -B "$work/refused") >"$work/refusal" 2>&1 || status=$?
+    cat "$work/refusal"
+    [ $status != 0 ] && grep -q "MEMKIND_JEMALLOC_SOURCE_PACKAGE=ON" "$work/refusal" &&
+        [ ! -e "$work/refused" ]
+}
+if grep -qE '^MEMKIND_JEMALLOC_(SOURCE_DIR:PATH=.|SOURCE_PACKAGE:BOOL=ON)' "$build/CMakeCache.txt"; then
+    skipped "no packages with Debian's archive of jemalloc (this build has another)"
+else
+    check "no packages with Debian's archive of jemalloc" refuses_packages || true
+fi
+debs() { ls "$folder-$1"/*.deb; }
 good_modes() {
     local deb
     for deb in $(debs 1); do
@@ -57,8 +75,8 @@ fi
 
 # ---- the root -------------------------------------------------------------------------
 codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-mirror=$(apt-get indextargets --format '$(REPO_URI)' "Created-By: Packages" \
-    "Codename: $codename" "Component: main" 2>/dev/null | sort -u | head -n 1)
+. "$root/cmake/apt_sources.sh"
+mirror=$(apt_sources deb | awk -v release="$codename" '$(NF - 1) == release { print $(NF - 2); exit }')
 [ -n "$mirror" ] || skip_all "packages: apt has no sources of $codename"
 cache=${MEMKIND_PACKAGES_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/memkind-pmem-packages}
 archive=$cache/$codename-$(dpkg --print-architecture).tar
@@ -98,6 +116,7 @@ for revision in 1 2; do
     # shellcheck disable=SC2046
     cp $(debs $revision) "$bare/tmp/debs/$revision"
 done
+cp "$here/dropin_ctypes.py" "$bare/tmp/programs"
 names=$(for deb in $(debs 1); do dpkg-deb -f "$deb" Package; done)
 ours() { (cd "$bare" && ls ./tmp/debs/"$1"/*.deb | sed 's,^\.,,'); }
 
@@ -148,7 +167,6 @@ check "a package that depends on libmemkind0 is satisfied" inside dpkg -i /tmp/d
 export PKG_CONFIG_SYSROOT_DIR=$bare
 PKG_CONFIG_LIBDIR=$(cd "$bare" && dirname "$(find "$PWD/usr/lib" -name memkind.pc)")
 export PKG_CONFIG_LIBDIR
-cp "$here/dropin_ctypes.py" "$bare/tmp/programs"
 programs=$bare/tmp/programs
 # shellcheck disable=SC2046
 {
@@ -158,6 +176,8 @@ programs=$bare/tmp/programs
         -static-libstdc++ -static-libgcc $(pkg-config --cflags --libs memkind) || true
     check "a static program: build" "${cc[@]}" -static "$here/install_program.c" -o "$programs/static" \
         $(pkg-config --static --cflags --libs memkind) || true
+    check "a C program that loads the library: build" "${cc[@]}" -D_GNU_SOURCE "$here/dropin_dlopen.c" \
+        -o "$programs/dlopen" $(pkg-config --cflags memkind) -pthread -ldl || true
 }
 unset PKG_CONFIG_SYSROOT_DIR PKG_CONFIG_LIBDIR
 openmp=no
@@ -179,23 +199,26 @@ says() {
     shift
     ! check "$name" inside "$@" || tail -n 1 "$work/log" | sed 's/^/         /'
 }
+# Those that load the library do so as they are, and after others have taken all
+# the room that the C library leaves for such TLS as cannot be made later.
+full=GLIBC_TUNABLES=glibc.rtld.optional_static_tls=0:glibc.rtld.nns=1
 run_programs() {
-    local revision=$1 room=()
-    if grep -q '^MEMKIND_JEMALLOC_SOURCE_DIR:PATH=$' "$build/tests/packages-$revision/CMakeCache.txt"; then
-        room=(env GLIBC_TUNABLES=glibc.rtld.optional_static_tls=4096)
-        check "the documents say what dlopen() needs" \
-            grep -F "${room[1]}" "$bare/usr/share/doc/libmemkind-pmem0/README.Debian" || true
-    fi
+    local revision=$1 room
     says "revision $revision: C" /tmp/programs/c
     says "revision $revision: C++" /tmp/programs/c++
     says "revision $revision: static" /tmp/programs/static
-    says "revision $revision: Python, ctypes${room[1]:+ with room}" \
-        "${room[@]}" python3 /tmp/programs/dropin_ctypes.py libmemkind.so.0 /dev/shm
-    if [ $openmp = yes ]; then
-        says "revision $revision: libomp${room[1]:+ with room}" "${room[@]}" /tmp/programs/openmp
-        cat "$work/log"
-    fi
+    for room in "" $full; do
+        says "revision $revision: dlopen(), C${room:+, $room}" env ${room:+"$room"} \
+            /tmp/programs/dlopen libmemkind.so.0 /dev/shm
+        says "revision $revision: dlopen(), Python's ctypes${room:+, $room}" env ${room:+"$room"} \
+            python3 /tmp/programs/dropin_ctypes.py libmemkind.so.0 /dev/shm
+        if [ $openmp = yes ]; then
+            says "revision $revision: dlopen(), libomp${room:+, $room}" env ${room:+"$room"} /tmp/programs/openmp
+        fi
+    done
 }
+needs_no_static_tls() { ! readelf -d "$bare"/usr/lib/*/libmemkind.so.0 | grep STATIC_TLS; }
+check "the library asks for no place in the static TLS block" needs_no_static_tls || true
 run_programs 1
 
 # ---- upgrading, replacing, removing -------------------------------------------------------
@@ -209,14 +232,18 @@ run_programs 2
 
 # shellcheck disable=SC2086
 {
-    check "Debian's libmemkind takes the place" apt install libmemkind0 libmemkind-dev || true
-    check "... and ours is gone" absent libmemkind-pmem0 || true
-    check "... its client is not" installed memkind-client 1 || true
-    # shellcheck disable=SC2046
-    check "ours takes the place again" apt install $(ours 2) || true
-    check "... and Debian's is gone" absent libmemkind0 || true
-    check "... its client is not" installed memkind-client 1 || true
-    says "C" /tmp/programs/c
+    if inside apt-cache policy libmemkind0 | grep -q 'Candidate: [^(]'; then
+        check "Debian's libmemkind takes the place" apt install libmemkind0 libmemkind-dev || true
+        check "... and ours is gone" absent libmemkind-pmem0 || true
+        check "... its client is not" installed memkind-client 1 || true
+        # shellcheck disable=SC2046
+        check "ours takes the place again" apt install $(ours 2) || true
+        check "... and Debian's is gone" absent libmemkind0 || true
+        check "... its client is not" installed memkind-client 1 || true
+        says "C" /tmp/programs/c
+    else
+        skipped "Debian's libmemkind takes the place ($codename has none)"
+    fi
     check "remove" inside dpkg --purge memkind-client $names || true
     check "remove what came with them" apt autoremove --purge ${runtime:-} python3 || true
 }

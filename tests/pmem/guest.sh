@@ -82,15 +82,20 @@ t0=$(now)
 exec 9>"$cache/.lock"; flock 9      # one session at a time fills the cache
 if [[ ! -e $kroot/.ready ]]; then
     echo "guest: fetching the Debian $flavour kernel (once)" >&2
-    rm -rf "$kroot"; mkdir -p "$kroot/deb"; chmod 777 "$kroot/deb"
+    rm -rf "$kroot"; mkdir -p "$kroot/deb"
     find_package() { apt-cache depends "linux-image-$flavour" 2>/dev/null | awk '/Depends: linux-image/{print $2; exit}'; }
     pkg=$(find_package)
     # A machine where all else was installed already may have no lists.
     [[ $pkg ]] || { apt-get -q update >/dev/null 2>&1 || true; pkg=$(find_package); }
     [[ $pkg ]] || die "apt knows no linux-image-$flavour"
-    ( cd "$kroot/deb" && apt-get -q download "$pkg" >/dev/null ) || die "apt-get download $pkg failed"
+    ( cd "$kroot/deb" && apt-get -q -o "APT::Sandbox::User=$(id -un)" download "$pkg" >/dev/null ) || die "apt-get download $pkg failed"
     dpkg-deb -x "$kroot"/deb/*.deb "$kroot"
+    # Later packages have their modules below usr/lib, and compressed.
+    if [[ -d $kroot/usr/lib/modules ]]; then mkdir -p "$kroot/lib"; mv "$kroot/usr/lib/modules" "$kroot/lib"; fi
     rm -rf "$kroot/deb" "$kroot/usr"
+    [[ -d $kroot/lib/modules ]] || die "no modules in $pkg"
+    find "$kroot/lib/modules" -name '*.ko.xz' -print0 | xargs -0r xz -d
+    find "$kroot/lib/modules" -name '*.ko.zst' -print0 | xargs -0r zstd -q -d --rm
     kver=$(basename "$kroot"/lib/modules/*)
     busybox depmod -b "$kroot" "$kver"
     # An uncompressed ELF kernel: QEMU enters it by PVH, with no decompressor
@@ -98,9 +103,11 @@ if [[ ! -e $kroot/.ready ]]; then
     python3 - "$kroot/boot/vmlinuz-$kver" "$kroot/vmlinux" <<'PY'
 import subprocess, sys
 d = open(sys.argv[1], 'rb').read()
-for magic, cmd in ((b'\x02!L\x18', ['lz4', '-dc']), (b'\xfd7zXZ\x00', ['xz', '-dc', '--single-stream'])):
-    at = d.find(magic)
-    if at >= 0:
+for magic, cmd in ((b'\x02!L\x18', ['lz4', '-dc']), (b'\xfd7zXZ\x00', ['xz', '-dc', '--single-stream']),
+                   (b'\x28\xb5\x2f\xfd', ['zstd', '-dcq']), (b'\x1f\x8b\x08', ['gzip', '-dcq'])):
+    at = -1
+    # The decompressor's code may have the same bytes in it.
+    while (at := d.find(magic, at + 1)) >= 0:
         elf = subprocess.run(cmd, input=d[at:], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
         if elf[:4] == b'\x7fELF':
             open(sys.argv[2], 'wb').write(elf)

@@ -101,8 +101,9 @@ run_tool() {
 run_bench() {
     local debs
     debs=$(mktemp -d)
-    (cd "$debs" && apt-get -q download libmemkind0 libnuma1 libhwloc15 libdaxctl1 >/dev/null 2>&1 &&
-        for deb in *.deb; do dpkg-deb -x "$deb" .; done) || {
+    . "$root/cmake/apt_sources.sh"
+    (apt_download "$debs/apt" "$debs/debs" libmemkind0 libnuma1 libhwloc15 libdaxctl1 >/dev/null 2>&1 &&
+        for deb in "$debs"/debs/*.deb; do dpkg-deb -x "$deb" "$debs"; done) || {
         echo "skipped: libmemkind 1.14 cannot be fetched"
         return 77
     }
