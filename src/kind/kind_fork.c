@@ -9,6 +9,8 @@
  * child a layer finds those below it in order.
  */
 #include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
 
 #include "arena_fork.h"
 #include "arena_set.h"
@@ -18,10 +20,30 @@
 #include "misuse.h"
 #include "region_pool.h"
 
+/* Of the thread that forks, which holds the locks. */
+static sigset_t signals_before;
+
+/* A signal handler that forks would wait for all of our locks, and jemalloc's,
+ * in vain: the thread that it has interrupted has them. What the thread itself
+ * raises by what it does cannot wait. */
+static void block_signals(sigset_t *before)
+{
+    static const int own[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
+                              SIGTRAP, SIGABRT, SIGSYS};
+    sigset_t set;
+    sigfillset(&set);
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        sigdelset(&set, own[i]);
+    pthread_sigmask(SIG_BLOCK, &set, before);
+}
+
 static void prepare(void)
 {
+    sigset_t before;
+    block_signals(&before);
     thread_cache_begin_fork();
     default_heap_lock();
+    signals_before = before;
     kind_registry_lock();
     misuse_lock();
     arena_fork_prepare();
@@ -29,16 +51,18 @@ static void prepare(void)
 
 static void unlock(void)
 {
+    const sigset_t before = signals_before;
     misuse_unlock();
     kind_registry_unlock();
     default_heap_unlock();
+    thread_cache_end_fork();
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 static void parent(void)
 {
     arena_fork_parent();
     unlock();
-    thread_cache_end_fork();
 }
 
 /* No operation finds its arenas any more, in which there may be memory that
@@ -58,7 +82,6 @@ static void child(void)
     arena_fork_child();
     kind_registry_visit(lose_kind);
     unlock();
-    thread_cache_end_fork();
 }
 
 __attribute__((constructor)) static void register_handlers(void)

@@ -274,10 +274,64 @@ static void test_in_fork(void)
     memkind_set_misuse_handler(NULL, NULL);
 }
 
+static volatile long forks;
+
+static void fork_in_handler(int signal)
+{
+    int saved_errno = errno, status = -1;
+    (void)signal;
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    if (child < 0 || waitpid(child, &status, 0) != child || status != 0)
+        damaged++;
+    forks++;
+    errno = saved_errno;
+}
+
+/* A handler that forks has interrupted fork(). (If it waited for a lock of its
+ * own thread, the alarm clock would go on, and nobody would hear it.) */
+static void test_handler_forks(void)
+{
+    struct sigaction action = {.sa_handler = fork_in_handler,
+                               .sa_flags = SA_RESTART};
+    struct sigaction before;
+    sigset_t mask;
+    forks = damaged = 0;
+    CU_ASSERT_EQUAL_FATAL(
+        memkind_create_pmem(test_dir(), MEMKIND_PMEM_MIN_SIZE, &kind),
+        MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL_FATAL(sigaction(SIGALRM, &action, &before), 0);
+    for (int round = 0; round < 1000; round++) {
+        const struct itimerval timer = {.it_value = {0, 1 + round % 400}};
+        int status = -1;
+        setitimer(ITIMER_REAL, &timer, NULL);
+        pid_t child = fork();
+        if (child == 0)
+            _exit(0);
+        while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+            ;
+        void *ptr = memkind_malloc(kind, 100);
+        if (child < 0 || status != 0 || ptr == NULL)
+            damaged++;
+        memkind_free(kind, ptr);
+    }
+    const struct itimerval none = {{0, 0}, {0, 0}};
+    setitimer(ITIMER_REAL, &none, NULL);
+    sigaction(SIGALRM, &before, NULL);
+    CU_ASSERT(forks > 0);
+    CU_ASSERT_EQUAL(damaged, 0);
+    CU_ASSERT_EQUAL(sigprocmask(SIG_SETMASK, NULL, &mask), 0);
+    CU_ASSERT_EQUAL(sigismember(&mask, SIGALRM), 0);
+    CU_ASSERT_EQUAL(sigismember(&mask, SIGTERM), 0);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+}
+
 static const struct test_case tests[] = {
     {"in malloc and free", test_in_malloc_and_free},
     {"in other calls", test_in_other_calls},
     {"in fork", test_in_fork},
+    {"handler forks", test_handler_forks},
     {NULL, NULL},
 };
 
