@@ -277,9 +277,12 @@ static int run_with(char *variable, const char *scenario)
 
 static void forget_variables(void)
 {
-    static const char *const names[] = {
-        "MEMKIND_ARENA_NUM_PER_KIND", "MEMKIND_HOG_MEMORY", "MEMKIND_DEBUG",
-        "MEMKIND_BACKGROUND_THREAD_LIMIT", "MEMKIND_CORE_DUMP", "MALLOC_CONF"};
+    static const char *const names[] = {"MEMKIND_ARENA_NUM_PER_KIND",
+                                        "MEMKIND_HOG_MEMORY",
+                                        "MEMKIND_DEBUG",
+                                        "MEMKIND_BACKGROUND_THREAD_LIMIT",
+                                        "MEMKIND_CORE_DUMP",
+                                        "MALLOC_CONF"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         unsetenv(names[i]);
 }
