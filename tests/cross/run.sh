@@ -23,10 +23,12 @@ work=${MEMKIND_BUILD:-$root/build/cross}
 # In an emulated process, but not: what reserves hundreds of gigabytes (QEMU
 # notes each page of a mapping: test_region_pool and its kin take minutes),
 # what flushes persistent memory (QEMU 7.2 does not know arm's instruction
-# there: test_region_grains), and what counts the process's own mappings or
-# forks with threads (both are QEMU's as well). Those run in the guest.
-in_process=(test_address_table test_size_class test_region_file test_extent_hooks
-            test_high_address test_cpp)
+# there: test_region_grains), what looks at pages that were given back
+# (MADV_REMOVE does nothing there, and says that it did: test_extent_hooks), and
+# what counts the process's own mappings or forks with threads (both are QEMU's
+# as well). Those run in the guest.
+in_process=(test_address_table test_size_class test_region_file test_high_address
+            test_cpp)
 # On architectures that are built, and little more.
 in_process_short=(test_address_table test_size_class test_high_address)
 
