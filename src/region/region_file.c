@@ -477,6 +477,11 @@ int region_memory_drop(void *addr, size_t size)
 static int allocate_by_writing(int fd, size_t offset, size_t size)
 {
     static const char zeroes[64 << 10];
+    struct file_identity identity;
+    bool at_once = size <= sizeof zeroes;
+    int known = at_once ? 0 : region_file_identify(fd, &identity);
+    if (known != 0)
+        return known;
     /* The limit may have become less than the file is large. */
     if (exceeds_limit(offset + size))
         return -EFBIG;
@@ -489,6 +494,8 @@ static int allocate_by_writing(int fd, size_t offset, size_t size)
             return written < 0 ? -errno : -ENOSPC;
         offset += (size_t)written;
         size -= (size_t)written;
+        if (!at_once && !region_file_is(fd, &identity))
+            return -EBADF;
     }
     return 0;
 }
@@ -505,6 +512,11 @@ static bool cannot_fit(int fd, size_t size)
 static int allocate_by_fallocate(int fd, size_t offset, size_t size)
 {
     size_t step = ALLOCATE_STEP;
+    struct file_identity identity;
+    bool at_once = size <= step;
+    int known = at_once ? 0 : region_file_identify(fd, &identity);
+    if (known != 0)
+        return known;
     if (cannot_fit(fd, size))
         return -ENOSPC;
     while (size > 0) {
@@ -519,6 +531,8 @@ static int allocate_by_fallocate(int fd, size_t offset, size_t size)
         }
         offset += step;
         size -= step;
+        if (!at_once && !region_file_is(fd, &identity))
+            return -EBADF;
     }
     return 0;
 }
@@ -533,7 +547,7 @@ int region_file_allocate(int fd, size_t offset, size_t size, bool *no_fallocate)
         result = allocate_by_writing(fd, offset, size);
     }
     /* ext4 keeps the part that it did allocate. */
-    if (result != 0)
+    if (result != 0 && result != -EBADF)
         (void)region_file_punch(fd, offset, size);
     return result;
 }
