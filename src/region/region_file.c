@@ -457,6 +457,11 @@ int region_memory_drop(void *addr, size_t size)
 static int write_zeroes(int fd, size_t offset, size_t size)
 {
     static const char zeroes[64 << 10];
+    struct file_identity identity;
+    bool at_once = size <= sizeof zeroes;
+    int known = at_once ? 0 : region_file_identify(fd, &identity);
+    if (known != 0)
+        return known;
     while (size > 0) {
         size_t step = size < sizeof zeroes ? size : sizeof zeroes;
         ssize_t written = sys.pwrite(fd, zeroes, step, (off_t)offset);
@@ -466,6 +471,8 @@ static int write_zeroes(int fd, size_t offset, size_t size)
             return written < 0 ? -errno : -ENOSPC;
         offset += (size_t)written;
         size -= (size_t)written;
+        if (!at_once && !region_file_is(fd, &identity))
+            return -EBADF;
     }
     return 0;
 }
@@ -495,6 +502,11 @@ static int allocate_step(int fd, size_t offset, size_t size)
 static int allocate_by_fallocate(int fd, size_t offset, size_t size)
 {
     size_t step = ALLOCATE_STEP;
+    struct file_identity identity;
+    bool at_once = size <= step;
+    int known = at_once ? 0 : region_file_identify(fd, &identity);
+    if (known != 0)
+        return known;
     /* What cannot fit is not tried: on its way to ENOSPC it would take all the
      * space from everyone else. */
     if (size > ALLOCATE_STEP && file_system_lacks(fd, size))
@@ -511,6 +523,8 @@ static int allocate_by_fallocate(int fd, size_t offset, size_t size)
         }
         offset += step;
         size -= step;
+        if (!at_once && !region_file_is(fd, &identity))
+            return -EBADF;
     }
     return 0;
 }
@@ -525,7 +539,7 @@ int region_file_allocate(int fd, size_t offset, size_t size, bool *no_fallocate)
         result = allocate_by_writing(fd, offset, size);
     }
     /* ext4 keeps the part that it did allocate. */
-    if (result != 0)
+    if (result != 0 && result != -EBADF)
         (void)region_file_punch(fd, offset, size);
     return result;
 }

@@ -84,6 +84,8 @@ int region_file_unmap(const struct mapping *mapping);
  * Allocates file space for a hole; all of it or none. *no_fallocate is set
  * where the file system knows no fallocate(2): zeroes are written then, -EFBIG
  * if the process may not write that far (RLIMIT_FSIZE).
+ * What takes several steps is -EBADF as soon as the number is another file's:
+ * the program may put one there at any time. Some of the space is there then.
  */
 int region_file_allocate(int fd, size_t offset, size_t size,
                          bool *no_fallocate);

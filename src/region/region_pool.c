@@ -431,8 +431,9 @@ static int add_largest(struct region_pool *pool, struct ground *ground,
             debug_log("no region of %zu MiB (%s), trying less", size / MIB,
                       strerror(-result));
         size = smaller_size(pool, size, least);
-        scarce = result == -ENOMEM && pool->backing != REGION_MEMORY &&
-                 size / 2 >= least;
+        /* -EAGAIN: of a process that locks its memory, as much as it may. */
+        scarce = (result == -ENOMEM || result == -EAGAIN) &&
+                 pool->backing != REGION_MEMORY && size / 2 >= least;
     }
 }
 

@@ -21,6 +21,10 @@ memkind_suite(test_region_outlived unit INTERNAL
   ENVIRONMENT PMEM_IS_PMEM_FORCE=0 ${memkind_forks})
 memkind_suite(test_region_directory unit INTERNAL
   ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
+memkind_suite(test_region_scarce unit INTERNAL
+  ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
+memkind_suite(test_region_replaced unit INTERNAL
+  ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
 memkind_suite(test_region_write unit INTERNAL ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
 memkind_suite(test_region_owed unit INTERNAL ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
 add_test(NAME test_region_owed_grains COMMAND test_region_owed)
