@@ -193,6 +193,7 @@ static void end_thread(void *table_pointer)
  */
 __attribute__((constructor(102))) static void make_key(void)
 {
+    je_thread_set_brackets(thread_cache_begin, thread_cache_end);
     key_made = pthread_key_create(&key, end_thread) == 0;
 }
 

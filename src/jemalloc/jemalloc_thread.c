@@ -46,11 +46,23 @@ __attribute__((constructor(101))) static void keep_pristine(void)
     pristine_size = size;
 }
 
+static bool (*begin_end)(void);
+static void (*end_end)(void);
+
+void je_thread_set_brackets(bool (*begin)(void), void (*end)(void))
+{
+    begin_end = begin;
+    end_end = end;
+}
+
 static void end_thread(void *tsd)
 {
+    bool entered = begin_end != NULL && begin_end();
     JE_NAME(tsd_cleanup)(tsd);
     has_ended = true;
     is_revived = false;
+    if (entered)
+        end_end();
 }
 
 /* For jemalloc's only key. */
@@ -86,6 +98,11 @@ void je_thread_end_again(void)
 }
 
 #else
+
+void je_thread_set_brackets(bool (*begin)(void), void (*end)(void))
+{
+    (void)begin, (void)end;
+}
 
 bool je_thread_has_ended(void)
 {

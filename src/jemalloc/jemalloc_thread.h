@@ -15,6 +15,10 @@
  * also runs where the thread has used jemalloc for our own data alone. */
 bool je_thread_has_ended(void);
 
+/* What to call around that destructor's work, during which a signal handler
+ * must not get into jemalloc. To be told before jemalloc starts. */
+void je_thread_set_brackets(bool (*begin)(void), void (*end)(void));
+
 /* Makes sure that the calling thread can allocate from any arena. False if it
  * cannot: its part has ended, and jemalloc is not our own copy. */
 bool je_thread_revive(void);

@@ -274,6 +274,35 @@ static void test_in_fork(void)
     memkind_set_misuse_handler(NULL, NULL);
 }
 
+/* ---- the end of threads ------------------------------------------------- */
+
+static void *end_soon(void *unused)
+{
+    for (int i = 0; i < 20; i++)
+        memkind_free(kind, memkind_malloc(kind, 100));
+    /* jemalloc has something of this thread then. */
+    memkind_update_cached_stats();
+    return unused;
+}
+
+/* The handler comes to threads that end. (If one waits for a lock of its own
+ * thread, the thread never ends.) */
+static void test_at_the_end_of_threads(void)
+{
+    sigset_t alarm, before;
+    begin(100);
+    sigemptyset(&alarm);
+    sigaddset(&alarm, SIGALRM);
+    for (int i = 0; i < 3000; i++) {
+        pthread_t thread;
+        CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, end_soon, NULL), 0);
+        pthread_sigmask(SIG_BLOCK, &alarm, &before);
+        pthread_join(thread, NULL);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    end();
+}
+
 static volatile long forks;
 
 static void fork_in_handler(int signal)
@@ -331,7 +360,9 @@ static const struct test_case tests[] = {
     {"in malloc and free", test_in_malloc_and_free},
     {"in other calls", test_in_other_calls},
     {"in fork", test_in_fork},
+    /* Before there are threads: glibc then has a lock of its own in fork(). */
     {"handler forks", test_handler_forks},
+    {"at the end of threads", test_at_the_end_of_threads},
     {NULL, NULL},
 };
 
