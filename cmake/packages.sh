@@ -7,7 +7,8 @@ declare -A memkind_packages=(
     [build]="gcc g++ libc6-dev binutils make ninja-build cmake pkg-config
              libpmem-dev libjemalloc-dev"
     # to build and run all tests
-    [test]="libcunit1-dev valgrind python3 man-db mandoc e2fsprogs util-linux mount"
+    [test]="libcunit1-dev valgrind python3 man-db mandoc e2fsprogs
+            xfsprogs btrfs-progs util-linux mount"
     # to boot a guest with emulated persistent memory
     [pmem]="qemu-system-x86 busybox-static cpio lz4 xz-utils zstd kmod python3 gcc
             libc6-dev e2fsprogs xfsprogs dosfstools ndctl"
