@@ -111,6 +111,8 @@ inside() {
     # shellcheck disable=SC2016
     setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child sh -ec '
         root=$1 archives=$2; shift 2
+        # A root that is no mount of its own has no mounts made in it by tests.
+        mount --bind "$root" "$root"
         mount --bind /dev "$root/dev"
         mount --bind /dev/pts "$root/dev/pts" 2>/dev/null || true
         mount -t tmpfs -o mode=1777 none "$root/dev/shm"
