@@ -90,7 +90,7 @@ static bool is_documented(int err)
 
 static struct memkind own_kind; /* of CALLERS_FILE and BLOCKS */
 static struct memkind_ops own_ops;
-static int callers_fd;
+static int callers_fd = -1;
 
 static int create_on_callers_file(memkind_t *kind)
 {
@@ -532,6 +532,7 @@ static bool attempt(uint64_t calls, unsigned at, bool for_good, int error)
         expect(!resized || file_bytes(callers_fd) <= 64 * KIB,
                "space left in the caller's file");
         close(callers_fd);
+        callers_fd = -1;
     }
     expect(test_file_space() == space_before ||
                file_space_is_kept(calls, for_good),
@@ -651,15 +652,16 @@ static void walk_all(const struct place *where)
     all_injections += injections;
 }
 
-/* What the walks went through. No device is at hand, nor a btrfs,
- * nor a file system that is almost full; threads are below; blocks
- * lie where they should, unlike in test_region_faults. */
+/* What the walks went through. No device is at hand, nor a btrfs, nor a file
+ * system that is almost full, on which units are split; threads are below;
+ * blocks lie where they should, unlike in test_region_faults. */
 static void everything(void)
 {
     const uint64_t elsewhere =
         FAULT_BIT(FAULT_FLOCK) | FAULT_BIT(FAULT_REALPATH) |
         FAULT_BIT(FAULT_FSYNC) | FAULT_BIT(FAULT_IOCTL) |
-        FAULT_BIT(FAULT_CAPGET) | FAULT_BIT(FAULT_PTHREAD_CREATE);
+        FAULT_BIT(FAULT_CAPGET) | FAULT_BIT(FAULT_PTHREAD_CREATE) |
+        FAULT_BIT(FAULT_SYNC_RANGE) | FAULT_BIT(FAULT_MINCORE);
     printf("%lu fault points, %lu failures ", all_points, all_injections);
     for (int call = 0; call < FAULT_CALLS; call++)
         if ((calls_met & FAULT_BIT(call)) == 0 &&
