@@ -190,7 +190,6 @@ void *heap_checked_malloc(struct memkind_arena_set *set, size_t size, int flags)
         raw = heap_plain_malloc(set, front + size + ZONE_LEAST, flags);
     if (raw == NULL)
         return NULL;
-    errno = saved_errno;
     const struct object_record record = {
         .hidden = ~(uintptr_t)(raw + front),
         .size = size,
@@ -206,6 +205,7 @@ void *heap_checked_malloc(struct memkind_arena_set *set, size_t size, int flags)
         errno = ENOMEM;
         return NULL;
     }
+    errno = saved_errno;
     memory_mark_object(&memory, (flags & JE_ZERO) != 0);
     return raw + front;
 }
