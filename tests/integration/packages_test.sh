@@ -90,7 +90,10 @@ else
     mkdir "$bare"
     tar -C "$bare" -xf "$archive"
 fi
-cp -L /etc/resolv.conf "$bare/etc/resolv.conf" 2>/dev/null || true
+# (A package's script makes an empty list of hosts where there is none.)
+for file in resolv.conf hosts; do
+    cp -L "/etc/$file" "$bare/etc/$file" 2>/dev/null || touch "$bare/etc/$file"
+done
 # Proxies and such.
 apt-config dump Acquire | grep -v '::Languages' >"$bare/etc/apt/apt.conf.d/99outside"
 printf 'path-exclude=/usr/share/locale/*\n' >"$bare/etc/dpkg/dpkg.cfg.d/small"
