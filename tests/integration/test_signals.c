@@ -297,7 +297,11 @@ static void test_at_the_end_of_threads(void)
     sigemptyset(&alarm);
     sigaddset(&alarm, SIGALRM);
     for (int i = 0; i < 3000; i++) {
+        /* One for each, at all points in turn: allocating takes a thread that
+         * ends longer than PERIOD, and it would never get on. */
+        const struct itimerval timer = {.it_value = {0, 10 + i % 300}};
         pthread_t thread;
+        setitimer(ITIMER_REAL, &timer, NULL);
         CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, end_soon, NULL), 0);
         pthread_sigmask(SIG_BLOCK, &alarm, &before);
         pthread_join(thread, NULL);
