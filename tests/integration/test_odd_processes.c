@@ -404,6 +404,9 @@ static int growth_after_setns(void)
 {
     memkind_t kind;
     int outside = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    /* By number: in a chroot, joining a namespace leads to another root. */
+    int parent = open(place, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    NEED(parent >= 0);
     if (!mount_tmpfs())
         return SKIPPED;
     NEED(limit_files(32 * MIB));
@@ -411,7 +414,8 @@ static int growth_after_setns(void)
     NEED(limit_files(SIZE_MAX));
     if (outside < 0 || setns(outside, CLONE_NEWNS) != 0)
         return SKIPPED;
-    NEED(rmdir(tmpfs) == 0); /* where its path would lead */
+    /* Its path would lead here. */
+    NEED(unlinkat(parent, "tmpfs", AT_REMOVEDIR) == 0);
     return grow_and_finish(kind);
 }
 
