@@ -217,7 +217,7 @@ ssize_t memkind_get_capacity(memkind_t kind)
 {
     if (!is_kind(kind))
         return -1;
-    const struct region_pool *regions = kind_regions_of(kind);
+    const struct memkind_region_pool *regions = kind_regions_of(kind);
     if (regions != NULL) {
         size_t capacity = region_pool_capacity(regions);
         return capacity != 0 && capacity <= SSIZE_MAX ? (ssize_t)capacity : -1;

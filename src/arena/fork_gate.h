@@ -13,7 +13,7 @@
 #include <stdbool.h>
 
 /* Waits while fork() runs. A thread that is inside must not enter again; what
- * locks it may hold is said in arena_set.h. */
+ * locks it may hold is said in heap_create.h. */
 void fork_gate_enter(void);
 void fork_gate_leave(void);
 

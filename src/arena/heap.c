@@ -8,10 +8,10 @@
 #include "debug_log.h"
 #include "heap_checked.h"
 #include "heap_plain.h"
+#include "heap_registry.h"
 #include "jemalloc_ctl.h"
 #include "magazine.h"
 #include "object_tag.h"
-#include "set_registry.h"
 #include "upkeep.h"
 
 /* Another thread's decay may hold pages that are on their way back. */
@@ -26,13 +26,13 @@ static bool is_cached_class(unsigned size_class)
  * in, has found its thread at. */
 static bool may_use_magazines(const struct thread_cache *cache)
 {
-    return cache != &cache->set->fallback && OWNER_LOAD(cache->busy) == 0;
+    return cache != &cache->heap->fallback && OWNER_LOAD(cache->busy) == 0;
 }
 
 /* ---- one attempt -------------------------------------------------------- */
 
 /* Straight from an arena. */
-static void *take_from_arena(struct memkind_arena_set *set, size_t size,
+static void *take_from_arena(struct memkind_heap *heap, size_t size,
                              int arena_flags, int flags)
 {
     void *ptr = JE_NAME(mallocx)(size, arena_flags | flags);
@@ -41,9 +41,9 @@ static void *take_from_arena(struct memkind_arena_set *set, size_t size,
     size_t usable = JE_NAME(nallocx)(size, flags);
     unsigned size_class = size_class_of(usable);
     if (is_cached_class(size_class))
-        object_tag_set(set, ptr, size_class);
+        object_tag_set(heap, ptr, size_class);
     else
-        object_tag_set_large(set, ptr, usable);
+        object_tag_set_large(heap, ptr, usable);
     return ptr;
 }
 
@@ -66,29 +66,29 @@ static void *take_by_cache(struct thread_cache *cache, unsigned size_class,
     void *ptr = magazine_take(cache, size_class, zero, &fresh);
     thread_cache_leave_slowly(cache);
     if (ptr != NULL && zero && !fresh)
-        region_pool_clear(cache->set->extents.pool, ptr, size);
+        region_pool_clear(cache->heap->extents.pool, ptr, size);
     return ptr;
 }
 
 static void *attempt(struct thread_cache *cache, size_t size, int flags)
 {
-    struct memkind_arena_set *set = cache->set;
+    struct memkind_heap *heap = cache->heap;
     unsigned size_class = class_for(size, flags);
     if (is_cached_class(size_class) && may_use_magazines(cache))
         return take_by_cache(cache, size_class, size, (flags & JE_ZERO) != 0);
-    return take_from_arena(set, size, cache->arena_flags, flags);
+    return take_from_arena(heap, size, cache->arena_flags, flags);
 }
 
 static void *attempt_elsewhere(struct thread_cache *cache, size_t size,
                                int flags)
 {
-    struct memkind_arena_set *set = cache->set;
+    struct memkind_heap *heap = cache->heap;
     void *ptr = NULL;
-    unsigned count = atomic_load_explicit(&set->count, memory_order_acquire);
+    unsigned count = atomic_load_explicit(&heap->count, memory_order_acquire);
     for (unsigned i = 0; ptr == NULL && i < count; i++)
         if (i != cache->place)
             ptr = take_from_arena(
-                set, size, JE_TCACHE_NONE | JE_ARENA(set->arenas[i].index),
+                heap, size, JE_TCACHE_NONE | JE_ARENA(heap->arenas[i].index),
                 flags);
     return ptr;
 }
@@ -101,23 +101,23 @@ static void drain_own(struct thread_cache *cache)
         (void)thread_cache_visit(cache, magazine_drain_all);
 }
 
-static void give_back(struct memkind_arena_set *set)
+static void give_back(struct memkind_heap *heap)
 {
-    thread_cache_bury_orphans(set);
-    thread_cache_visit_all(set, magazine_drain_all);
-    arena_set_purge(set);
+    thread_cache_bury_orphans(heap);
+    thread_cache_visit_all(heap, magazine_drain_all);
+    heap_arenas_purge(heap);
 }
 
-void heap_purge(struct memkind_arena_set *set)
+void heap_purge(struct memkind_heap *heap)
 {
-    if (set->records != NULL)
-        (void)heap_checked_release_all(set);
-    if (!thread_cache_begin())
+    if (heap->records != NULL)
+        (void)heap_checked_release_all(heap);
+    if (!allocator_enter())
         return;
-    pthread_mutex_lock(&set->reclaim_lock);
-    give_back(set);
-    pthread_mutex_unlock(&set->reclaim_lock);
-    thread_cache_end();
+    pthread_mutex_lock(&heap->reclaim_lock);
+    give_back(heap);
+    pthread_mutex_unlock(&heap->reclaim_lock);
+    allocator_leave();
 }
 
 /*
@@ -132,32 +132,32 @@ static void *reclaim_and_attempt(struct thread_cache *cache, size_t size,
     /* A size that no heap can hold is not worth a purge. */
     if (JE_NAME(nallocx)(size, flags) == 0)
         return NULL;
-    pthread_mutex_lock(&cache->set->reclaim_lock);
+    pthread_mutex_lock(&cache->heap->reclaim_lock);
     drain_own(cache);
     ptr = attempt(cache, size, flags);
     for (int round = 0; ptr == NULL && round < RECLAIM_ROUNDS; round++) {
         if (round > 0)
             sched_yield();
-        give_back(cache->set);
+        give_back(cache->heap);
         ptr = attempt(cache, size, flags);
         if (ptr == NULL)
             ptr = attempt_elsewhere(cache, size, flags);
     }
-    pthread_mutex_unlock(&cache->set->reclaim_lock);
+    pthread_mutex_unlock(&cache->heap->reclaim_lock);
     return ptr;
 }
 
 /* Has the other sets whose files lie in the same file system give back what is
  * free. False where there are none. */
-static bool have_others_give_back(const struct memkind_arena_set *set)
+static bool have_others_give_back(const struct memkind_heap *heap)
 {
     bool any = false;
-    struct memkind_arena_set *other;
+    struct memkind_heap *other;
     upkeep_enter();
-    for (unsigned slot = 0; (other = set_registry_use_next(slot)) != NULL;) {
+    for (unsigned slot = 0; (other = heap_registry_use_next(slot)) != NULL;) {
         slot = other->slot + 1;
-        if (other != set &&
-            region_pool_shares_space(set->extents.pool, other->extents.pool)) {
+        if (other != heap &&
+            region_pool_shares_space(heap->extents.pool, other->extents.pool)) {
             any = true;
             if (other->records != NULL)
                 (void)heap_checked_release_down_to(other, 0);
@@ -165,7 +165,7 @@ static bool have_others_give_back(const struct memkind_arena_set *set)
             give_back(other);
             pthread_mutex_unlock(&other->reclaim_lock);
         }
-        set_registry_done(other);
+        heap_registry_done(other);
     }
     upkeep_leave();
     return any;
@@ -174,12 +174,12 @@ static bool have_others_give_back(const struct memkind_arena_set *set)
 static void *take_at_any_rate(struct thread_cache *cache, size_t size,
                               int flags)
 {
-    const struct region_pool *pool = cache->set->extents.pool;
+    const struct memkind_region_pool *pool = cache->heap->extents.pool;
     void *ptr = attempt(cache, size, flags);
     if (__builtin_expect(ptr == NULL, 0))
         ptr = reclaim_and_attempt(cache, size, flags);
     if (__builtin_expect(ptr == NULL, 0) && pool != NULL &&
-        region_pool_lacks_space(pool) && have_others_give_back(cache->set))
+        region_pool_lacks_space(pool) && have_others_give_back(cache->heap))
         ptr = reclaim_and_attempt(cache, size, flags);
     return ptr;
 }
@@ -192,20 +192,20 @@ static void *refuse(void)
     return NULL;
 }
 
-struct thread_cache *heap_cache(struct memkind_arena_set *set)
+struct thread_cache *heap_cache(struct memkind_heap *heap)
 {
     struct thread_cache *cache = NULL;
-    if (thread_cache_begin()) {
-        cache = thread_cache_get(set);
-        thread_cache_end();
+    if (allocator_enter()) {
+        cache = thread_cache_get(heap);
+        allocator_leave();
     }
     return cache;
 }
 
 /* Where the owner issues its barriers itself, the fast ways end here. */
-static void *take_fenced(struct memkind_arena_set *set, size_t size, int flags)
+static void *take_fenced(struct memkind_heap *heap, size_t size, int flags)
 {
-    struct thread_cache *cache = heap_cache_known(set);
+    struct thread_cache *cache = heap_cache_known(heap);
     if (!thread_cache_enter_fenced(cache))
         return NULL;
     unsigned size_class = class_for(size, flags);
@@ -215,25 +215,25 @@ static void *take_fenced(struct memkind_arena_set *set, size_t size, int flags)
     }
     void *ptr = heap_pop_and_leave(cache, size_class);
     if (ptr != NULL && (flags & JE_ZERO) != 0)
-        region_pool_clear(set->extents.pool, ptr, size);
+        region_pool_clear(heap->extents.pool, ptr, size);
     return ptr;
 }
 
-void *heap_plain_malloc(struct memkind_arena_set *set, size_t size, int flags)
+void *heap_plain_malloc(struct memkind_heap *heap, size_t size, int flags)
 {
-    void *ptr = take_fenced(set, size, flags);
+    void *ptr = take_fenced(heap, size, flags);
     int saved_errno = errno;
     if (ptr != NULL)
         return ptr;
-    if (!thread_cache_begin()) {
-        heap_report(HEAP_REENTERED, set->extents.address_owner, NULL);
+    if (!allocator_enter()) {
+        heap_report(HEAP_REENTERED, heap->extents.address_owner, NULL);
         return refuse();
     }
-    struct thread_cache *cache = thread_cache_get(set);
-    if (thread_cache_may_allocate())
+    struct thread_cache *cache = thread_cache_get(heap);
+    if (allocator_may_allocate())
         ptr = take_at_any_rate(cache, size, flags);
-    thread_cache_end();
-    if (cache != &set->fallback && --cache->ticks < 0)
+    allocator_leave();
+    if (cache != &heap->fallback && --cache->ticks < 0)
         upkeep_tick(cache);
     if (ptr == NULL)
         return refuse();
@@ -242,12 +242,12 @@ void *heap_plain_malloc(struct memkind_arena_set *set, size_t size, int flags)
     return ptr;
 }
 
-void *heap_plain_calloc(struct memkind_arena_set *set, size_t size)
+void *heap_plain_calloc(struct memkind_heap *heap, size_t size)
 {
-    void *ptr = heap_malloc_fast(heap_cache_known(set), size);
+    void *ptr = heap_malloc_fast(heap_cache_known(heap), size);
     if (__builtin_expect(ptr == NULL, 0))
-        return heap_plain_malloc(set, size, JE_ZERO);
-    region_pool_clear(set->extents.pool, ptr, size);
+        return heap_plain_malloc(heap, size, JE_ZERO);
+    region_pool_clear(heap->extents.pool, ptr, size);
     return ptr;
 }
 
@@ -266,10 +266,9 @@ static enum heap_error put_by_cache(struct thread_cache *cache,
 
 /* Not in the set's first region, which heap_free_fast() knows; or where the
  * owner issues its barriers itself. */
-static bool put_fast(struct memkind_arena_set *set, unsigned size_class,
-                     void *ptr)
+static bool put_fast(struct memkind_heap *heap, unsigned size_class, void *ptr)
 {
-    struct thread_cache *cache = heap_cache_known(set);
+    struct thread_cache *cache = heap_cache_known(heap);
     if (!is_cached_class(size_class) ||
         (!thread_cache_enter(cache) && !thread_cache_enter_fenced(cache)))
         return false;
@@ -278,28 +277,28 @@ static bool put_fast(struct memkind_arena_set *set, unsigned size_class,
     return done;
 }
 
-enum heap_error heap_plain_free(struct memkind_arena_set *set, void *ptr)
+enum heap_error heap_plain_free(struct memkind_heap *heap, void *ptr)
 {
     enum heap_error error = HEAP_OK;
-    unsigned size_class = object_tag_class(set, ptr);
+    unsigned size_class = object_tag_class(heap, ptr);
     if (size_class == SIZE_CLASS_NONE)
         return HEAP_NO_OBJECT;
-    if (put_fast(set, size_class, ptr))
+    if (put_fast(heap, size_class, ptr))
         return HEAP_OK;
-    if (!thread_cache_begin())
+    if (!allocator_enter())
         return HEAP_REENTERED;
-    struct thread_cache *cache = thread_cache_get(set);
+    struct thread_cache *cache = thread_cache_get(heap);
     if (may_use_magazines(cache) && is_cached_class(size_class))
         error = put_by_cache(cache, size_class, ptr);
     else
-        magazine_return(set, size_class, ptr);
-    thread_cache_end();
+        magazine_return(heap, size_class, ptr);
+    allocator_leave();
     return error;
 }
 
-size_t heap_plain_usable_size(struct memkind_arena_set *set, const void *ptr)
+size_t heap_plain_usable_size(struct memkind_heap *heap, const void *ptr)
 {
-    unsigned size_class = object_tag_class(set, ptr);
+    unsigned size_class = object_tag_class(heap, ptr);
     if (size_class == SIZE_CLASS_NONE)
         return 0;
     if (is_cached_class(size_class))
@@ -310,33 +309,32 @@ size_t heap_plain_usable_size(struct memkind_arena_set *set, const void *ptr)
 /* ---- realloc ------------------------------------------------------------ */
 
 /* False where the object would have to move. */
-static bool resize_in_place(struct memkind_arena_set *set, void *ptr,
-                            size_t size)
+static bool resize_in_place(struct memkind_heap *heap, void *ptr, size_t size)
 {
     size_t wanted = JE_NAME(nallocx)(size, 0);
     if (wanted == 0 || JE_NAME(xallocx)(ptr, size, 0, JE_TCACHE_NONE) != wanted)
         return false;
-    object_tag_set_large(set, ptr, wanted);
+    object_tag_set_large(heap, ptr, wanted);
     return true;
 }
 
-static bool resize_large(struct memkind_arena_set *set, void *ptr, size_t size)
+static bool resize_large(struct memkind_heap *heap, void *ptr, size_t size)
 {
     bool done = false;
     int saved_errno = errno;
-    if (thread_cache_begin()) {
-        done = resize_in_place(set, ptr, size);
-        thread_cache_end();
+    if (allocator_enter()) {
+        done = resize_in_place(heap, ptr, size);
+        allocator_leave();
     }
     errno = saved_errno;
     return done;
 }
 
 /* Whether the thread's last free of that class was of this object. */
-static bool was_just_freed(struct memkind_arena_set *set, unsigned size_class,
+static bool was_just_freed(struct memkind_heap *heap, unsigned size_class,
                            const void *ptr)
 {
-    struct thread_cache *cache = heap_cache_known(set);
+    struct thread_cache *cache = heap_cache_known(heap);
     if (!is_cached_class(size_class) ||
         (!thread_cache_enter(cache) && !thread_cache_enter_fenced(cache)))
         return false;
@@ -348,23 +346,23 @@ static bool was_just_freed(struct memkind_arena_set *set, unsigned size_class,
 
 /* The class of an object that is handed in; SIZE_CLASS_NONE, and a report,
  * where it is none. */
-static unsigned class_of_object(struct memkind_arena_set *set, const void *ptr)
+static unsigned class_of_object(struct memkind_heap *heap, const void *ptr)
 {
-    unsigned size_class = object_tag_class(set, ptr);
+    unsigned size_class = object_tag_class(heap, ptr);
     enum heap_error error = HEAP_OK;
     if (size_class == SIZE_CLASS_NONE)
         error = HEAP_NO_OBJECT;
-    else if (was_just_freed(set, size_class, ptr))
+    else if (was_just_freed(heap, size_class, ptr))
         error = HEAP_DOUBLE_FREE;
     if (__builtin_expect(error == HEAP_OK, 1))
         return size_class;
-    heap_report(error, set->extents.address_owner, ptr);
+    heap_report(error, heap->extents.address_owner, ptr);
     return SIZE_CLASS_NONE;
 }
 
-void *heap_plain_realloc(struct memkind_arena_set *set, void *ptr, size_t size)
+void *heap_plain_realloc(struct memkind_heap *heap, void *ptr, size_t size)
 {
-    unsigned old_class = class_of_object(set, ptr);
+    unsigned old_class = class_of_object(heap, ptr);
     if (old_class == SIZE_CLASS_NONE) {
         errno = EINVAL;
         return NULL;
@@ -374,24 +372,24 @@ void *heap_plain_realloc(struct memkind_arena_set *set, void *ptr, size_t size)
         return ptr;
     bool both_large = old_class >= size_class_first_large &&
                       new_class >= size_class_first_large;
-    if (both_large && resize_large(set, ptr, size))
+    if (both_large && resize_large(heap, ptr, size))
         return ptr;
 
-    size_t old_size = heap_plain_usable_size(set, ptr);
-    void *moved = heap_malloc_fast(heap_cache_known(set), size);
+    size_t old_size = heap_plain_usable_size(heap, ptr);
+    void *moved = heap_malloc_fast(heap_cache_known(heap), size);
     if (moved == NULL)
-        moved = heap_plain_malloc(set, size, 0);
+        moved = heap_plain_malloc(heap, size, 0);
     if (moved == NULL) {
         /* What was reclaimed may lie right behind the object; and one that is
          * to shrink may as well stay as it is. */
-        if (size <= old_size || (both_large && resize_large(set, ptr, size)))
+        if (size <= old_size || (both_large && resize_large(heap, ptr, size)))
             return ptr;
         return NULL;
     }
-    region_pool_copy(set->extents.pool, moved, ptr,
+    region_pool_copy(heap->extents.pool, moved, ptr,
                      old_size < size ? old_size : size);
-    if (!heap_free_fast(heap_cache_known(set), ptr))
-        (void)heap_plain_free(set, ptr);
+    if (!heap_free_fast(heap_cache_known(heap), ptr))
+        (void)heap_plain_free(heap, ptr);
     return moved;
 }
 
@@ -425,72 +423,72 @@ static void *move_out(struct thread_cache *cache, unsigned size_class,
     }
     if (!worth_moving(ptr))
         return NULL;
-    size_t size = heap_plain_usable_size(cache->set, ptr);
-    void *moved = take_from_arena(cache->set, size, cache->arena_flags, 0);
+    size_t size = heap_plain_usable_size(cache->heap, ptr);
+    void *moved = take_from_arena(cache->heap, size, cache->arena_flags, 0);
     if (moved == NULL)
         return NULL;
     memcpy(moved, ptr, size);
-    magazine_return(cache->set, size_class, ptr);
+    magazine_return(cache->heap, size_class, ptr);
     return moved;
 }
 
-void *heap_plain_defragment(struct memkind_arena_set *set, void *ptr)
+void *heap_plain_defragment(struct memkind_heap *heap, void *ptr)
 {
     void *moved = NULL;
-    unsigned size_class = class_of_object(set, ptr);
+    unsigned size_class = class_of_object(heap, ptr);
     if (size_class == SIZE_CLASS_NONE)
         return NULL;
-    if (!thread_cache_begin()) {
-        heap_report(HEAP_REENTERED, set->extents.address_owner, ptr);
+    if (!allocator_enter()) {
+        heap_report(HEAP_REENTERED, heap->extents.address_owner, ptr);
         return NULL;
     }
-    struct thread_cache *cache = thread_cache_get(set);
-    if (thread_cache_may_allocate())
+    struct thread_cache *cache = thread_cache_get(heap);
+    if (allocator_may_allocate())
         moved = move_out(cache, size_class, ptr);
-    thread_cache_end();
+    allocator_leave();
     return moved;
 }
 
 /* ---- plain or checked --------------------------------------------------- */
 
-void *heap_malloc(struct memkind_arena_set *set, size_t size, int flags)
+void *heap_malloc(struct memkind_heap *heap, size_t size, int flags)
 {
-    if (__builtin_expect(set->records != NULL, 0))
-        return heap_checked_malloc(set, size, flags);
-    return heap_plain_malloc(set, size, flags);
+    if (__builtin_expect(heap->records != NULL, 0))
+        return heap_checked_malloc(heap, size, flags);
+    return heap_plain_malloc(heap, size, flags);
 }
 
-void *heap_calloc(struct memkind_arena_set *set, size_t size)
+void *heap_calloc(struct memkind_heap *heap, size_t size)
 {
-    if (__builtin_expect(set->records != NULL, 0))
-        return heap_checked_malloc(set, size, JE_ZERO);
-    return heap_plain_calloc(set, size);
+    if (__builtin_expect(heap->records != NULL, 0))
+        return heap_checked_malloc(heap, size, JE_ZERO);
+    return heap_plain_calloc(heap, size);
 }
 
-enum heap_error heap_free(struct memkind_arena_set *set, void *ptr)
+enum heap_error heap_free(struct memkind_heap *heap, void *ptr)
 {
-    if (__builtin_expect(set->records != NULL, 0))
-        return heap_checked_free(set, ptr);
-    return heap_plain_free(set, ptr);
+    if (__builtin_expect(heap->records != NULL, 0))
+        return heap_checked_free(heap, ptr);
+    return heap_plain_free(heap, ptr);
 }
 
-void *heap_realloc(struct memkind_arena_set *set, void *ptr, size_t size)
+void *heap_realloc(struct memkind_heap *heap, void *ptr, size_t size)
 {
-    if (__builtin_expect(set->records != NULL, 0))
-        return heap_checked_realloc(set, ptr, size);
-    return heap_plain_realloc(set, ptr, size);
+    if (__builtin_expect(heap->records != NULL, 0))
+        return heap_checked_realloc(heap, ptr, size);
+    return heap_plain_realloc(heap, ptr, size);
 }
 
-size_t heap_usable_size(struct memkind_arena_set *set, const void *ptr)
+size_t heap_usable_size(struct memkind_heap *heap, const void *ptr)
 {
-    if (__builtin_expect(set->records != NULL, 0))
-        return heap_checked_usable_size(set, ptr);
-    return heap_plain_usable_size(set, ptr);
+    if (__builtin_expect(heap->records != NULL, 0))
+        return heap_checked_usable_size(heap, ptr);
+    return heap_plain_usable_size(heap, ptr);
 }
 
-void *heap_defragment(struct memkind_arena_set *set, void *ptr)
+void *heap_defragment(struct memkind_heap *heap, void *ptr)
 {
-    if (__builtin_expect(set->records != NULL, 0))
-        return heap_checked_defragment(set, ptr);
-    return heap_plain_defragment(set, ptr);
+    if (__builtin_expect(heap->records != NULL, 0))
+        return heap_checked_defragment(heap, ptr);
+    return heap_plain_defragment(heap, ptr);
 }

@@ -8,7 +8,7 @@
 #ifndef HEAP_H
 #define HEAP_H
 
-#include "arena_set.h"
+#include "heap_create.h"
 #include "heap_report.h"
 #include "jemalloc_private.h"
 #include "upkeep.h"
@@ -73,7 +73,7 @@ static inline bool heap_free_fast(struct thread_cache *cache, void *ptr)
     return done;
 }
 
-/* The same by the owner (arena_set_config.direct_owner) of the set meant; for
+/* The same by the owner (heap_config.direct_owner) of the set meant; for
  * freeing, NULL stands for whichever set it is. */
 static inline void *heap_malloc_direct(const void *owner, size_t size)
 {
@@ -92,42 +92,42 @@ static inline bool heap_free_direct(const void *owner, void *ptr)
 }
 
 /* flags: JE_ZERO, JE_LG_ALIGN() */
-void *heap_malloc(struct memkind_arena_set *set, size_t size, int flags);
+void *heap_malloc(struct memkind_heap *heap, size_t size, int flags);
 
-void *heap_calloc(struct memkind_arena_set *set, size_t size);
+void *heap_calloc(struct memkind_heap *heap, size_t size);
 
 /* The object has to lie in the set's memory. What is wrong with it is returned,
  * and not reported. */
-enum heap_error heap_free(struct memkind_arena_set *set, void *ptr);
+enum heap_error heap_free(struct memkind_heap *heap, void *ptr);
 
 /* NULL with errno EINVAL where no object starts there, or it is free; which is
  * reported, as with heap_defragment(). */
-void *heap_realloc(struct memkind_arena_set *set, void *ptr, size_t size);
+void *heap_realloc(struct memkind_heap *heap, void *ptr, size_t size);
 
 /* 0 where no object starts there. */
-size_t heap_usable_size(struct memkind_arena_set *set, const void *ptr);
+size_t heap_usable_size(struct memkind_heap *heap, const void *ptr);
 
 /* Moves an object out of a sparsely used slab; NULL where it stays. */
-void *heap_defragment(struct memkind_arena_set *set, void *ptr);
+void *heap_defragment(struct memkind_heap *heap, void *ptr);
 
 /* Gives back all that is free: what threads have cached, and all pages. */
-void heap_purge(struct memkind_arena_set *set);
+void heap_purge(struct memkind_heap *heap);
 
 /* The calling thread's cache; see thread_cache_get(). */
-struct thread_cache *heap_cache(struct memkind_arena_set *set);
+struct thread_cache *heap_cache(struct memkind_heap *heap);
 
 /* The same where there is one, and it is no trouble to find; otherwise one
  * that holds nothing. */
 static inline struct thread_cache *
-heap_cache_known(const struct memkind_arena_set *set)
+heap_cache_known(const struct memkind_heap *heap)
 {
     struct thread_cache *cache = thread_cache_current;
-    if (__builtin_expect(cache->key == set, 1))
+    if (__builtin_expect(cache->key == heap, 1))
         return cache;
     if (thread_cache_table == NULL)
         return &thread_cache_none;
-    cache = thread_cache_table[set->slot];
-    if (cache == NULL || cache->key != set)
+    cache = thread_cache_table[heap->slot];
+    if (cache == NULL || cache->key != heap)
         return &thread_cache_none;
     thread_cache_current = cache;
     return cache;

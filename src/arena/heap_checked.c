@@ -60,47 +60,47 @@ static bool zones_are_whole(const struct marked_memory *memory)
            is_filled(memory->ptr + memory->size, memory->behind, ZONE_BYTE);
 }
 
-static bool shows_parent(const struct memkind_arena_set *set)
+static bool shows_parent(const struct memkind_heap *heap)
 {
-    return set->extents.pool != NULL &&
-           region_pool_shows_parent(set->extents.pool);
+    return heap->extents.pool != NULL &&
+           region_pool_shows_parent(heap->extents.pool);
 }
 
 /* Of what a forked child has from its parent, it may see bytes that the parent
  * has stored since: there is nothing wrong with those. */
-static bool is_known(const struct memkind_arena_set *set,
+static bool is_known(const struct memkind_heap *heap,
                      const struct object_record *record)
 {
-    return record->is_childs || !shows_parent(set);
+    return record->is_childs || !shows_parent(heap);
 }
 
 /* With the edges open. What was told once is not told again. */
-static void check_zones(struct memkind_arena_set *set,
+static void check_zones(struct memkind_heap *heap,
                         const struct object_record *record)
 {
     struct marked_memory memory = memory_of(record);
-    if (!is_known(set, record) || zones_are_whole(&memory))
+    if (!is_known(heap, record) || zones_are_whole(&memory))
         return;
-    heap_report(HEAP_OVERRUN, set->extents.address_owner, memory.ptr);
+    heap_report(HEAP_OVERRUN, heap->extents.address_owner, memory.ptr);
     draw_zones(&memory);
 }
 
 /* With all of it open. */
-static void check_freed(struct memkind_arena_set *set,
+static void check_freed(struct memkind_heap *heap,
                         const struct object_record *record)
 {
     struct marked_memory memory = memory_of(record);
-    if (!is_known(set, record))
+    if (!is_known(heap, record))
         return;
     if (!zones_are_whole(&memory) ||
         !is_filled(memory.ptr, least(memory.size, FILLED_MOST), FREED_BYTE))
-        heap_report(HEAP_AFTER_FREE, set->extents.address_owner, memory.ptr);
+        heap_report(HEAP_AFTER_FREE, heap->extents.address_owner, memory.ptr);
 }
 
 /* A forked child may have lost the memory, and has only what is known of it. */
-static bool is_accessible(const struct memkind_arena_set *set)
+static bool is_accessible(const struct memkind_heap *heap)
 {
-    const struct region_pool *pool = set->extents.pool;
+    const struct memkind_region_pool *pool = heap->extents.pool;
     return pool == NULL || !region_pool_is_lost(pool);
 }
 
@@ -108,52 +108,52 @@ static bool is_accessible(const struct memkind_arena_set *set)
 
 /* Gives an object back that is in no table any more. What is said of it is said
  * when the thread has come out. */
-static void release(struct memkind_arena_set *set,
+static void release(struct memkind_heap *heap,
                     const struct object_record *record)
 {
     struct marked_memory memory = memory_of(record);
     memory_mark_open(&memory);
-    check_freed(set, record);
+    check_freed(heap, record);
     char *raw = raw_of(record);
-    magazine_return(set, size_class_of(record->raw_size), raw);
+    magazine_return(heap, size_class_of(record->raw_size), raw);
 }
 
-bool heap_checked_release_down_to(struct memkind_arena_set *set, size_t keep)
+bool heap_checked_release_down_to(struct memkind_heap *heap, size_t keep)
 {
     struct object_record record;
     bool any = false;
-    if (!is_accessible(set))
+    if (!is_accessible(heap))
         return false;
-    while (object_records_waiting(set->records) > keep &&
-           object_records_next(set->records, &record)) {
-        release(set, &record);
+    while (object_records_waiting(heap->records) > keep &&
+           object_records_next(heap->records, &record)) {
+        release(heap, &record);
         any = true;
     }
     return any;
 }
 
-bool heap_checked_release_all(struct memkind_arena_set *set)
+bool heap_checked_release_all(struct memkind_heap *heap)
 {
     bool any = false;
-    if (thread_cache_begin()) {
-        any = heap_checked_release_down_to(set, 0);
-        thread_cache_end();
+    if (allocator_enter()) {
+        any = heap_checked_release_down_to(heap, 0);
+        allocator_leave();
     }
     return any;
 }
 
-static void have_wait(struct memkind_arena_set *set,
+static void have_wait(struct memkind_heap *heap,
                       const struct object_record *record)
 {
     struct object_record next;
-    if (object_records_may_wait(set->records, record)) {
-        object_records_wait(set->records, record);
+    if (object_records_may_wait(heap->records, record)) {
+        object_records_wait(heap->records, record);
     } else {
-        object_records_drop(set->records, record);
-        release(set, record);
+        object_records_drop(heap->records, record);
+        release(heap, record);
     }
-    while (object_records_next_too_many(set->records, record, &next))
-        release(set, &next);
+    while (object_records_next_too_many(heap->records, record, &next))
+        release(heap, &next);
 }
 
 /* ---- malloc and free ---------------------------------------------------- */
@@ -166,18 +166,18 @@ static size_t front_for(int flags)
     return alignment > ZONE_LEAST ? alignment : ZONE_LEAST;
 }
 
-static bool add_record(struct memkind_arena_set *set,
+static bool add_record(struct memkind_heap *heap,
                        const struct object_record *record)
 {
     bool added = false;
-    if (thread_cache_begin()) {
-        added = object_records_add(set->records, record);
-        thread_cache_end();
+    if (allocator_enter()) {
+        added = object_records_add(heap->records, record);
+        allocator_leave();
     }
     return added;
 }
 
-void *heap_checked_malloc(struct memkind_arena_set *set, size_t size, int flags)
+void *heap_checked_malloc(struct memkind_heap *heap, size_t size, int flags)
 {
     size_t front = front_for(flags);
     if (size > SIZE_MAX - front - ZONE_LEAST) {
@@ -185,23 +185,23 @@ void *heap_checked_malloc(struct memkind_arena_set *set, size_t size, int flags)
         return NULL;
     }
     int saved_errno = errno;
-    char *raw = heap_plain_malloc(set, front + size + ZONE_LEAST, flags);
-    if (raw == NULL && heap_checked_release_all(set))
-        raw = heap_plain_malloc(set, front + size + ZONE_LEAST, flags);
+    char *raw = heap_plain_malloc(heap, front + size + ZONE_LEAST, flags);
+    if (raw == NULL && heap_checked_release_all(heap))
+        raw = heap_plain_malloc(heap, front + size + ZONE_LEAST, flags);
     if (raw == NULL)
         return NULL;
     const struct object_record record = {
         .hidden = ~(uintptr_t)(raw + front),
         .size = size,
-        .raw_size = heap_plain_usable_size(set, raw),
+        .raw_size = heap_plain_usable_size(heap, raw),
         .front = (uint32_t)front,
         .state = OBJECT_LIVE,
-        .is_childs = shows_parent(set),
+        .is_childs = shows_parent(heap),
     };
     struct marked_memory memory = memory_of(&record);
     draw_zones(&memory);
-    if (!add_record(set, &record)) {
-        (void)heap_plain_free(set, raw);
+    if (!add_record(heap, &record)) {
+        (void)heap_plain_free(heap, raw);
         errno = ENOMEM;
         return NULL;
     }
@@ -217,49 +217,49 @@ static enum heap_error error_of(enum object_state state)
     return state == OBJECT_FREED ? HEAP_DOUBLE_FREE : HEAP_NO_OBJECT;
 }
 
-enum heap_error heap_checked_free(struct memkind_arena_set *set, void *ptr)
+enum heap_error heap_checked_free(struct memkind_heap *heap, void *ptr)
 {
     struct object_record record;
-    if (!thread_cache_begin())
+    if (!allocator_enter())
         return HEAP_REENTERED;
     /* Up to the end, so that no fork() comes in between, and the child's record
      * says what is there. */
-    enum object_state state = object_records_free(set->records, ptr, &record);
+    enum object_state state = object_records_free(heap->records, ptr, &record);
     if (state == OBJECT_LIVE) {
         struct marked_memory memory = memory_of(&record);
         memory_mark_edges_open(&memory);
-        check_zones(set, &record);
+        check_zones(heap, &record);
         memset(ptr, FREED_BYTE, least(record.size, FILLED_MOST));
         memory_mark_freed(&memory);
-        have_wait(set, &record);
+        have_wait(heap, &record);
     }
-    thread_cache_end();
+    allocator_leave();
     return error_of(state);
 }
 
 /* What is known of an object that is handed in; a report where it is none. */
-static enum heap_error find(struct memkind_arena_set *set, const void *ptr,
+static enum heap_error find(struct memkind_heap *heap, const void *ptr,
                             struct object_record *record)
 {
     enum heap_error error = HEAP_REENTERED;
-    if (thread_cache_begin()) {
-        error = error_of(object_records_find(set->records, ptr, record));
-        thread_cache_end();
+    if (allocator_enter()) {
+        error = error_of(object_records_find(heap->records, ptr, record));
+        allocator_leave();
     }
     if (error != HEAP_OK)
-        heap_report(error, set->extents.address_owner, ptr);
+        heap_report(error, heap->extents.address_owner, ptr);
     return error;
 }
 
-size_t heap_checked_usable_size(struct memkind_arena_set *set, const void *ptr)
+size_t heap_checked_usable_size(struct memkind_heap *heap, const void *ptr)
 {
     struct object_record record;
     size_t size = 0;
-    if (!thread_cache_begin())
+    if (!allocator_enter())
         return 0;
-    if (object_records_find(set->records, ptr, &record) == OBJECT_LIVE)
+    if (object_records_find(heap->records, ptr, &record) == OBJECT_LIVE)
         size = record.size;
-    thread_cache_end();
+    allocator_leave();
     return size;
 }
 
@@ -267,103 +267,103 @@ size_t heap_checked_usable_size(struct memkind_arena_set *set, const void *ptr)
 
 /* Takes an object out of the records, so that it can be entered anew, with its
  * memory open. False where somebody else has been faster. */
-static bool take(struct memkind_arena_set *set, const void *ptr,
+static bool take(struct memkind_heap *heap, const void *ptr,
                  struct object_record *record, struct marked_memory *memory)
 {
     bool taken = false;
-    if (thread_cache_begin()) {
-        taken = object_records_take(set->records, ptr, record) == OBJECT_LIVE;
-        thread_cache_end();
+    if (allocator_enter()) {
+        taken = object_records_take(heap->records, ptr, record) == OBJECT_LIVE;
+        allocator_leave();
     }
     if (taken) {
         *memory = memory_of(record);
         memory_mark_gone(memory);
-        check_zones(set, record);
+        check_zones(heap, record);
     }
     return taken;
 }
 
-static void enter(struct memkind_arena_set *set, struct object_record *record)
+static void enter(struct memkind_heap *heap, struct object_record *record)
 {
     struct marked_memory memory = memory_of(record);
     draw_zones(&memory);
-    record->is_childs = shows_parent(set);
-    (void)add_record(set, record); /* into the place that was left */
+    record->is_childs = shows_parent(heap);
+    (void)add_record(heap, record); /* into the place that was left */
     memory_mark_object(&memory, true);
 }
 
 /* An object that shrinks has room. */
-static void *shrink(struct memkind_arena_set *set, void *ptr, size_t size)
+static void *shrink(struct memkind_heap *heap, void *ptr, size_t size)
 {
     struct object_record record;
     struct marked_memory memory;
-    if (!take(set, ptr, &record, &memory))
+    if (!take(heap, ptr, &record, &memory))
         return NULL;
     record.size = size;
-    enter(set, &record);
+    enter(heap, &record);
     return ptr;
 }
 
 /* Always moved, where there is space: who still has the old address is found
  * out. */
-void *heap_checked_realloc(struct memkind_arena_set *set, void *ptr,
-                           size_t size)
+void *heap_checked_realloc(struct memkind_heap *heap, void *ptr, size_t size)
 {
     struct object_record record;
-    if (find(set, ptr, &record) != HEAP_OK) {
+    if (find(heap, ptr, &record) != HEAP_OK) {
         errno = EINVAL;
         return NULL;
     }
     if (size == record.size)
         return ptr;
     int saved_errno = errno;
-    void *moved = heap_checked_malloc(set, size, 0);
+    void *moved = heap_checked_malloc(heap, size, 0);
     if (moved == NULL && size < record.size) {
         errno = saved_errno;
-        return shrink(set, ptr, size);
+        return shrink(heap, ptr, size);
     }
     if (moved == NULL)
         return NULL;
-    region_pool_copy(set->extents.pool, moved, ptr, least(size, record.size));
-    (void)heap_checked_free(set, ptr);
+    region_pool_copy(heap->extents.pool, moved, ptr, least(size, record.size));
+    (void)heap_checked_free(heap, ptr);
     return moved;
 }
 
-void *heap_checked_defragment(struct memkind_arena_set *set, void *ptr)
+void *heap_checked_defragment(struct memkind_heap *heap, void *ptr)
 {
     struct object_record record;
     struct marked_memory memory;
-    if (find(set, ptr, &record) != HEAP_OK || !take(set, ptr, &record, &memory))
+    if (find(heap, ptr, &record) != HEAP_OK ||
+        !take(heap, ptr, &record, &memory))
         return NULL;
     /* What waits would keep slabs from becoming empty. */
-    (void)heap_checked_release_all(set);
-    char *raw = heap_plain_defragment(set, raw_of(&record));
+    (void)heap_checked_release_all(heap);
+    char *raw = heap_plain_defragment(heap, raw_of(&record));
     if (raw != NULL) {
         record.hidden = ~(uintptr_t)(raw + record.front);
-        record.raw_size = heap_plain_usable_size(set, raw);
+        record.raw_size = heap_plain_usable_size(heap, raw);
     }
-    enter(set, &record);
+    enter(heap, &record);
     return raw != NULL ? raw + record.front : NULL;
 }
 
 /* ---- the end of a set --------------------------------------------------- */
 
-void heap_checked_finish(struct memkind_arena_set *set)
+void heap_checked_finish(struct memkind_heap *heap)
 {
     struct object_record record;
-    while (object_records_next_of_all(set->records, &record)) {
+    while (object_records_next_of_all(heap->records, &record)) {
         struct marked_memory memory = memory_of(&record);
         if (record.state == OBJECT_LIVE)
             memory_mark_gone(&memory);
         else
             memory_mark_open(&memory);
-        if (!is_accessible(set))
+        if (!is_accessible(heap))
             continue;
         if (record.state == OBJECT_LIVE)
-            check_zones(set, &record);
+            check_zones(heap, &record);
         else
-            check_freed(set, &record);
+            check_freed(heap, &record);
     }
-    object_records_destroy(set->records);
-    set->records = NULL;
+    object_records_destroy(heap->records);
+    heap->records = NULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * heap.h's functions of the same names for sets that are checked
- * (arena_set_config.is_checked): a layer over the plain ones.
+ * (heap_config.is_checked): a layer over the plain ones.
  *
  *     raw object:  | red zone | object | red zone |
  *
@@ -20,23 +20,21 @@
 
 #include "heap.h"
 
-void *heap_checked_malloc(struct memkind_arena_set *set, size_t size,
-                          int flags);
-enum heap_error heap_checked_free(struct memkind_arena_set *set, void *ptr);
-void *heap_checked_realloc(struct memkind_arena_set *set, void *ptr,
-                           size_t size);
-size_t heap_checked_usable_size(struct memkind_arena_set *set, const void *ptr);
-void *heap_checked_defragment(struct memkind_arena_set *set, void *ptr);
+void *heap_checked_malloc(struct memkind_heap *heap, size_t size, int flags);
+enum heap_error heap_checked_free(struct memkind_heap *heap, void *ptr);
+void *heap_checked_realloc(struct memkind_heap *heap, void *ptr, size_t size);
+size_t heap_checked_usable_size(struct memkind_heap *heap, const void *ptr);
+void *heap_checked_defragment(struct memkind_heap *heap, void *ptr);
 
 /* Ends the wait of all freed objects. False where there was none. */
-bool heap_checked_release_all(struct memkind_arena_set *set);
+bool heap_checked_release_all(struct memkind_heap *heap);
 
 /* Ends the wait of the first ones, until no more bytes than `keep` wait. To be
- * called between thread_cache_begin() and _end(). */
-bool heap_checked_release_down_to(struct memkind_arena_set *set, size_t keep);
+ * called between allocator_enter() and _end(). */
+bool heap_checked_release_down_to(struct memkind_heap *heap, size_t keep);
 
 /* Looks at all objects, as nobody will free them, and drops what is known of
  * them. For a set that goes. */
-void heap_checked_finish(struct memkind_arena_set *set);
+void heap_checked_finish(struct memkind_heap *heap);
 
 #endif

@@ -30,25 +30,25 @@ static void *take_largest(size_t left, int flags)
     return NULL;
 }
 
-void heap_take_in(struct memkind_arena_set *set)
+void heap_fixed_adopt_pool(struct memkind_heap *heap)
 {
     void *blocks[BLOCKS_MAX];
     int count = 0;
-    struct region_pool *pool = set->extents.pool;
-    if (set->limit != 1 || !thread_cache_begin())
+    struct memkind_region_pool *pool = heap->extents.pool;
+    if (heap->limit != 1 || !allocator_enter())
         return;
     region_pool_set_pretending(pool, true);
     /* Elsewhere than in the pool, blocks would take memory for nothing. */
-    while (count < BLOCKS_MAX && thread_cache_may_allocate()) {
+    while (count < BLOCKS_MAX && allocator_may_allocate()) {
         blocks[count] =
-            take_largest(region_pool_room(pool), set->fallback.arena_flags);
+            take_largest(region_pool_room(pool), heap->fallback.arena_flags);
         if (blocks[count] == NULL)
             break;
         count++;
     }
     while (count > 0)
         JE_NAME(dallocx)(blocks[--count], JE_TCACHE_NONE);
-    arena_set_purge(set);
+    heap_arenas_purge(heap);
     region_pool_set_pretending(pool, false);
-    thread_cache_end();
+    allocator_leave();
 }

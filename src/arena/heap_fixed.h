@@ -17,13 +17,13 @@
 #ifndef HEAP_FIXED_H
 #define HEAP_FIXED_H
 
-#include "arena_set.h"
+#include "heap_create.h"
 
 /*
  * Has the set's arena take in all of its pool, which is fixed. No other thread
  * knows the set yet. Does nothing for a set that may have more than one arena:
  * the program has asked for them (MEMKIND_ARENA_NUM_PER_KIND).
  */
-void heap_take_in(struct memkind_arena_set *set);
+void heap_fixed_adopt_pool(struct memkind_heap *heap);
 
 #endif

@@ -8,11 +8,11 @@
 
 #include "heap.h"
 
-void *heap_plain_malloc(struct memkind_arena_set *set, size_t size, int flags);
-void *heap_plain_calloc(struct memkind_arena_set *set, size_t size);
-enum heap_error heap_plain_free(struct memkind_arena_set *set, void *ptr);
-void *heap_plain_realloc(struct memkind_arena_set *set, void *ptr, size_t size);
-size_t heap_plain_usable_size(struct memkind_arena_set *set, const void *ptr);
-void *heap_plain_defragment(struct memkind_arena_set *set, void *ptr);
+void *heap_plain_malloc(struct memkind_heap *heap, size_t size, int flags);
+void *heap_plain_calloc(struct memkind_heap *heap, size_t size);
+enum heap_error heap_plain_free(struct memkind_heap *heap, void *ptr);
+void *heap_plain_realloc(struct memkind_heap *heap, void *ptr, size_t size);
+size_t heap_plain_usable_size(struct memkind_heap *heap, const void *ptr);
+void *heap_plain_defragment(struct memkind_heap *heap, void *ptr);
 
 #endif

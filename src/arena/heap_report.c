@@ -27,7 +27,7 @@ void heap_report_to(heap_report_fn *report)
 
 void heap_report(enum heap_error error, void *owner, const void *ptr)
 {
-    if (!thread_cache_is_inside()) {
+    if (!allocator_is_inside()) {
         if (tell != NULL)
             tell(error, owner, ptr);
         return;

@@ -16,7 +16,7 @@ enum heap_error {
     HEAP_AFTER_FREE,  /* a freed object was */
 };
 
-/* owner: whom the set's addresses belong to (arena_set_config.address_owner).
+/* owner: whom the set's addresses belong to (heap_config.address_owner).
  * No lock is held. */
 typedef void heap_report_fn(enum heap_error error, void *owner,
                             const void *ptr);
@@ -24,7 +24,7 @@ typedef void heap_report_fn(enum heap_error error, void *owner,
 /* To whom it is told; to be set before there is a heap. */
 void heap_report_to(heap_report_fn *report);
 
-/* Tells now, or when the thread comes out of thread_cache_end(). Of what one
+/* Tells now, or when the thread comes out of allocator_leave(). Of what one
  * call finds, the first few are told. */
 void heap_report(enum heap_error error, void *owner, const void *ptr);
 

@@ -16,13 +16,12 @@
 /* How many of the objects that were put in last are compared with the next. */
 #define LATELY 32U
 
-void magazine_return(struct memkind_arena_set *set, unsigned size_class,
-                     void *ptr)
+void magazine_return(struct memkind_heap *heap, unsigned size_class, void *ptr)
 {
     /* Of a slab other objects may have the tag. */
     if (size_class >= size_class_first_large)
-        object_tag_clear_large(set, ptr);
-    arena_set_return(set, ptr);
+        object_tag_clear_large(heap, ptr);
+    heap_arenas_return(heap, ptr);
 }
 
 static uint32_t count_of(const struct thread_cache *cache, unsigned size_class)
@@ -53,7 +52,7 @@ static bool was_returned(struct thread_cache *cache,
 {
     if (__builtin_expect(returned->objects[place] != ptr, 1))
         return false;
-    heap_report(HEAP_DOUBLE_FREE, cache->set->extents.address_owner, ptr);
+    heap_report(HEAP_DOUBLE_FREE, cache->heap->extents.address_owner, ptr);
     return true;
 }
 
@@ -78,7 +77,7 @@ static void flush(struct thread_cache *cache, unsigned size_class,
         if (was_returned(cache, &returned, place, objects[i]))
             continue;
         returned.objects[place] = objects[i];
-        magazine_return(cache->set, size_class, objects[i]);
+        magazine_return(cache->heap, size_class, objects[i]);
     }
     /* Nor are the next ones to stay in, if they are gone. */
     uint32_t near = count + (1 << RETURNED_LOG);
@@ -176,7 +175,7 @@ static bool grow(struct thread_cache *cache, unsigned size_class)
     const uint32_t size = size_class_sizes[size_class];
     uint32_t before = capacity_of(cache, size_class), capacity = before * 2;
     if (size_class >= size_class_first_large &&
-        !atomic_load_explicit(&cache->set->caches_large, memory_order_relaxed))
+        !atomic_load_explicit(&cache->heap->caches_large, memory_order_relaxed))
         return false;
     if (before == 0) {
         capacity = CAPACITY_FIRST_BYTES / size;
@@ -198,7 +197,7 @@ static void *fetch(struct thread_cache *cache, unsigned size_class, int flags)
     size_t size = size_class_sizes[size_class];
     void *ptr = JE_NAME(mallocx)(size, cache->arena_flags | flags);
     if (ptr != NULL)
-        object_tag_set(cache->set, ptr, size_class);
+        object_tag_set(cache->heap, ptr, size_class);
     return ptr;
 }
 
@@ -259,7 +258,7 @@ void magazine_put(struct thread_cache *cache, unsigned size_class, void *ptr)
     uint32_t count = count_of(cache, size_class);
     if (count == capacity_of(cache, size_class) && !grow(cache, size_class)) {
         if (count == 0) {
-            magazine_return(cache->set, size_class, ptr);
+            magazine_return(cache->heap, size_class, ptr);
             return;
         }
         flush(cache, size_class, (count + 1) / 2);

@@ -14,7 +14,7 @@
 #ifndef MAGAZINE_H
 #define MAGAZINE_H
 
-#include "arena_set.h"
+#include "heap_create.h"
 #include "jemalloc_private.h"
 #include "thread_cache.h"
 
@@ -34,8 +34,7 @@ bool magazine_has_lately(const struct thread_cache *cache, unsigned size_class,
                          const void *ptr);
 
 /* Returns an object that is in no magazine. */
-void magazine_return(struct memkind_arena_set *set, unsigned size_class,
-                     void *ptr);
+void magazine_return(struct memkind_heap *heap, unsigned size_class, void *ptr);
 
 /* Puts an object in; it goes to its arena where there is no room for it. */
 void magazine_put(struct thread_cache *cache, unsigned size_class, void *ptr);

@@ -6,7 +6,7 @@
  *
  * Records are spread over some tables by the objects' addresses, each with a
  * lock and a queue of its own. The locks come after a set's own and before
- * jemalloc's (arena_set.h); functions are called between thread_cache_begin()
+ * jemalloc's (heap_create.h); functions are called between allocator_enter()
  * and _end().
  */
 #ifndef OBJECT_RECORDS_H

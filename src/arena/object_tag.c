@@ -11,26 +11,24 @@
 #define TAG_BYTES_DROPPED ((size_t)16 << 10)
 
 /* Where an object's tag is; NULL where it lies in no region. */
-static _Atomic uint16_t *tag_place(struct memkind_arena_set *set,
-                                   const void *ptr)
+static _Atomic uint16_t *tag_place(struct memkind_heap *heap, const void *ptr)
 {
     const struct region *region = NULL;
-    if (set->extents.pool != NULL)
-        region = region_pool_find(set->extents.pool, ptr);
+    if (heap->extents.pool != NULL)
+        region = region_pool_find(heap->extents.pool, ptr);
     if (region == NULL)
         return NULL;
     size_t offset = (size_t)((const char *)ptr - region->base);
     return &region->tags[offset >> REGION_TAG_SHIFT];
 }
 
-void object_tag_set(struct memkind_arena_set *set, void *ptr,
-                    unsigned size_class)
+void object_tag_set(struct memkind_heap *heap, void *ptr, unsigned size_class)
 {
     if (size_class >= size_class_first_large) {
-        object_tag_set_large(set, ptr, size_class_sizes[size_class]);
+        object_tag_set_large(heap, ptr, size_class_sizes[size_class]);
         return;
     }
-    _Atomic uint16_t *tag = tag_place(set, ptr);
+    _Atomic uint16_t *tag = tag_place(heap, ptr);
     if (tag == NULL)
         return;
     unsigned value = tag_of(size_class, (uintptr_t)ptr);
@@ -71,9 +69,9 @@ static void clear_tags(_Atomic uint16_t *tag, _Atomic uint16_t *end)
     store_none(tag, end);
 }
 
-void object_tag_set_large(struct memkind_arena_set *set, void *ptr, size_t size)
+void object_tag_set_large(struct memkind_heap *heap, void *ptr, size_t size)
 {
-    _Atomic uint16_t *tag = tag_place(set, ptr);
+    _Atomic uint16_t *tag = tag_place(heap, ptr);
     if (tag == NULL)
         return;
     atomic_store_explicit(tag, (uint16_t)size_class_of(size),
@@ -81,16 +79,16 @@ void object_tag_set_large(struct memkind_arena_set *set, void *ptr, size_t size)
     clear_tags(tag + 1, tag + (size >> REGION_TAG_SHIFT));
 }
 
-void object_tag_clear_large(struct memkind_arena_set *set, void *ptr)
+void object_tag_clear_large(struct memkind_heap *heap, void *ptr)
 {
-    _Atomic uint16_t *tag = tag_place(set, ptr);
+    _Atomic uint16_t *tag = tag_place(heap, ptr);
     if (tag != NULL)
         atomic_store_explicit(tag, SIZE_CLASS_NONE, memory_order_relaxed);
 }
 
-unsigned object_tag_class(struct memkind_arena_set *set, const void *ptr)
+unsigned object_tag_class(struct memkind_heap *heap, const void *ptr)
 {
-    const _Atomic uint16_t *place = tag_place(set, ptr);
+    const _Atomic uint16_t *place = tag_place(heap, ptr);
     if (place == NULL)
         return size_class_of(JE_NAME(sallocx)(ptr, 0));
     unsigned tag = atomic_load_explicit(place, memory_order_relaxed);

@@ -5,17 +5,17 @@
 #include <sched.h>
 #include <time.h>
 
-#include "arena_set.h"
 #include "cancellation.h"
 #include "debug_log.h"
 #include "fork_gate.h"
+#include "heap_create.h"
+#include "heap_registry.h"
 #include "heap_report.h"
 #include "jemalloc_ctl.h"
 #include "jemalloc_thread.h"
 #include "magazine.h"
 #include "memory_barrier.h"
 #include "memory_marks.h"
-#include "set_registry.h"
 #include "upkeep.h"
 
 /* An owner is in there for some ten instructions; one that has not come out
@@ -36,7 +36,7 @@ __thread struct thread_cache **thread_cache_table;
 
 /* Set once a thread's caches are gone for good: the thread is ending. */
 static __thread bool thread_ended THREAD_CACHE_TLS;
-/* Until thread_cache_end(). */
+/* Until allocator_leave(). */
 static __thread bool thread_revived THREAD_CACHE_TLS;
 static __thread bool thread_inside THREAD_CACHE_TLS;
 static __thread bool thread_forks_inside THREAD_CACHE_TLS;
@@ -56,7 +56,7 @@ static void metadata_free(void *ptr)
     JE_NAME(dallocx)(ptr, 0);
 }
 
-bool thread_cache_begin(void)
+bool allocator_enter(void)
 {
     if (__builtin_expect(thread_inside, 0))
         return false;
@@ -67,7 +67,7 @@ bool thread_cache_begin(void)
     return true;
 }
 
-void thread_cache_end(void)
+void allocator_leave(void)
 {
     const int before = cancel_state;
     if (__builtin_expect(thread_revived, 0)) {
@@ -81,7 +81,7 @@ void thread_cache_end(void)
     cancellation_restore(before);
 }
 
-void thread_cache_begin_fork(void)
+void allocator_enter_fork(void)
 {
     thread_forks_inside = thread_inside;
     thread_inside = true;
@@ -89,7 +89,7 @@ void thread_cache_begin_fork(void)
     fork_cancel_state = cancellation_disable();
 }
 
-void thread_cache_end_fork(void)
+void allocator_leave_fork(void)
 {
     const int before = fork_cancel_state;
     atomic_signal_fence(memory_order_seq_cst);
@@ -99,47 +99,47 @@ void thread_cache_end_fork(void)
     cancellation_restore(before);
 }
 
-bool thread_cache_forks_inside(void)
+bool allocator_forks_inside(void)
 {
     return thread_forks_inside;
 }
 
-bool thread_cache_is_inside(void)
+bool allocator_is_inside(void)
 {
     return thread_inside;
 }
 
 /* ---- a set's list of caches --------------------------------------------- */
 
-static void enlist(struct memkind_arena_set *set, struct thread_cache *cache)
+static void enlist(struct memkind_heap *heap, struct thread_cache *cache)
 {
-    pthread_mutex_lock(&set->caches_lock);
-    cache->next = set->caches;
-    if (set->caches != NULL)
-        set->caches->prev = cache;
-    set->caches = cache;
-    pthread_mutex_unlock(&set->caches_lock);
+    pthread_mutex_lock(&heap->caches_lock);
+    cache->next = heap->caches;
+    if (heap->caches != NULL)
+        heap->caches->prev = cache;
+    heap->caches = cache;
+    pthread_mutex_unlock(&heap->caches_lock);
 }
 
 /* With the list locked. */
-static void take_out(struct memkind_arena_set *set, struct thread_cache *cache)
+static void take_out(struct memkind_heap *heap, struct thread_cache *cache)
 {
     if (cache->prev != NULL)
         cache->prev->next = cache->next;
     else
-        set->caches = cache->next;
+        heap->caches = cache->next;
     if (cache->next != NULL)
         cache->next->prev = cache->prev;
 }
 
 /* False where the set has been retired meanwhile. */
-static bool delist(struct memkind_arena_set *set, struct thread_cache *cache)
+static bool delist(struct memkind_heap *heap, struct thread_cache *cache)
 {
-    pthread_mutex_lock(&set->caches_lock);
-    bool listed = cache->set != NULL;
+    pthread_mutex_lock(&heap->caches_lock);
+    bool listed = cache->heap != NULL;
     if (listed)
-        take_out(set, cache);
-    pthread_mutex_unlock(&set->caches_lock);
+        take_out(heap, cache);
+    pthread_mutex_unlock(&heap->caches_lock);
     return listed;
 }
 
@@ -152,22 +152,22 @@ static void free_cache(struct thread_cache *cache)
 }
 
 /* Of a cache that is in no list any more. */
-static void end_cache(struct memkind_arena_set *set, struct thread_cache *cache)
+static void end_cache(struct memkind_heap *heap, struct thread_cache *cache)
 {
     magazine_drop_all(cache);
-    arena_set_detach(set, cache->place);
+    heap_arenas_detach(heap, cache->place);
     free_cache(cache);
 }
 
 static void leave_set(unsigned slot, struct thread_cache *cache)
 {
-    struct memkind_arena_set *set = set_registry_use(slot, cache->set_id);
-    if (set != NULL && delist(set, cache))
-        end_cache(set, cache);
+    struct memkind_heap *heap = heap_registry_use(slot, cache->heap_id);
+    if (heap != NULL && delist(heap, cache))
+        end_cache(heap, cache);
     else
         free_cache(cache);
-    if (set != NULL)
-        set_registry_done(set);
+    if (heap != NULL)
+        heap_registry_done(heap);
 }
 
 static void end_thread(void *table_pointer)
@@ -176,14 +176,14 @@ static void end_thread(void *table_pointer)
     thread_cache_table = NULL;
     thread_cache_current = &thread_cache_none;
     thread_ended = true;
-    (void)thread_cache_begin();
+    (void)allocator_enter();
     upkeep_enter();
     for (unsigned i = 0; i < THREAD_CACHE_SLOTS; i++)
         if (table[i] != NULL)
             leave_set(i, table[i]);
     upkeep_leave();
     metadata_free(table);
-    thread_cache_end();
+    allocator_leave();
 }
 
 /*
@@ -193,7 +193,7 @@ static void end_thread(void *table_pointer)
  */
 __attribute__((constructor(102))) static void make_key(void)
 {
-    je_thread_set_brackets(thread_cache_begin, thread_cache_end);
+    je_thread_set_brackets(allocator_enter, allocator_leave);
     key_made = pthread_key_create(&key, end_thread) == 0;
 }
 
@@ -217,36 +217,36 @@ static bool make_table(void)
     return true;
 }
 
-static uint8_t first_gate(const struct memkind_arena_set *set)
+static uint8_t first_gate(const struct memkind_heap *heap)
 {
-    if (set->records != NULL || memory_marks_need_locks())
+    if (heap->records != NULL || memory_marks_need_locks())
         return GATE_LOCKS;
     return memory_barrier_is_asymmetric() ? 0 : GATE_FENCE;
 }
 
-static struct thread_cache *make_cache(struct memkind_arena_set *set)
+static struct thread_cache *make_cache(struct memkind_heap *heap)
 {
     struct thread_cache *cache = metadata_alloc(sizeof *cache, JE_LG_ALIGN(6));
     if (cache == NULL)
         return NULL;
-    cache->set = set;
-    cache->set_id = set->id;
-    cache->key = set;
-    cache->owner = set->direct_owner;
-    cache->limit = set->cache_limit;
-    cache->gate = first_gate(set);
+    cache->heap = heap;
+    cache->heap_id = heap->id;
+    cache->key = heap;
+    cache->owner = heap->direct_owner;
+    cache->limit = heap->cache_limit;
+    cache->gate = first_gate(heap);
     cache->is_fenced = cache->gate != 0;
     magazine_init_all(cache);
-    if (set->extents.pool != NULL) {
-        const struct region *region = &set->extents.pool->regions[0];
+    if (heap->extents.pool != NULL) {
+        const struct region *region = &heap->extents.pool->regions[0];
         cache->base = (uintptr_t)region->base;
         cache->size = region->size;
         cache->tags = region->tags;
     }
     pthread_mutex_init(&cache->lock, NULL);
-    cache->place = arena_set_attach(set);
+    cache->place = heap_arenas_attach(heap);
     cache->arena_flags =
-        JE_TCACHE_NONE | JE_ARENA(set->arenas[cache->place].index);
+        JE_TCACHE_NONE | JE_ARENA(heap->arenas[cache->place].index);
     return cache;
 }
 
@@ -259,12 +259,12 @@ static bool can_have_caches(void)
     return !thread_ended && make_table();
 }
 
-struct thread_cache *thread_cache_get(struct memkind_arena_set *set)
+struct thread_cache *thread_cache_get(struct memkind_heap *heap)
 {
     if (!can_have_caches())
-        return &set->fallback;
-    struct thread_cache **entry = &thread_cache_table[set->slot];
-    if (*entry != NULL && (*entry)->set_id != set->id) {
+        return &heap->fallback;
+    struct thread_cache **entry = &thread_cache_table[heap->slot];
+    if (*entry != NULL && (*entry)->heap_id != heap->id) {
         /* Its set is gone, and has left the slot to this one. */
         if (thread_cache_current == *entry)
             thread_cache_current = &thread_cache_none;
@@ -275,17 +275,17 @@ struct thread_cache *thread_cache_get(struct memkind_arena_set *set)
         free_cache(stale);
     }
     if (*entry == NULL) {
-        struct thread_cache *cache = make_cache(set);
+        struct thread_cache *cache = make_cache(heap);
         if (cache == NULL)
-            return &set->fallback;
-        enlist(set, cache);
+            return &heap->fallback;
+        enlist(heap, cache);
         *entry = cache;
     }
     thread_cache_current = *entry;
     return *entry;
 }
 
-bool thread_cache_may_allocate(void)
+bool allocator_may_allocate(void)
 {
     if (__builtin_expect(!thread_ended && !je_thread_has_ended(), 1))
         return true;
@@ -298,16 +298,16 @@ void thread_cache_visit_own(thread_cache_visit_fn *visit)
     for (unsigned i = 0; thread_cache_table != NULL && i < THREAD_CACHE_SLOTS;
          i++) {
         struct thread_cache *cache = thread_cache_table[i];
-        struct memkind_arena_set *set =
-            cache != NULL ? set_registry_use(i, cache->set_id) : NULL;
-        if (set == NULL)
+        struct memkind_heap *heap =
+            cache != NULL ? heap_registry_use(i, cache->heap_id) : NULL;
+        if (heap == NULL)
             continue;
         /* The set may be about to go, and has no caches then. */
-        pthread_mutex_lock(&set->caches_lock);
-        if (cache->set != NULL)
+        pthread_mutex_lock(&heap->caches_lock);
+        if (cache->heap != NULL)
             (void)thread_cache_visit(cache, visit);
-        pthread_mutex_unlock(&set->caches_lock);
-        set_registry_done(set);
+        pthread_mutex_unlock(&heap->caches_lock);
+        heap_registry_done(heap);
     }
 }
 
@@ -337,11 +337,11 @@ static bool wait_for_owner(struct thread_cache *cache)
 
 /* Has all owners issue barriers of their own from now on. Their set's list is
  * locked. */
-static void fence_owners(struct memkind_arena_set *set)
+static void fence_owners(struct memkind_heap *heap)
 {
     struct timespec pause = {.tv_nsec = FENCE_PAUSE_NS};
     bool any = false;
-    for (struct thread_cache *cache = set->caches; cache != NULL;
+    for (struct thread_cache *cache = heap->caches; cache != NULL;
          cache = cache->next) {
         any |= !cache->is_fenced;
         __atomic_fetch_or(&cache->gate, GATE_FENCE, __ATOMIC_SEQ_CST);
@@ -350,17 +350,17 @@ static void fence_owners(struct memkind_arena_set *set)
         return;
     while (nanosleep(&pause, &pause) != 0 && errno == EINTR)
         ;
-    for (struct thread_cache *cache = set->caches; cache != NULL;
+    for (struct thread_cache *cache = heap->caches; cache != NULL;
          cache = cache->next)
         cache->is_fenced = true;
 }
 
 /* After gates of the set were closed: from now on an owner that is in there is
  * seen to be, and one that is not stays out. */
-static void wait_for_barrier(struct memkind_arena_set *set)
+static void wait_for_barrier(struct memkind_heap *heap)
 {
     if (!memory_barrier_in_all_threads())
-        fence_owners(set);
+        fence_owners(heap);
 }
 
 static bool is_own(const struct thread_cache *cache, unsigned slot)
@@ -371,12 +371,12 @@ static bool is_own(const struct thread_cache *cache, unsigned slot)
 bool thread_cache_visit(struct thread_cache *cache,
                         thread_cache_visit_fn *visit)
 {
-    bool own = is_own(cache, cache->set->slot);
+    bool own = is_own(cache, cache->heap->slot);
     pthread_mutex_lock(&cache->lock);
     close_gate(cache);
     /* The owner needs no barrier, and would wait for itself in vain. */
     if (!own)
-        wait_for_barrier(cache->set);
+        wait_for_barrier(cache->heap);
     bool alone = own ? cache->busy == 0 : wait_for_owner(cache);
     if (alone)
         visit(cache);
@@ -385,14 +385,14 @@ bool thread_cache_visit(struct thread_cache *cache,
     return alone;
 }
 
-void thread_cache_visit_all(struct memkind_arena_set *set,
+void thread_cache_visit_all(struct memkind_heap *heap,
                             thread_cache_visit_fn *visit)
 {
-    pthread_mutex_lock(&set->caches_lock);
-    for (struct thread_cache *cache = set->caches; cache != NULL;
+    pthread_mutex_lock(&heap->caches_lock);
+    for (struct thread_cache *cache = heap->caches; cache != NULL;
          cache = cache->next)
         (void)thread_cache_visit(cache, visit);
-    pthread_mutex_unlock(&set->caches_lock);
+    pthread_mutex_unlock(&heap->caches_lock);
 }
 
 static bool is_used(struct thread_cache *cache)
@@ -403,15 +403,15 @@ static bool is_used(struct thread_cache *cache)
     return used;
 }
 
-void thread_cache_visit_used(struct memkind_arena_set *set,
+void thread_cache_visit_used(struct memkind_heap *heap,
                              thread_cache_visit_fn *visit)
 {
-    pthread_mutex_lock(&set->caches_lock);
-    for (struct thread_cache *cache = set->caches; cache != NULL;
+    pthread_mutex_lock(&heap->caches_lock);
+    for (struct thread_cache *cache = heap->caches; cache != NULL;
          cache = cache->next)
         if (is_used(cache))
             (void)thread_cache_visit(cache, visit);
-    pthread_mutex_unlock(&set->caches_lock);
+    pthread_mutex_unlock(&heap->caches_lock);
 }
 
 void thread_cache_shut(struct thread_cache *cache)
@@ -419,60 +419,60 @@ void thread_cache_shut(struct thread_cache *cache)
     __atomic_fetch_or(&cache->gate, GATE_SHUT, __ATOMIC_SEQ_CST);
 }
 
-void thread_cache_retire(struct memkind_arena_set *set)
+void thread_cache_retire(struct memkind_heap *heap)
 {
-    pthread_mutex_lock(&set->caches_lock);
-    for (struct thread_cache *cache = set->caches, *next; cache != NULL;
+    pthread_mutex_lock(&heap->caches_lock);
+    for (struct thread_cache *cache = heap->caches, *next; cache != NULL;
          cache = next) {
         next = cache->next;
         thread_cache_shut(cache);
         (void)thread_cache_visit(cache, magazine_forget_all);
-        cache->set = NULL; /* its thread frees it */
+        cache->heap = NULL; /* its thread frees it */
         if (cache->is_orphan)
             free_cache(cache);
     }
-    set->caches = NULL;
-    pthread_mutex_unlock(&set->caches_lock);
+    heap->caches = NULL;
+    pthread_mutex_unlock(&heap->caches_lock);
 }
 
 /* ---- fork --------------------------------------------------------------- */
 
-void thread_cache_lock_all(struct memkind_arena_set *set)
+void thread_cache_lock_all(struct memkind_heap *heap)
 {
-    pthread_mutex_lock(&set->caches_lock);
-    for (struct thread_cache *cache = set->caches; cache != NULL;
+    pthread_mutex_lock(&heap->caches_lock);
+    for (struct thread_cache *cache = heap->caches; cache != NULL;
          cache = cache->next) {
         pthread_mutex_lock(&cache->lock);
         close_gate(cache);
     }
-    if (set->caches == NULL)
+    if (heap->caches == NULL)
         return;
-    wait_for_barrier(set);
-    for (struct thread_cache *cache = set->caches; cache != NULL;
+    wait_for_barrier(heap);
+    for (struct thread_cache *cache = heap->caches; cache != NULL;
          cache = cache->next)
         (void)wait_for_owner(cache);
 }
 
-void thread_cache_unlock_all(struct memkind_arena_set *set)
+void thread_cache_unlock_all(struct memkind_heap *heap)
 {
-    for (struct thread_cache *cache = set->caches; cache != NULL;
+    for (struct thread_cache *cache = heap->caches; cache != NULL;
          cache = cache->next) {
         open_gate(cache);
         pthread_mutex_unlock(&cache->lock);
     }
-    pthread_mutex_unlock(&set->caches_lock);
+    pthread_mutex_unlock(&heap->caches_lock);
 }
 
-void thread_cache_orphan_others(struct memkind_arena_set *set)
+void thread_cache_orphan_others(struct memkind_heap *heap)
 {
-    for (struct thread_cache *cache = set->caches; cache != NULL;
+    for (struct thread_cache *cache = heap->caches; cache != NULL;
          cache = cache->next) {
         /* Its one thread is not on its way in anywhere. */
         if (!memory_barrier_is_asymmetric()) {
             __atomic_fetch_or(&cache->gate, GATE_FENCE, __ATOMIC_SEQ_CST);
             cache->is_fenced = true;
         }
-        if (is_own(cache, set->slot))
+        if (is_own(cache, heap->slot))
             continue;
         cache->is_orphan = true;
         /* One that could not be waited for is in no known state. */
@@ -482,22 +482,22 @@ void thread_cache_orphan_others(struct memkind_arena_set *set)
     }
 }
 
-static struct thread_cache *take_orphan(struct memkind_arena_set *set)
+static struct thread_cache *take_orphan(struct memkind_heap *heap)
 {
     struct thread_cache *cache;
-    pthread_mutex_lock(&set->caches_lock);
-    for (cache = set->caches; cache != NULL; cache = cache->next)
+    pthread_mutex_lock(&heap->caches_lock);
+    for (cache = heap->caches; cache != NULL; cache = cache->next)
         if (cache->is_orphan)
             break;
     if (cache != NULL)
-        take_out(set, cache);
-    pthread_mutex_unlock(&set->caches_lock);
+        take_out(heap, cache);
+    pthread_mutex_unlock(&heap->caches_lock);
     return cache;
 }
 
-void thread_cache_bury_orphans(struct memkind_arena_set *set)
+void thread_cache_bury_orphans(struct memkind_heap *heap)
 {
     struct thread_cache *cache;
-    while ((cache = take_orphan(set)) != NULL)
-        end_cache(set, cache);
+    while ((cache = take_orphan(heap)) != NULL)
+        end_cache(heap, cache);
 }

@@ -39,7 +39,7 @@
 
 #include "size_class.h"
 
-struct memkind_arena_set;
+struct memkind_heap;
 
 /* One more than the greatest slot: MEMKIND_MAX_KIND and the static kinds. */
 #define THREAD_CACHE_SLOTS 544
@@ -63,10 +63,10 @@ struct thread_cache {
     size_t size;
     _Atomic uint16_t *tags;
 
-    struct memkind_arena_set *set; /* NULL once it is gone; its caches_lock */
-    const void *key;               /* its address, even then */
-    uint64_t set_id;
-    bool is_orphan;  /* its thread was the parent's; see arena_fork.h */
+    struct memkind_heap *heap; /* NULL once it is gone; its caches_lock */
+    const void *key;           /* its address, even then */
+    uint64_t heap_id;
+    bool is_orphan;  /* its thread was the parent's; see heap_fork.h */
     bool is_fenced;  /* its owner has seen GATE_FENCE; its set's caches_lock */
     unsigned place;  /* in the set's arenas */
     int arena_flags; /* for mallocx(): that arena, and no cache of jemalloc's */
@@ -189,12 +189,12 @@ static inline void thread_cache_leave_slowly(struct thread_cache *cache)
  * set's fallback, which holds nothing, if the thread can have none, or has
  * ended but for destructors of its keys.
  */
-struct thread_cache *thread_cache_get(struct memkind_arena_set *set);
+struct thread_cache *thread_cache_get(struct memkind_heap *heap);
 
 /* Whether the thread can allocate from arenas: false if it has ended, and
  * jemalloc is not our own copy, which would take all memory from another one.
- * Between thread_cache_begin() and _end(). */
-bool thread_cache_may_allocate(void);
+ * Between allocator_enter() and _end(). */
+bool allocator_may_allocate(void);
 
 /*
  * Brackets whatever a thread does beyond the magazines, and all else that takes
@@ -202,32 +202,32 @@ bool thread_cache_may_allocate(void);
  * already: a signal handler must not wait for itself. In between the thread is
  * not cancelled.
  */
-bool thread_cache_begin(void);
-void thread_cache_end(void);
-bool thread_cache_is_inside(void);
+bool allocator_enter(void);
+void allocator_leave(void);
+bool allocator_is_inside(void);
 
 /* The same around fork(2), which closes the gate that the others pass. A signal
  * handler that has interrupted fork() is refused like one in the library. */
-void thread_cache_begin_fork(void);
-void thread_cache_end_fork(void);
+void allocator_enter_fork(void);
+void allocator_leave_fork(void);
 /* Whether the caller of fork() was inside before, in a signal handler. */
-bool thread_cache_forks_inside(void);
+bool allocator_forks_inside(void);
 
 /* Called with a cache locked, and its owner kept out. */
 typedef void thread_cache_visit_fn(struct thread_cache *cache);
 
 /* Visits all caches of the calling thread whose sets are there. To be called
- * between thread_cache_begin() and _end(). */
+ * between allocator_enter() and _end(). */
 void thread_cache_visit_own(thread_cache_visit_fn *visit);
 
 /* ---- other threads' caches ---------------------------------------------- */
 
 /* Visits all caches of a set, one after another. */
-void thread_cache_visit_all(struct memkind_arena_set *set,
+void thread_cache_visit_all(struct memkind_heap *heap,
                             thread_cache_visit_fn *visit);
 
 /* The same, but for caches that can hold nothing. */
-void thread_cache_visit_used(struct memkind_arena_set *set,
+void thread_cache_visit_used(struct memkind_heap *heap,
                              thread_cache_visit_fn *visit);
 
 /* Visits one cache; its set's caches_lock is held, unless it is the caller's.
@@ -240,19 +240,19 @@ bool thread_cache_visit(struct thread_cache *cache,
 void thread_cache_shut(struct thread_cache *cache);
 
 /* Drops all caches of a set, of every thread. */
-void thread_cache_retire(struct memkind_arena_set *set);
+void thread_cache_retire(struct memkind_heap *heap);
 
 /* What a visit brackets, for all caches of a set together; its caches_lock is
  * held in between. */
-void thread_cache_lock_all(struct memkind_arena_set *set);
-void thread_cache_unlock_all(struct memkind_arena_set *set);
+void thread_cache_lock_all(struct memkind_heap *heap);
+void thread_cache_unlock_all(struct memkind_heap *heap);
 
 /* In a forked child, with all of them locked: those of other threads are
  * orphans, and what the owner does at its gate is as the child's kernel has
  * it. */
-void thread_cache_orphan_others(struct memkind_arena_set *set);
+void thread_cache_orphan_others(struct memkind_heap *heap);
 
 /* Empties the orphans of a set, and takes them out. */
-void thread_cache_bury_orphans(struct memkind_arena_set *set);
+void thread_cache_bury_orphans(struct memkind_heap *heap);
 
 #endif

@@ -6,10 +6,10 @@
 #include <time.h>
 
 #include "heap_checked.h"
+#include "heap_registry.h"
 #include "jemalloc_ctl.h"
 #include "magazine.h"
 #include "object_records.h"
-#include "set_registry.h"
 
 /* Every so often something is due; for a share of the sets, their magazines'
  * ageing, so that each has its turn once a second. */
@@ -69,38 +69,38 @@ static bool is_due(int64_t now)
            atomic_compare_exchange_strong(&next_upkeep, &due, now + UPKEEP_MS);
 }
 
-static void age(struct memkind_arena_set *set)
+static void age(struct memkind_heap *heap)
 {
-    thread_cache_bury_orphans(set);
-    thread_cache_visit_used(set, magazine_age_all);
-    if (set->records != NULL)
+    thread_cache_bury_orphans(heap);
+    thread_cache_visit_used(heap, magazine_age_all);
+    if (heap->records != NULL)
         (void)heap_checked_release_down_to(
-            set, object_records_waiting(set->records) / 2);
+            heap, object_records_waiting(heap->records) / 2);
 }
 
 /* Only where something has been given back to the arenas not long ago. */
-static void decay(struct memkind_arena_set *set, int64_t now)
+static void decay(struct memkind_heap *heap, int64_t now)
 {
-    ssize_t decay_ms = set->dirty_decay_ms;
-    if (atomic_exchange_explicit(&set->returned, false, memory_order_relaxed))
-        atomic_store(&set->decays_until_ms, now + decay_ms + DECAY_SLACK_MS);
-    if (decay_ms >= 0 && now < atomic_load(&set->decays_until_ms))
-        arena_set_decay(set);
+    ssize_t decay_ms = heap->dirty_decay_ms;
+    if (atomic_exchange_explicit(&heap->returned, false, memory_order_relaxed))
+        atomic_store(&heap->decays_until_ms, now + decay_ms + DECAY_SLACK_MS);
+    if (decay_ms >= 0 && now < atomic_load(&heap->decays_until_ms))
+        heap_arenas_decay(heap);
 }
 
 static void do_what_is_due(int64_t now)
 {
-    struct memkind_arena_set *set;
+    struct memkind_heap *heap;
     const unsigned share = (unsigned)(now / UPKEEP_MS % AGEING_SHARES);
     const bool decays = !je_has_background_threads();
     upkeep_enter();
-    for (unsigned slot = 0; (set = set_registry_use_next(slot)) != NULL;) {
-        slot = set->slot + 1;
-        if (set->slot % AGEING_SHARES == share)
-            age(set);
+    for (unsigned slot = 0; (heap = heap_registry_use_next(slot)) != NULL;) {
+        slot = heap->slot + 1;
+        if (heap->slot % AGEING_SHARES == share)
+            age(heap);
         if (decays)
-            decay(set, now);
-        set_registry_done(set);
+            decay(heap, now);
+        heap_registry_done(heap);
     }
     upkeep_leave();
 }
@@ -110,10 +110,10 @@ void upkeep_tick(struct thread_cache *cache)
     int64_t now = now_ms();
     cache->ticks = now - cache->last_tick_ms < SLOW_MS ? PERIOD : 1;
     cache->last_tick_ms = now;
-    if (__builtin_expect(is_due(now), 0) && thread_cache_begin()) {
+    if (__builtin_expect(is_due(now), 0) && allocator_enter()) {
         int saved_errno = errno; /* the call that we are in may succeed */
         do_what_is_due(now);
         errno = saved_errno;
-        thread_cache_end();
+        allocator_leave();
     }
 }

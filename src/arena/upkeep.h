@@ -7,7 +7,7 @@
 #ifndef UPKEEP_H
 #define UPKEEP_H
 
-#include "arena_set.h"
+#include "heap_create.h"
 
 /*
  * Called after a number of allocations (cache->ticks, which this sets anew).
@@ -20,7 +20,7 @@ void upkeep_tick(struct thread_cache *cache);
  * Around whatever moves other kinds' objects from caches to arenas without
  * being asked to: ageing, the end of a thread, the need of another set. A
  * snapshot of statistics pauses it, so that it counts no object twice, or not
- * at all. To be called between thread_cache_begin() and _end(), with no lock
+ * at all. To be called between allocator_enter() and _end(), with no lock
  * held.
  */
 void upkeep_enter(void);

@@ -103,7 +103,7 @@ static bool pool_merge(extent_hooks_t *hooks, void *addr_a, size_t size_a,
                        unsigned arena_ind)
 {
     (void)size_a, (void)size_b, (void)committed, (void)arena_ind;
-    struct region_pool *pool = owner_of(hooks)->pool;
+    struct memkind_region_pool *pool = owner_of(hooks)->pool;
     const struct region *region = region_pool_find(pool, addr_a);
     return region == NULL || !region_contains(region, addr_b);
 }
@@ -271,7 +271,8 @@ static void user_destroy(extent_hooks_t *hooks, void *addr, size_t size,
 /* ---- owners
  * ------------------------------------------------------------------- */
 
-void extent_owner_init(struct extent_owner *owner, struct region_pool *pool,
+void extent_owner_init(struct extent_owner *owner,
+                       struct memkind_region_pool *pool,
                        const struct block_source *source, void *address_owner)
 {
     *owner = (struct extent_owner){

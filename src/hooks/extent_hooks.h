@@ -37,10 +37,10 @@ struct block_source {
 /* jemalloc hands each hook the address of its table, which leads here. */
 struct extent_owner {
     extent_hooks_t hooks;
-    struct region_pool *pool;   /* may be NULL */
-    struct block_source source; /* .map may be NULL */
-    extent_hooks_t *user;       /* the program's own hooks, or NULL */
-    void *address_owner;        /* for the address table */
+    struct memkind_region_pool *pool; /* may be NULL */
+    struct block_source source;       /* .map may be NULL */
+    extent_hooks_t *user;             /* the program's own hooks, or NULL */
+    void *address_owner;              /* for the address table */
     /* Uncommitted blocks are said to be zero, which saves calloc() from
      * clearing them. A debug jemalloc reads what it is told that of, and
      * reading a hole takes file space on tmpfs. */
@@ -53,7 +53,8 @@ struct extent_owner {
 /* Blocks are bumped off the pool, or, where `source` is not NULL, come from
  * there (and may lie in the pool's regions nevertheless). One of the two may
  * be NULL. */
-void extent_owner_init(struct extent_owner *owner, struct region_pool *pool,
+void extent_owner_init(struct extent_owner *owner,
+                       struct memkind_region_pool *pool,
                        const struct block_source *source, void *address_owner);
 
 /* Hooks of the program's own do everything. */

@@ -25,7 +25,7 @@ int kind_error_of_region(int error)
     }
 }
 
-int kind_error_of_arenas(int error)
+int kind_error_of_heap(int error)
 {
     switch (-error) {
     case 0:

@@ -5,7 +5,7 @@
 
 /* Of a region_pool_open_*() call; sets errno to say why. */
 int kind_error_of_region(int error);
-/* Of arena_set_create(). */
-int kind_error_of_arenas(int error);
+/* Of heap_create(). */
+int kind_error_of_heap(int error);
 
 #endif

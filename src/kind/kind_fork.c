@@ -12,9 +12,9 @@
 #include <signal.h>
 #include <stddef.h>
 
-#include "arena_fork.h"
-#include "arena_set.h"
 #include "default_heap.h"
+#include "heap_create.h"
+#include "heap_fork.h"
 #include "jemalloc_ctl.h"
 #include "kind_registry.h"
 #include "misuse.h"
@@ -41,12 +41,12 @@ static void prepare(void)
 {
     sigset_t before;
     block_signals(&before);
-    thread_cache_begin_fork();
+    allocator_enter_fork();
     default_heap_lock();
     signals_before = before;
     kind_registry_lock();
     misuse_lock();
-    arena_fork_prepare();
+    heap_fork_prepare();
 }
 
 static void unlock(void)
@@ -55,13 +55,13 @@ static void unlock(void)
     misuse_unlock();
     kind_registry_unlock();
     default_heap_unlock();
-    thread_cache_end_fork();
+    allocator_leave_fork();
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 static void parent(void)
 {
-    arena_fork_parent();
+    heap_fork_parent();
     unlock();
 }
 
@@ -70,16 +70,16 @@ static void parent(void)
 static void lose_kind(struct memkind *kind)
 {
     if (kind->regions == NULL || !region_pool_is_lost(kind->regions) ||
-        kind->arenas == NULL)
+        kind->heap == NULL)
         return;
-    arena_set_shut(kind->arenas);
-    kind->lost_arenas = kind->arenas;
-    kind->arenas = NULL;
+    heap_shut(kind->heap);
+    kind->lost_heap = kind->heap;
+    kind->heap = NULL;
 }
 
 static void child(void)
 {
-    arena_fork_child();
+    heap_fork_child();
     kind_registry_visit(lose_kind);
     unlock();
 }

@@ -14,21 +14,22 @@
 
 int kind_regions_set_source(struct memkind *kind, const void *source)
 {
-    if (kind == NULL || source == NULL || kind->arenas != NULL)
+    if (kind == NULL || source == NULL || kind->heap != NULL)
         return MEMKIND_ERROR_INVALID;
     kind->priv = (void *)source;
     return MEMKIND_SUCCESS;
 }
 
 int kind_regions_new(struct memkind *kind, const void *source,
-                     kind_open_fn *open, struct region_pool **result_pool)
+                     kind_open_fn *open,
+                     struct memkind_region_pool **result_pool)
 {
-    if (!thread_cache_begin()) {
+    if (!allocator_enter()) {
         errno = EDEADLK;
         return MEMKIND_ERROR_OPERATION_FAILED;
     }
     int err = MEMKIND_ERROR_MALLOC;
-    struct region_pool *pool = JE_NAME(mallocx)(sizeof *pool, 0);
+    struct memkind_region_pool *pool = JE_NAME(mallocx)(sizeof *pool, 0);
     if (pool != NULL) {
         region_pool_use_guards(hardening_is_on());
         err = kind_error_of_region(open(pool, source, kind));
@@ -37,29 +38,29 @@ int kind_regions_new(struct memkind *kind, const void *source,
         else
             JE_NAME(dallocx)(pool, 0);
     }
-    thread_cache_end();
+    allocator_leave();
     return err;
 }
 
-void kind_regions_delete(struct region_pool *pool)
+void kind_regions_delete(struct memkind_region_pool *pool)
 {
-    bool entered = thread_cache_begin();
+    bool entered = allocator_enter();
     region_pool_close(pool);
     JE_NAME(dallocx)(pool, 0);
     if (entered)
-        thread_cache_end();
+        allocator_leave();
 }
 
 int kind_regions_create(struct memkind *kind, struct memkind_ops *ops,
                         const char *name, kind_open_fn *open,
                         kind_mmap_fn *mmap)
 {
-    if (kind == NULL || kind->arenas != NULL || kind->priv == NULL)
+    if (kind == NULL || kind->heap != NULL || kind->priv == NULL)
         return MEMKIND_ERROR_INVALID;
     const void *source = kind->priv;
     kind->priv = NULL; /* the source is the caller's, and may go now */
     const int saved_errno = errno;
-    struct region_pool *pool = NULL;
+    struct memkind_region_pool *pool = NULL;
     int err = kind_regions_new(kind, source, open, &pool);
     if (err != MEMKIND_SUCCESS)
         return err;
@@ -74,7 +75,7 @@ int kind_regions_create(struct memkind *kind, struct memkind_ops *ops,
         return err;
     }
     if (region_pool_is_fixed(pool))
-        heap_take_in(kind->arenas);
+        heap_fixed_adopt_pool(kind->heap);
     errno = saved_errno;
     return MEMKIND_SUCCESS;
 }
@@ -83,7 +84,7 @@ int kind_regions_destroy(struct memkind *kind)
 {
     if (kind == NULL || kind->regions == NULL)
         return MEMKIND_ERROR_INVALID;
-    struct region_pool *pool = kind->regions;
+    struct memkind_region_pool *pool = kind->regions;
     int err = memkind_arena_destroy(kind);
     kind->regions = NULL;
     kind->regions_mmap = NULL;
@@ -95,14 +96,14 @@ int kind_regions_destroy(struct memkind *kind)
  * kind whose mmap operation is the program's own) must not ask the arena. */
 static void *block_of_heap(struct memkind *kind, size_t size)
 {
-    const struct region_pool *pool = kind->regions;
-    if (!region_pool_is_fixed(pool) || kind->arenas == NULL ||
-        thread_cache_is_inside())
+    const struct memkind_region_pool *pool = kind->regions;
+    if (!region_pool_is_fixed(pool) || kind->heap == NULL ||
+        allocator_is_inside())
         return NULL;
     int flags = JE_LG_ALIGN(__builtin_ctzl(region_page_size()));
     if (pool->backing != REGION_BUFFER)
         flags |= JE_ZERO;
-    return heap_malloc(kind->arenas, size, flags);
+    return heap_malloc(kind->heap, size, flags);
 }
 
 void *kind_regions_mmap(struct memkind *kind, size_t size, kind_mmap_fn *self)
@@ -121,11 +122,11 @@ void *kind_regions_mmap(struct memkind *kind, size_t size, kind_mmap_fn *self)
     bool commit = true;
     bool zeroed;
     /* A hook may have called this, which is inside already. */
-    bool entered = thread_cache_begin();
+    bool entered = allocator_enter();
     void *block =
         region_pool_alloc(kind->regions, size, page_size, &commit, &zeroed);
     if (entered)
-        thread_cache_end();
+        allocator_leave();
     if (block == NULL)
         block = block_of_heap(kind, size);
     return block != NULL ? block : MAP_FAILED;

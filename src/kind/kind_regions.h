@@ -10,15 +10,15 @@
 /* A DRAM kind gets its arenas and regions at its first use, by whichever thread
  * that is; other threads see both, or neither. NULL before, and arenas that are
  * lost. */
-static inline struct memkind_arena_set *
-kind_arenas_of(const struct memkind *kind)
+static inline struct memkind_heap *kind_heap_of(const struct memkind *kind)
 {
-    return __atomic_load_n(&kind->arenas, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&kind->heap, __ATOMIC_ACQUIRE);
 }
 
-static inline struct region_pool *kind_regions_of(const struct memkind *kind)
+static inline struct memkind_region_pool *
+kind_regions_of(const struct memkind *kind)
 {
-    if (kind_arenas_of(kind) == NULL && kind->lost_arenas == NULL)
+    if (kind_heap_of(kind) == NULL && kind->lost_heap == NULL)
         return NULL;
     return kind->regions;
 }
@@ -26,7 +26,7 @@ static inline struct region_pool *kind_regions_of(const struct memkind *kind)
 typedef void *kind_mmap_fn(struct memkind *kind, void *addr, size_t size);
 
 /* Opens the pool from what kind->priv points to; 0 or a negative errno. */
-typedef int kind_open_fn(struct region_pool *pool, const void *source,
+typedef int kind_open_fn(struct memkind_region_pool *pool, const void *source,
                          struct memkind *kind);
 
 /*
@@ -41,11 +41,11 @@ int kind_regions_create(struct memkind *kind, struct memkind_ops *ops,
 int kind_regions_destroy(struct memkind *kind);
 
 /* Gives a pool of kind_regions_new() back, with its regions. */
-void kind_regions_delete(struct region_pool *pool);
+void kind_regions_delete(struct memkind_region_pool *pool);
 
 /* A pool that `open` has opened; 0 or MEMKIND_ERROR_*. */
 int kind_regions_new(struct memkind *kind, const void *source,
-                     kind_open_fn *open, struct region_pool **pool);
+                     kind_open_fn *open, struct memkind_region_pool **pool);
 
 /* Remembers the source for the create operation. */
 int kind_regions_set_source(struct memkind *kind, const void *source);

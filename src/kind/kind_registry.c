@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "arena_set.h"
+#include "heap_create.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct memkind *kinds[THREAD_CACHE_SLOTS]; /* by their sets' slots */
@@ -15,14 +15,14 @@ static size_t storage_next; /* where the next search begins */
 void kind_registry_add(struct memkind *kind)
 {
     pthread_mutex_lock(&lock);
-    kinds[kind->arenas->slot] = kind;
+    kinds[kind->heap->slot] = kind;
     pthread_mutex_unlock(&lock);
 }
 
 void kind_registry_remove(struct memkind *kind)
 {
     pthread_mutex_lock(&lock);
-    kinds[kind->arenas->slot] = NULL;
+    kinds[kind->heap->slot] = NULL;
     pthread_mutex_unlock(&lock);
 }
 

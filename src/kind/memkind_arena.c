@@ -98,7 +98,7 @@ static bool has_plain_operations(const struct memkind_ops *ops)
             ops->free == memkind_default_free);
 }
 
-static int open_memory(struct region_pool *pool, const void *source,
+static int open_memory(struct memkind_region_pool *pool, const void *source,
                        struct memkind *kind)
 {
     (void)source;
@@ -107,7 +107,7 @@ static int open_memory(struct region_pool *pool, const void *source,
 
 static int open_dram(struct memkind *kind)
 {
-    struct region_pool *pool = NULL;
+    struct memkind_region_pool *pool = NULL;
     int err = kind_regions_new(kind, NULL, open_memory, &pool);
     if (err != MEMKIND_SUCCESS)
         return err;
@@ -128,7 +128,7 @@ static void close_own_regions(struct memkind *kind)
 int memkind_arena_create_map(struct memkind *kind, extent_hooks_t *hooks,
                              bool metadata_use_hooks)
 {
-    if (kind == NULL || kind->ops == NULL || kind->arenas != NULL)
+    if (kind == NULL || kind->ops == NULL || kind->heap != NULL)
         return MEMKIND_ERROR_INVALID;
     const struct block_source source = {
         .map = map_by_operation,
@@ -136,7 +136,7 @@ int memkind_arena_create_map(struct memkind *kind, extent_hooks_t *hooks,
         .unmap =
             kind->ops->mmap == NULL || kind->ops->mmap == memkind_default_mmap,
     };
-    struct arena_set_config config = {
+    struct heap_config config = {
         .address_owner = kind,
         .direct_owner = has_plain_operations(kind->ops) ? kind : NULL,
         .user_hooks = hooks,
@@ -156,15 +156,15 @@ int memkind_arena_create_map(struct memkind *kind, extent_hooks_t *hooks,
         return err;
     config.pool = kind->regions;
 
-    struct memkind_arena_set *arenas = NULL;
+    struct memkind_heap *heap = NULL;
     err = choose_limit(kind, &config.limit);
     if (err == MEMKIND_SUCCESS)
-        err = kind_error_of_arenas(arena_set_create(&config, &arenas));
+        err = kind_error_of_heap(heap_create(&config, &heap));
     if (err != MEMKIND_SUCCESS) {
         close_own_regions(kind);
         return err;
     }
-    __atomic_store_n(&kind->arenas, arenas, __ATOMIC_RELEASE);
+    __atomic_store_n(&kind->heap, heap, __ATOMIC_RELEASE);
     kind_registry_add(kind);
     return MEMKIND_SUCCESS;
 }
@@ -172,7 +172,7 @@ int memkind_arena_create_map(struct memkind *kind, extent_hooks_t *hooks,
 int memkind_arena_create(struct memkind *kind, struct memkind_ops *ops,
                          const char *name)
 {
-    if (kind != NULL && kind->arenas != NULL)
+    if (kind != NULL && kind->heap != NULL)
         return MEMKIND_ERROR_INVALID;
     int err = memkind_default_create(kind, ops, name);
     if (err != MEMKIND_SUCCESS)
@@ -187,13 +187,13 @@ int memkind_arena_destroy(struct memkind *kind)
 {
     if (kind == NULL)
         return MEMKIND_ERROR_INVALID;
-    if (kind->lost_arenas != NULL)
-        kind->arenas = kind->lost_arenas;
-    kind->lost_arenas = NULL;
-    if (kind->arenas != NULL) {
+    if (kind->lost_heap != NULL)
+        kind->heap = kind->lost_heap;
+    kind->lost_heap = NULL;
+    if (kind->heap != NULL) {
         kind_registry_remove(kind);
-        arena_set_destroy(kind->arenas);
-        kind->arenas = NULL;
+        heap_destroy(kind->heap);
+        kind->heap = NULL;
     }
     close_own_regions(kind);
     return memkind_default_destroy(kind);
@@ -213,15 +213,14 @@ struct memkind *memkind_arena_detect_kind(void *ptr)
 }
 
 /* The heap that an address belongs to: most often that of the kind named. */
-static inline struct memkind_arena_set *heap_of(struct memkind *kind,
-                                                const void *ptr)
+static inline struct memkind_heap *heap_of(struct memkind *kind,
+                                           const void *ptr)
 {
-    struct memkind_arena_set *arenas =
-        kind != NULL ? kind_arenas_of(kind) : NULL;
-    if (__builtin_expect(arenas != NULL && kind->regions != NULL &&
+    struct memkind_heap *heap = kind != NULL ? kind_heap_of(kind) : NULL;
+    if (__builtin_expect(heap != NULL && kind->regions != NULL &&
                              region_contains(&kind->regions->regions[0], ptr),
                          1))
-        return arenas;
+        return heap;
     const struct memkind *owner = address_table_find(ptr);
     if (owner == NULL) {
         misuse_report(MEMKIND_MISUSE_FOREIGN, kind, ptr);
@@ -229,7 +228,7 @@ static inline struct memkind_arena_set *heap_of(struct memkind *kind,
     }
     if (kind != NULL && owner != kind)
         misuse_report(MEMKIND_MISUSE_WRONG_KIND, kind, ptr);
-    return kind_arenas_of(owner);
+    return kind_heap_of(owner);
 }
 
 /* ---- the heap operations
@@ -247,12 +246,12 @@ static inline bool size_to_ask_for(const struct memkind *kind, size_t *size)
 /* Why there is no heap: a forked child may have lost it. */
 static int without_heap(const struct memkind *kind)
 {
-    return kind != NULL && kind->lost_arenas != NULL ? ENOMEM : EINVAL;
+    return kind != NULL && kind->lost_heap != NULL ? ENOMEM : EINVAL;
 }
 
 static void *refuse(struct memkind *kind)
 {
-    if (kind != NULL && kind->lost_arenas == NULL)
+    if (kind != NULL && kind->lost_heap == NULL)
         misuse_report(MEMKIND_MISUSE_DEAD_KIND, kind, NULL);
     errno = without_heap(kind);
     return NULL;
@@ -260,20 +259,20 @@ static void *refuse(struct memkind *kind)
 
 void *memkind_arena_malloc(struct memkind *kind, size_t size)
 {
-    if (__builtin_expect(kind->arenas == NULL, 0))
+    if (__builtin_expect(kind->heap == NULL, 0))
         return refuse(kind);
-    void *ptr = heap_malloc_fast(heap_cache_known(kind->arenas), size);
+    void *ptr = heap_malloc_fast(heap_cache_known(kind->heap), size);
     if (__builtin_expect(ptr != NULL, 1))
         return ptr;
     if (!size_to_ask_for(kind, &size))
         return NULL;
-    return heap_malloc(kind->arenas, size, 0);
+    return heap_malloc(kind->heap, size, 0);
 }
 
 void *memkind_arena_calloc(struct memkind *kind, size_t num, size_t size)
 {
     size_t total;
-    if (kind->arenas == NULL)
+    if (kind->heap == NULL)
         return refuse(kind);
     if (__builtin_mul_overflow(num, size, &total)) {
         errno = ENOMEM;
@@ -281,7 +280,7 @@ void *memkind_arena_calloc(struct memkind *kind, size_t num, size_t size)
     }
     if (!size_to_ask_for(kind, &total))
         return NULL;
-    return heap_calloc(kind->arenas, total);
+    return heap_calloc(kind->heap, total);
 }
 
 int memkind_arena_posix_memalign(struct memkind *kind, void **memptr,
@@ -289,7 +288,7 @@ int memkind_arena_posix_memalign(struct memkind *kind, void **memptr,
 {
     if (memptr == NULL || memkind_posix_check_alignment(kind, alignment) != 0)
         return EINVAL;
-    if (kind->arenas == NULL)
+    if (kind->heap == NULL)
         return without_heap(kind);
     if (!size_to_ask_for(kind, &size)) {
         *memptr = NULL;
@@ -298,11 +297,11 @@ int memkind_arena_posix_memalign(struct memkind *kind, void **memptr,
     void *ptr = NULL;
     if (alignment <= REGION_TAG_UNIT && size <= SIZE_CLASS_TABLE_MAX &&
         size_class_of_aligned(size, alignment) != SIZE_CLASS_NONE)
-        ptr = heap_malloc_fast(heap_cache_known(kind->arenas),
+        ptr = heap_malloc_fast(heap_cache_known(kind->heap),
                                (size + alignment - 1) & ~(alignment - 1));
     int saved_errno = errno;
     if (ptr == NULL)
-        ptr = heap_malloc(kind->arenas, size,
+        ptr = heap_malloc(kind->heap, size,
                           JE_LG_ALIGN(__builtin_ctzl(alignment)));
     errno = saved_errno;
     if (ptr == NULL)
@@ -323,7 +322,7 @@ void *memkind_arena_realloc(struct memkind *kind, void *ptr, size_t size)
         memkind_arena_free(kind, ptr);
         return NULL;
     }
-    struct memkind_arena_set *heap = heap_of(kind, ptr);
+    struct memkind_heap *heap = heap_of(kind, ptr);
     if (heap == NULL)
         return refuse(address_table_find(ptr));
     int saved_errno = errno;
@@ -338,7 +337,7 @@ void memkind_arena_free(struct memkind *kind, void *ptr)
     if (ptr == NULL)
         return;
     int saved_errno = errno;
-    struct memkind_arena_set *heap = heap_of(kind, ptr);
+    struct memkind_heap *heap = heap_of(kind, ptr);
     if (heap != NULL && !heap_free_fast(heap_cache_known(heap), ptr)) {
         enum heap_error error = heap_free(heap, ptr);
         if (error != HEAP_OK)
@@ -349,7 +348,7 @@ void memkind_arena_free(struct memkind *kind, void *ptr)
 
 void *memkind_arena_defrag_reallocate(struct memkind *kind, void *ptr)
 {
-    struct memkind_arena_set *heap = ptr != NULL ? heap_of(kind, ptr) : NULL;
+    struct memkind_heap *heap = ptr != NULL ? heap_of(kind, ptr) : NULL;
     int saved_errno = errno;
     void *moved = heap != NULL ? heap_defragment(heap, ptr) : NULL;
     errno = saved_errno; /* to stay where it is, is no failure */
@@ -378,12 +377,11 @@ int memkind_thread_get_arena(struct memkind *kind, unsigned int *arena,
                              size_t size)
 {
     (void)size;
-    struct memkind_arena_set *arenas =
-        kind != NULL ? kind_arenas_of(kind) : NULL;
-    if (arena == NULL || arenas == NULL)
+    struct memkind_heap *heap = kind != NULL ? kind_heap_of(kind) : NULL;
+    if (arena == NULL || heap == NULL)
         return MEMKIND_ERROR_INVALID;
-    const struct thread_cache *cache = heap_cache(arenas);
-    *arena = arenas->arenas[cache != NULL ? cache->place : 0].index;
+    const struct thread_cache *cache = heap_cache(heap);
+    *arena = heap->arenas[cache != NULL ? cache->place : 0].index;
     return MEMKIND_SUCCESS;
 }
 
@@ -391,11 +389,10 @@ int memkind_bijective_get_arena(struct memkind *kind, unsigned int *arena,
                                 size_t size)
 {
     (void)size;
-    const struct memkind_arena_set *arenas =
-        kind != NULL ? kind_arenas_of(kind) : NULL;
-    if (arena == NULL || arenas == NULL)
+    const struct memkind_heap *heap = kind != NULL ? kind_heap_of(kind) : NULL;
+    if (arena == NULL || heap == NULL)
         return MEMKIND_ERROR_INVALID;
-    *arena = arenas->arenas[0].index;
+    *arena = heap->arenas[0].index;
     return MEMKIND_SUCCESS;
 }
 
@@ -403,9 +400,8 @@ int memkind_arena_update_memory_usage_policy(struct memkind *kind,
                                              memkind_mem_usage_policy policy)
 {
     ssize_t decay;
-    struct memkind_arena_set *arenas =
-        kind != NULL ? kind_arenas_of(kind) : NULL;
-    if (arenas == NULL)
+    struct memkind_heap *heap = kind != NULL ? kind_heap_of(kind) : NULL;
+    if (heap == NULL)
         return MEMKIND_ERROR_INVALID;
     if (policy == MEMKIND_MEM_USAGE_POLICY_DEFAULT)
         decay = DECAY_DEFAULT_MS;
@@ -415,17 +411,17 @@ int memkind_arena_update_memory_usage_policy(struct memkind *kind,
         return MEMKIND_ERROR_INVALID;
     if (environment_hog_memory())
         decay = DECAY_NEVER_MS;
-    return arena_set_set_decay(arenas, decay) == 0 ? MEMKIND_SUCCESS
-                                                   : MEMKIND_ERROR_RUNTIME;
+    return heap_set_decay(heap, decay) == 0 ? MEMKIND_SUCCESS
+                                            : MEMKIND_ERROR_RUNTIME;
 }
 
 int memkind_arena_purge(struct memkind *kind)
 {
     if (kind == NULL)
         return MEMKIND_ERROR_INVALID;
-    struct memkind_arena_set *arenas = kind_arenas_of(kind);
-    if (arenas != NULL)
-        heap_purge(arenas);
+    struct memkind_heap *heap = kind_heap_of(kind);
+    if (heap != NULL)
+        heap_purge(heap);
     return MEMKIND_SUCCESS;
 }
 
@@ -435,19 +431,19 @@ int memkind_arena_set_max_bg_threads(size_t threads_limit)
     /* jemalloc takes no more than one for each CPU. */
     if (threads_limit == 0 || threads_limit > cpus)
         threads_limit = cpus;
-    if (!thread_cache_begin())
+    if (!allocator_enter())
         return MEMKIND_ERROR_OPERATION_FAILED;
     int result = je_background_threads_max(threads_limit);
-    thread_cache_end();
+    allocator_leave();
     return result == 0 ? MEMKIND_SUCCESS : MEMKIND_ERROR_INVALID;
 }
 
 int memkind_arena_set_bg_threads(bool state)
 {
-    if (!thread_cache_begin())
+    if (!allocator_enter())
         return MEMKIND_ERROR_OPERATION_FAILED;
     int result = je_background_threads(state);
-    thread_cache_end();
+    allocator_leave();
     return result == 0 ? MEMKIND_SUCCESS : MEMKIND_ERROR_OPERATION_FAILED;
 }
 
@@ -471,8 +467,8 @@ int memkind_arena_get_kind_stat(struct memkind *kind, memkind_stat_type stat,
     if (kind == NULL || value == NULL || (int)stat < 0 ||
         stat >= MEMKIND_STAT_TYPE_MAX_VALUE)
         return MEMKIND_ERROR_INVALID;
-    struct memkind_arena_set *arenas = kind_arenas_of(kind);
-    *value = arenas != NULL ? heap_stat(arenas, heap_stats[stat]) : 0;
+    struct memkind_heap *heap = kind_heap_of(kind);
+    *value = heap != NULL ? heap_stat(heap, heap_stats[stat]) : 0;
     return MEMKIND_SUCCESS;
 }
 
@@ -485,10 +481,10 @@ int memkind_arena_get_global_stat(memkind_stat_type stat, size_t *value)
     };
     if (value == NULL || (int)stat < 0 || stat >= MEMKIND_STAT_TYPE_MAX_VALUE)
         return MEMKIND_ERROR_INVALID;
-    if (!thread_cache_begin())
+    if (!allocator_enter())
         return MEMKIND_ERROR_OPERATION_FAILED;
     int result = je_stat(stats[stat], value);
-    thread_cache_end();
+    allocator_leave();
     if (result != 0)
         return MEMKIND_ERROR_OPERATION_FAILED;
     size_t cached = heap_stat_cached();

@@ -67,11 +67,11 @@ void default_heap_unlock(void)
 
 static bool make_heap(struct memkind *kind)
 {
-    if (uses_heap_lock || thread_cache_is_inside())
+    if (uses_heap_lock || allocator_is_inside())
         return false;
     default_heap_lock();
     int err = MEMKIND_SUCCESS;
-    if (kind->arenas == NULL)
+    if (kind->heap == NULL)
         err = memkind_arena_create_map(kind, NULL, false);
     default_heap_unlock();
     return err == MEMKIND_SUCCESS;
@@ -79,7 +79,7 @@ static bool make_heap(struct memkind *kind)
 
 static inline bool has_heap(struct memkind *kind)
 {
-    if (__builtin_expect(kind_arenas_of(kind) != NULL, 1))
+    if (__builtin_expect(kind_heap_of(kind) != NULL, 1))
         return true;
     int saved_errno = errno;
     if (make_heap(kind)) {
@@ -128,8 +128,8 @@ size_t memkind_default_malloc_usable_size(struct memkind *kind, void *ptr)
     if (owner == NULL)
         return 0;
     /* A forked child may have no use of the arenas, but it has the tags. */
-    struct memkind_arena_set *arenas = kind_arenas_of(owner);
-    return heap_usable_size(arenas != NULL ? arenas : owner->lost_arenas, ptr);
+    struct memkind_heap *heap = kind_heap_of(owner);
+    return heap_usable_size(heap != NULL ? heap : owner->lost_heap, ptr);
 }
 
 /* ---- mapping

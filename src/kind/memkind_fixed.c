@@ -30,7 +30,7 @@ int memkind_fixed_set_source(struct memkind *kind,
     return kind_regions_set_source(kind, source);
 }
 
-static int open_source(struct region_pool *pool, const void *context,
+static int open_source(struct memkind_region_pool *pool, const void *context,
                        struct memkind *kind)
 {
     const struct memkind_fixed_source *source = context;

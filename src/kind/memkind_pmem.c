@@ -34,7 +34,7 @@ int memkind_pmem_set_source(struct memkind *kind,
     return kind_regions_set_source(kind, source);
 }
 
-static int open_place(struct region_pool *pool,
+static int open_place(struct memkind_region_pool *pool,
                       const struct memkind_pmem_source *source,
                       struct memkind *kind)
 {
@@ -47,7 +47,7 @@ static int open_place(struct region_pool *pool,
     return region_pool_open_file(pool, source->fd, source->max_size, kind);
 }
 
-static int open_source(struct region_pool *pool, const void *context,
+static int open_source(struct memkind_region_pool *pool, const void *context,
                        struct memkind *kind)
 {
     static const enum region_fork_policy
@@ -105,10 +105,10 @@ int memkind_pmem_validate_dir(const char *dir)
         return MEMKIND_ERROR_INVALID;
     }
     int saved_errno = errno;
-    bool entered = thread_cache_begin();
+    bool entered = allocator_enter();
     int result = region_file_probe_dax(dir, &is_dax);
     if (entered)
-        thread_cache_end();
+        allocator_leave();
     errno = result == 0 ? saved_errno : -result;
     if (result != 0)
         return MEMKIND_ERROR_RUNTIME;
@@ -117,7 +117,8 @@ int memkind_pmem_validate_dir(const char *dir)
 
 int memkind_pmem_persist(struct memkind *kind, const void *addr, size_t size)
 {
-    struct region_pool *regions = kind != NULL ? kind_regions_of(kind) : NULL;
+    struct memkind_region_pool *regions =
+        kind != NULL ? kind_regions_of(kind) : NULL;
     if (regions == NULL)
         return MEMKIND_ERROR_INVALID;
     int saved_errno = errno, cancellation = cancellation_disable();
@@ -132,6 +133,7 @@ int memkind_pmem_persist(struct memkind *kind, const void *addr, size_t size)
 
 bool memkind_pmem_is_pmem(struct memkind *kind)
 {
-    struct region_pool *regions = kind != NULL ? kind_regions_of(kind) : NULL;
+    struct memkind_region_pool *regions =
+        kind != NULL ? kind_regions_of(kind) : NULL;
     return regions != NULL && region_pool_is_pmem(regions);
 }

@@ -94,11 +94,11 @@ int memkind_arena_stats_print(void (*write_cb)(void *, const char *),
     for (size_t bit = 0; letters[bit] != '\0'; bit++)
         if ((unsigned)opts & 1U << bit)
             chosen[count++] = letters[bit];
-    if (!thread_cache_begin())
+    if (!allocator_enter())
         return MEMKIND_ERROR_OPERATION_FAILED;
     struct text text = {0};
     JE_NAME(malloc_stats_print)(keep, &text, chosen);
-    thread_cache_end();
+    allocator_leave();
     if (text.bytes == NULL)
         return MEMKIND_SUCCESS;
     int cancellation = cancellation_disable();

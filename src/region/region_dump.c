@@ -8,7 +8,7 @@
 #include "page_bits.h"
 #include "sys_calls.h"
 
-static bool is_file_backed(const struct region_pool *pool)
+static bool is_file_backed(const struct memkind_region_pool *pool)
 {
     return pool->backing == REGION_FILES || pool->backing == REGION_FILE ||
            pool->backing == REGION_DEVICE;
@@ -36,7 +36,8 @@ static void leave_out(const struct region *region, size_t offset, size_t size)
         (void)sys.madvise(region->base + offset, size, MADV_DONTDUMP);
 }
 
-void region_dump_init(const struct region_pool *pool, struct region *region)
+void region_dump_init(const struct memkind_region_pool *pool,
+                      struct region *region)
 {
     region->dumps_objects =
         pool->dumps_objects || pool->backing == REGION_MEMORY;

@@ -25,7 +25,8 @@
 #include "region_pool.h"
 
 /* After a region of the pool was mapped. */
-void region_dump_init(const struct region_pool *pool, struct region *region);
+void region_dump_init(const struct memkind_region_pool *pool,
+                      struct region *region);
 void region_dump_fini(struct region *region);
 
 /* In a child, once the region is private; whether all of it is a copy. */

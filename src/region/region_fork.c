@@ -28,9 +28,9 @@
 #endif
 
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct region_pool *pools; /* guarded by list_lock */
+static struct memkind_region_pool *pools; /* guarded by list_lock */
 
-void region_fork_add(struct region_pool *pool)
+void region_fork_add(struct memkind_region_pool *pool)
 {
     pthread_mutex_lock(&list_lock);
     pool->prev = NULL;
@@ -41,7 +41,7 @@ void region_fork_add(struct region_pool *pool)
     pthread_mutex_unlock(&list_lock);
 }
 
-void region_fork_remove(struct region_pool *pool)
+void region_fork_remove(struct memkind_region_pool *pool)
 {
     pthread_mutex_lock(&list_lock);
     if (pool->prev != NULL)
@@ -53,7 +53,7 @@ void region_fork_remove(struct region_pool *pool)
     pthread_mutex_unlock(&list_lock);
 }
 
-static bool has_directory(const struct region_pool *pool, int number,
+static bool has_directory(const struct memkind_region_pool *pool, int number,
                           const struct file_identity *identity)
 {
     return pool->directory == number &&
@@ -69,7 +69,7 @@ static bool is_ours(int number, const struct file_identity *identity)
            (sys.get_flags(number) & O_PATH) != 0;
 }
 
-int region_fork_share_directory(struct region_pool *pool, int directory)
+int region_fork_share_directory(struct memkind_region_pool *pool, int directory)
 {
     struct file_identity *identity = &pool->directory_identity;
     int result = region_file_identify(directory, identity);
@@ -79,7 +79,8 @@ int region_fork_share_directory(struct region_pool *pool, int directory)
     }
     pthread_mutex_lock(&list_lock);
     pool->directory = directory;
-    for (struct region_pool *other = pools; other != NULL; other = other->next)
+    for (struct memkind_region_pool *other = pools; other != NULL;
+         other = other->next)
         if (other != pool && other->directory >= 0 &&
             is_ours(other->directory, identity)) {
             pool->directory = other->directory;
@@ -91,11 +92,11 @@ int region_fork_share_directory(struct region_pool *pool, int directory)
     return 0;
 }
 
-void region_fork_drop_directory(struct region_pool *pool)
+void region_fork_drop_directory(struct memkind_region_pool *pool)
 {
     const struct file_identity *identity = &pool->directory_identity;
     pthread_mutex_lock(&list_lock);
-    const struct region_pool *other = pools;
+    const struct memkind_region_pool *other = pools;
     while (other != NULL && !has_directory(other, pool->directory, identity))
         other = other->next;
     if (other == NULL && is_ours(pool->directory, identity))
@@ -210,14 +211,14 @@ static bool move_copy(struct region *region)
 /* ---- in the child ----------------------------------------------------------
  */
 
-static bool is_copied(const struct region_pool *pool)
+static bool is_copied(const struct memkind_region_pool *pool)
 {
     return pool->fork_policy == REGION_FORK_COPY &&
            pool->backing != REGION_DEVICE;
 }
 
 /* The file itself, but with stores that stay here. */
-static bool map_private(const struct region_pool *pool,
+static bool map_private(const struct memkind_region_pool *pool,
                         const struct region *region)
 {
     if (!region_has_descriptor(region) ||
@@ -231,7 +232,8 @@ static bool map_private(const struct region_pool *pool,
     return true;
 }
 
-static bool make_private(const struct region_pool *pool, struct region *region)
+static bool make_private(const struct memkind_region_pool *pool,
+                         struct region *region)
 {
     const bool copied = is_copied(pool);
     const size_t size = copied ? region->copy_size : region->used;
@@ -256,7 +258,7 @@ static bool map_readable(const struct region *region, size_t size, int flags)
 }
 
 /* What cannot be made private can perhaps be read, and must not be written. */
-static void make_unavailable(const struct region_pool *pool,
+static void make_unavailable(const struct memkind_region_pool *pool,
                              struct region *region)
 {
     const bool device = pool->backing == REGION_DEVICE;
@@ -275,7 +277,7 @@ static void make_unavailable(const struct region_pool *pool,
 }
 
 /* Returns whether the region is one that this process can use. */
-static bool inherit_region(const struct region_pool *pool,
+static bool inherit_region(const struct memkind_region_pool *pool,
                            struct region *region)
 {
     if (region->is_private) {
@@ -295,7 +297,7 @@ static bool inherit_region(const struct region_pool *pool,
 }
 
 /* Once none of the regions that are in them has a use for them any more. */
-static void close_files(struct region_pool *pool)
+static void close_files(struct memkind_region_pool *pool)
 {
     unsigned count = atomic_load(&pool->count);
     for (unsigned i = 0; i < count; i++) {
@@ -308,14 +310,14 @@ static void close_files(struct region_pool *pool)
 }
 
 /* A file that parent and child share grows for the parent. */
-static void share_files(struct region_pool *pool)
+static void share_files(struct memkind_region_pool *pool)
 {
     unsigned count = atomic_load(&pool->count);
     for (unsigned i = 0; i < count; i++)
         pool->regions[i].is_parents_file = true;
 }
 
-static void inherit_pool(struct region_pool *pool)
+static void inherit_pool(struct memkind_region_pool *pool)
 {
     if (pool->backing == REGION_BUFFER || pool->backing == REGION_MEMORY)
         return;
@@ -341,7 +343,7 @@ static void inherit_pool(struct region_pool *pool)
 /* ---- handlers --------------------------------------------------------------
  */
 
-static void lock_pool(struct region_pool *pool)
+static void lock_pool(struct memkind_region_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
     unsigned count = atomic_load(&pool->count);
@@ -349,7 +351,7 @@ static void lock_pool(struct region_pool *pool)
         pthread_mutex_lock(&pool->regions[i].grain_lock);
 }
 
-static void unlock_pool(struct region_pool *pool)
+static void unlock_pool(struct memkind_region_pool *pool)
 {
     unsigned count = atomic_load(&pool->count);
     for (unsigned i = 0; i < count; i++)
@@ -359,7 +361,7 @@ static void unlock_pool(struct region_pool *pool)
 
 /* In the child: locks that other threads may have left locked. What they guard
  * is usable half-way, but for the tables of a region. */
-static void renew_pool_locks(struct region_pool *pool)
+static void renew_pool_locks(struct memkind_region_pool *pool)
 {
     unsigned count = atomic_load(&pool->count);
     for (unsigned i = 0; i < count; i++) {
@@ -375,7 +377,8 @@ static void renew_pool_locks(struct region_pool *pool)
 
 static void lock_all(void)
 {
-    for (struct region_pool *pool = pools; pool != NULL; pool = pool->next)
+    for (struct memkind_region_pool *pool = pools; pool != NULL;
+         pool = pool->next)
         lock_pool(pool);
     region_file_lock();
     address_table_lock();
@@ -387,7 +390,8 @@ static void unlock_all(void)
     mapping_count_unlock();
     address_table_unlock();
     region_file_unlock();
-    for (struct region_pool *pool = pools; pool != NULL; pool = pool->next)
+    for (struct memkind_region_pool *pool = pools; pool != NULL;
+         pool = pool->next)
         unlock_pool(pool);
 }
 
@@ -396,7 +400,8 @@ static void renew_all(void)
     address_table_renew();
     region_file_renew();
     mapping_count_renew();
-    for (struct region_pool *pool = pools; pool != NULL; pool = pool->next)
+    for (struct memkind_region_pool *pool = pools; pool != NULL;
+         pool = pool->next)
         renew_pool_locks(pool);
 }
 
@@ -405,7 +410,8 @@ static void prepare(void)
     pthread_mutex_lock(&list_lock);
     if (LOCKS_ARE_HELD)
         lock_all();
-    for (struct region_pool *pool = pools; pool != NULL; pool = pool->next)
+    for (struct memkind_region_pool *pool = pools; pool != NULL;
+         pool = pool->next)
         for (unsigned i = 0; is_copied(pool) && i < atomic_load(&pool->count);
              i++)
             copy_region(&pool->regions[i]);
@@ -413,7 +419,8 @@ static void prepare(void)
 
 static void parent(void)
 {
-    for (struct region_pool *pool = pools; pool != NULL; pool = pool->next)
+    for (struct memkind_region_pool *pool = pools; pool != NULL;
+         pool = pool->next)
         for (unsigned i = 0; is_copied(pool) && i < atomic_load(&pool->count);
              i++)
             drop_copy(&pool->regions[i]);
@@ -427,7 +434,8 @@ static void child(void)
     int saved_errno = errno;
     if (!LOCKS_ARE_HELD)
         renew_all();
-    for (struct region_pool *pool = pools; pool != NULL; pool = pool->next)
+    for (struct memkind_region_pool *pool = pools; pool != NULL;
+         pool = pool->next)
         inherit_pool(pool);
     if (LOCKS_ARE_HELD)
         unlock_all();

@@ -22,8 +22,8 @@
 
 /* For each pool, while it is open: the list of pools that a child goes through.
  * The pool's lock is there; regions are added with it held. */
-void region_fork_add(struct region_pool *pool);
-void region_fork_remove(struct region_pool *pool);
+void region_fork_add(struct memkind_region_pool *pool);
+void region_fork_remove(struct memkind_region_pool *pool);
 
 /*
  * A pool's directory: takes a descriptor over, or closes it and takes that of a
@@ -31,7 +31,8 @@ void region_fork_remove(struct region_pool *pool);
  * once the pool is out of it, and is closed with the last one that has it.
  * Returns 0; a negative errno, and the descriptor is closed.
  */
-int region_fork_share_directory(struct region_pool *pool, int directory);
-void region_fork_drop_directory(struct region_pool *pool);
+int region_fork_share_directory(struct memkind_region_pool *pool,
+                                int directory);
+void region_fork_drop_directory(struct memkind_region_pool *pool);
 
 #endif

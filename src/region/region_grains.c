@@ -16,7 +16,7 @@
 
 /* ---- budget and file space ---------------------------------------------- */
 
-static bool charge(struct region_pool *pool, size_t size)
+static bool charge(struct memkind_region_pool *pool, size_t size)
 {
     size_t held = atomic_load_explicit(&pool->charged, memory_order_relaxed);
     do {
@@ -28,18 +28,18 @@ static bool charge(struct region_pool *pool, size_t size)
     return true;
 }
 
-void region_space_credit(struct region_pool *pool, size_t size)
+void region_space_credit(struct memkind_region_pool *pool, size_t size)
 {
     atomic_fetch_sub_explicit(&pool->charged, size, memory_order_relaxed);
 }
 
-void region_space_charge_again(struct region_pool *pool, size_t size)
+void region_space_charge_again(struct memkind_region_pool *pool, size_t size)
 {
     atomic_fetch_add_explicit(&pool->charged, size, memory_order_relaxed);
 }
 
 /* Whether it is the file system that has no space. */
-static void note_whether_full(struct region_pool *pool, int result)
+static void note_whether_full(struct memkind_region_pool *pool, int result)
 {
     bool lacks = result == -ENOSPC || result == -EDQUOT;
     if (atomic_load_explicit(&pool->lacks_space, memory_order_relaxed) != lacks)
@@ -48,8 +48,9 @@ static void note_whether_full(struct region_pool *pool, int result)
 
 /* Whole grains can be where large pages map them. (Only a region that has
  * tables has such, and their lock is held.) */
-static int allocate_by_number(struct region_pool *pool, struct region *region,
-                              size_t offset, size_t size, bool *no_fallocate)
+static int allocate_by_number(struct memkind_region_pool *pool,
+                              struct region *region, size_t offset, size_t size,
+                              bool *no_fallocate)
 {
     const struct region_align_file file = {
         region->fd, &region->identity,
@@ -63,7 +64,7 @@ static int allocate_by_number(struct region_pool *pool, struct region *region,
 
 /* By the descriptor; by the mapping without one, or if the process may not
  * write that far. */
-static int allocate(struct region_pool *pool, struct region *region,
+static int allocate(struct memkind_region_pool *pool, struct region *region,
                     size_t offset, size_t size)
 {
     int result = -EBADF;
@@ -78,7 +79,7 @@ static int allocate(struct region_pool *pool, struct region *region,
     return result;
 }
 
-int region_space_take(struct region_pool *pool, struct region *region,
+int region_space_take(struct memkind_region_pool *pool, struct region *region,
                       size_t offset, size_t size)
 {
     if (!charge(pool, size))
@@ -109,7 +110,7 @@ static int punch(const struct region *region, size_t offset, size_t size)
     return result;
 }
 
-int region_space_give(struct region_pool *pool, struct region *region,
+int region_space_give(struct memkind_region_pool *pool, struct region *region,
                       size_t offset, size_t size, size_t held)
 {
     int result = 0;
@@ -150,7 +151,7 @@ static size_t grain_count(const struct region *region)
 #define OPEN_STEP ((size_t)1 << 30)
 
 /* Bytes of a table for so much of the region; whole pages. */
-static size_t table_bytes(const struct region_pool *pool, size_t size,
+static size_t table_bytes(const struct memkind_region_pool *pool, size_t size,
                           unsigned table)
 {
     const size_t page_size = region_page_size();
@@ -159,7 +160,7 @@ static size_t table_bytes(const struct region_pool *pool, size_t size,
     return (bytes + page_size - 1) & ~(page_size - 1);
 }
 
-static size_t tables_bytes(const struct region_pool *pool,
+static size_t tables_bytes(const struct memkind_region_pool *pool,
                            const struct region *region)
 {
     size_t sum = 0;
@@ -169,7 +170,7 @@ static size_t tables_bytes(const struct region_pool *pool,
 }
 
 /* As the tags: all can be read, and what is about blocks can be written. */
-int region_grains_init(struct region_pool *pool, struct region *region)
+int region_grains_init(struct memkind_region_pool *pool, struct region *region)
 {
     pthread_mutex_init(&region->grain_lock, NULL);
     if (pool->grain == region_page_size())
@@ -199,8 +200,8 @@ int region_grains_init(struct region_pool *pool, struct region *region)
     return 0;
 }
 
-int region_grains_open(const struct region_pool *pool, struct region *region,
-                       size_t size)
+int region_grains_open(const struct memkind_region_pool *pool,
+                       struct region *region, size_t size)
 {
     if (region->grain_live == NULL || size <= region->grains_open)
         return 0;
@@ -221,7 +222,7 @@ int region_grains_open(const struct region_pool *pool, struct region *region,
     return 0;
 }
 
-void region_grains_fini(struct region_pool *pool, struct region *region)
+void region_grains_fini(struct memkind_region_pool *pool, struct region *region)
 {
     if (region->grain_live != NULL)
         sys.munmap(region->page_space, tables_bytes(pool, region));
@@ -237,14 +238,14 @@ struct pages {
     size_t first, end;
 };
 
-static size_t pages_per_grain(const struct region_pool *pool)
+static size_t pages_per_grain(const struct memkind_region_pool *pool)
 {
     return pool->grain / region_page_size();
 }
 
 /* The part of a range that lies in one grain. */
-static struct pages in_grain(const struct region_pool *pool, struct pages pages,
-                             size_t grain)
+static struct pages in_grain(const struct memkind_region_pool *pool,
+                             struct pages pages, size_t grain)
 {
     size_t per_grain = pages_per_grain(pool);
     if (pages.first < grain * per_grain)
@@ -254,31 +255,33 @@ static struct pages in_grain(const struct region_pool *pool, struct pages pages,
     return pages;
 }
 
-static size_t first_grain(const struct region_pool *pool, struct pages pages)
+static size_t first_grain(const struct memkind_region_pool *pool,
+                          struct pages pages)
 {
     return pages.first / pages_per_grain(pool);
 }
 
-static size_t end_grain(const struct region_pool *pool, struct pages pages)
+static size_t end_grain(const struct memkind_region_pool *pool,
+                        struct pages pages)
 {
     return (pages.end - 1) / pages_per_grain(pool) + 1;
 }
 
-static struct page_map space_of(const struct region_pool *pool,
+static struct page_map space_of(const struct memkind_region_pool *pool,
                                 const struct region *region)
 {
     return (struct page_map){region->page_space, region->grain_space,
                              pages_per_grain(pool)};
 }
 
-static struct page_map live_of(const struct region_pool *pool,
+static struct page_map live_of(const struct memkind_region_pool *pool,
                                const struct region *region)
 {
     return (struct page_map){region->page_live, region->grain_live,
                              pages_per_grain(pool)};
 }
 
-static struct page_map dirty_of(const struct region_pool *pool,
+static struct page_map dirty_of(const struct memkind_region_pool *pool,
                                 const struct region *region)
 {
     return (struct page_map){region->page_dirty, region->grain_dirty,
@@ -286,7 +289,7 @@ static struct page_map dirty_of(const struct region_pool *pool,
 }
 
 /* Grains of a range that have space, but not for all of their pages. */
-static size_t part_grains(const struct region_pool *pool,
+static size_t part_grains(const struct memkind_region_pool *pool,
                           const struct region *region, struct pages pages)
 {
     size_t count = 0;
@@ -298,7 +301,7 @@ static size_t part_grains(const struct region_pool *pool,
 
 /* Records that pages have file space, or have lost it: with it their contents
  * are gone, too. */
-static void note_space(struct region_pool *pool, struct region *region,
+static void note_space(struct memkind_region_pool *pool, struct region *region,
                        struct pages pages, bool has_space)
 {
     const size_t parts = part_grains(pool, region, pages);
@@ -312,14 +315,14 @@ static void note_space(struct region_pool *pool, struct region *region,
     region_readahead_note(pool, parts, part_grains(pool, region, pages));
 }
 
-static void note_live(const struct region_pool *pool, struct region *region,
-                      struct pages pages, bool live)
+static void note_live(const struct memkind_region_pool *pool,
+                      struct region *region, struct pages pages, bool live)
 {
     const struct page_map map = live_of(pool, region);
     page_map_set(&map, pages.first, pages.end, live);
 }
 
-static int take(struct region_pool *pool, struct region *region,
+static int take(struct memkind_region_pool *pool, struct region *region,
                 struct pages pages)
 {
     const size_t page_size = region_page_size();
@@ -330,7 +333,7 @@ static int take(struct region_pool *pool, struct region *region,
     return result;
 }
 
-static int give(struct region_pool *pool, struct region *region,
+static int give(struct memkind_region_pool *pool, struct region *region,
                 struct pages pages)
 {
     const size_t page_size = region_page_size();
@@ -378,7 +381,7 @@ static size_t skip_what_is_not(const struct state *state, size_t page,
 
 /* Pages whose space the file system gives and takes together: within a grain,
  * nothing smaller has or lacks it. */
-static size_t pages_per_unit(const struct region_pool *pool)
+static size_t pages_per_unit(const struct memkind_region_pool *pool)
 {
     const size_t page_size = region_page_size();
     return pool->file_system.unit > page_size
@@ -386,7 +389,7 @@ static size_t pages_per_unit(const struct region_pool *pool)
                : 1;
 }
 
-static struct pages outer_units(const struct region_pool *pool,
+static struct pages outer_units(const struct memkind_region_pool *pool,
                                 struct pages pages)
 {
     const size_t per_unit = pages_per_unit(pool);
@@ -394,7 +397,7 @@ static struct pages outer_units(const struct region_pool *pool,
                           (pages.end + per_unit - 1) / per_unit * per_unit};
 }
 
-static struct pages inner_units(const struct region_pool *pool,
+static struct pages inner_units(const struct memkind_region_pool *pool,
                                 struct pages pages)
 {
     const size_t per_unit = pages_per_unit(pool);
@@ -404,7 +407,7 @@ static struct pages inner_units(const struct region_pool *pool,
 
 /* The first run of pages at or after `pages->first` for which `space` and
  * `live` are as asked; false where there is none. */
-static bool next_run(const struct region_pool *pool,
+static bool next_run(const struct memkind_region_pool *pool,
                      const struct region *region, struct pages *pages,
                      bool space, bool live, struct pages *run)
 {
@@ -430,7 +433,7 @@ static bool next_run(const struct region_pool *pool,
 
 /* Takes the space that pages lack, for the pages alone. What was taken before
  * a failure is left to the caller. */
-static int take_missing(struct region_pool *pool, struct region *region,
+static int take_missing(struct memkind_region_pool *pool, struct region *region,
                         struct pages pages)
 {
     struct pages run;
@@ -444,7 +447,7 @@ static int take_missing(struct region_pool *pool, struct region *region,
 
 /* Takes the space of whole grains where a grain has none at all, as many as lie
  * next to each other at once. */
-static int take_grains(struct region_pool *pool, struct region *region,
+static int take_grains(struct memkind_region_pool *pool, struct region *region,
                        struct pages pages)
 {
     const size_t per_grain = pages_per_grain(pool);
@@ -486,7 +489,7 @@ static bool is_cached(const struct region *region, struct pages pages)
 }
 
 /* Writes a grain back, so that what is in the page cache can be split. */
-static void clean_grain(const struct region_pool *pool,
+static void clean_grain(const struct memkind_region_pool *pool,
                         const struct region *region, struct pages pages)
 {
     const size_t offset = first_grain(pool, pages) * pool->grain;
@@ -506,7 +509,7 @@ static void clean_grain(const struct region_pool *pool,
  * it be split; if somebody stores to it all the time, they keep their space.
  * is_whole: the grain has not been split before
  */
-static int give_part(struct region_pool *pool, struct region *region,
+static int give_part(struct memkind_region_pool *pool, struct region *region,
                      struct pages pages, bool is_whole)
 {
     const size_t page_size = region_page_size();
@@ -527,7 +530,7 @@ static int give_part(struct region_pool *pool, struct region *region,
     return -EBUSY;
 }
 
-static int give_unused(struct region_pool *pool, struct region *region,
+static int give_unused(struct memkind_region_pool *pool, struct region *region,
                        struct pages pages, bool is_whole)
 {
     struct pages run;
@@ -542,8 +545,8 @@ static int give_unused(struct region_pool *pool, struct region *region,
 
 /* Gives the space of those pages of a grain back that nobody uses. Returns how
  * many bytes. */
-static size_t split_grain(struct region_pool *pool, struct region *region,
-                          size_t i)
+static size_t split_grain(struct memkind_region_pool *pool,
+                          struct region *region, size_t i)
 {
     const size_t per_grain = pages_per_grain(pool);
     const size_t before = region->grain_space[i];
@@ -556,8 +559,8 @@ static size_t split_grain(struct region_pool *pool, struct region *region,
 
 /* Drops what was read ahead into grains that are to get a part of their space:
  * it lies over all of the grain. */
-static int drop_readahead(struct region_pool *pool, struct region *region,
-                          struct pages pages)
+static int drop_readahead(struct memkind_region_pool *pool,
+                          struct region *region, struct pages pages)
 {
     if (!region_readahead_matters(pool) || region->fd < 0 || region->is_private)
         return 0;
@@ -574,8 +577,8 @@ static int drop_readahead(struct region_pool *pool, struct region *region,
 
 /* Splits grains until the pages can have the space that they lack: all grains
  * at once where that costs little. */
-static int split_and_take(struct region_pool *pool, struct region *region,
-                          struct pages pages)
+static int split_and_take(struct memkind_region_pool *pool,
+                          struct region *region, struct pages pages)
 {
     const bool is_costly = region_readahead_matters(pool);
     const size_t needed = (pages.end - pages.first) * region_page_size();
@@ -592,8 +595,8 @@ static int split_and_take(struct region_pool *pool, struct region *region,
 }
 
 /* Where there is no space for whole grains any more. */
-static int take_pages_alone(struct region_pool *pool, struct region *region,
-                            struct pages pages)
+static int take_pages_alone(struct memkind_region_pool *pool,
+                            struct region *region, struct pages pages)
 {
     int result = region_readahead_forbid(pool);
     if (result != 0)
@@ -607,7 +610,7 @@ static int take_pages_alone(struct region_pool *pool, struct region *region,
 
 /* Pages that were in use before, and have kept their space since, still hold
  * their old contents; jemalloc expects zeroes. */
-static void clear_dirty_pages(const struct region_pool *pool,
+static void clear_dirty_pages(const struct memkind_region_pool *pool,
                               struct region *region, struct pages pages)
 {
     const size_t page_size = region_page_size();
@@ -625,8 +628,8 @@ static void clear_dirty_pages(const struct region_pool *pool,
 }
 
 /* After a failed commit: grains without a live page keep no space. */
-static void drop_empty_grains(struct region_pool *pool, struct region *region,
-                              struct pages pages)
+static void drop_empty_grains(struct memkind_region_pool *pool,
+                              struct region *region, struct pages pages)
 {
     const size_t per_grain = pages_per_grain(pool);
     const size_t end = end_grain(pool, pages);
@@ -636,8 +639,8 @@ static void drop_empty_grains(struct region_pool *pool, struct region *region,
                        (struct pages){i * per_grain, (i + 1) * per_grain});
 }
 
-int region_grains_commit(struct region_pool *pool, struct region *region,
-                         size_t offset, size_t size)
+int region_grains_commit(struct memkind_region_pool *pool,
+                         struct region *region, size_t offset, size_t size)
 {
     const struct pages pages = {offset / region_page_size(),
                                 (offset + size) / region_page_size()};
@@ -661,7 +664,7 @@ int region_grains_commit(struct region_pool *pool, struct region *region,
  * ------------------------------------------------------------------ */
 
 /* The pages of those grains whose last live pages are in the range. */
-static struct pages grains_that_empty(const struct region_pool *pool,
+static struct pages grains_that_empty(const struct memkind_region_pool *pool,
                                       const struct region *region,
                                       struct pages pages)
 {
@@ -677,8 +680,9 @@ static struct pages grains_that_empty(const struct region_pool *pool,
 }
 
 /* In a grain that stays, and is split, the range's own pages go. */
-static void give_in_split_grain(struct region_pool *pool, struct region *region,
-                                struct pages pages, size_t grain)
+static void give_in_split_grain(struct memkind_region_pool *pool,
+                                struct region *region, struct pages pages,
+                                size_t grain)
 {
     if (region->grain_live[grain] != 0 &&
         region->grain_space[grain] < pages_per_grain(pool))
@@ -687,8 +691,8 @@ static void give_in_split_grain(struct region_pool *pool, struct region *region,
                           false);
 }
 
-int region_grains_decommit(struct region_pool *pool, struct region *region,
-                           size_t offset, size_t size)
+int region_grains_decommit(struct memkind_region_pool *pool,
+                           struct region *region, size_t offset, size_t size)
 {
     const struct pages pages = {offset / region_page_size(),
                                 (offset + size) / region_page_size()};
@@ -712,7 +716,7 @@ int region_grains_decommit(struct region_pool *pool, struct region *region,
 
 /* What nobody uses in grains that are empty, or split. Pages that are not live
  * elsewhere are kept on purpose. */
-void region_grains_pay(struct region_pool *pool, struct region *region)
+void region_grains_pay(struct memkind_region_pool *pool, struct region *region)
 {
     const size_t per_grain = pages_per_grain(pool);
     int result = 0;

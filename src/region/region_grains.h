@@ -18,24 +18,25 @@
 #include "region_pool.h"
 
 /* Makes a region's tables; for a grain of one page there are none. */
-int region_grains_init(struct region_pool *pool, struct region *region);
+int region_grains_init(struct memkind_region_pool *pool, struct region *region);
 /* Makes the tables of the region's first `size` bytes writable. The pool's lock
  * is held. */
-int region_grains_open(const struct region_pool *pool, struct region *region,
-                       size_t size);
-void region_grains_fini(struct region_pool *pool, struct region *region);
+int region_grains_open(const struct memkind_region_pool *pool,
+                       struct region *region, size_t size);
+void region_grains_fini(struct memkind_region_pool *pool,
+                        struct region *region);
 
 /* As region_pool_commit() and _decommit(); offsets are within the region. */
-int region_grains_commit(struct region_pool *pool, struct region *region,
-                         size_t offset, size_t size);
-int region_grains_decommit(struct region_pool *pool, struct region *region,
-                           size_t offset, size_t size);
+int region_grains_commit(struct memkind_region_pool *pool,
+                         struct region *region, size_t offset, size_t size);
+int region_grains_decommit(struct memkind_region_pool *pool,
+                           struct region *region, size_t offset, size_t size);
 
 /* As region_pool_pay(). */
-void region_grains_pay(struct region_pool *pool, struct region *region);
+void region_grains_pay(struct memkind_region_pool *pool, struct region *region);
 
 /* Charges and allocates the file space of a range that has none. */
-int region_space_take(struct region_pool *pool, struct region *region,
+int region_space_take(struct memkind_region_pool *pool, struct region *region,
                       size_t offset, size_t size);
 
 /* Whether a failure of that says that it never can be done. */
@@ -46,12 +47,12 @@ static inline bool region_space_is_kept(int error)
 
 /* Changes what is charged alone. To charge again is not to fail, even where
  * others have used the budget meanwhile. */
-void region_space_credit(struct region_pool *pool, size_t size);
-void region_space_charge_again(struct region_pool *pool, size_t size);
+void region_space_credit(struct memkind_region_pool *pool, size_t size);
+void region_space_charge_again(struct memkind_region_pool *pool, size_t size);
 
 /* Frees the file space of a range, `held` bytes of which it has, and credits
  * that. */
-int region_space_give(struct region_pool *pool, struct region *region,
+int region_space_give(struct memkind_region_pool *pool, struct region *region,
                       size_t offset, size_t size, size_t held);
 
 #endif

@@ -84,7 +84,7 @@ static void clear_owed(struct region *region, size_t first, size_t end)
             memset(region->base + page * page_size, 0, page_size);
 }
 
-int region_owed_commit(struct region_pool *pool, struct region *region,
+int region_owed_commit(struct memkind_region_pool *pool, struct region *region,
                        size_t offset, size_t size)
 {
     const size_t page_size = region_page_size();
@@ -118,7 +118,7 @@ static bool next_run(const struct region *region, size_t *page, size_t *end)
     return *page < *end;
 }
 
-void region_owed_pay(struct region_pool *pool, struct region *region)
+void region_owed_pay(struct memkind_region_pool *pool, struct region *region)
 {
     const size_t page_size = region_page_size();
     size_t end;

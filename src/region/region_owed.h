@@ -27,11 +27,11 @@ int region_owed_add(struct region *region, size_t offset, size_t size);
 
 /* Commits a range that may have such pages: they need no more space, but are to
  * be cleared. As region_space_take(). */
-int region_owed_commit(struct region_pool *pool, struct region *region,
+int region_owed_commit(struct memkind_region_pool *pool, struct region *region,
                        size_t offset, size_t size);
 
 /* Tries to give all of it back; stops at the first failure. */
-void region_owed_pay(struct region_pool *pool, struct region *region);
+void region_owed_pay(struct memkind_region_pool *pool, struct region *region);
 
 void region_owed_fini(struct region *region);
 

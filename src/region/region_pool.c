@@ -105,7 +105,7 @@ static size_t power_of_two_from(size_t value)
 /* ---- mapping regions ------------------------------------------------------
  */
 
-bool region_pool_is_fixed(const struct region_pool *pool)
+bool region_pool_is_fixed(const struct memkind_region_pool *pool)
 {
     return pool->backing == REGION_BUFFER || pool->backing == REGION_DEVICE ||
            (pool->no_holes && pool->budget != SIZE_MAX);
@@ -113,25 +113,25 @@ bool region_pool_is_fixed(const struct region_pool *pool)
 
 /* Space that is the pool's from the start, and that nobody else has a use for.
  * Were some of it committed and some not, extents would not merge. */
-static bool is_always_committed(const struct region_pool *pool)
+static bool is_always_committed(const struct memkind_region_pool *pool)
 {
     return pool->backing == REGION_BUFFER ||
            (pool->no_holes && region_pool_is_fixed(pool));
 }
 
-static bool can_grow(const struct region_pool *pool)
+static bool can_grow(const struct memkind_region_pool *pool)
 {
     return !region_pool_is_fixed(pool);
 }
 
 /* Devices and buffers can be touched as a whole: neither takes anything for
  * that. */
-static bool is_reserved(const struct region_pool *pool)
+static bool is_reserved(const struct memkind_region_pool *pool)
 {
     return pool->backing != REGION_BUFFER && pool->backing != REGION_DEVICE;
 }
 
-static bool has_files(const struct region_pool *pool)
+static bool has_files(const struct memkind_region_pool *pool)
 {
     return pool->backing == REGION_FILES || pool->backing == REGION_FILE;
 }
@@ -171,7 +171,8 @@ static bool make_guard(char *addr)
 }
 
 /* A region on the caller's own memory has the caller's around it. */
-static void make_guards(const struct region_pool *pool, struct region *region)
+static void make_guards(const struct memkind_region_pool *pool,
+                        struct region *region)
 {
     if (pool->backing == REGION_BUFFER || !atomic_load(&guards_are_used))
         return;
@@ -217,8 +218,9 @@ static int map_memory(size_t size, struct mapping *mapping)
     return result;
 }
 
-static int map_once(const struct region_pool *pool, const struct ground *ground,
-                    size_t size, struct mapping *mapping)
+static int map_once(const struct memkind_region_pool *pool,
+                    const struct ground *ground, size_t size,
+                    struct mapping *mapping)
 {
     if (ground->fd < 0)
         return map_memory(size, mapping);
@@ -234,13 +236,13 @@ static int map_once(const struct region_pool *pool, const struct ground *ground,
 }
 
 /* What the size of a region is a multiple of. */
-static size_t region_unit(const struct region_pool *pool)
+static size_t region_unit(const struct memkind_region_pool *pool)
 {
     return pool->grain > DAX_GRAIN ? pool->grain : DAX_GRAIN;
 }
 
 /* What to try after `size` bytes could not be mapped. */
-static size_t smaller_size(const struct region_pool *pool, size_t size,
+static size_t smaller_size(const struct memkind_region_pool *pool, size_t size,
                            size_t least)
 {
     size_t smaller = size / 2 & ~(region_unit(pool) - 1);
@@ -254,7 +256,7 @@ static size_t smaller_size(const struct region_pool *pool, size_t size,
 }
 
 /* still_mapped: a mapping that cannot be undone keeps a file without a name. */
-static void close_region_file(const struct region_pool *pool, int fd,
+static void close_region_file(const struct memkind_region_pool *pool, int fd,
                               bool still_mapped)
 {
     if (fd < 0)
@@ -275,7 +277,7 @@ bool region_has_descriptor(const struct region *region)
 /* Whether the region's file cannot be emptied by its number, and may be there
  * when the mapping is gone. A file without a name is not kept by a number that
  * is another one's by now; a forked child, if anyone, still reads it. */
-static bool may_stay_behind(const struct region_pool *pool,
+static bool may_stay_behind(const struct memkind_region_pool *pool,
                             const struct region *region)
 {
     struct file_identity unused;
@@ -288,7 +290,7 @@ static bool may_stay_behind(const struct region_pool *pool,
 }
 
 /* Returns whether it is gone. */
-static bool unmap_region(const struct region_pool *pool,
+static bool unmap_region(const struct memkind_region_pool *pool,
                          const struct region *region)
 {
     if (may_stay_behind(pool, region))
@@ -300,7 +302,7 @@ static bool unmap_region(const struct region_pool *pool,
 }
 
 /* Once there is the first region. */
-static size_t dax_grain(const struct region_pool *pool)
+static size_t dax_grain(const struct memkind_region_pool *pool)
 {
     const size_t page_size = region_page_size();
     const size_t large = page_size / sizeof(uint64_t) * page_size;
@@ -313,7 +315,8 @@ static size_t dax_grain(const struct region_pool *pool)
 }
 
 /* By the first region; the others are on the same file system. */
-static void choose_grain(struct region_pool *pool, const struct region *region)
+static void choose_grain(struct memkind_region_pool *pool,
+                         const struct region *region)
 {
     size_t capacity = pool->first_capacity;
     if (capacity == 0 || capacity > pool->budget)
@@ -329,8 +332,8 @@ static void choose_grain(struct region_pool *pool, const struct region *region)
 
 /* Makes a mapping the pool's next region. Called with the lock held, or before
  * anyone else knows the pool. */
-static int add_region(struct region_pool *pool, const struct mapping *mapping,
-                      int fd, size_t file_offset)
+static int add_region(struct memkind_region_pool *pool,
+                      const struct mapping *mapping, int fd, size_t file_offset)
 {
     unsigned count = atomic_load(&pool->count);
     struct region *region = &pool->regions[count];
@@ -376,7 +379,8 @@ fail_grains:
 
 /* Where files have no holes, a region takes all its space at once: that of the
  * limit, or a little at a time. */
-static size_t size_without_holes(const struct region_pool *pool, size_t least)
+static size_t size_without_holes(const struct memkind_region_pool *pool,
+                                 size_t least)
 {
     size_t size = REGION_SIZE_MODEST << atomic_load(&pool->count);
     if (pool->budget < ADDRESS_SPACE)
@@ -386,7 +390,7 @@ static size_t size_without_holes(const struct region_pool *pool, size_t least)
     return size > least ? size : least;
 }
 
-static int map_and_add(struct region_pool *pool, struct ground *ground,
+static int map_and_add(struct memkind_region_pool *pool, struct ground *ground,
                        size_t size)
 {
     struct mapping mapping = {0};
@@ -400,7 +404,7 @@ static int map_and_add(struct region_pool *pool, struct ground *ground,
 }
 
 /* Whether so much could be mapped. */
-static int map_for_a_moment(const struct region_pool *pool,
+static int map_for_a_moment(const struct memkind_region_pool *pool,
                             struct ground *ground, size_t size)
 {
     struct mapping mapping = {0};
@@ -415,7 +419,7 @@ static int map_for_a_moment(const struct region_pool *pool,
  * `least`. Where address space is scarce, others need some of it: of what there
  * is, half is left.
  */
-static int add_largest(struct region_pool *pool, struct ground *ground,
+static int add_largest(struct memkind_region_pool *pool, struct ground *ground,
                        size_t size, size_t least)
 {
     bool scarce = false;
@@ -438,7 +442,7 @@ static int add_largest(struct region_pool *pool, struct ground *ground,
 }
 
 /* An empty one, for the next region. */
-static int prepare_file(struct region_pool *pool, int fd)
+static int prepare_file(struct memkind_region_pool *pool, int fd)
 {
     struct file_system file_system;
     int result = file_system_prepare(fd, &file_system);
@@ -463,8 +467,8 @@ static size_t size_within(size_t capacity, size_t size)
 }
 
 /* Adds a region of an empty file. */
-static int grow_on(struct region_pool *pool, int fd, size_t size, size_t least,
-                   bool *still_mapped)
+static int grow_on(struct memkind_region_pool *pool, int fd, size_t size,
+                   size_t least, bool *still_mapped)
 {
     struct ground ground = {.fd = fd};
     int result = prepare_file(pool, fd);
@@ -487,7 +491,7 @@ static int grow_on(struct region_pool *pool, int fd, size_t size, size_t least,
 
 /* By the descriptor of the directory; where that is gone, by a path that leads
  * there still. */
-static int create_file(const struct region_pool *pool)
+static int create_file(const struct memkind_region_pool *pool)
 {
     const struct file_identity *identity = &pool->directory_identity;
     if (region_file_is(pool->directory, identity))
@@ -501,7 +505,8 @@ static int create_file(const struct region_pool *pool)
     return fd;
 }
 
-static int grow_on_new_file(struct region_pool *pool, size_t size, size_t least)
+static int grow_on_new_file(struct memkind_region_pool *pool, size_t size,
+                            size_t least)
 {
     bool still_mapped = false;
     int fd = create_file(pool);
@@ -514,7 +519,8 @@ static int grow_on_new_file(struct region_pool *pool, size_t size, size_t least)
 }
 
 /* Adds a region behind the last one in its file. */
-static int grow_last_file(struct region_pool *pool, size_t size, size_t least)
+static int grow_last_file(struct memkind_region_pool *pool, size_t size,
+                          size_t least)
 {
     const struct region *last = &pool->regions[atomic_load(&pool->count) - 1];
     struct ground ground = {.fd = last->fd,
@@ -540,7 +546,8 @@ static bool is_about_no_file(int error)
 
 /* The file that is there, unless libpmem has to map another one; and what a
  * file has left at its end only when there can be no other. */
-static int grow_files(struct region_pool *pool, size_t size, size_t least)
+static int grow_files(struct memkind_region_pool *pool, size_t size,
+                      size_t least)
 {
     const bool whole =
         pool->backing == REGION_FILES && region_pool_is_pmem(pool);
@@ -559,7 +566,7 @@ static int grow_files(struct region_pool *pool, size_t size, size_t least)
 }
 
 /* A child's private regions are memory, and so is what it adds to them. */
-static bool grows_in_memory(const struct region_pool *pool)
+static bool grows_in_memory(const struct memkind_region_pool *pool)
 {
     return !has_files(pool) ||
            (pool->is_inherited && pool->fork_policy != REGION_FORK_SHARED);
@@ -567,7 +574,7 @@ static bool grows_in_memory(const struct region_pool *pool)
 
 /* Adds a region with room for `least` bytes; the first one of an empty file, or
  * -1. */
-static int grow(struct region_pool *pool, int fd, size_t least)
+static int grow(struct memkind_region_pool *pool, int fd, size_t least)
 {
     unsigned count = atomic_load(&pool->count);
     struct ground memory = {.fd = -1};
@@ -591,7 +598,7 @@ static int grow(struct region_pool *pool, int fd, size_t least)
 }
 
 /* As above, for a pool that is being opened. */
-static int add_first_region(struct region_pool *pool,
+static int add_first_region(struct memkind_region_pool *pool,
                             const struct mapping *mapping, int fd)
 {
     pthread_mutex_lock(&pool->lock);
@@ -600,7 +607,7 @@ static int add_first_region(struct region_pool *pool,
     return result;
 }
 
-static int grow_first_region(struct region_pool *pool, int fd)
+static int grow_first_region(struct memkind_region_pool *pool, int fd)
 {
     pthread_mutex_lock(&pool->lock);
     int result = grow(pool, fd, REGION_SIZE_MIN);
@@ -611,10 +618,10 @@ static int grow_first_region(struct region_pool *pool, int fd)
 /* ---- opening and closing --------------------------------------------------
  */
 
-static void init_pool(struct region_pool *pool, enum region_backing backing,
-                      size_t max_size, void *owner)
+static void init_pool(struct memkind_region_pool *pool,
+                      enum region_backing backing, size_t max_size, void *owner)
 {
-    *pool = (struct region_pool){
+    *pool = (struct memkind_region_pool){
         .backing = backing,
         .budget =
             max_size == 0 ? SIZE_MAX : max_size & ~(region_page_size() - 1),
@@ -637,7 +644,7 @@ static void init_pool(struct region_pool *pool, enum region_backing backing,
     region_fork_add(pool);
 }
 
-static int fail_open(struct region_pool *pool, int error)
+static int fail_open(struct memkind_region_pool *pool, int error)
 {
     region_fork_remove(pool);
     region_fork_drop_directory(pool);
@@ -646,7 +653,7 @@ static int fail_open(struct region_pool *pool, int error)
     return error;
 }
 
-int region_pool_open_files(struct region_pool *pool, const char *dir,
+int region_pool_open_files(struct memkind_region_pool *pool, const char *dir,
                            size_t max_size, void *owner)
 {
     /* It is kept: further files are made there wherever the process's own
@@ -665,8 +672,8 @@ int region_pool_open_files(struct region_pool *pool, const char *dir,
     return result == 0 ? 0 : fail_open(pool, result);
 }
 
-int region_pool_open_file(struct region_pool *pool, int fd, size_t max_size,
-                          void *owner)
+int region_pool_open_file(struct memkind_region_pool *pool, int fd,
+                          size_t max_size, void *owner)
 {
     struct stat st;
     if (sys.fstat(fd, &st) != 0)
@@ -683,7 +690,7 @@ int region_pool_open_file(struct region_pool *pool, int fd, size_t max_size,
     return result == 0 ? 0 : fail_open(pool, result);
 }
 
-int region_pool_open_device(struct region_pool *pool, const char *path,
+int region_pool_open_device(struct memkind_region_pool *pool, const char *path,
                             size_t max_size, void *owner)
 {
     struct mapping mapping;
@@ -709,8 +716,8 @@ fail_map:
     return result;
 }
 
-int region_pool_open_buffer(struct region_pool *pool, void *addr, size_t size,
-                            void *owner)
+int region_pool_open_buffer(struct memkind_region_pool *pool, void *addr,
+                            size_t size, void *owner)
 {
     const size_t page_size = region_page_size();
     uintptr_t end = (uintptr_t)addr + size;
@@ -727,7 +734,7 @@ int region_pool_open_buffer(struct region_pool *pool, void *addr, size_t size,
     return result == 0 ? 0 : fail_open(pool, result);
 }
 
-int region_pool_open_memory(struct region_pool *pool, void *owner)
+int region_pool_open_memory(struct memkind_region_pool *pool, void *owner)
 {
     init_pool(pool, REGION_MEMORY, 0, owner);
     pool->new_size = size_within(physical_memory(), pool->new_size);
@@ -735,7 +742,7 @@ int region_pool_open_memory(struct region_pool *pool, void *owner)
     return result == 0 ? 0 : fail_open(pool, result);
 }
 
-void region_pool_set_fork_policy(struct region_pool *pool,
+void region_pool_set_fork_policy(struct memkind_region_pool *pool,
                                  enum region_fork_policy policy)
 {
     pthread_mutex_lock(&pool->lock);
@@ -743,12 +750,12 @@ void region_pool_set_fork_policy(struct region_pool *pool,
     pthread_mutex_unlock(&pool->lock);
 }
 
-bool region_pool_shows_parent(const struct region_pool *pool)
+bool region_pool_shows_parent(const struct memkind_region_pool *pool)
 {
     return pool->regions[0].is_private && pool->fork_policy != REGION_FORK_COPY;
 }
 
-void region_pool_dump_objects(struct region_pool *pool)
+void region_pool_dump_objects(struct memkind_region_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
     pool->dumps_objects = true;
@@ -757,7 +764,7 @@ void region_pool_dump_objects(struct region_pool *pool)
     pthread_mutex_unlock(&pool->lock);
 }
 
-void region_pool_close(struct region_pool *pool)
+void region_pool_close(struct memkind_region_pool *pool)
 {
     region_fork_remove(pool);
     unsigned count = atomic_load(&pool->count);
@@ -791,7 +798,7 @@ void region_pool_close(struct region_pool *pool)
 
 /* Where blocks of a region end. What is always committed is not charged by
  * commits, which would keep to the budget. */
-static size_t end_of_blocks(const struct region_pool *pool,
+static size_t end_of_blocks(const struct memkind_region_pool *pool,
                             const struct region *region)
 {
     return is_always_committed(pool) && pool->budget < region->size
@@ -800,7 +807,7 @@ static size_t end_of_blocks(const struct region_pool *pool,
 }
 
 /* Where a block would lie in a region; NO_PLACE where there is no room. */
-static size_t place_block(const struct region_pool *pool,
+static size_t place_block(const struct memkind_region_pool *pool,
                           const struct region *region, size_t size,
                           size_t alignment)
 {
@@ -810,7 +817,7 @@ static size_t place_block(const struct region_pool *pool,
     return offset <= end && size <= end - offset ? offset : NO_PLACE;
 }
 
-size_t region_pool_room(struct region_pool *pool)
+size_t region_pool_room(struct memkind_region_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
     const struct region *region = &pool->regions[0];
@@ -821,8 +828,8 @@ size_t region_pool_room(struct region_pool *pool)
 
 /* Makes the start of a region usable up to `end`; what is noted about it first.
  */
-static int open_up_to(const struct region_pool *pool, struct region *region,
-                      size_t end)
+static int open_up_to(const struct memkind_region_pool *pool,
+                      struct region *region, size_t end)
 {
     int result = region_tags_open(region, end);
     if (result == 0)
@@ -842,7 +849,7 @@ static int open_up_to(const struct region_pool *pool, struct region *region,
 }
 
 /* It is objects' from now on. */
-static void note_committed(const struct region_pool *pool,
+static void note_committed(const struct memkind_region_pool *pool,
                            struct region *region, size_t offset, size_t size)
 {
     leak_roots_add(region->base + offset, size);
@@ -850,7 +857,7 @@ static void note_committed(const struct region_pool *pool,
         region_dump_include(region, offset, size);
 }
 
-static void *take_block(struct region_pool *pool, struct region *region,
+static void *take_block(struct memkind_region_pool *pool, struct region *region,
                         size_t offset, size_t size, bool *commit, bool *zeroed)
 {
     char *block = region->base + offset;
@@ -878,7 +885,7 @@ static void *take_block(struct region_pool *pool, struct region *region,
 /* A block that could never be committed as a whole is not worth a region that
  * is made for it: address space does not come back. jemalloc then asks for
  * less. */
-static size_t largest_block(const struct region_pool *pool)
+static size_t largest_block(const struct memkind_region_pool *pool)
 {
     size_t capacity =
         pool->backing == REGION_MEMORY ? 0 : region_pool_capacity(pool);
@@ -890,7 +897,7 @@ static size_t largest_block(const struct region_pool *pool)
 
 /* A new one, or what there is at the end of the newest region: the largest, and
  * older ones have been used up. */
-static void *take_new_block(struct region_pool *pool, size_t size,
+static void *take_new_block(struct memkind_region_pool *pool, size_t size,
                             size_t alignment, bool *commit, bool *zeroed)
 {
     struct region *region = &pool->regions[atomic_load(&pool->count) - 1];
@@ -915,7 +922,7 @@ static void *take_new_block(struct region_pool *pool, size_t size,
 #define NO_ARENA UINT16_MAX
 
 /* One that was taken back, or NULL. */
-static void *take_old_block(struct region_pool *pool, unsigned arena,
+static void *take_old_block(struct memkind_region_pool *pool, unsigned arena,
                             size_t size, size_t alignment, bool commit,
                             bool *zeroed)
 {
@@ -934,14 +941,14 @@ static void *take_old_block(struct region_pool *pool, unsigned arena,
     return NULL;
 }
 
-void *region_pool_alloc(struct region_pool *pool, size_t size, size_t alignment,
-                        bool *commit, bool *zeroed)
+void *region_pool_alloc(struct memkind_region_pool *pool, size_t size,
+                        size_t alignment, bool *commit, bool *zeroed)
 {
     return region_pool_alloc_for(pool, NO_ARENA, size, alignment, commit,
                                  zeroed);
 }
 
-void *region_pool_alloc_for(struct region_pool *pool, unsigned arena,
+void *region_pool_alloc_for(struct memkind_region_pool *pool, unsigned arena,
                             size_t size, size_t alignment, bool *commit,
                             bool *zeroed)
 {
@@ -964,8 +971,8 @@ void *region_pool_alloc_for(struct region_pool *pool, unsigned arena,
 }
 
 /* The decommit cannot fail once it has begun: what could, comes first. */
-int region_pool_take_back(struct region_pool *pool, unsigned arena, void *addr,
-                          size_t size, bool committed)
+int region_pool_take_back(struct memkind_region_pool *pool, unsigned arena,
+                          void *addr, size_t size, bool committed)
 {
     if (!atomic_load_explicit(&pool->takes_back, memory_order_relaxed))
         return -EOPNOTSUPP;
@@ -983,7 +990,8 @@ int region_pool_take_back(struct region_pool *pool, unsigned arena, void *addr,
     return result;
 }
 
-struct region *region_pool_find(struct region_pool *pool, const void *addr)
+struct region *region_pool_find(struct memkind_region_pool *pool,
+                                const void *addr)
 {
     unsigned count = atomic_load_explicit(&pool->count, memory_order_acquire);
     for (unsigned i = 0; i < count; i++)
@@ -992,7 +1000,7 @@ struct region *region_pool_find(struct region_pool *pool, const void *addr)
     return NULL;
 }
 
-static bool pool_owes(const struct region_pool *pool)
+static bool pool_owes(const struct memkind_region_pool *pool)
 {
     unsigned count = atomic_load_explicit(&pool->count, memory_order_acquire);
     for (unsigned i = 0; i < count; i++)
@@ -1001,7 +1009,7 @@ static bool pool_owes(const struct region_pool *pool)
     return false;
 }
 
-void region_pool_pay(struct region_pool *pool)
+void region_pool_pay(struct memkind_region_pool *pool)
 {
     unsigned count = atomic_load_explicit(&pool->count, memory_order_acquire);
     for (unsigned i = 0; i < count; i++) {
@@ -1015,7 +1023,7 @@ void region_pool_pay(struct region_pool *pool)
     }
 }
 
-static int commit_once(struct region_pool *pool, struct region *region,
+static int commit_once(struct memkind_region_pool *pool, struct region *region,
                        size_t offset, size_t size)
 {
     if (region->grain_live != NULL)
@@ -1026,7 +1034,7 @@ static int commit_once(struct region_pool *pool, struct region *region,
     return result;
 }
 
-static int take_space(struct region_pool *pool, struct region *region,
+static int take_space(struct memkind_region_pool *pool, struct region *region,
                       size_t offset, size_t size)
 {
     int result = commit_once(pool, region, offset, size);
@@ -1037,8 +1045,8 @@ static int take_space(struct region_pool *pool, struct region *region,
 }
 
 /* No file space, or none any more, or never. */
-static int decommit_pages(struct region_pool *pool, struct region *region,
-                          size_t offset, size_t size)
+static int decommit_pages(struct memkind_region_pool *pool,
+                          struct region *region, size_t offset, size_t size)
 {
     int result = region_space_give(pool, region, offset, size, size);
     if (result != 0 && !region_space_is_kept(result))
@@ -1050,7 +1058,7 @@ static int decommit_pages(struct region_pool *pool, struct region *region,
     return result;
 }
 
-static int give_space(struct region_pool *pool, struct region *region,
+static int give_space(struct memkind_region_pool *pool, struct region *region,
                       size_t offset, size_t size)
 {
     if (region->grain_live == NULL)
@@ -1063,7 +1071,7 @@ static int give_space(struct region_pool *pool, struct region *region,
 }
 
 /* Whether a block of this size could be had elsewhere. */
-static bool has_room_elsewhere(struct region_pool *pool, size_t size)
+static bool has_room_elsewhere(struct memkind_region_pool *pool, size_t size)
 {
     pthread_mutex_lock(&pool->lock);
     const struct region *last = &pool->regions[atomic_load(&pool->count) - 1];
@@ -1075,8 +1083,8 @@ static bool has_room_elsewhere(struct region_pool *pool, size_t size)
 
 /* The memory of a private region whose space has been charged. (The pool's lock
  * is not held where something is inherited.) */
-static int commit_private(struct region_pool *pool, struct region *region,
-                          size_t offset, size_t size)
+static int commit_private(struct memkind_region_pool *pool,
+                          struct region *region, size_t offset, size_t size)
 {
     bool elsewhere =
         offset >= region->inherited || has_room_elsewhere(pool, size);
@@ -1094,7 +1102,8 @@ static int commit_private(struct region_pool *pool, struct region *region,
     return -ENOMEM;
 }
 
-int region_pool_commit(struct region_pool *pool, void *addr, size_t size)
+int region_pool_commit(struct memkind_region_pool *pool, void *addr,
+                       size_t size)
 {
     struct region *region = region_pool_find(pool, addr);
     if (region == NULL)
@@ -1115,7 +1124,8 @@ int region_pool_commit(struct region_pool *pool, void *addr, size_t size)
     return result;
 }
 
-int region_pool_decommit(struct region_pool *pool, void *addr, size_t size)
+int region_pool_decommit(struct memkind_region_pool *pool, void *addr,
+                         size_t size)
 {
     struct region *region = region_pool_find(pool, addr);
     if (region == NULL)
@@ -1140,18 +1150,19 @@ int region_pool_decommit(struct region_pool *pool, void *addr, size_t size)
     return result;
 }
 
-void region_pool_set_pretending(struct region_pool *pool, bool pretending)
+void region_pool_set_pretending(struct memkind_region_pool *pool,
+                                bool pretending)
 {
     atomic_store(&pool->pretending, pretending);
 }
 
-bool region_pool_lacks_space(const struct region_pool *pool)
+bool region_pool_lacks_space(const struct memkind_region_pool *pool)
 {
     return atomic_load_explicit(&pool->lacks_space, memory_order_relaxed);
 }
 
-bool region_pool_shares_space(const struct region_pool *pool,
-                              const struct region_pool *other)
+bool region_pool_shares_space(const struct memkind_region_pool *pool,
+                              const struct memkind_region_pool *other)
 {
     return pool != NULL && other != NULL && has_files(pool) &&
            has_files(other) && pool->regions[0].fd >= 0 &&
@@ -1160,12 +1171,12 @@ bool region_pool_shares_space(const struct region_pool *pool,
                other->regions[0].identity.device;
 }
 
-size_t region_pool_charged(const struct region_pool *pool)
+size_t region_pool_charged(const struct memkind_region_pool *pool)
 {
     return atomic_load_explicit(&pool->charged, memory_order_relaxed);
 }
 
-size_t region_pool_capacity(const struct region_pool *pool)
+size_t region_pool_capacity(const struct memkind_region_pool *pool)
 {
     if (pool->budget != SIZE_MAX)
         return pool->budget;
@@ -1176,12 +1187,14 @@ size_t region_pool_capacity(const struct region_pool *pool)
     return physical_memory();
 }
 
-static bool is_worth_streaming(const struct region_pool *pool, size_t size)
+static bool is_worth_streaming(const struct memkind_region_pool *pool,
+                               size_t size)
 {
     return size >= STREAMED_LEAST && pool != NULL && region_pool_is_pmem(pool);
 }
 
-void region_pool_clear(const struct region_pool *pool, void *ptr, size_t size)
+void region_pool_clear(const struct memkind_region_pool *pool, void *ptr,
+                       size_t size)
 {
     if (!is_worth_streaming(pool, size)) {
         memset(ptr, 0, size);
@@ -1191,7 +1204,7 @@ void region_pool_clear(const struct region_pool *pool, void *ptr, size_t size)
     pmem_drain(); /* before another thread is told of the object */
 }
 
-void region_pool_copy(const struct region_pool *pool, void *to,
+void region_pool_copy(const struct memkind_region_pool *pool, void *to,
                       const void *from, size_t size)
 {
     if (!is_worth_streaming(pool, size)) {
@@ -1202,7 +1215,8 @@ void region_pool_copy(const struct region_pool *pool, void *to,
     pmem_drain();
 }
 
-int region_pool_persist(struct region_pool *pool, const void *addr, size_t size)
+int region_pool_persist(struct memkind_region_pool *pool, const void *addr,
+                        size_t size)
 {
     const struct region *region = region_pool_find(pool, addr);
     if (region == NULL || (region->fd < 0 && !region->is_private))
@@ -1219,18 +1233,18 @@ int region_pool_persist(struct region_pool *pool, const void *addr, size_t size)
     return 0;
 }
 
-bool region_pool_is_lost(const struct region_pool *pool)
+bool region_pool_is_lost(const struct memkind_region_pool *pool)
 {
     return pool->is_lost;
 }
 
-bool region_pool_is_pmem(const struct region_pool *pool)
+bool region_pool_is_pmem(const struct memkind_region_pool *pool)
 {
     return atomic_load(&pool->count) != 0 && pool->regions[0].is_pmem;
 }
 
-unsigned region_pool_arenas(const struct region_pool *pool, unsigned per_cpu,
-                            size_t extent_page)
+unsigned region_pool_arenas(const struct memkind_region_pool *pool,
+                            unsigned per_cpu, size_t extent_page)
 {
     size_t most = (size_t)cpu_count() * per_cpu;
     size_t by_size = SIZE_MAX, least = EXTENT_PAGES_PER_ARENA * extent_page;

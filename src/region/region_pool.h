@@ -120,7 +120,7 @@ struct region {
     struct region_align align; /* where the file's blocks are */
 };
 
-struct region_pool {
+struct memkind_region_pool {
     enum region_backing backing;
     size_t budget;   /* most bytes of file space; SIZE_MAX: no limit */
     size_t grain;    /* unit of file space, a power of two, >= page size */
@@ -150,8 +150,8 @@ struct region_pool {
     /* Of REGION_FILES. Other pools may use the number, too. */
     int directory;
     struct file_identity directory_identity;
-    char path[PATH_MAX];             /* that leads there, or "" */
-    struct region_pool *next, *prev; /* region_fork.c */
+    char path[PATH_MAX];                     /* that leads there, or "" */
+    struct memkind_region_pool *next, *prev; /* region_fork.c */
 };
 
 /*
@@ -163,30 +163,30 @@ struct region_pool {
  * buffer: whole pages within [addr, addr + size) are used;
  * memory: DRAM, without limit.
  */
-int region_pool_open_files(struct region_pool *pool, const char *dir,
+int region_pool_open_files(struct memkind_region_pool *pool, const char *dir,
                            size_t max_size, void *owner);
-int region_pool_open_file(struct region_pool *pool, int fd, size_t max_size,
-                          void *owner);
-int region_pool_open_device(struct region_pool *pool, const char *path,
+int region_pool_open_file(struct memkind_region_pool *pool, int fd,
+                          size_t max_size, void *owner);
+int region_pool_open_device(struct memkind_region_pool *pool, const char *path,
                             size_t max_size, void *owner);
-int region_pool_open_buffer(struct region_pool *pool, void *addr, size_t size,
-                            void *owner);
-int region_pool_open_memory(struct region_pool *pool, void *owner);
+int region_pool_open_buffer(struct memkind_region_pool *pool, void *addr,
+                            size_t size, void *owner);
+int region_pool_open_memory(struct memkind_region_pool *pool, void *owner);
 
 /* A pool's policy is REGION_FORK_PRIVATE unless this says otherwise, before
  * the pool is in use. */
-void region_pool_set_fork_policy(struct region_pool *pool,
+void region_pool_set_fork_policy(struct memkind_region_pool *pool,
                                  enum region_fork_policy policy);
 
 /* What is committed goes into core dumps. Said before the pool is in use. */
-void region_pool_dump_objects(struct region_pool *pool);
+void region_pool_dump_objects(struct memkind_region_pool *pool);
 
 /* From now on regions have a page before and behind them that cannot be
  * touched, where the address space there is free. */
 void region_pool_use_guards(bool use);
 
 /* Unmaps all regions and gives their file space back. */
-void region_pool_close(struct region_pool *pool);
+void region_pool_close(struct memkind_region_pool *pool);
 
 /*
  * Takes a block.
@@ -196,12 +196,12 @@ void region_pool_close(struct region_pool *pool);
  *          always will be, once it is committed)
  * Returns the block; NULL with errno set.
  */
-void *region_pool_alloc(struct region_pool *pool, size_t size, size_t alignment,
-                        bool *commit, bool *zeroed);
+void *region_pool_alloc(struct memkind_region_pool *pool, size_t size,
+                        size_t alignment, bool *commit, bool *zeroed);
 
 /* The same for a jemalloc arena, by its index: only this may be a block that
  * was taken back, from that arena. */
-void *region_pool_alloc_for(struct region_pool *pool, unsigned arena,
+void *region_pool_alloc_for(struct memkind_region_pool *pool, unsigned arena,
                             size_t size, size_t alignment, bool *commit,
                             bool *zeroed);
 
@@ -209,17 +209,19 @@ void *region_pool_alloc_for(struct region_pool *pool, unsigned arena,
  * Allocates file space for a page-aligned range within one block, none of
  * which is committed. Its contents are zero afterwards. -ENOMEM: over budget.
  */
-int region_pool_commit(struct region_pool *pool, void *addr, size_t size);
+int region_pool_commit(struct memkind_region_pool *pool, void *addr,
+                       size_t size);
 
 /*
  * Gives the file space of a committed range back, where whole grains become
  * free. What cannot be given back now stays charged, and is tried again. On
  * failure, where it never can be, the range stays committed, with its contents.
  */
-int region_pool_decommit(struct region_pool *pool, void *addr, size_t size);
+int region_pool_decommit(struct memkind_region_pool *pool, void *addr,
+                         size_t size);
 
 /* Tries to give back what could not be given back when it was to be. */
-void region_pool_pay(struct region_pool *pool);
+void region_pool_pay(struct memkind_region_pool *pool);
 
 /*
  * Takes a range back that no block is made of from now on: it is decommitted
@@ -227,11 +229,12 @@ void region_pool_pay(struct region_pool *pool);
  * pieces are used up (region_private.h); -EOPNOTSUPP otherwise, and nothing has
  * changed.
  */
-int region_pool_take_back(struct region_pool *pool, unsigned arena, void *addr,
-                          size_t size, bool committed);
+int region_pool_take_back(struct memkind_region_pool *pool, unsigned arena,
+                          void *addr, size_t size, bool committed);
 
 /* The region that an address lies in, or NULL. Lock-free. */
-struct region *region_pool_find(struct region_pool *pool, const void *addr);
+struct region *region_pool_find(struct memkind_region_pool *pool,
+                                const void *addr);
 
 static inline bool region_contains(const struct region *region,
                                    const void *addr)
@@ -252,57 +255,59 @@ bool region_has_descriptor(const struct region *region);
  * nothing: an arena can then take all of a fixed pool in as what it has used
  * and given back. See heap_fixed.h.
  */
-void region_pool_set_pretending(struct region_pool *pool, bool pretending);
+void region_pool_set_pretending(struct memkind_region_pool *pool,
+                                bool pretending);
 
 /* Whether the pool can never have more address space than it has now. */
-bool region_pool_is_fixed(const struct region_pool *pool);
+bool region_pool_is_fixed(const struct memkind_region_pool *pool);
 
 /* Bytes that a fixed pool has left for blocks. */
-size_t region_pool_room(struct region_pool *pool);
+size_t region_pool_room(struct memkind_region_pool *pool);
 
 /* Bytes of file space (or memory) that the pool holds. */
-size_t region_pool_charged(const struct region_pool *pool);
+size_t region_pool_charged(const struct memkind_region_pool *pool);
 
 /* Budget, or the size of what the regions lie in; 0 where that is not known. */
-size_t region_pool_capacity(const struct region_pool *pool);
+size_t region_pool_capacity(const struct memkind_region_pool *pool);
 
 /* Whether the last file space that was asked for could not be had although the
  * budget allows for it: the file system is full, or a quota is used up. */
-bool region_pool_lacks_space(const struct region_pool *pool);
+bool region_pool_lacks_space(const struct memkind_region_pool *pool);
 
 /* Whether what one pool gives back may be of use to the other: both have files,
  * in the same file system. Either may be NULL. */
-bool region_pool_shares_space(const struct region_pool *pool,
-                              const struct region_pool *other);
+bool region_pool_shares_space(const struct memkind_region_pool *pool,
+                              const struct memkind_region_pool *other);
 
 /* memset(ptr, 0, size) and memcpy() for objects of the pool: large ones past
  * the CPU's caches where they are persistent memory, which else would be read
  * first.
  */
-void region_pool_clear(const struct region_pool *pool, void *ptr, size_t size);
-void region_pool_copy(const struct region_pool *pool, void *to,
+void region_pool_clear(const struct memkind_region_pool *pool, void *ptr,
+                       size_t size);
+void region_pool_copy(const struct memkind_region_pool *pool, void *to,
                       const void *from, size_t size);
 
 /* Whether this is a forked child's pool, and what it has not stored to yet may
  * show what its parent has stored since. */
-bool region_pool_shows_parent(const struct region_pool *pool);
+bool region_pool_shows_parent(const struct memkind_region_pool *pool);
 
 /* Whether this process is a child that cannot have the pool's memory. Nothing
  * can be allocated or committed then. */
-bool region_pool_is_lost(const struct region_pool *pool);
+bool region_pool_is_lost(const struct memkind_region_pool *pool);
 
 /* Makes a range durable. -EINVAL where it does not lie in one file;
  * -EOPNOTSUPP where it is a forked child's own copy. */
-int region_pool_persist(struct region_pool *pool, const void *addr,
+int region_pool_persist(struct memkind_region_pool *pool, const void *addr,
                         size_t size);
 
 /* Whether the pool's mappings are persistent memory. */
-bool region_pool_is_pmem(const struct region_pool *pool);
+bool region_pool_is_pmem(const struct memkind_region_pool *pool);
 
 /* Most arenas that make sense for a pool, at `per_cpu` for each CPU, if their
  * extents are multiples of `extent_page` bytes. */
-unsigned region_pool_arenas(const struct region_pool *pool, unsigned per_cpu,
-                            size_t extent_page);
+unsigned region_pool_arenas(const struct memkind_region_pool *pool,
+                            unsigned per_cpu, size_t extent_page);
 
 size_t region_page_size(void);
 

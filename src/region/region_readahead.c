@@ -6,7 +6,7 @@
 
 #include "sys_calls.h"
 
-bool region_readahead_matters(const struct region_pool *pool)
+bool region_readahead_matters(const struct memkind_region_pool *pool)
 {
     return pool->file_system.largest_folio > region_page_size();
 }
@@ -32,7 +32,7 @@ static int advise(const struct region *region, int advice)
     return sys.madvise(region->base, region->size, advice) == 0 ? 0 : -errno;
 }
 
-static int advise_all(struct region_pool *pool, int advice)
+static int advise_all(struct memkind_region_pool *pool, int advice)
 {
     int result = 0;
     unsigned count = atomic_load(&pool->count);
@@ -41,7 +41,8 @@ static int advise_all(struct region_pool *pool, int advice)
     return result;
 }
 
-void region_readahead_add(struct region_pool *pool, struct region *region)
+void region_readahead_add(struct memkind_region_pool *pool,
+                          struct region *region)
 {
     if (!region_readahead_matters(pool))
         return;
@@ -57,7 +58,7 @@ void region_readahead_add(struct region_pool *pool, struct region *region)
     pthread_mutex_unlock(&pool->readahead_lock);
 }
 
-int region_readahead_forbid(struct region_pool *pool)
+int region_readahead_forbid(struct memkind_region_pool *pool)
 {
     int result = 0;
     if (!region_readahead_matters(pool))
@@ -74,7 +75,7 @@ int region_readahead_forbid(struct region_pool *pool)
     return result;
 }
 
-static void allow(struct region_pool *pool)
+static void allow(struct memkind_region_pool *pool)
 {
     pthread_mutex_lock(&pool->readahead_lock);
     if (pool->readahead_is_forbidden && atomic_load(&pool->part_grains) == 0) {
@@ -84,7 +85,7 @@ static void allow(struct region_pool *pool)
     pthread_mutex_unlock(&pool->readahead_lock);
 }
 
-void region_readahead_note(struct region_pool *pool, size_t before,
+void region_readahead_note(struct memkind_region_pool *pool, size_t before,
                            size_t after)
 {
     if (before == after || !region_readahead_matters(pool))
@@ -95,7 +96,7 @@ void region_readahead_note(struct region_pool *pool, size_t before,
         allow(pool);
 }
 
-void region_readahead_release(struct region_pool *pool)
+void region_readahead_release(struct memkind_region_pool *pool)
 {
     region_readahead_note(pool, 1, 0);
 }

@@ -17,7 +17,7 @@
 #include "region_pool.h"
 
 /* Whether holes within a grain are of any matter. */
-bool region_readahead_matters(const struct region_pool *pool);
+bool region_readahead_matters(const struct memkind_region_pool *pool);
 
 /* The grain of a pool with ordinary files, of which there will be `capacity`
  * bytes at most (0: not known). Where that is few grains, which would have to
@@ -26,18 +26,19 @@ size_t region_readahead_grain(const struct file_system *file_system,
                               size_t capacity);
 
 /* For a region that is now one of the pool's. With the pool's lock held. */
-void region_readahead_add(struct region_pool *pool, struct region *region);
+void region_readahead_add(struct memkind_region_pool *pool,
+                          struct region *region);
 
 /*
  * From now on, until region_readahead_release(), grains may get parts of their
  * space. Fails where readahead cannot be forbidden. Both, and the next one,
  * with the region's grain_lock held.
  */
-int region_readahead_forbid(struct region_pool *pool);
-void region_readahead_release(struct region_pool *pool);
+int region_readahead_forbid(struct memkind_region_pool *pool);
+void region_readahead_release(struct memkind_region_pool *pool);
 
 /* When the number of grains with a part of their space has changed. */
-void region_readahead_note(struct region_pool *pool, size_t before,
+void region_readahead_note(struct memkind_region_pool *pool, size_t before,
                            size_t after);
 
 #endif

@@ -37,7 +37,7 @@ in_process_short=(test_address_table test_size_class test_high_address)
 # than it has; and some of the interface.
 in_guest=(test_high_address test_address_table test_size_class test_region_file
           test_region_grains test_region_pool test_extent_hooks test_fork_gate
-          "test_arena_set '-all arenas'" test_stats)
+          "test_heap_create '-all arenas'" test_stats)
 
 triplet_of() {
     case $1 in

@@ -20,7 +20,7 @@
  * ------------------------------------------------------------------ */
 
 static int owner;
-static struct region_pool pool;
+static struct memkind_region_pool pool;
 
 enum backing { FILES, ONE_FILE, MEMORY };
 

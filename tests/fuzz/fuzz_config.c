@@ -272,7 +272,7 @@ static void create_by_operations(struct choices *choices)
         MODEL_NEED(block == MAP_FAILED || memkind_detect_kind(block) == &kind);
         MODEL_NEED(ops.destroy(&kind) == MEMKIND_SUCCESS);
     } else {
-        MODEL_NEED(kind.arenas == NULL && kind.regions == NULL);
+        MODEL_NEED(kind.heap == NULL && kind.regions == NULL);
     }
     if (fd > 2)
         close(fd);

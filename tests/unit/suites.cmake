@@ -32,7 +32,7 @@ memkind_set_test(test_region_owed_grains unit ENVIRONMENT PMEM_IS_PMEM_FORCE=1)
 memkind_suite(test_extent_hooks unit INTERNAL
   ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
 memkind_suite(test_fork_gate unit INTERNAL ENVIRONMENT ${memkind_forks})
-memkind_suite(test_arena_set unit INTERNAL)
+memkind_suite(test_heap_create unit INTERNAL)
 memkind_suite(test_thread_cache unit INTERNAL ENVIRONMENT ${memkind_forks})
 memkind_suite(test_size_class unit INTERNAL)
 memkind_suite(test_magazine unit INTERNAL)

@@ -14,7 +14,7 @@
 #define ARENA 1
 
 static int owner;
-static struct region_pool pool;
+static struct memkind_region_pool pool;
 static struct extent_owner extents;
 static extent_hooks_t *const hooks = &extents.hooks;
 
@@ -239,7 +239,7 @@ static void test_split_and_merge(void)
 /* Two owners' hooks find each its own pool. */
 static void test_hooks_find_their_owner(void)
 {
-    static struct region_pool other_pool;
+    static struct memkind_region_pool other_pool;
     static struct extent_owner other;
     int other_owner;
     open_files();

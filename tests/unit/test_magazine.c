@@ -7,8 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "arena_set.h"
 #include "heap.h"
+#include "heap_create.h"
 #include "heap_stat.h"
 #include "layer_test.h"
 #include "magazine.h"
@@ -18,18 +18,18 @@
 #include "thread_cache.h"
 
 static int owner;
-static struct region_pool pool;
-static struct memkind_arena_set *set;
+static struct memkind_region_pool pool;
+static struct memkind_heap *heap;
 
 static void open_set_with(ssize_t decay_ms)
 {
     CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&pool, &owner), 0);
-    const struct arena_set_config config = {.pool = &pool,
-                                            .address_owner = &owner,
-                                            .direct_owner = &owner,
-                                            .limit = 4,
-                                            .dirty_decay_ms = decay_ms};
-    CU_ASSERT_EQUAL_FATAL(arena_set_create(&config, &set), 0);
+    const struct heap_config config = {.pool = &pool,
+                                       .address_owner = &owner,
+                                       .direct_owner = &owner,
+                                       .limit = 4,
+                                       .dirty_decay_ms = decay_ms};
+    CU_ASSERT_EQUAL_FATAL(heap_create(&config, &heap), 0);
 }
 
 static void open_set(void)
@@ -39,7 +39,7 @@ static void open_set(void)
 
 static void close_set(void)
 {
-    arena_set_destroy(set);
+    heap_destroy(heap);
     region_pool_close(&pool);
 }
 
@@ -58,7 +58,7 @@ static uint32_t room(const struct thread_cache *cache, size_t size)
 static size_t allocated(void)
 {
     CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
-    return heap_stat(set, HEAP_ALLOCATED);
+    return heap_stat(heap, HEAP_ALLOCATED);
 }
 
 /* ---- one thread --------------------------------------------------------- */
@@ -66,10 +66,10 @@ static size_t allocated(void)
 static void test_freed_last_is_taken_first(void)
 {
     open_set();
-    char *first = heap_malloc(set, 100, 0);
+    char *first = heap_malloc(heap, 100, 0);
     CU_ASSERT_PTR_NOT_NULL_FATAL(first);
-    CU_ASSERT_EQUAL(heap_free(set, first), HEAP_OK);
-    struct thread_cache *cache = heap_cache(set);
+    CU_ASSERT_EQUAL(heap_free(heap, first), HEAP_OK);
+    struct thread_cache *cache = heap_cache(heap);
     uint32_t before = held(cache, 100);
     CU_ASSERT_TRUE(before >= 1);
     CU_ASSERT_PTR_EQUAL(heap_malloc_fast(cache, 97), first);
@@ -87,8 +87,8 @@ static void test_what_does_not_go_the_fast_way(void)
 {
     char stranger[64];
     open_set();
-    char *object = heap_malloc(set, 64, 0);
-    struct thread_cache *cache = heap_cache(set);
+    char *object = heap_malloc(heap, 64, 0);
+    struct thread_cache *cache = heap_cache(heap);
     CU_ASSERT_PTR_NULL(heap_malloc_fast(cache, 0));
     CU_ASSERT_PTR_NULL(heap_malloc_fast(cache, 9 * MIB));
     CU_ASSERT_PTR_NULL(heap_malloc_fast(cache, SIZE_MAX));
@@ -98,7 +98,7 @@ static void test_what_does_not_go_the_fast_way(void)
     CU_ASSERT_FALSE(heap_free_fast(cache, object + 16));
     CU_ASSERT_TRUE(heap_free_fast(cache, object));
     CU_ASSERT_FALSE(heap_free_fast(cache, object)); /* once more */
-    CU_ASSERT_EQUAL(heap_free(set, object), HEAP_DOUBLE_FREE);
+    CU_ASSERT_EQUAL(heap_free(heap, object), HEAP_DOUBLE_FREE);
     close_set();
 }
 
@@ -108,24 +108,24 @@ static void test_wrong_addresses_are_refused(void)
                                    7168, 14336, 64 * KIB, 3 * MIB, 20 * MIB};
     open_set();
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        char *object = heap_malloc(set, sizes[i], JE_ZERO);
+        char *object = heap_malloc(heap, sizes[i], JE_ZERO);
         CU_ASSERT_PTR_NOT_NULL_FATAL(object);
-        CU_ASSERT_EQUAL(heap_usable_size(set, object), sizes[i]);
+        CU_ASSERT_EQUAL(heap_usable_size(heap, object), sizes[i]);
         size_t step = sizes[i] > 100000 ? 4096 : 1;
         unsigned accepted = 0;
         for (size_t inside = step; inside < sizes[i]; inside += step)
-            accepted += heap_free(set, object + inside) == HEAP_OK ||
-                        heap_usable_size(set, object + inside) != 0;
+            accepted += heap_free(heap, object + inside) == HEAP_OK ||
+                        heap_usable_size(heap, object + inside) != 0;
         CU_ASSERT_EQUAL(accepted, 0);
         errno = 0;
-        CU_ASSERT_PTR_NULL(heap_realloc(set, object + 4, 100));
+        CU_ASSERT_PTR_NULL(heap_realloc(heap, object + 4, 100));
         CU_ASSERT_EQUAL(errno, EINVAL);
         CU_ASSERT_TRUE(is_zero(object, sizes[i]));
-        CU_ASSERT_EQUAL(heap_free(set, object), HEAP_OK);
+        CU_ASSERT_EQUAL(heap_free(heap, object), HEAP_OK);
     }
     /* Where nothing was ever handed out. */
     char *end = pool.regions[0].base + pool.regions[0].size;
-    CU_ASSERT_EQUAL(heap_free(set, end - 4096), HEAP_NO_OBJECT);
+    CU_ASSERT_EQUAL(heap_free(heap, end - 4096), HEAP_NO_OBJECT);
     CU_ASSERT_EQUAL(allocated(), 0);
     close_set();
 }
@@ -135,20 +135,20 @@ static void test_magazines_keep_to_the_limit(void)
     static const size_t sizes[] = {16, 100, 1000, 9000, 100 * KIB, MIB};
     open_set();
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        const size_t count = 2 * set->cache_limit / sizes[i] < 20000
-                                 ? 2 * set->cache_limit / sizes[i]
+        const size_t count = 2 * heap->cache_limit / sizes[i] < 20000
+                                 ? 2 * heap->cache_limit / sizes[i]
                                  : 20000;
         void **objects = malloc(count * sizeof *objects);
         CU_ASSERT_PTR_NOT_NULL_FATAL(objects);
         for (size_t j = 0; j < count; j++)
-            objects[j] = heap_malloc(set, sizes[i], 0);
+            objects[j] = heap_malloc(heap, sizes[i], 0);
         for (size_t j = 0; j < count; j++)
-            CU_ASSERT_EQUAL(heap_free(set, objects[j]), HEAP_OK);
-        const struct thread_cache *cache = heap_cache(set);
+            CU_ASSERT_EQUAL(heap_free(heap, objects[j]), HEAP_OK);
+        const struct thread_cache *cache = heap_cache(heap);
         CU_ASSERT_TRUE(held(cache, sizes[i]) >= 1);
         CU_ASSERT_TRUE(held(cache, sizes[i]) <= 8192);
         CU_ASSERT_TRUE(magazine_bytes(cache) <= cache->reserved);
-        CU_ASSERT_TRUE(cache->reserved <= set->cache_limit);
+        CU_ASSERT_TRUE(cache->reserved <= heap->cache_limit);
         free(objects);
     }
     CU_ASSERT_EQUAL(allocated(), 0);
@@ -161,10 +161,10 @@ static void test_ageing_empties_magazines(void)
     void *objects[COUNT];
     open_set();
     for (int i = 0; i < COUNT; i++)
-        objects[i] = heap_malloc(set, 64, 0);
+        objects[i] = heap_malloc(heap, 64, 0);
     for (int i = 0; i < COUNT; i++)
-        heap_free(set, objects[i]);
-    struct thread_cache *cache = heap_cache(set);
+        heap_free(heap, objects[i]);
+    struct thread_cache *cache = heap_cache(heap);
     uint32_t before = held(cache, 64);
     CU_ASSERT_TRUE(before >= COUNT);
     thread_cache_visit(cache, magazine_age_all);
@@ -174,9 +174,9 @@ static void test_ageing_empties_magazines(void)
     CU_ASSERT_EQUAL(held(cache, 64), 0);
     CU_ASSERT_EQUAL(room(cache, 64), 0);
     CU_ASSERT_EQUAL(cache->reserved, 0);
-    void *object = heap_malloc(set, 64, 0);
+    void *object = heap_malloc(heap, 64, 0);
     CU_ASSERT_PTR_NOT_NULL(object);
-    heap_free(set, object);
+    heap_free(heap, object);
     close_set();
 }
 
@@ -184,18 +184,18 @@ static void test_ageing_empties_magazines(void)
 static void test_no_pages_are_kept_without_decay(void)
 {
     open_set_with(0);
-    void *large = heap_malloc(set, 100 * KIB, 0);
-    void *small = heap_malloc(set, 100, 0);
-    heap_free(set, large);
-    heap_free(set, small);
-    const struct thread_cache *cache = heap_cache(set);
+    void *large = heap_malloc(heap, 100 * KIB, 0);
+    void *small = heap_malloc(heap, 100, 0);
+    heap_free(heap, large);
+    heap_free(heap, small);
+    const struct thread_cache *cache = heap_cache(heap);
     CU_ASSERT_EQUAL(room(cache, 100 * KIB), 0);
     CU_ASSERT_TRUE(held(cache, 100) >= 1);
     /* Later on, too. */
-    CU_ASSERT_EQUAL(arena_set_set_decay(set, 10000), 0);
-    heap_free(set, heap_malloc(set, 100 * KIB, 0));
+    CU_ASSERT_EQUAL(heap_set_decay(heap, 10000), 0);
+    heap_free(heap, heap_malloc(heap, 100 * KIB, 0));
     CU_ASSERT_EQUAL(held(cache, 100 * KIB), 1);
-    CU_ASSERT_EQUAL(arena_set_set_decay(set, 0), 0);
+    CU_ASSERT_EQUAL(heap_set_decay(heap, 0), 0);
     CU_ASSERT_EQUAL(room(cache, 100 * KIB), 0);
     CU_ASSERT_EQUAL(magazine_bytes(cache), 0);
     close_set();
@@ -207,11 +207,11 @@ static void test_cleared_where_asked(void)
     open_set();
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         for (int round = 0; round < 3; round++) {
-            char *object = heap_malloc(set, sizes[i], JE_ZERO);
+            char *object = heap_malloc(heap, sizes[i], JE_ZERO);
             CU_ASSERT_PTR_NOT_NULL_FATAL(object);
             CU_ASSERT_TRUE(is_zero(object, sizes[i]));
             memset(object, 0xa5, sizes[i]);
-            heap_free(set, object);
+            heap_free(heap, object);
         }
     close_set();
 }
@@ -222,12 +222,12 @@ static void test_alignments(void)
     for (int log = 3; log <= 16; log++)
         for (size_t size = 1; size < 200000; size = size * 5 / 3 + 1)
             for (int round = 0; round < 2; round++) {
-                char *object = heap_malloc(set, size, JE_LG_ALIGN(log));
+                char *object = heap_malloc(heap, size, JE_LG_ALIGN(log));
                 CU_ASSERT_PTR_NOT_NULL_FATAL(object);
                 CU_ASSERT_EQUAL((uintptr_t)object % ((size_t)1 << log), 0);
-                CU_ASSERT_TRUE(heap_usable_size(set, object) >= size);
+                CU_ASSERT_TRUE(heap_usable_size(heap, object) >= size);
                 memset(object, 1, size);
-                CU_ASSERT_EQUAL(heap_free(set, object), HEAP_OK);
+                CU_ASSERT_EQUAL(heap_free(heap, object), HEAP_OK);
             }
     CU_ASSERT_EQUAL(allocated(), 0);
     close_set();
@@ -238,20 +238,20 @@ static void test_realloc_keeps_contents(void)
     unsigned long long random = test_seed(4);
     open_set();
     size_t size = 100;
-    char *object = heap_malloc(set, size, 0);
+    char *object = heap_malloc(heap, size, 0);
     test_fill(object, size, 1);
     for (int i = 0; i < 3000; i++) {
         size_t most = (size_t)32 << test_random(&random) % 18;
         size_t next = 1 + test_random(&random) % most;
-        object = heap_realloc(set, object, next);
+        object = heap_realloc(heap, object, next);
         CU_ASSERT_PTR_NOT_NULL_FATAL(object);
-        CU_ASSERT_TRUE_FATAL(heap_usable_size(set, object) >= next);
+        CU_ASSERT_TRUE_FATAL(heap_usable_size(heap, object) >= next);
         CU_ASSERT_TRUE_FATAL(
             test_check(object, size < next ? size : next, (unsigned)i + 1));
         size = next;
         test_fill(object, size, (unsigned)i + 2);
     }
-    heap_free(set, object);
+    heap_free(heap, object);
     CU_ASSERT_EQUAL(allocated(), 0);
     close_set();
 }
@@ -273,15 +273,15 @@ static void work_on(unsigned long long random, bool fast)
             if (*objects[i] != (uintptr_t)objects[i])
                 atomic_fetch_add(&mistakes, 1);
             *objects[i] = 0;
-            if (!(fast && heap_free_fast(heap_cache_known(set), objects[i])) &&
-                heap_free(set, objects[i]) != HEAP_OK)
+            if (!(fast && heap_free_fast(heap_cache_known(heap), objects[i])) &&
+                heap_free(heap, objects[i]) != HEAP_OK)
                 atomic_fetch_add(&mistakes, 1);
         }
         size_t size = 8 + test_random(&random) % 600;
         objects[i] =
-            fast ? heap_malloc_fast(heap_cache_known(set), size) : NULL;
+            fast ? heap_malloc_fast(heap_cache_known(heap), size) : NULL;
         if (objects[i] == NULL)
-            objects[i] = heap_malloc(set, size, 0);
+            objects[i] = heap_malloc(heap, size, 0);
         if (objects[i] == NULL) {
             atomic_fetch_add(&mistakes, 1);
             break;
@@ -291,7 +291,7 @@ static void work_on(unsigned long long random, bool fast)
     }
     for (int i = 0; i < OBJECTS; i++)
         if (objects[i] != NULL)
-            heap_free(set, objects[i]);
+            heap_free(heap, objects[i]);
 }
 
 static void *work(void *seed)
@@ -321,9 +321,9 @@ static void visit_workers(void)
             0);
     for (int i = 0; i < VISITS || atomic_load(&rounds) < 10000; i++) {
         if (i % 3 == 0)
-            heap_purge(set);
+            heap_purge(heap);
         else if (i % 3 == 1)
-            thread_cache_visit_all(set, magazine_age_all);
+            thread_cache_visit_all(heap, magazine_age_all);
         else
             CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
     }
@@ -355,13 +355,13 @@ static void test_without_membarrier(void)
     CU_ASSERT_FALSE(memory_barrier_is_asymmetric());
     visit_workers();
     open_set();
-    void *object = heap_malloc(set, 64, 0);
-    struct thread_cache *cache = heap_cache(set);
+    void *object = heap_malloc(heap, 64, 0);
+    struct thread_cache *cache = heap_cache(heap);
     CU_ASSERT_FALSE(heap_free_fast(cache, object));
-    CU_ASSERT_EQUAL(heap_free(set, object), HEAP_OK);
+    CU_ASSERT_EQUAL(heap_free(heap, object), HEAP_OK);
     CU_ASSERT_EQUAL(held(cache, 64), 1);
     CU_ASSERT_PTR_NULL(heap_malloc_fast(cache, 64));
-    CU_ASSERT_PTR_EQUAL(heap_malloc(set, 64, 0), object);
+    CU_ASSERT_PTR_EQUAL(heap_malloc(heap, 64, 0), object);
     close_set();
     sys = real;
     memory_barrier_register();
@@ -372,9 +372,9 @@ static void test_without_membarrier(void)
 static void test_an_owner_who_stays(void)
 {
     open_set();
-    void *object = heap_malloc(set, 64, 0);
-    heap_free(set, object);
-    struct thread_cache *cache = heap_cache(set);
+    void *object = heap_malloc(heap, 64, 0);
+    heap_free(heap, object);
+    struct thread_cache *cache = heap_cache(heap);
     CU_ASSERT_TRUE_FATAL(thread_cache_enter(cache));
     CU_ASSERT_FALSE(thread_cache_visit(cache, magazine_drain_all));
     CU_ASSERT_FALSE(thread_cache_enter(cache)); /* nor may a handler get in */
@@ -390,20 +390,20 @@ static void test_an_owner_who_stays(void)
 static void test_past_magazines_in_use(void)
 {
     open_set();
-    void *object = heap_malloc(set, 64, 0);
-    CU_ASSERT_EQUAL(heap_free(set, object), HEAP_OK);
-    struct thread_cache *cache = heap_cache(set);
+    void *object = heap_malloc(heap, 64, 0);
+    CU_ASSERT_EQUAL(heap_free(heap, object), HEAP_OK);
+    struct thread_cache *cache = heap_cache(heap);
     const uint32_t before = held(cache, 64);
     CU_ASSERT_TRUE_FATAL(thread_cache_enter(cache));
-    void *other = heap_malloc(set, 64, JE_ZERO);
+    void *other = heap_malloc(heap, 64, JE_ZERO);
     CU_ASSERT_PTR_NOT_NULL_FATAL(other);
     CU_ASSERT_PTR_NOT_EQUAL(other, object);
     CU_ASSERT_EQUAL(held(cache, 64), before);
-    CU_ASSERT_EQUAL(heap_free(set, other), HEAP_OK);
+    CU_ASSERT_EQUAL(heap_free(heap, other), HEAP_OK);
     CU_ASSERT_EQUAL(held(cache, 64), before);
     thread_cache_leave(cache);
     CU_ASSERT_PTR_EQUAL(heap_malloc_fast(cache, 64), object);
-    heap_free(set, object);
+    heap_free(heap, object);
     close_set();
 }
 
@@ -416,13 +416,13 @@ static void allocate_in_handler(int signal)
     (void)signal;
     int saved_errno = errno;
     for (size_t size = 8; size < 3000; size *= 4) {
-        uintptr_t *object = heap_malloc(set, size, 0);
+        uintptr_t *object = heap_malloc(heap, size, 0);
         if (object == NULL) {
             atomic_fetch_add(&refused, 1);
             continue;
         }
         *object = (uintptr_t)object;
-        enum heap_error error = heap_free(set, object);
+        enum heap_error error = heap_free(heap, object);
         if (error != HEAP_OK && error != HEAP_REENTERED)
             atomic_fetch_add(&mistakes, 1);
     }

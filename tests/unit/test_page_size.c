@@ -15,7 +15,7 @@
 #include "region_pool.h"
 
 static int owner;
-static struct region_pool pool;
+static struct memkind_region_pool pool;
 
 static size_t page(void)
 {

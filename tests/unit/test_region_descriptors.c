@@ -31,22 +31,23 @@
 #define NOBODY 65534
 
 static int owner;
-static struct region_pool pool, second;
+static struct memkind_region_pool pool, second;
 
-static void open_dir(struct region_pool *which, size_t limit)
+static void open_dir(struct memkind_region_pool *which, size_t limit)
 {
     CU_ASSERT_EQUAL_FATAL(
         region_pool_open_files(which, test_dir(), limit, &owner), 0);
 }
 
-static char *take(struct region_pool *which, size_t size, bool committed)
+static char *take(struct memkind_region_pool *which, size_t size,
+                  bool committed)
 {
     bool commit = committed, zeroed = false;
     return region_pool_alloc(which, size, PAGE, &commit, &zeroed);
 }
 
 /* Takes what the first region has left, and then a block. */
-static char *grow(struct region_pool *which)
+static char *grow(struct memkind_region_pool *which)
 {
     unsigned count = atomic_load(&which->count);
     const struct region *last = &which->regions[count - 1];
@@ -64,7 +65,7 @@ static bool is_open(int fd)
 /* ---- growth in one file
  * ------------------------------------------------------------- */
 
-static bool regions_follow_one_another(const struct region_pool *which)
+static bool regions_follow_one_another(const struct memkind_region_pool *which)
 {
     for (unsigned i = 1; i < atomic_load(&which->count); i++) {
         const struct region *last = &which->regions[i - 1];
@@ -326,7 +327,7 @@ static void test_children_of_a_pool_that_has_grown(void)
 /* The program's own file, at each number that was the pool's. */
 static char program_file[4200];
 
-static int put_program_file_at(const struct region_pool *which)
+static int put_program_file_at(const struct memkind_region_pool *which)
 {
     int number = which->regions[0].fd, directory = which->directory;
     int fd = open(program_file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -352,7 +353,7 @@ static bool program_file_is_whole(void)
     return whole;
 }
 
-static int use_blocks(struct region_pool *which, size_t limit)
+static int use_blocks(struct memkind_region_pool *which, size_t limit)
 {
     char *block = take(which, limit, false);
     NEED(block != NULL);

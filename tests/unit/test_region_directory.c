@@ -10,9 +10,9 @@
 #include "region_pool.h"
 
 static int owner;
-static struct region_pool pool, second;
+static struct memkind_region_pool pool, second;
 
-static void open_pool(struct region_pool *which)
+static void open_pool(struct memkind_region_pool *which)
 {
     CU_ASSERT_FATAL(
         region_pool_open_files(which, test_dir(), 16 * MIB, &owner) == 0);

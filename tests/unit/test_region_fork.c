@@ -37,7 +37,7 @@
 #define PAGE region_page_size()
 
 static int owner;
-static struct region_pool pool;
+static struct memkind_region_pool pool;
 static struct sys_calls real;
 static char *block; /* of BLOCK bytes; every other 64 KiB committed */
 
@@ -310,7 +310,7 @@ static int child_closes(void)
 
 static int child_opens_and_descends(void)
 {
-    static struct region_pool second;
+    static struct memkind_region_pool second;
     NEED(region_pool_open_files(&second, test_dir(), 0, &owner) == 0);
     bool commit = true, zeroed = false;
     char *own = region_pool_alloc(&second, MIB, PAGE, &commit, &zeroed);

@@ -19,7 +19,7 @@
 #define BLOCKS_SLACK (256 * KIB)
 
 static int owner;
-static struct region_pool pool;
+static struct memkind_region_pool pool;
 
 static size_t page(void)
 {

@@ -13,7 +13,7 @@
 #define PAGE region_page_size()
 
 static int owner;
-static struct region_pool pool;
+static struct memkind_region_pool pool;
 
 /* Waits until the parent has closed the pool. */
 static int child(int pipe_end, const char *block)

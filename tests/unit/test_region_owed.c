@@ -19,7 +19,7 @@
 #define PARTS (BLOCK / PART)
 
 static int owner;
-static struct region_pool pool;
+static struct memkind_region_pool pool;
 static char *block;
 
 /* ---- calls that fail for a while

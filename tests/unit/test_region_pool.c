@@ -17,7 +17,7 @@
 #define BLOCKS_SLACK (256 * KIB)
 
 static int owner;
-static struct region_pool pool; /* large: not on the stack */
+static struct memkind_region_pool pool; /* large: not on the stack */
 
 static size_t page(void)
 {
@@ -910,7 +910,7 @@ static void test_whole_pages_of_a_buffer(void)
 static void test_bad_buffers(void)
 {
     const size_t size = 64 * page();
-    static struct region_pool other;
+    static struct memkind_region_pool other;
     struct test_resources before;
     char *buffer = make_buffer(size);
     test_resources_take(&before);

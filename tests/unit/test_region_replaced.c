@@ -18,7 +18,7 @@
 #define SIZE (160 * MIB)
 
 static int owner, other, calls;
-static struct region_pool pool;
+static struct memkind_region_pool pool;
 static struct sys_calls real;
 
 /* Before the second step. */

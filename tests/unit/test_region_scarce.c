@@ -14,7 +14,7 @@
 #define THERE_IS (600 * MIB)
 
 static int owner;
-static struct region_pool pool;
+static struct memkind_region_pool pool;
 static int error;
 
 static void *mmap_within(void *addr, size_t size, int prot, int flags, int fd,

@@ -17,7 +17,7 @@
 #define LIMIT (8 * MIB)
 
 static int owner;
-static struct region_pool pool;
+static struct memkind_region_pool pool;
 static volatile sig_atomic_t signals;
 
 static void note_signal(int number)

@@ -14,8 +14,8 @@
 #include "thread_cache.h"
 
 static int owner;
-static struct region_pool pool;
-static struct memkind_arena_set *set;
+static struct memkind_region_pool pool;
+static struct memkind_heap *heap;
 static int (*real_membarrier)(int command);
 static unsigned barriers;
 
@@ -32,14 +32,14 @@ static int no_membarrier(int command)
     return -1;
 }
 
-static struct memkind_arena_set *make_set(void)
+static struct memkind_heap *make_set(void)
 {
-    const struct arena_set_config config = {.pool = &pool,
-                                            .address_owner = &owner,
-                                            .limit = 2,
-                                            .dirty_decay_ms = 10000};
-    struct memkind_arena_set *made = NULL;
-    CU_ASSERT_EQUAL_FATAL(arena_set_create(&config, &made), 0);
+    const struct heap_config config = {.pool = &pool,
+                                       .address_owner = &owner,
+                                       .limit = 2,
+                                       .dirty_decay_ms = 10000};
+    struct memkind_heap *made = NULL;
+    CU_ASSERT_EQUAL_FATAL(heap_create(&config, &made), 0);
     return made;
 }
 
@@ -47,12 +47,12 @@ static void begin(void)
 {
     real_membarrier = sys.membarrier;
     CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&pool, &owner), 0);
-    set = make_set();
+    heap = make_set();
 }
 
 static void end(void)
 {
-    arena_set_destroy(set);
+    heap_destroy(heap);
     region_pool_close(&pool);
     sys.membarrier = real_membarrier;
     memory_barrier_register();
@@ -60,9 +60,9 @@ static void end(void)
 
 static void use(void)
 {
-    void *ptr = heap_malloc(set, 64, 0);
+    void *ptr = heap_malloc(heap, 64, 0);
     CU_ASSERT_PTR_NOT_NULL(ptr);
-    CU_ASSERT_EQUAL(heap_free(set, ptr), HEAP_OK);
+    CU_ASSERT_EQUAL(heap_free(heap, ptr), HEAP_OK);
 }
 
 /* ---- another thread, which has a cache and sleeps ----------------------- */
@@ -73,7 +73,7 @@ static struct thread_cache *other_cache;
 static void *use_and_sleep(void *unused)
 {
     use();
-    other_cache = heap_cache(set);
+    other_cache = heap_cache(heap);
     pthread_barrier_wait(&step);
     pthread_barrier_wait(&step);
     return unused;
@@ -114,11 +114,11 @@ static void test_with_membarrier(void)
         return;
     }
     pthread_t thread = start_other();
-    struct thread_cache *cache = heap_cache(set);
+    struct thread_cache *cache = heap_cache(heap);
     sys.membarrier = count_membarrier;
     barriers = visits = 0;
     CU_ASSERT_EQUAL(other_cache->gate, 0);
-    thread_cache_visit_all(set, count_visit);
+    thread_cache_visit_all(heap, count_visit);
     CU_ASSERT_EQUAL(visits, 2);
     CU_ASSERT_EQUAL(barriers, 1);
     CU_ASSERT_EQUAL(other_cache->gate, 0);
@@ -133,10 +133,10 @@ static void test_forbidden_while_threads_sleep(void)
 {
     begin();
     pthread_t thread = start_other();
-    struct thread_cache *cache = heap_cache(set);
+    struct thread_cache *cache = heap_cache(heap);
     sys.membarrier = no_membarrier;
     visits = 0;
-    thread_cache_visit_all(set, count_visit);
+    thread_cache_visit_all(heap, count_visit);
     /* It was got at; and both owners see to themselves from now on. */
     CU_ASSERT_EQUAL(visits, 2);
     CU_ASSERT_FALSE(memory_barrier_is_asymmetric());
@@ -161,7 +161,7 @@ static void test_missing_from_the_start(void)
     pthread_t thread = start_other();
     CU_ASSERT_EQUAL(other_cache->gate, GATE_FENCE);
     visits = 0;
-    thread_cache_visit_all(set, count_visit);
+    thread_cache_visit_all(heap, count_visit);
     CU_ASSERT_EQUAL(visits, 1);
     end_other(thread);
     end();
@@ -175,10 +175,10 @@ static void test_an_owner_inside_is_respected(void)
     pthread_t thread = start_other();
     visits = 0;
     other_cache->busy = 1;
-    thread_cache_visit_all(set, count_visit);
+    thread_cache_visit_all(heap, count_visit);
     CU_ASSERT_EQUAL(visits, 0);
     other_cache->busy = 0;
-    thread_cache_visit_all(set, count_visit);
+    thread_cache_visit_all(heap, count_visit);
     CU_ASSERT_EQUAL(visits, 1);
     end_other(thread);
     end();
@@ -190,14 +190,14 @@ static void test_forbidden_in_a_child(void)
     int status = -1;
     begin();
     use();
-    struct thread_cache *cache = heap_cache(set);
+    struct thread_cache *cache = heap_cache(heap);
     CU_ASSERT_EQUAL(cache->gate,
                     memory_barrier_is_asymmetric() ? 0 : GATE_FENCE);
     sys.membarrier = no_membarrier;
     pid_t child = fork();
     if (child == 0)
         _exit(cache->gate == GATE_FENCE && cache->is_fenced &&
-                      heap_malloc(set, 64, 0) != NULL
+                      heap_malloc(heap, 64, 0) != NULL
                   ? 0
                   : 1);
     CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
@@ -210,7 +210,7 @@ static void test_slow_ways(void)
 {
     begin();
     use();
-    struct thread_cache *cache = heap_cache(set);
+    struct thread_cache *cache = heap_cache(heap);
     thread_cache_enter_slowly(cache);
     CU_ASSERT_FALSE(thread_cache_enter(cache));
     CU_ASSERT_FALSE(thread_cache_enter_fenced(cache));

@@ -28,8 +28,8 @@ enum memkind_const_private {
     MEMKIND_NAME_LENGTH_PRIV = 64,
 };
 
-struct memkind_arena_set; /* the jemalloc arenas of a kind */
-struct region_pool;       /* the memory that its extents lie in */
+struct memkind_heap;        /* the jemalloc arenas of a kind */
+struct memkind_region_pool; /* the memory that its extents lie in */
 
 /**
  * The operations of a kind. `create`, `destroy`, `malloc`, `calloc`,
@@ -80,8 +80,9 @@ struct memkind {
     unsigned int partition; /**< number among the static kinds, or above them */
     char name[MEMKIND_NAME_LENGTH_PRIV];
     pthread_once_t init_once;
-    struct memkind_arena_set *arenas; /**< NULL before the first use */
-    struct region_pool *regions;      /**< NULL: blocks come from ops->mmap */
+    struct memkind_heap *heap; /**< NULL before the first use */
+    struct memkind_region_pool
+        *regions;      /**< NULL: blocks come from ops->mmap */
     bool owns_regions; /**< memkind_arena_destroy() closes them */
     /** The mmap operation that takes blocks from `regions`. Where ops->mmap is
      * another one, that is called for each block. */
@@ -90,7 +91,7 @@ struct memkind {
     bool allow_zero_allocs; /**< see memkind_set_allow_zero_allocs() */
     /** In a forked child that cannot have the kind: what `arenas`, now NULL,
      * was before. */
-    struct memkind_arena_set *lost_arenas;
+    struct memkind_heap *lost_heap;
 };
 
 #ifdef __cplusplus

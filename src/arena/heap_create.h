@@ -9,8 +9,8 @@
  * cache's, a set's lock, those of its records, jemalloc's own, a region pool's
  * and what is below. None before jemalloc's is ever taken by a hook.
  */
-#ifndef ARENA_SET_H
-#define ARENA_SET_H
+#ifndef HEAP_CREATE_H
+#define HEAP_CREATE_H
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -22,7 +22,7 @@
 #include "extent_hooks.h"
 #include "thread_cache.h"
 
-struct memkind_arena_set {
+struct memkind_heap {
     uint64_t id;    /* never used twice */
     unsigned slot;  /* index in the registry and in each thread's table */
     unsigned users; /* who keep the set from going; the registry's lock */
@@ -55,8 +55,8 @@ struct memkind_arena_set {
     } arenas[];
 };
 
-struct arena_set_config {
-    struct region_pool *pool;          /* either of these, or both */
+struct heap_config {
+    struct memkind_region_pool *pool;  /* either of these, or both */
     const struct block_source *source; /* see extent_hooks.h */
     extent_hooks_t *user_hooks;        /* or these */
     void *address_owner;
@@ -71,36 +71,35 @@ struct arena_set_config {
  * many sets; -EAGAIN where jemalloc makes no more arenas; -EINVAL where the
  * jemalloc in use will not do; -EDEADLK in a signal handler that has
  * interrupted a call on a set. */
-int arena_set_create(const struct arena_set_config *config,
-                     struct memkind_arena_set **set);
+int heap_create(const struct heap_config *config, struct memkind_heap **heap);
 
 /* Drops all objects, cached ones too, and the arenas. No other thread may be
  * using the set. */
-void arena_set_destroy(struct memkind_arena_set *set);
+void heap_destroy(struct memkind_heap *heap);
 
 /* From now on no thread gets at its cache of the set, until it is destroyed.
  * For a forked child that cannot have the set's memory. */
-void arena_set_shut(struct memkind_arena_set *set);
+void heap_shut(struct memkind_heap *heap);
 
 /* Gives an object back to the arena that it is from. */
-static inline void arena_set_return(struct memkind_arena_set *set, void *ptr)
+static inline void heap_arenas_return(struct memkind_heap *heap, void *ptr)
 {
-    if (!atomic_load_explicit(&set->returned, memory_order_relaxed))
-        atomic_store_explicit(&set->returned, true, memory_order_relaxed);
+    if (!atomic_load_explicit(&heap->returned, memory_order_relaxed))
+        atomic_store_explicit(&heap->returned, true, memory_order_relaxed);
     JE_NAME(dallocx)(ptr, JE_TCACHE_NONE);
 }
 
 /* The arena for one more thread; its place in `arenas`. */
-unsigned arena_set_attach(struct memkind_arena_set *set);
-void arena_set_detach(struct memkind_arena_set *set, unsigned place);
+unsigned heap_arenas_attach(struct memkind_heap *heap);
+void heap_arenas_detach(struct memkind_heap *heap, unsigned place);
 
 /* Gives all free pages of all arenas back. */
-void arena_set_purge(struct memkind_arena_set *set);
+void heap_arenas_purge(struct memkind_heap *heap);
 
 /* Gives back what is due. */
-void arena_set_decay(struct memkind_arena_set *set);
+void heap_arenas_decay(struct memkind_heap *heap);
 
 /* For arenas there are and arenas to come. */
-int arena_set_set_decay(struct memkind_arena_set *set, ssize_t milliseconds);
+int heap_set_decay(struct memkind_heap *heap, ssize_t milliseconds);
 
 #endif

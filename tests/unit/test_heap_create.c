@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arena_set.h"
 #include "heap.h"
+#include "heap_create.h"
 #include "heap_fixed.h"
 #include "heap_stat.h"
 #include "jemalloc_ctl.h"
@@ -17,22 +17,22 @@
 #include "thread_cache.h"
 
 static int owner;
-static struct region_pool pool;
+static struct memkind_region_pool pool;
 
 static void open_pool(void)
 {
     CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&pool, &owner), 0);
 }
 
-static struct memkind_arena_set *make_set(unsigned limit)
+static struct memkind_heap *make_set(unsigned limit)
 {
-    const struct arena_set_config config = {.pool = &pool,
-                                            .address_owner = &owner,
-                                            .limit = limit,
-                                            .dirty_decay_ms = 10000};
-    struct memkind_arena_set *set = NULL;
-    CU_ASSERT_EQUAL_FATAL(arena_set_create(&config, &set), 0);
-    return set;
+    const struct heap_config config = {.pool = &pool,
+                                       .address_owner = &owner,
+                                       .limit = limit,
+                                       .dirty_decay_ms = 10000};
+    struct memkind_heap *heap = NULL;
+    CU_ASSERT_EQUAL_FATAL(heap_create(&config, &heap), 0);
+    return heap;
 }
 
 static void run_thread(void *(*run)(void *), void *argument)
@@ -90,21 +90,21 @@ static bool same_numbers(struct numbers before)
 /* ---- caches of threads
  * ------------------------------------------------------------- */
 
-static void *report_cache(void *set)
+static void *report_cache(void *heap)
 {
-    struct thread_cache *cache = heap_cache(set);
-    void *object = heap_malloc(set, 100, 0);
-    if (object == NULL || heap_cache(set) != cache)
+    struct thread_cache *cache = heap_cache(heap);
+    void *object = heap_malloc(heap, 100, 0);
+    if (object == NULL || heap_cache(heap) != cache)
         return NULL;
-    heap_free(set, object);
+    heap_free(heap, object);
     return cache;
 }
 
-static void *other_threads_cache(struct memkind_arena_set *set)
+static void *other_threads_cache(struct memkind_heap *heap)
 {
     pthread_t thread;
     void *cache = NULL;
-    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, report_cache, set), 0);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, report_cache, heap), 0);
     pthread_join(thread, &cache);
     CU_ASSERT_PTR_NOT_NULL(cache);
     return cache;
@@ -113,71 +113,71 @@ static void *other_threads_cache(struct memkind_arena_set *set)
 static void test_cache_of_each_thread_and_set(void)
 {
     open_pool();
-    struct memkind_arena_set *a = make_set(4), *b = make_set(4);
+    struct memkind_heap *a = make_set(4), *b = make_set(4);
     CU_ASSERT_NOT_EQUAL(a->slot, b->slot);
     CU_ASSERT_NOT_EQUAL(a->id, b->id);
     struct thread_cache *cache = heap_cache(a);
     CU_ASSERT_PTR_EQUAL(heap_cache(a), cache);
-    CU_ASSERT_PTR_EQUAL(cache->set, a);
+    CU_ASSERT_PTR_EQUAL(cache->heap, a);
     CU_ASSERT_PTR_NOT_EQUAL(heap_cache(b), cache);
-    CU_ASSERT_PTR_EQUAL(heap_cache(b)->set, b);
+    CU_ASSERT_PTR_EQUAL(heap_cache(b)->heap, b);
     CU_ASSERT_PTR_NOT_EQUAL(other_threads_cache(a), cache);
     CU_ASSERT_PTR_EQUAL(heap_cache(a), cache);
-    arena_set_destroy(b);
+    heap_destroy(b);
     CU_ASSERT_PTR_EQUAL(heap_cache(a), cache);
-    arena_set_destroy(a);
+    heap_destroy(a);
     region_pool_close(&pool);
 }
 
 static void test_caches_go_with_their_threads(void)
 {
     open_pool();
-    struct memkind_arena_set *set = make_set(4);
-    CU_ASSERT_PTR_NULL(set->caches);
+    struct memkind_heap *heap = make_set(4);
+    CU_ASSERT_PTR_NULL(heap->caches);
     for (int i = 0; i < 10; i++) {
-        CU_ASSERT_PTR_NOT_NULL(other_threads_cache(set));
-        CU_ASSERT_PTR_NULL(set->caches);
+        CU_ASSERT_PTR_NOT_NULL(other_threads_cache(heap));
+        CU_ASSERT_PTR_NULL(heap->caches);
     }
-    struct thread_cache *cache = heap_cache(set);
-    CU_ASSERT_PTR_EQUAL(set->caches, cache);
-    CU_ASSERT_PTR_NOT_EQUAL(other_threads_cache(set), cache);
-    CU_ASSERT_PTR_EQUAL(set->caches, cache);
-    CU_ASSERT_EQUAL(list_length(set->caches), 1);
-    for (unsigned i = 0; i < atomic_load(&set->count); i++)
-        CU_ASSERT_TRUE(set->arenas[i].threads <= 1);
-    arena_set_destroy(set);
+    struct thread_cache *cache = heap_cache(heap);
+    CU_ASSERT_PTR_EQUAL(heap->caches, cache);
+    CU_ASSERT_PTR_NOT_EQUAL(other_threads_cache(heap), cache);
+    CU_ASSERT_PTR_EQUAL(heap->caches, cache);
+    CU_ASSERT_EQUAL(list_length(heap->caches), 1);
+    for (unsigned i = 0; i < atomic_load(&heap->count); i++)
+        CU_ASSERT_TRUE(heap->arenas[i].threads <= 1);
+    heap_destroy(heap);
     region_pool_close(&pool);
 }
 
 /* What a thread has freed goes back to the arenas when it ends. */
-static void *free_many(void *set)
+static void *free_many(void *heap)
 {
     void *objects[200];
     for (int i = 0; i < 200; i++)
-        objects[i] = heap_malloc(set, 64, 0);
+        objects[i] = heap_malloc(heap, 64, 0);
     for (int i = 0; i < 200; i++)
         if (objects[i] != NULL)
-            heap_free(set, objects[i]);
+            heap_free(heap, objects[i]);
     return NULL;
 }
 
 static void test_ended_threads_cache_is_empty(void)
 {
     open_pool();
-    struct memkind_arena_set *set = make_set(2);
-    run_thread(free_many, set);
+    struct memkind_heap *heap = make_set(2);
+    run_thread(free_many, heap);
     CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
-    CU_ASSERT_EQUAL(heap_stat(set, HEAP_ALLOCATED), 0);
+    CU_ASSERT_EQUAL(heap_stat(heap, HEAP_ALLOCATED), 0);
 
-    void *object = heap_malloc(set, 1000, 0);
+    void *object = heap_malloc(heap, 1000, 0);
     CU_ASSERT_PTR_NOT_NULL_FATAL(object);
     CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
-    CU_ASSERT_EQUAL(heap_stat(set, HEAP_ALLOCATED),
-                    heap_usable_size(set, object));
-    heap_free(set, object);
+    CU_ASSERT_EQUAL(heap_stat(heap, HEAP_ALLOCATED),
+                    heap_usable_size(heap, object));
+    heap_free(heap, object);
     CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
-    CU_ASSERT_EQUAL(heap_stat(set, HEAP_ALLOCATED), 0);
-    arena_set_destroy(set);
+    CU_ASSERT_EQUAL(heap_stat(heap, HEAP_ALLOCATED), 0);
+    heap_destroy(heap);
     region_pool_close(&pool);
 }
 
@@ -191,24 +191,24 @@ static void test_buffer_in_one_piece(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(buffer);
     CU_ASSERT_EQUAL_FATAL(region_pool_open_buffer(&pool, buffer, size, &owner),
                           0);
-    struct memkind_arena_set *set = make_set(1);
-    heap_take_in(set);
+    struct memkind_heap *heap = make_set(1);
+    heap_fixed_adopt_pool(heap);
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < OBJECTS; i++) {
-            objects[i] = heap_malloc(set, 512 * KIB, 0);
+            objects[i] = heap_malloc(heap, 512 * KIB, 0);
             CU_ASSERT_PTR_NOT_NULL_FATAL(objects[i]);
             CU_ASSERT_PTR_NOT_NULL(region_pool_find(&pool, objects[i]));
             memset(objects[i], i, 512 * KIB);
         }
         for (int i = 0; i < OBJECTS; i++)
-            heap_free(set, objects[i]);
-        void *large = heap_malloc(set, 12 * MIB, 0);
+            heap_free(heap, objects[i]);
+        void *large = heap_malloc(heap, 12 * MIB, 0);
         CU_ASSERT_PTR_NOT_NULL_FATAL(large);
         memset(large, 1, 12 * MIB);
-        CU_ASSERT_PTR_NULL(heap_malloc(set, size, 0));
-        heap_free(set, large);
+        CU_ASSERT_PTR_NULL(heap_malloc(heap, size, 0));
+        heap_free(heap, large);
     }
-    arena_set_destroy(set);
+    heap_destroy(heap);
     region_pool_close(&pool);
     free(buffer);
 }
@@ -218,7 +218,7 @@ static void test_buffer_in_one_piece(void)
 
 static struct {
     pthread_barrier_t step;
-    struct memkind_arena_set *set;
+    struct memkind_heap *heap;
     bool right;
 } stage;
 
@@ -226,18 +226,18 @@ static struct {
 static void *outlive_set(void *unused)
 {
     (void)unused;
-    void *object = heap_malloc(stage.set, 64, 0);
-    uint64_t id = heap_cache(stage.set)->set_id;
-    heap_free(stage.set, object);
+    void *object = heap_malloc(stage.heap, 64, 0);
+    uint64_t id = heap_cache(stage.heap)->heap_id;
+    heap_free(stage.heap, object);
     pthread_barrier_wait(&stage.step); /* the first set is known */
     pthread_barrier_wait(&stage.step); /* the second is in its place */
-    struct thread_cache *cache = heap_cache(stage.set);
-    object = heap_malloc(stage.set, 64, JE_ZERO);
-    stage.right = id != stage.set->id && cache->set == stage.set &&
-                  cache->set_id == stage.set->id && object != NULL &&
+    struct thread_cache *cache = heap_cache(stage.heap);
+    object = heap_malloc(stage.heap, 64, JE_ZERO);
+    stage.right = id != stage.heap->id && cache->heap == stage.heap &&
+                  cache->heap_id == stage.heap->id && object != NULL &&
                   is_zero(object, 64);
     if (object != NULL)
-        heap_free(stage.set, object);
+        heap_free(stage.heap, object);
     return NULL;
 }
 
@@ -245,7 +245,7 @@ static void *outlive_set(void *unused)
 static void *forget_set(void *unused)
 {
     (void)unused;
-    void *object = heap_malloc(stage.set, 64, 0);
+    void *object = heap_malloc(stage.heap, 64, 0);
     stage.right = object != NULL;
     pthread_barrier_wait(&stage.step);
     pthread_barrier_wait(&stage.step);
@@ -259,24 +259,24 @@ static void test_set_goes_before_its_threads(void)
     pthread_barrier_init(&stage.step, NULL, 2);
     struct numbers before = take_numbers();
     for (int i = 0; i < 40; i++) {
-        stage.set = make_set(2);
+        stage.heap = make_set(2);
         stage.right = false;
-        unsigned slot = stage.set->slot;
+        unsigned slot = stage.heap->slot;
         CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL,
                                              i % 2 ? outlive_set : forget_set,
                                              NULL),
                               0);
         pthread_barrier_wait(&stage.step);
-        CU_ASSERT_EQUAL(list_length(stage.set->caches), 1);
-        arena_set_destroy(stage.set);
-        stage.set = make_set(2);
-        CU_ASSERT_EQUAL(stage.set->slot, slot);
+        CU_ASSERT_EQUAL(list_length(stage.heap->caches), 1);
+        heap_destroy(stage.heap);
+        stage.heap = make_set(2);
+        CU_ASSERT_EQUAL(stage.heap->slot, slot);
         pthread_barrier_wait(&stage.step);
         pthread_join(thread, NULL);
         CU_ASSERT_TRUE(stage.right);
-        CU_ASSERT_EQUAL(list_length(stage.set->caches), 0);
-        CU_ASSERT_EQUAL(stage.set->arenas[0].threads, 0);
-        arena_set_destroy(stage.set);
+        CU_ASSERT_EQUAL(list_length(stage.heap->caches), 0);
+        CU_ASSERT_EQUAL(stage.heap->arenas[0].threads, 0);
+        heap_destroy(stage.heap);
     }
     CU_ASSERT_TRUE(same_numbers(before));
     pthread_barrier_destroy(&stage.step);
@@ -304,41 +304,41 @@ static bool is_served_rightly(const void *object)
 /* Runs after the thread's caches are gone, since the key is younger. */
 static void use_late(void *set_pointer)
 {
-    struct memkind_arena_set *set = set_pointer;
+    struct memkind_heap *heap = set_pointer;
     errno = 0;
     late_right =
-        thread_cache_table == NULL && heap_cache(set) == &set->fallback;
-    void *late = heap_malloc(set, 64, 0);
+        thread_cache_table == NULL && heap_cache(heap) == &heap->fallback;
+    void *late = heap_malloc(heap, 64, 0);
     late_right = late_right && is_served_rightly(late);
     if (late != NULL)
-        heap_free(set, late);
-    void *resized = heap_realloc(set, early_object, 128);
+        heap_free(heap, late);
+    void *resized = heap_realloc(heap, early_object, 128);
     late_right = late_right && is_served_rightly(resized);
     if (resized != NULL)
         early_object = resized;
     late_right = late_right && test_check(early_object, 64, 3);
-    heap_free(set, early_object);
+    heap_free(heap, early_object);
 }
 
-static void *leave_late_value(void *set)
+static void *leave_late_value(void *heap)
 {
-    pthread_setspecific(late_key, set);
-    early_object = heap_malloc(set, 64, 0);
+    pthread_setspecific(late_key, heap);
+    early_object = heap_malloc(heap, 64, 0);
     test_fill(early_object, 64, 3);
-    return report_cache(set);
+    return report_cache(heap);
 }
 
 static void test_use_at_the_end_of_a_thread(void)
 {
     open_pool();
-    struct memkind_arena_set *set = make_set(2);
+    struct memkind_heap *heap = make_set(2);
     CU_ASSERT_EQUAL_FATAL(pthread_key_create(&late_key, use_late), 0);
-    run_thread(leave_late_value, set);
+    run_thread(leave_late_value, heap);
     CU_ASSERT_TRUE(late_right);
     CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
-    CU_ASSERT_EQUAL(heap_stat(set, HEAP_ALLOCATED), 0);
+    CU_ASSERT_EQUAL(heap_stat(heap, HEAP_ALLOCATED), 0);
     pthread_key_delete(late_key);
-    arena_set_destroy(set);
+    heap_destroy(heap);
     region_pool_close(&pool);
 }
 
@@ -349,38 +349,38 @@ static void test_use_at_the_end_of_a_thread(void)
 #define MANY_THREADS 10
 static pthread_barrier_t all_attached, all_seen;
 
-static void *attach_and_wait(void *set)
+static void *attach_and_wait(void *heap)
 {
-    heap_cache(set);
+    heap_cache(heap);
     pthread_barrier_wait(&all_attached);
     pthread_barrier_wait(&all_seen);
     return NULL;
 }
 
 /* Attaches threads at once, and checks how they lie over the arenas. */
-static void check_spread(struct memkind_arena_set *set, unsigned arenas)
+static void check_spread(struct memkind_heap *heap, unsigned arenas)
 {
     pthread_t threads[MANY_THREADS];
     for (int i = 0; i < MANY_THREADS; i++)
         CU_ASSERT_EQUAL_FATAL(
-            pthread_create(&threads[i], NULL, attach_and_wait, set), 0);
+            pthread_create(&threads[i], NULL, attach_and_wait, heap), 0);
     pthread_barrier_wait(&all_attached);
-    CU_ASSERT_EQUAL(atomic_load(&set->count), arenas);
+    CU_ASSERT_EQUAL(atomic_load(&heap->count), arenas);
     unsigned sum = 0, least = MANY_THREADS, most = 0;
-    for (unsigned i = 0; i < atomic_load(&set->count); i++) {
-        unsigned count = set->arenas[i].threads;
+    for (unsigned i = 0; i < atomic_load(&heap->count); i++) {
+        unsigned count = heap->arenas[i].threads;
         sum += count;
         least = count < least ? count : least;
         most = count > most ? count : most;
     }
     CU_ASSERT_EQUAL(sum, MANY_THREADS);
     CU_ASSERT_TRUE(most - least <= 1);
-    CU_ASSERT_EQUAL(list_length(set->caches), MANY_THREADS);
+    CU_ASSERT_EQUAL(list_length(heap->caches), MANY_THREADS);
     pthread_barrier_wait(&all_seen);
     for (int i = 0; i < MANY_THREADS; i++)
         pthread_join(threads[i], NULL);
-    for (unsigned i = 0; i < atomic_load(&set->count); i++)
-        CU_ASSERT_EQUAL(set->arenas[i].threads, 0);
+    for (unsigned i = 0; i < atomic_load(&heap->count); i++)
+        CU_ASSERT_EQUAL(heap->arenas[i].threads, 0);
 }
 
 static void test_threads_spread_over_arenas(void)
@@ -390,13 +390,13 @@ static void test_threads_spread_over_arenas(void)
     pthread_barrier_init(&all_attached, NULL, MANY_THREADS + 1);
     pthread_barrier_init(&all_seen, NULL, MANY_THREADS + 1);
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
-        struct memkind_arena_set *set = make_set(limits[i]);
-        CU_ASSERT_EQUAL(atomic_load(&set->count), 1);
+        struct memkind_heap *heap = make_set(limits[i]);
+        CU_ASSERT_EQUAL(atomic_load(&heap->count), 1);
         unsigned arenas = limits[i] < MANY_THREADS ? limits[i] : MANY_THREADS;
-        check_spread(set, arenas);
+        check_spread(heap, arenas);
         /* The places of those that have gone are taken again. */
-        check_spread(set, arenas);
-        arena_set_destroy(set);
+        check_spread(heap, arenas);
+        heap_destroy(heap);
     }
     pthread_barrier_destroy(&all_attached);
     pthread_barrier_destroy(&all_seen);
@@ -406,22 +406,22 @@ static void test_threads_spread_over_arenas(void)
 static void test_decay_of_arenas_to_come(void)
 {
     open_pool();
-    struct memkind_arena_set *set = make_set(2);
-    CU_ASSERT_EQUAL(arena_set_set_decay(set, 0), 0);
-    CU_ASSERT_EQUAL(set->dirty_decay_ms, 0);
-    heap_cache(set);
-    other_threads_cache(set);
-    CU_ASSERT_EQUAL_FATAL(atomic_load(&set->count), 2);
+    struct memkind_heap *heap = make_set(2);
+    CU_ASSERT_EQUAL(heap_set_decay(heap, 0), 0);
+    CU_ASSERT_EQUAL(heap->dirty_decay_ms, 0);
+    heap_cache(heap);
+    other_threads_cache(heap);
+    CU_ASSERT_EQUAL_FATAL(atomic_load(&heap->count), 2);
     for (unsigned i = 0; i < 2; i++) {
         char name[64];
         ssize_t decay = 77;
         size_t length = sizeof decay;
         snprintf(name, sizeof name, "arena.%u.dirty_decay_ms",
-                 set->arenas[i].index);
+                 heap->arenas[i].index);
         CU_ASSERT_EQUAL(JE_NAME(mallctl)(name, &decay, &length, NULL, 0), 0);
         CU_ASSERT_EQUAL(decay, 0);
     }
-    arena_set_destroy(set);
+    heap_destroy(heap);
     region_pool_close(&pool);
 }
 
@@ -445,15 +445,15 @@ static void test_sets_come_and_go(void)
             region_pool_close(&pool);
             open_pool();
         }
-        struct memkind_arena_set *set = make_set(2);
-        failures += set->id <= last_id;
-        last_id = set->id;
-        void *object = heap_malloc(set, 100, 0);
+        struct memkind_heap *heap = make_set(2);
+        failures += heap->id <= last_id;
+        last_id = heap->id;
+        void *object = heap_malloc(heap, 100, 0);
         failures += object == NULL;
         /* Freed or not, it goes with the set. */
         if (object != NULL && i % 2)
-            heap_free(set, object);
-        arena_set_destroy(set);
+            heap_free(heap, object);
+        heap_destroy(heap);
     }
     test_resources_take(&after);
     CU_ASSERT_EQUAL(failures, 0);
@@ -473,7 +473,7 @@ static void test_threads_come_and_go(void)
 {
     open_pool();
     struct numbers before = take_numbers();
-    struct memkind_arena_set *a = make_set(2), *b = make_set(1);
+    struct memkind_heap *a = make_set(2), *b = make_set(1);
     unsigned failures = 0;
     for (int i = 0; i < CYCLES; i++) {
         pthread_t thread;
@@ -491,30 +491,30 @@ static void test_threads_come_and_go(void)
     CU_ASSERT_EQUAL(list_length(b->caches), 0);
     CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
     CU_ASSERT_EQUAL(heap_stat(a, HEAP_ALLOCATED), 0);
-    arena_set_destroy(a);
-    arena_set_destroy(b);
+    heap_destroy(a);
+    heap_destroy(b);
     CU_ASSERT_TRUE(same_numbers(before));
     region_pool_close(&pool);
 }
 
 static void test_one_slot_for_each_set(void)
 {
-    static struct memkind_arena_set *sets[THREAD_CACHE_SLOTS + 1];
-    const struct arena_set_config config = {
+    static struct memkind_heap *sets[THREAD_CACHE_SLOTS + 1];
+    const struct heap_config config = {
         .pool = &pool, .address_owner = &owner, .limit = 1};
     unsigned made = 0;
     int result = 0;
     open_pool();
     struct numbers before = take_numbers();
     while (made <= THREAD_CACHE_SLOTS &&
-           (result = arena_set_create(&config, &sets[made])) == 0)
+           (result = heap_create(&config, &sets[made])) == 0)
         made++;
     CU_ASSERT_EQUAL(made, THREAD_CACHE_SLOTS);
     CU_ASSERT_EQUAL(result, -ENOSPC);
     void *object = heap_malloc(sets[made - 1], 64, 0);
     CU_ASSERT_PTR_NOT_NULL(object);
     while (made > 0)
-        arena_set_destroy(sets[--made]);
+        heap_destroy(sets[--made]);
     CU_ASSERT_TRUE(same_numbers(before));
     region_pool_close(&pool);
 }
@@ -525,21 +525,21 @@ static void test_no_set_takes_all_arenas(void)
     enum { ALL = 4094 };
     open_pool();
     struct numbers before = take_numbers();
-    struct memkind_arena_set *greedy = make_set(ALL);
+    struct memkind_heap *greedy = make_set(ALL);
     for (int i = 0; i < ALL; i++)
-        arena_set_attach(greedy);
+        heap_arenas_attach(greedy);
     CU_ASSERT_EQUAL(atomic_load(&greedy->count), ALL - THREAD_CACHE_SLOTS + 1);
-    struct memkind_arena_set *modest = make_set(2);
-    CU_ASSERT_EQUAL(arena_set_attach(modest), 0);
-    CU_ASSERT_EQUAL(arena_set_attach(modest), 0);
+    struct memkind_heap *modest = make_set(2);
+    CU_ASSERT_EQUAL(heap_arenas_attach(modest), 0);
+    CU_ASSERT_EQUAL(heap_arenas_attach(modest), 0);
     CU_ASSERT_EQUAL(modest->arenas[0].threads, 2);
-    arena_set_destroy(modest);
-    arena_set_destroy(greedy);
+    heap_destroy(modest);
+    heap_destroy(greedy);
     /* The number of those beyond the first is counted down. */
     modest = make_set(2);
-    arena_set_attach(modest);
-    CU_ASSERT_EQUAL(arena_set_attach(modest), 1);
-    arena_set_destroy(modest);
+    heap_arenas_attach(modest);
+    CU_ASSERT_EQUAL(heap_arenas_attach(modest), 1);
+    heap_destroy(modest);
     CU_ASSERT_TRUE(same_numbers(before));
     region_pool_close(&pool);
 }
@@ -556,25 +556,25 @@ static atomic_uint churn_errors;
  * meanwhile; slots pass from one to the other. */
 static void *churn_sets(void *unused)
 {
-    const struct arena_set_config config = {
+    const struct heap_config config = {
         .pool = &pool, .address_owner = &owner, .limit = 2};
     (void)unused;
     for (int i = 0; i < CHURN_ROUNDS; i++) {
-        struct memkind_arena_set *set;
+        struct memkind_heap *heap;
         pthread_t thread;
         void *cache = NULL;
-        if (arena_set_create(&config, &set) != 0 ||
-            pthread_create(&thread, NULL, report_cache, set) != 0) {
+        if (heap_create(&config, &heap) != 0 ||
+            pthread_create(&thread, NULL, report_cache, heap) != 0) {
             atomic_fetch_add(&churn_errors, 1);
             break;
         }
-        if (report_cache(set) == NULL)
+        if (report_cache(heap) == NULL)
             atomic_fetch_add(&churn_errors, 1);
         pthread_join(thread, &cache);
         if (cache == NULL)
             atomic_fetch_add(&churn_errors, 1);
-        heap_purge(set);
-        arena_set_destroy(set);
+        heap_purge(heap);
+        heap_destroy(heap);
     }
     return NULL;
 }

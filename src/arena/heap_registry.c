@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "set_registry.h"
+#include "heap_registry.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t unused = PTHREAD_COND_INITIALIZER;
-static struct memkind_arena_set *sets[THREAD_CACHE_SLOTS];
+static struct memkind_heap *sets[THREAD_CACHE_SLOTS];
 static bool taken[THREAD_CACHE_SLOTS];
 
-bool set_registry_add(struct memkind_arena_set *set)
+bool heap_registry_add(struct memkind_heap *heap)
 {
     bool found = false;
     pthread_mutex_lock(&lock);
@@ -15,81 +15,81 @@ bool set_registry_add(struct memkind_arena_set *set)
             continue;
         found = true;
         taken[i] = true;
-        sets[i] = set;
-        set->slot = i;
+        sets[i] = heap;
+        heap->slot = i;
     }
     pthread_mutex_unlock(&lock);
     return found;
 }
 
-void set_registry_remove(struct memkind_arena_set *set)
+void heap_registry_remove(struct memkind_heap *heap)
 {
     pthread_mutex_lock(&lock);
-    sets[set->slot] = NULL;
-    while (set->users > 0)
+    sets[heap->slot] = NULL;
+    while (heap->users > 0)
         pthread_cond_wait(&unused, &lock);
     pthread_mutex_unlock(&lock);
 }
 
-void set_registry_free_slot(unsigned slot)
+void heap_registry_free_slot(unsigned slot)
 {
     pthread_mutex_lock(&lock);
     taken[slot] = false;
     pthread_mutex_unlock(&lock);
 }
 
-struct memkind_arena_set *set_registry_use(unsigned slot, uint64_t id)
+struct memkind_heap *heap_registry_use(unsigned slot, uint64_t id)
 {
     pthread_mutex_lock(&lock);
-    struct memkind_arena_set *set = sets[slot];
-    if (set != NULL && set->id != id)
-        set = NULL;
-    if (set != NULL)
-        set->users++;
+    struct memkind_heap *heap = sets[slot];
+    if (heap != NULL && heap->id != id)
+        heap = NULL;
+    if (heap != NULL)
+        heap->users++;
     pthread_mutex_unlock(&lock);
-    return set;
+    return heap;
 }
 
-struct memkind_arena_set *set_registry_use_next(unsigned slot)
+struct memkind_heap *heap_registry_use_next(unsigned slot)
 {
-    struct memkind_arena_set *set = NULL;
+    struct memkind_heap *heap = NULL;
     pthread_mutex_lock(&lock);
-    for (unsigned i = slot; i < THREAD_CACHE_SLOTS && set == NULL; i++)
-        set = sets[i];
-    if (set != NULL)
-        set->users++;
+    for (unsigned i = slot; i < THREAD_CACHE_SLOTS && heap == NULL; i++)
+        heap = sets[i];
+    if (heap != NULL)
+        heap->users++;
     pthread_mutex_unlock(&lock);
-    return set;
+    return heap;
 }
 
-void set_registry_done(struct memkind_arena_set *set)
+void heap_registry_done(struct memkind_heap *heap)
 {
     pthread_mutex_lock(&lock);
-    if (--set->users == 0)
+    if (--heap->users == 0)
         pthread_cond_broadcast(&unused);
     pthread_mutex_unlock(&lock);
 }
 
 /* ---- fork --------------------------------------------------------------- */
 
-void set_registry_lock(void)
+void heap_registry_lock(void)
 {
     pthread_mutex_lock(&lock);
 }
 
-void set_registry_unlock(void)
+void heap_registry_unlock(void)
 {
     pthread_mutex_unlock(&lock);
 }
 
-void set_registry_visit_locked(void (*visit)(struct memkind_arena_set *set))
+void heap_registry_visit_locked(void (*visit)(struct memkind_heap *heap))
 {
     for (unsigned i = 0; i < THREAD_CACHE_SLOTS; i++)
         if (sets[i] != NULL)
             visit(sets[i]);
 }
 
-void set_registry_forget_users(void)
+void heap_registry_forget_users(void)
 {
     for (unsigned i = 0; i < THREAD_CACHE_SLOTS; i++)
         if (sets[i] != NULL)

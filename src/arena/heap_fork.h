@@ -7,12 +7,12 @@
  * something. Those of other threads are orphans there: what they hold goes back
  * to the arenas with the first upkeep, or when memory is reclaimed.
  */
-#ifndef ARENA_FORK_H
-#define ARENA_FORK_H
+#ifndef HEAP_FORK_H
+#define HEAP_FORK_H
 
-/* Takes the locks above jemalloc's, in the order of arena_set.h. */
-void arena_fork_prepare(void);
-void arena_fork_parent(void);
-void arena_fork_child(void);
+/* Takes the locks above jemalloc's, in the order of heap_create.h. */
+void heap_fork_prepare(void);
+void heap_fork_parent(void);
+void heap_fork_child(void);
 
 #endif
