@@ -1,98 +1,117 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "heap_registry.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t unused = PTHREAD_COND_INITIALIZER;
-static struct memkind_heap *sets[THREAD_CACHE_SLOTS];
-static bool taken[THREAD_CACHE_SLOTS];
+#include <assert.h>
+#include <pthread.h>
+#include <stddef.h>
 
-bool heap_registry_add(struct memkind_heap *heap)
+#include "ranked_lock.h"
+
+static struct ranked_lock registry_lock =
+    RANKED_LOCK_INITIALIZER(RANK_HEAP_REGISTRY);
+static pthread_cond_t heap_is_unused = PTHREAD_COND_INITIALIZER;
+static uint64_t last_id;
+
+static struct {
+    struct memkind_heap *heap; /* NULL before it is entered, and afterwards */
+    uint64_t id;
+    unsigned users;
+    bool is_taken;
+} slots[HEAP_SLOTS];
+
+bool heap_registry_add(struct memkind_heap *heap, struct heap_place *place)
 {
     bool found = false;
-    pthread_mutex_lock(&lock);
-    for (unsigned i = 0; i < THREAD_CACHE_SLOTS && !found; i++) {
-        if (taken[i])
+    ranked_lock_take(&registry_lock);
+    for (unsigned i = 0; i < HEAP_SLOTS && !found; i++) {
+        if (slots[i].is_taken)
             continue;
         found = true;
-        taken[i] = true;
-        sets[i] = heap;
-        heap->slot = i;
+        *place = (struct heap_place){.id = ++last_id, .slot = i};
+        slots[i].is_taken = true;
+        slots[i].id = place->id;
+        slots[i].heap = heap;
     }
-    pthread_mutex_unlock(&lock);
+    ranked_lock_release(&registry_lock);
     return found;
 }
 
-void heap_registry_remove(struct memkind_heap *heap)
+void heap_registry_remove(unsigned slot)
 {
-    pthread_mutex_lock(&lock);
-    sets[heap->slot] = NULL;
-    while (heap->users > 0)
-        pthread_cond_wait(&unused, &lock);
-    pthread_mutex_unlock(&lock);
+    ranked_lock_take(&registry_lock);
+    slots[slot].heap = NULL;
+    while (slots[slot].users > 0)
+        ranked_lock_wait(&registry_lock, &heap_is_unused);
+    ranked_lock_release(&registry_lock);
 }
 
 void heap_registry_free_slot(unsigned slot)
 {
-    pthread_mutex_lock(&lock);
-    taken[slot] = false;
-    pthread_mutex_unlock(&lock);
+    ranked_lock_take(&registry_lock);
+    assert(slots[slot].is_taken && slots[slot].heap == NULL);
+    slots[slot].is_taken = false;
+    ranked_lock_release(&registry_lock);
 }
 
-struct memkind_heap *heap_registry_use(unsigned slot, uint64_t id)
-{
-    pthread_mutex_lock(&lock);
-    struct memkind_heap *heap = sets[slot];
-    if (heap != NULL && heap->id != id)
-        heap = NULL;
-    if (heap != NULL)
-        heap->users++;
-    pthread_mutex_unlock(&lock);
-    return heap;
-}
-
-struct memkind_heap *heap_registry_use_next(unsigned slot)
+struct memkind_heap *heap_registry_use(const struct heap_place *place)
 {
     struct memkind_heap *heap = NULL;
-    pthread_mutex_lock(&lock);
-    for (unsigned i = slot; i < THREAD_CACHE_SLOTS && heap == NULL; i++)
-        heap = sets[i];
+    ranked_lock_take(&registry_lock);
+    if (slots[place->slot].id == place->id)
+        heap = slots[place->slot].heap;
     if (heap != NULL)
-        heap->users++;
-    pthread_mutex_unlock(&lock);
+        slots[place->slot].users++;
+    ranked_lock_release(&registry_lock);
     return heap;
 }
 
-void heap_registry_done(struct memkind_heap *heap)
+struct memkind_heap *heap_registry_use_next(unsigned *slot)
 {
-    pthread_mutex_lock(&lock);
-    if (--heap->users == 0)
-        pthread_cond_broadcast(&unused);
-    pthread_mutex_unlock(&lock);
+    struct memkind_heap *heap = NULL;
+    ranked_lock_take(&registry_lock);
+    for (unsigned i = *slot; i < HEAP_SLOTS && heap == NULL; i++) {
+        heap = slots[i].heap;
+        *slot = i;
+    }
+    if (heap != NULL)
+        slots[*slot].users++;
+    ranked_lock_release(&registry_lock);
+    return heap;
+}
+
+void heap_registry_done(unsigned slot)
+{
+    ranked_lock_take(&registry_lock);
+    assert(slots[slot].users > 0);
+    if (--slots[slot].users == 0)
+        pthread_cond_broadcast(&heap_is_unused);
+    ranked_lock_release(&registry_lock);
 }
 
 /* ---- fork --------------------------------------------------------------- */
 
 void heap_registry_lock(void)
 {
-    pthread_mutex_lock(&lock);
+    ranked_lock_take(&registry_lock);
 }
 
 void heap_registry_unlock(void)
 {
-    pthread_mutex_unlock(&lock);
+    ranked_lock_release(&registry_lock);
 }
 
 void heap_registry_visit_locked(void (*visit)(struct memkind_heap *heap))
 {
-    for (unsigned i = 0; i < THREAD_CACHE_SLOTS; i++)
-        if (sets[i] != NULL)
-            visit(sets[i]);
+    ranked_lock_assert_held(&registry_lock);
+    for (unsigned i = 0; i < HEAP_SLOTS; i++)
+        if (slots[i].heap != NULL)
+            visit(slots[i].heap);
 }
 
 void heap_registry_forget_users(void)
 {
-    for (unsigned i = 0; i < THREAD_CACHE_SLOTS; i++)
-        if (sets[i] != NULL)
-            sets[i]->users = 0;
-    pthread_cond_init(&unused, NULL);
+    ranked_lock_assert_held(&registry_lock);
+    for (unsigned i = 0; i < HEAP_SLOTS; i++)
+        slots[i].users = 0;
+    pthread_cond_init(&heap_is_unused, NULL);
 }

@@ -1,36 +1,51 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * All sets of arenas there are, by their slots. A set that someone uses waits
- * with its end until he is done.
+ * All heaps, by their slots. A heap that is in use is not destroyed before its
+ * users are done with it.
  */
 #ifndef HEAP_REGISTRY_H
 #define HEAP_REGISTRY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
-#include "heap_create.h"
+struct memkind_heap;
 
-/* Enters a set, and gives it its slot. False where all slots are taken. */
-bool heap_registry_add(struct memkind_heap *heap);
+/* One more than the greatest slot: MEMKIND_MAX_KIND and the static kinds. */
+#define HEAP_SLOTS 544
 
-/* Takes a set out: nobody finds it from now on, and nobody uses it any more
- * when this returns. Its slot stays taken until heap_registry_free_slot(). */
-void heap_registry_remove(struct memkind_heap *heap);
+/* What the registry gives each heap. */
+struct heap_place {
+    uint64_t id;   /* never used twice */
+    unsigned slot; /* index in the registry and in each thread's table */
+};
+
+/* Enters a heap. Returns false if all slots are taken. */
+bool heap_registry_add(struct memkind_heap *heap, struct heap_place *place);
+
+/* Takes out the heap in a slot, and waits until its users are done. The slot
+ * stays taken until heap_registry_free_slot(). */
+void heap_registry_remove(unsigned slot);
 void heap_registry_free_slot(unsigned slot);
 
-/* Keeps the set in a slot from going, if it is the one with that id. */
-struct memkind_heap *heap_registry_use(unsigned slot, uint64_t id);
+/* The heap of that place, which is in use from now on; NULL if it is gone. */
+struct memkind_heap *heap_registry_use(const struct heap_place *place);
 
-/* The first set from a slot on, kept from going; NULL where there is none. */
-struct memkind_heap *heap_registry_use_next(unsigned slot);
+/* The first heap at or behind *slot, which is set to its slot; it is in use
+ * from now on. NULL if there is none. */
+struct memkind_heap *heap_registry_use_next(unsigned *slot);
 
-void heap_registry_done(struct memkind_heap *heap);
+/* Ends a use. */
+void heap_registry_done(unsigned slot);
 
-/* Around fork(2): in between, sets neither come nor go. */
+/* ---- fork --------------------------------------------------------------- */
+
+/* In between, no heap is entered or taken out. */
 void heap_registry_lock(void);
 void heap_registry_unlock(void);
 void heap_registry_visit_locked(void (*visit)(struct memkind_heap *heap));
-/* In the child: whoever used a set is not there any more. */
+
+/* In the child, whose heaps are in use by no thread. */
 void heap_registry_forget_users(void);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What heaps find wrong with what they are asked to do. It may be found under
- * locks, or in a signal handler that has interrupted the library: it is then
- * told when the thread has come out of the library.
+ * What heaps find wrong with the calls that they get. It may be found under
+ * locks, or in a signal handler that has interrupted the library; then it is
+ * reported when the thread has left the allocator (allocator_gate.h).
  */
 #ifndef HEAP_REPORT_H
 #define HEAP_REPORT_H
@@ -10,25 +10,23 @@
 enum heap_error {
     HEAP_OK = 0,
     HEAP_NO_OBJECT,   /* no object starts at that address */
-    HEAP_DOUBLE_FREE, /* it is free already */
+    HEAP_DOUBLE_FREE, /* the object is free already */
     HEAP_REENTERED,   /* a signal handler has interrupted the library */
     HEAP_OVERRUN,     /* the bytes around an object were written to */
-    HEAP_AFTER_FREE,  /* a freed object was */
+    HEAP_AFTER_FREE,  /* a freed object was written to */
 };
 
-/* owner: whom the set's addresses belong to (heap_config.address_owner).
- * No lock is held. */
+/* owner: the kind that the heap's addresses belong to. Called with no lock
+ * held. */
 typedef void heap_report_fn(enum heap_error error, void *owner,
                             const void *ptr);
 
-/* To whom it is told; to be set before there is a heap. */
-void heap_report_to(heap_report_fn *report);
+/* Sets the function that reports are passed to. To be called before there is a
+ * heap. */
+void heap_report_init(heap_report_fn *receive);
 
-/* Tells now, or when the thread comes out of allocator_leave(). Of what one
- * call finds, the first few are told. */
+/* Passes a report on, at once or when the thread leaves the allocator. The
+ * first few reports of one call are passed on, the others are dropped. */
 void heap_report(enum heap_error error, void *owner, const void *ptr);
-
-/* Tells what had to wait. No lock is held. */
-void heap_report_what_waits(void);
 
 #endif

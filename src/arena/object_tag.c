@@ -5,30 +5,33 @@
 #include <sys/mman.h>
 
 #include "jemalloc_private.h"
+#include "size_class.h"
 #include "sys_calls.h"
 
 /* From here on a system call costs less than stores: the tags of 32 MiB. */
 #define TAG_BYTES_DROPPED ((size_t)16 << 10)
 
-/* Where an object's tag is; NULL where it lies in no region. */
-static _Atomic uint16_t *tag_place(struct memkind_heap *heap, const void *ptr)
+/* Where an object's tag is; NULL if the object is in no region. */
+static _Atomic uint16_t *tag_place(struct memkind_region_pool *pool,
+                                   const void *ptr)
 {
     const struct region *region = NULL;
-    if (heap->extents.pool != NULL)
-        region = region_pool_find(heap->extents.pool, ptr);
+    if (pool != NULL)
+        region = region_pool_find(pool, ptr);
     if (region == NULL)
         return NULL;
     size_t offset = (size_t)((const char *)ptr - region->base);
     return &region->tags[offset >> REGION_TAG_SHIFT];
 }
 
-void object_tag_set(struct memkind_heap *heap, void *ptr, unsigned size_class)
+void object_tag_write(struct memkind_region_pool *pool, void *ptr,
+                      unsigned size_class)
 {
     if (size_class >= size_class_first_large) {
-        object_tag_set_large(heap, ptr, size_class_sizes[size_class]);
+        object_tag_write_large(pool, ptr, size_class_sizes[size_class]);
         return;
     }
-    _Atomic uint16_t *tag = tag_place(heap, ptr);
+    _Atomic uint16_t *tag = tag_place(pool, ptr);
     if (tag == NULL)
         return;
     unsigned value = tag_of(size_class, (uintptr_t)ptr);
@@ -44,9 +47,10 @@ static void store_none(_Atomic uint16_t *tag, _Atomic uint16_t *end)
 }
 
 /*
- * Tags of a range that is one object's. To write all of a very large one's
- * would take 512 MiB of DRAM for each TiB, and a second; whole pages of tags
- * are given back to the kernel instead, most of which have never been there.
+ * Clears the tags of a range that is one object's. Writing all tags of a very
+ * large object would take a second, and 512 MiB of DRAM, for each TiB. Whole
+ * pages of tags are given back to the kernel instead; most of them have never
+ * been touched.
  */
 static void clear_tags(_Atomic uint16_t *tag, _Atomic uint16_t *end)
 {
@@ -60,7 +64,7 @@ static void clear_tags(_Atomic uint16_t *tag, _Atomic uint16_t *end)
     char *page = (char *)tag + before;
     bytes = (bytes - before) & ~mask;
     int saved_errno = errno;
-    /* Fails where the pages are locked in memory. */
+    /* Fails if the pages are locked in memory. */
     if (sys.madvise(page, bytes, MADV_DONTNEED) == 0) {
         store_none(tag, (_Atomic uint16_t *)(void *)page);
         tag = (_Atomic uint16_t *)(void *)(page + bytes);
@@ -69,9 +73,10 @@ static void clear_tags(_Atomic uint16_t *tag, _Atomic uint16_t *end)
     store_none(tag, end);
 }
 
-void object_tag_set_large(struct memkind_heap *heap, void *ptr, size_t size)
+void object_tag_write_large(struct memkind_region_pool *pool, void *ptr,
+                            size_t size)
 {
-    _Atomic uint16_t *tag = tag_place(heap, ptr);
+    _Atomic uint16_t *tag = tag_place(pool, ptr);
     if (tag == NULL)
         return;
     atomic_store_explicit(tag, (uint16_t)size_class_of(size),
@@ -79,16 +84,16 @@ void object_tag_set_large(struct memkind_heap *heap, void *ptr, size_t size)
     clear_tags(tag + 1, tag + (size >> REGION_TAG_SHIFT));
 }
 
-void object_tag_clear_large(struct memkind_heap *heap, void *ptr)
+void object_tag_clear_large(struct memkind_region_pool *pool, void *ptr)
 {
-    _Atomic uint16_t *tag = tag_place(heap, ptr);
+    _Atomic uint16_t *tag = tag_place(pool, ptr);
     if (tag != NULL)
         atomic_store_explicit(tag, SIZE_CLASS_NONE, memory_order_relaxed);
 }
 
-unsigned object_tag_class(struct memkind_heap *heap, const void *ptr)
+unsigned object_tag_class(struct memkind_region_pool *pool, const void *ptr)
 {
-    const _Atomic uint16_t *place = tag_place(heap, ptr);
+    const _Atomic uint16_t *place = tag_place(pool, ptr);
     if (place == NULL)
         return size_class_of(JE_NAME(sallocx)(ptr, 0));
     unsigned tag = atomic_load_explicit(place, memory_order_relaxed);

@@ -1,26 +1,29 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The tags of a set's objects; see size_class.h. */
+/* The tags of objects, by which a pointer's class is found; see size_class.h.
+ * The pool is that of the objects' heap; it may be NULL. */
 #ifndef OBJECT_TAG_H
 #define OBJECT_TAG_H
 
-#include "heap_create.h"
+#include "region_pool.h"
 
-/* Notes that an object of a class was taken from jemalloc. */
-void object_tag_set(struct memkind_heap *heap, void *ptr, unsigned size_class);
+/* Tags an object of a cached class that was taken from jemalloc. */
+void object_tag_write(struct memkind_region_pool *pool, void *ptr,
+                      unsigned size_class);
 
-/* The same for an object that spans pages of its own, none of which but the
- * first is to look like the start of one. */
-void object_tag_set_large(struct memkind_heap *heap, void *ptr, size_t size);
+/* Tags an object that spans pages of its own. None of its pages but the first
+ * looks like the start of an object from then on. */
+void object_tag_write_large(struct memkind_region_pool *pool, void *ptr,
+                            size_t size);
 
-/* Notes that an object that spans pages of its own goes back to jemalloc. Until
- * another one is there, it is no object any more. */
-void object_tag_clear_large(struct memkind_heap *heap, void *ptr);
+/* Marks an object that spans pages of its own as no object any more, before it
+ * goes back to jemalloc. */
+void object_tag_clear_large(struct memkind_region_pool *pool, void *ptr);
 
 /*
- * The class of an object of the set. SIZE_CLASS_NONE where no object starts
- * there, as far as can be told. Where the set's memory is in no region,
- * jemalloc is asked, which takes any address for right.
+ * The class of an object of the heap. SIZE_CLASS_NONE if no object starts
+ * there, as far as can be told. If the address is in no region, jemalloc is
+ * asked, and jemalloc takes any address for right.
  */
-unsigned object_tag_class(struct memkind_heap *heap, const void *ptr);
+unsigned object_tag_class(struct memkind_region_pool *pool, const void *ptr);
 
 #endif

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stddef.h>
 
+#include "allocator_gate.h"
 #include "default_heap.h"
 #include "heap_create.h"
 #include "heap_fork.h"

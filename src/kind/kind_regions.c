@@ -6,6 +6,7 @@
 
 #include <memkind/internal/memkind_arena.h>
 
+#include "allocator_gate.h"
 #include "hardening.h"
 #include "heap.h"
 #include "heap_fixed.h"

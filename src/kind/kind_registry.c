@@ -7,7 +7,7 @@
 #include "heap_create.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct memkind *kinds[THREAD_CACHE_SLOTS]; /* by their sets' slots */
+static struct memkind *kinds[HEAP_SLOTS]; /* by their sets' slots */
 static struct memkind storage[MEMKIND_MAX_KIND];
 static bool storage_taken[MEMKIND_MAX_KIND];
 static size_t storage_next; /* where the next search begins */
@@ -15,14 +15,14 @@ static size_t storage_next; /* where the next search begins */
 void kind_registry_add(struct memkind *kind)
 {
     pthread_mutex_lock(&lock);
-    kinds[kind->heap->slot] = kind;
+    kinds[heap_slot(kind->heap)] = kind;
     pthread_mutex_unlock(&lock);
 }
 
 void kind_registry_remove(struct memkind *kind)
 {
     pthread_mutex_lock(&lock);
-    kinds[kind->heap->slot] = NULL;
+    kinds[heap_slot(kind->heap)] = NULL;
     pthread_mutex_unlock(&lock);
 }
 
@@ -30,7 +30,7 @@ bool kind_registry_contains(const struct memkind *kind)
 {
     bool found = false;
     pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < THREAD_CACHE_SLOTS && !found; i++)
+    for (size_t i = 0; i < HEAP_SLOTS && !found; i++)
         found = kinds[i] == kind;
     pthread_mutex_unlock(&lock);
     return found;
@@ -48,7 +48,7 @@ void kind_registry_unlock(void)
 
 void kind_registry_visit(void (*visit)(struct memkind *kind))
 {
-    for (size_t i = 0; i < THREAD_CACHE_SLOTS; i++)
+    for (size_t i = 0; i < HEAP_SLOTS; i++)
         if (kinds[i] != NULL)
             visit(kinds[i]);
 }

@@ -10,11 +10,13 @@
 #include <memkind/internal/memkind_default.h>
 
 #include "address_table.h"
+#include "allocator_gate.h"
 #include "cpu_count.h"
 #include "debug_log.h"
 #include "environment.h"
 #include "hardening.h"
 #include "heap.h"
+#include "heap_create.h"
 #include "heap_stat.h"
 #include "jemalloc_ctl.h"
 #include "kind_error.h"
@@ -137,27 +139,30 @@ int memkind_arena_create_map(struct memkind *kind, extent_hooks_t *hooks,
             kind->ops->mmap == NULL || kind->ops->mmap == memkind_default_mmap,
     };
     struct heap_config config = {
-        .address_owner = kind,
+        .arenas =
+            {
+                .address_owner = kind,
+                .user_hooks = hooks,
+                .metadata_use_hooks = metadata_use_hooks,
+                .dirty_decay_ms = environment_hog_memory() ? DECAY_NEVER_MS
+                                                           : DECAY_DEFAULT_MS,
+            },
         .direct_owner = has_plain_operations(kind->ops) ? kind : NULL,
-        .user_hooks = hooks,
-        .metadata_use_hooks = metadata_use_hooks,
         .is_checked = hardening_is_on(),
-        .dirty_decay_ms =
-            environment_hog_memory() ? DECAY_NEVER_MS : DECAY_DEFAULT_MS,
     };
     int err = start_background_threads();
     if (err != MEMKIND_SUCCESS)
         return err;
     if (maps_in_its_own_way(kind))
-        config.source = &source;
+        config.arenas.source = &source;
     else if (kind->regions == NULL && hooks == NULL)
         err = open_dram(kind);
     if (err != MEMKIND_SUCCESS)
         return err;
-    config.pool = kind->regions;
+    config.arenas.pool = kind->regions;
 
     struct memkind_heap *heap = NULL;
-    err = choose_limit(kind, &config.limit);
+    err = choose_limit(kind, &config.arenas.limit);
     if (err == MEMKIND_SUCCESS)
         err = kind_error_of_heap(heap_create(&config, &heap));
     if (err != MEMKIND_SUCCESS) {
@@ -341,7 +346,7 @@ void memkind_arena_free(struct memkind *kind, void *ptr)
     if (heap != NULL && !heap_free_fast(heap_cache_known(heap), ptr)) {
         enum heap_error error = heap_free(heap, ptr);
         if (error != HEAP_OK)
-            heap_report(error, heap->extents.address_owner, ptr);
+            heap_report(error, heap_owner(heap), ptr);
     }
     errno = saved_errno;
 }
@@ -381,7 +386,7 @@ int memkind_thread_get_arena(struct memkind *kind, unsigned int *arena,
     if (arena == NULL || heap == NULL)
         return MEMKIND_ERROR_INVALID;
     const struct thread_cache *cache = heap_cache(heap);
-    *arena = heap->arenas[cache != NULL ? cache->place : 0].index;
+    *arena = heap->arenas.slots[cache != NULL ? cache->arena_place : 0].index;
     return MEMKIND_SUCCESS;
 }
 
@@ -392,7 +397,7 @@ int memkind_bijective_get_arena(struct memkind *kind, unsigned int *arena,
     const struct memkind_heap *heap = kind != NULL ? kind_heap_of(kind) : NULL;
     if (arena == NULL || heap == NULL)
         return MEMKIND_ERROR_INVALID;
-    *arena = heap->arenas[0].index;
+    *arena = heap->arenas.slots[0].index;
     return MEMKIND_SUCCESS;
 }
 

@@ -8,6 +8,7 @@
 
 #include <memkind/internal/memkind_arena.h>
 
+#include "allocator_gate.h"
 #include "default_heap.h"
 #include "heap.h"
 #include "kind_regions.h"

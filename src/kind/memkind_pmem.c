@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "allocator_gate.h"
 #include "cancellation.h"
 #include "environment.h"
 #include "kind_regions.h"

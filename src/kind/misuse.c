@@ -131,5 +131,5 @@ static void report_of_heap(enum heap_error error, void *owner, const void *ptr)
 
 __attribute__((constructor)) static void listen_to_heaps(void)
 {
-    heap_report_to(report_of_heap);
+    heap_report_init(report_of_heap);
 }

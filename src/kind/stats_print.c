@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "allocator_gate.h"
 #include "cancellation.h"
 #include "jemalloc_private.h"
 #include "sys_calls.h"

@@ -36,7 +36,7 @@ in_process_short=(test_address_table test_size_class test_high_address)
 # (test_magazine), and a set that takes all 4,094 arenas, which is more memory
 # than it has; and some of the interface.
 in_guest=(test_high_address test_address_table test_size_class test_region_file
-          test_region_grains test_region_pool test_extent_hooks test_fork_gate
+          test_region_grains test_region_pool test_extent_hooks test_allocator_gate
           "test_heap_create '-all arenas'" test_stats)
 
 triplet_of() {

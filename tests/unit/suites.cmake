@@ -31,7 +31,7 @@ add_test(NAME test_region_owed_grains COMMAND test_region_owed)
 memkind_set_test(test_region_owed_grains unit ENVIRONMENT PMEM_IS_PMEM_FORCE=1)
 memkind_suite(test_extent_hooks unit INTERNAL
   ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
-memkind_suite(test_fork_gate unit INTERNAL ENVIRONMENT ${memkind_forks})
+memkind_suite(test_allocator_gate unit INTERNAL ENVIRONMENT ${memkind_forks})
 memkind_suite(test_heap_create unit INTERNAL)
 memkind_suite(test_thread_cache unit INTERNAL ENVIRONMENT ${memkind_forks})
 memkind_suite(test_size_class unit INTERNAL)

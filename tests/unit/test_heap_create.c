@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache_visit.h"
 #include "heap.h"
 #include "heap_create.h"
 #include "heap_fixed.h"
@@ -24,12 +25,12 @@ static void open_pool(void)
     CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&pool, &owner), 0);
 }
 
-static struct memkind_heap *make_set(unsigned limit)
+static struct memkind_heap *make_heap(unsigned limit)
 {
-    const struct heap_config config = {.pool = &pool,
-                                       .address_owner = &owner,
-                                       .limit = limit,
-                                       .dirty_decay_ms = 10000};
+    const struct heap_config config = {.arenas = {.pool = &pool,
+                                                  .address_owner = &owner,
+                                                  .limit = limit,
+                                                  .dirty_decay_ms = 10000}};
     struct memkind_heap *heap = NULL;
     CU_ASSERT_EQUAL_FATAL(heap_create(&config, &heap), 0);
     return heap;
@@ -110,17 +111,17 @@ static void *other_threads_cache(struct memkind_heap *heap)
     return cache;
 }
 
-static void test_cache_of_each_thread_and_set(void)
+static void test_cache_of_each_thread_and_heap(void)
 {
     open_pool();
-    struct memkind_heap *a = make_set(4), *b = make_set(4);
-    CU_ASSERT_NOT_EQUAL(a->slot, b->slot);
-    CU_ASSERT_NOT_EQUAL(a->id, b->id);
+    struct memkind_heap *a = make_heap(4), *b = make_heap(4);
+    CU_ASSERT_NOT_EQUAL(heap_slot(a), heap_slot(b));
+    CU_ASSERT_NOT_EQUAL(a->caches.place.id, b->caches.place.id);
     struct thread_cache *cache = heap_cache(a);
     CU_ASSERT_PTR_EQUAL(heap_cache(a), cache);
-    CU_ASSERT_PTR_EQUAL(cache->heap, a);
+    CU_ASSERT_PTR_EQUAL(cache->key, a);
     CU_ASSERT_PTR_NOT_EQUAL(heap_cache(b), cache);
-    CU_ASSERT_PTR_EQUAL(heap_cache(b)->heap, b);
+    CU_ASSERT_PTR_EQUAL(heap_cache(b)->key, b);
     CU_ASSERT_PTR_NOT_EQUAL(other_threads_cache(a), cache);
     CU_ASSERT_PTR_EQUAL(heap_cache(a), cache);
     heap_destroy(b);
@@ -132,19 +133,19 @@ static void test_cache_of_each_thread_and_set(void)
 static void test_caches_go_with_their_threads(void)
 {
     open_pool();
-    struct memkind_heap *heap = make_set(4);
-    CU_ASSERT_PTR_NULL(heap->caches);
+    struct memkind_heap *heap = make_heap(4);
+    CU_ASSERT_PTR_NULL(heap->caches.caches);
     for (int i = 0; i < 10; i++) {
         CU_ASSERT_PTR_NOT_NULL(other_threads_cache(heap));
-        CU_ASSERT_PTR_NULL(heap->caches);
+        CU_ASSERT_PTR_NULL(heap->caches.caches);
     }
     struct thread_cache *cache = heap_cache(heap);
-    CU_ASSERT_PTR_EQUAL(heap->caches, cache);
+    CU_ASSERT_PTR_EQUAL(heap->caches.caches, cache);
     CU_ASSERT_PTR_NOT_EQUAL(other_threads_cache(heap), cache);
-    CU_ASSERT_PTR_EQUAL(heap->caches, cache);
-    CU_ASSERT_EQUAL(list_length(heap->caches), 1);
-    for (unsigned i = 0; i < atomic_load(&heap->count); i++)
-        CU_ASSERT_TRUE(heap->arenas[i].threads <= 1);
+    CU_ASSERT_PTR_EQUAL(heap->caches.caches, cache);
+    CU_ASSERT_EQUAL(list_length(heap->caches.caches), 1);
+    for (unsigned i = 0; i < atomic_load(&heap->arenas.count); i++)
+        CU_ASSERT_TRUE(heap->arenas.slots[i].threads <= 1);
     heap_destroy(heap);
     region_pool_close(&pool);
 }
@@ -164,7 +165,7 @@ static void *free_many(void *heap)
 static void test_ended_threads_cache_is_empty(void)
 {
     open_pool();
-    struct memkind_heap *heap = make_set(2);
+    struct memkind_heap *heap = make_heap(2);
     run_thread(free_many, heap);
     CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
     CU_ASSERT_EQUAL(heap_stat(heap, HEAP_ALLOCATED), 0);
@@ -191,7 +192,7 @@ static void test_buffer_in_one_piece(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(buffer);
     CU_ASSERT_EQUAL_FATAL(region_pool_open_buffer(&pool, buffer, size, &owner),
                           0);
-    struct memkind_heap *heap = make_set(1);
+    struct memkind_heap *heap = make_heap(1);
     heap_fixed_adopt_pool(heap);
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < OBJECTS; i++) {
@@ -213,7 +214,7 @@ static void test_buffer_in_one_piece(void)
     free(buffer);
 }
 
-/* ---- sets that go while threads know them
+/* ---- heaps that go while threads know them
  * -------------------------------------------- */
 
 static struct {
@@ -222,26 +223,27 @@ static struct {
     bool right;
 } stage;
 
-/* Attaches to two sets in turn, the first of which is destroyed in between. */
+/* Attaches to two heaps in turn, the first of which is destroyed in between. */
 static void *outlive_set(void *unused)
 {
     (void)unused;
     void *object = heap_malloc(stage.heap, 64, 0);
-    uint64_t id = heap_cache(stage.heap)->heap_id;
+    uint64_t id = heap_cache(stage.heap)->place.id;
     heap_free(stage.heap, object);
-    pthread_barrier_wait(&stage.step); /* the first set is known */
+    pthread_barrier_wait(&stage.step); /* the first heap is known */
     pthread_barrier_wait(&stage.step); /* the second is in its place */
     struct thread_cache *cache = heap_cache(stage.heap);
     object = heap_malloc(stage.heap, 64, JE_ZERO);
-    stage.right = id != stage.heap->id && cache->heap == stage.heap &&
-                  cache->heap_id == stage.heap->id && object != NULL &&
-                  is_zero(object, 64);
+    stage.right = id != stage.heap->caches.place.id &&
+                  cache->key == stage.heap &&
+                  cache->place.id == stage.heap->caches.place.id &&
+                  object != NULL && is_zero(object, 64);
     if (object != NULL)
         heap_free(stage.heap, object);
     return NULL;
 }
 
-/* Ends with a cache of a set that is gone. */
+/* Ends with a cache of a heap that is gone. */
 static void *forget_set(void *unused)
 {
     (void)unused;
@@ -252,30 +254,30 @@ static void *forget_set(void *unused)
     return NULL;
 }
 
-static void test_set_goes_before_its_threads(void)
+static void test_heap_goes_before_its_threads(void)
 {
     pthread_t thread;
     open_pool();
     pthread_barrier_init(&stage.step, NULL, 2);
     struct numbers before = take_numbers();
     for (int i = 0; i < 40; i++) {
-        stage.heap = make_set(2);
+        stage.heap = make_heap(2);
         stage.right = false;
-        unsigned slot = stage.heap->slot;
+        unsigned slot = heap_slot(stage.heap);
         CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL,
                                              i % 2 ? outlive_set : forget_set,
                                              NULL),
                               0);
         pthread_barrier_wait(&stage.step);
-        CU_ASSERT_EQUAL(list_length(stage.heap->caches), 1);
+        CU_ASSERT_EQUAL(list_length(stage.heap->caches.caches), 1);
         heap_destroy(stage.heap);
-        stage.heap = make_set(2);
-        CU_ASSERT_EQUAL(stage.heap->slot, slot);
+        stage.heap = make_heap(2);
+        CU_ASSERT_EQUAL(heap_slot(stage.heap), slot);
         pthread_barrier_wait(&stage.step);
         pthread_join(thread, NULL);
         CU_ASSERT_TRUE(stage.right);
-        CU_ASSERT_EQUAL(list_length(stage.heap->caches), 0);
-        CU_ASSERT_EQUAL(stage.heap->arenas[0].threads, 0);
+        CU_ASSERT_EQUAL(list_length(stage.heap->caches.caches), 0);
+        CU_ASSERT_EQUAL(stage.heap->arenas.slots[0].threads, 0);
         heap_destroy(stage.heap);
     }
     CU_ASSERT_TRUE(same_numbers(before));
@@ -290,7 +292,7 @@ static pthread_key_t late_key;
 static bool late_right;
 static void *early_object;
 
-/* Whether an object is from the set's arenas, if one can be had. A jemalloc
+/* Whether an object is from the heap's arenas, if one can be had. A jemalloc
  * that is not our own would take it from an arena of its own. */
 static bool is_served_rightly(const void *object)
 {
@@ -306,8 +308,8 @@ static void use_late(void *set_pointer)
 {
     struct memkind_heap *heap = set_pointer;
     errno = 0;
-    late_right =
-        thread_cache_table == NULL && heap_cache(heap) == &heap->fallback;
+    late_right = thread_cache_table == NULL &&
+                 heap_cache(heap) == &heap->caches.fallback;
     void *late = heap_malloc(heap, 64, 0);
     late_right = late_right && is_served_rightly(late);
     if (late != NULL)
@@ -331,7 +333,7 @@ static void *leave_late_value(void *heap)
 static void test_use_at_the_end_of_a_thread(void)
 {
     open_pool();
-    struct memkind_heap *heap = make_set(2);
+    struct memkind_heap *heap = make_heap(2);
     CU_ASSERT_EQUAL_FATAL(pthread_key_create(&late_key, use_late), 0);
     run_thread(leave_late_value, heap);
     CU_ASSERT_TRUE(late_right);
@@ -365,22 +367,22 @@ static void check_spread(struct memkind_heap *heap, unsigned arenas)
         CU_ASSERT_EQUAL_FATAL(
             pthread_create(&threads[i], NULL, attach_and_wait, heap), 0);
     pthread_barrier_wait(&all_attached);
-    CU_ASSERT_EQUAL(atomic_load(&heap->count), arenas);
+    CU_ASSERT_EQUAL(atomic_load(&heap->arenas.count), arenas);
     unsigned sum = 0, least = MANY_THREADS, most = 0;
-    for (unsigned i = 0; i < atomic_load(&heap->count); i++) {
-        unsigned count = heap->arenas[i].threads;
+    for (unsigned i = 0; i < atomic_load(&heap->arenas.count); i++) {
+        unsigned count = heap->arenas.slots[i].threads;
         sum += count;
         least = count < least ? count : least;
         most = count > most ? count : most;
     }
     CU_ASSERT_EQUAL(sum, MANY_THREADS);
     CU_ASSERT_TRUE(most - least <= 1);
-    CU_ASSERT_EQUAL(list_length(heap->caches), MANY_THREADS);
+    CU_ASSERT_EQUAL(list_length(heap->caches.caches), MANY_THREADS);
     pthread_barrier_wait(&all_seen);
     for (int i = 0; i < MANY_THREADS; i++)
         pthread_join(threads[i], NULL);
-    for (unsigned i = 0; i < atomic_load(&heap->count); i++)
-        CU_ASSERT_EQUAL(heap->arenas[i].threads, 0);
+    for (unsigned i = 0; i < atomic_load(&heap->arenas.count); i++)
+        CU_ASSERT_EQUAL(heap->arenas.slots[i].threads, 0);
 }
 
 static void test_threads_spread_over_arenas(void)
@@ -390,8 +392,8 @@ static void test_threads_spread_over_arenas(void)
     pthread_barrier_init(&all_attached, NULL, MANY_THREADS + 1);
     pthread_barrier_init(&all_seen, NULL, MANY_THREADS + 1);
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
-        struct memkind_heap *heap = make_set(limits[i]);
-        CU_ASSERT_EQUAL(atomic_load(&heap->count), 1);
+        struct memkind_heap *heap = make_heap(limits[i]);
+        CU_ASSERT_EQUAL(atomic_load(&heap->arenas.count), 1);
         unsigned arenas = limits[i] < MANY_THREADS ? limits[i] : MANY_THREADS;
         check_spread(heap, arenas);
         /* The places of those that have gone are taken again. */
@@ -406,18 +408,18 @@ static void test_threads_spread_over_arenas(void)
 static void test_decay_of_arenas_to_come(void)
 {
     open_pool();
-    struct memkind_heap *heap = make_set(2);
+    struct memkind_heap *heap = make_heap(2);
     CU_ASSERT_EQUAL(heap_set_decay(heap, 0), 0);
-    CU_ASSERT_EQUAL(heap->dirty_decay_ms, 0);
+    CU_ASSERT_EQUAL(heap->arenas.dirty_decay_ms, 0);
     heap_cache(heap);
     other_threads_cache(heap);
-    CU_ASSERT_EQUAL_FATAL(atomic_load(&heap->count), 2);
+    CU_ASSERT_EQUAL_FATAL(atomic_load(&heap->arenas.count), 2);
     for (unsigned i = 0; i < 2; i++) {
         char name[64];
         ssize_t decay = 77;
         size_t length = sizeof decay;
         snprintf(name, sizeof name, "arena.%u.dirty_decay_ms",
-                 heap->arenas[i].index);
+                 heap->arenas.slots[i].index);
         CU_ASSERT_EQUAL(JE_NAME(mallctl)(name, &decay, &length, NULL, 0), 0);
         CU_ASSERT_EQUAL(decay, 0);
     }
@@ -430,7 +432,7 @@ static void test_decay_of_arenas_to_come(void)
 
 #define CYCLES 6000
 
-static void test_sets_come_and_go(void)
+static void test_heaps_come_and_go(void)
 {
     open_pool();
     struct numbers numbers = take_numbers();
@@ -445,12 +447,12 @@ static void test_sets_come_and_go(void)
             region_pool_close(&pool);
             open_pool();
         }
-        struct memkind_heap *heap = make_set(2);
-        failures += heap->id <= last_id;
-        last_id = heap->id;
+        struct memkind_heap *heap = make_heap(2);
+        failures += heap->caches.place.id <= last_id;
+        last_id = heap->caches.place.id;
         void *object = heap_malloc(heap, 100, 0);
         failures += object == NULL;
-        /* Freed or not, it goes with the set. */
+        /* Freed or not, it goes with the heap. */
         if (object != NULL && i % 2)
             heap_free(heap, object);
         heap_destroy(heap);
@@ -473,7 +475,7 @@ static void test_threads_come_and_go(void)
 {
     open_pool();
     struct numbers before = take_numbers();
-    struct memkind_heap *a = make_set(2), *b = make_set(1);
+    struct memkind_heap *a = make_heap(2), *b = make_heap(1);
     unsigned failures = 0;
     for (int i = 0; i < CYCLES; i++) {
         pthread_t thread;
@@ -483,12 +485,12 @@ static void test_threads_come_and_go(void)
             continue;
         }
         pthread_join(thread, &cache);
-        failures +=
-            cache == NULL || cache == &a->fallback || cache == &b->fallback;
+        failures += cache == NULL || cache == &a->caches.fallback ||
+                    cache == &b->caches.fallback;
     }
     CU_ASSERT_EQUAL(failures, 0);
-    CU_ASSERT_EQUAL(list_length(a->caches), 0);
-    CU_ASSERT_EQUAL(list_length(b->caches), 0);
+    CU_ASSERT_EQUAL(list_length(a->caches.caches), 0);
+    CU_ASSERT_EQUAL(list_length(b->caches.caches), 0);
     CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
     CU_ASSERT_EQUAL(heap_stat(a, HEAP_ALLOCATED), 0);
     heap_destroy(a);
@@ -497,48 +499,48 @@ static void test_threads_come_and_go(void)
     region_pool_close(&pool);
 }
 
-static void test_one_slot_for_each_set(void)
+static void test_one_slot_for_each_heap(void)
 {
-    static struct memkind_heap *sets[THREAD_CACHE_SLOTS + 1];
+    static struct memkind_heap *heaps[HEAP_SLOTS + 1];
     const struct heap_config config = {
-        .pool = &pool, .address_owner = &owner, .limit = 1};
+        .arenas = {.pool = &pool, .address_owner = &owner, .limit = 1}};
     unsigned made = 0;
     int result = 0;
     open_pool();
     struct numbers before = take_numbers();
-    while (made <= THREAD_CACHE_SLOTS &&
-           (result = heap_create(&config, &sets[made])) == 0)
+    while (made <= HEAP_SLOTS &&
+           (result = heap_create(&config, &heaps[made])) == 0)
         made++;
-    CU_ASSERT_EQUAL(made, THREAD_CACHE_SLOTS);
+    CU_ASSERT_EQUAL(made, HEAP_SLOTS);
     CU_ASSERT_EQUAL(result, -ENOSPC);
-    void *object = heap_malloc(sets[made - 1], 64, 0);
+    void *object = heap_malloc(heaps[made - 1], 64, 0);
     CU_ASSERT_PTR_NOT_NULL(object);
     while (made > 0)
-        heap_destroy(sets[--made]);
+        heap_destroy(heaps[--made]);
     CU_ASSERT_TRUE(same_numbers(before));
     region_pool_close(&pool);
 }
 
-/* One set that wants all arenas leaves enough for the first ones of others. */
-static void test_no_set_takes_all_arenas(void)
+/* One heap that wants all arenas leaves enough for the first ones of others. */
+static void test_no_heap_takes_all_arenas(void)
 {
     enum { ALL = 4094 };
     open_pool();
     struct numbers before = take_numbers();
-    struct memkind_heap *greedy = make_set(ALL);
+    struct memkind_heap *greedy = make_heap(ALL);
     for (int i = 0; i < ALL; i++)
-        heap_arenas_attach(greedy);
-    CU_ASSERT_EQUAL(atomic_load(&greedy->count), ALL - THREAD_CACHE_SLOTS + 1);
-    struct memkind_heap *modest = make_set(2);
-    CU_ASSERT_EQUAL(heap_arenas_attach(modest), 0);
-    CU_ASSERT_EQUAL(heap_arenas_attach(modest), 0);
-    CU_ASSERT_EQUAL(modest->arenas[0].threads, 2);
+        heap_arenas_attach(&greedy->arenas);
+    CU_ASSERT_EQUAL(atomic_load(&greedy->arenas.count), ALL - HEAP_SLOTS + 1);
+    struct memkind_heap *modest = make_heap(2);
+    CU_ASSERT_EQUAL(heap_arenas_attach(&modest->arenas), 0);
+    CU_ASSERT_EQUAL(heap_arenas_attach(&modest->arenas), 0);
+    CU_ASSERT_EQUAL(modest->arenas.slots[0].threads, 2);
     heap_destroy(modest);
     heap_destroy(greedy);
     /* The number of those beyond the first is counted down. */
-    modest = make_set(2);
-    heap_arenas_attach(modest);
-    CU_ASSERT_EQUAL(heap_arenas_attach(modest), 1);
+    modest = make_heap(2);
+    heap_arenas_attach(&modest->arenas);
+    CU_ASSERT_EQUAL(heap_arenas_attach(&modest->arenas), 1);
     heap_destroy(modest);
     CU_ASSERT_TRUE(same_numbers(before));
     region_pool_close(&pool);
@@ -552,12 +554,12 @@ static void test_no_set_takes_all_arenas(void)
 #define CHURN_ROUNDS 60
 static atomic_uint churn_errors;
 
-/* Short-lived threads of a set of which others are made and destroyed
+/* Short-lived threads of a heap of which others are made and destroyed
  * meanwhile; slots pass from one to the other. */
 static void *churn_sets(void *unused)
 {
     const struct heap_config config = {
-        .pool = &pool, .address_owner = &owner, .limit = 2};
+        .arenas = {.pool = &pool, .address_owner = &owner, .limit = 2}};
     (void)unused;
     for (int i = 0; i < CHURN_ROUNDS; i++) {
         struct memkind_heap *heap;
@@ -579,7 +581,7 @@ static void *churn_sets(void *unused)
     return NULL;
 }
 
-static void test_sets_and_threads_at_once(void)
+static void test_heaps_and_threads_at_once(void)
 {
     pthread_t threads[CHURNERS];
     open_pool();
@@ -593,23 +595,23 @@ static void test_sets_and_threads_at_once(void)
 }
 
 static const struct test_case tests[] = {
-    {"cache of each thread and set", test_cache_of_each_thread_and_set},
+    {"cache of each thread and heap", test_cache_of_each_thread_and_heap},
     {"caches go with their threads", test_caches_go_with_their_threads},
     {"ended thread's cache is empty", test_ended_threads_cache_is_empty},
     {"buffer in one piece", test_buffer_in_one_piece},
-    {"set goes before its threads", test_set_goes_before_its_threads},
+    {"heap goes before its threads", test_heap_goes_before_its_threads},
     {"use at the end of a thread", test_use_at_the_end_of_a_thread},
     {"threads spread over arenas", test_threads_spread_over_arenas},
     {"decay of arenas to come", test_decay_of_arenas_to_come},
-    {"sets come and go", test_sets_come_and_go},
+    {"heaps come and go", test_heaps_come_and_go},
     {"threads come and go", test_threads_come_and_go},
-    {"one slot for each set", test_one_slot_for_each_set},
-    {"no set takes all arenas", test_no_set_takes_all_arenas},
-    {"sets and threads at once", test_sets_and_threads_at_once},
+    {"one slot for each heap", test_one_slot_for_each_heap},
+    {"no heap takes all arenas", test_no_heap_takes_all_arenas},
+    {"heaps and threads at once", test_heaps_and_threads_at_once},
     {NULL, NULL},
 };
 
 int main(int argc, char **argv)
 {
-    return test_main("arena set", tests, argc, argv);
+    return test_main("heap create", tests, argc, argv);
 }

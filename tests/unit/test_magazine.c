@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "cache_visit.h"
 #include "heap.h"
 #include "heap_create.h"
 #include "heap_stat.h"
@@ -24,11 +25,11 @@ static struct memkind_heap *heap;
 static void open_set_with(ssize_t decay_ms)
 {
     CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&pool, &owner), 0);
-    const struct heap_config config = {.pool = &pool,
-                                       .address_owner = &owner,
-                                       .direct_owner = &owner,
-                                       .limit = 4,
-                                       .dirty_decay_ms = decay_ms};
+    const struct heap_config config = {.arenas = {.pool = &pool,
+                                                  .address_owner = &owner,
+                                                  .limit = 4,
+                                                  .dirty_decay_ms = decay_ms},
+                                       .direct_owner = &owner};
     CU_ASSERT_EQUAL_FATAL(heap_create(&config, &heap), 0);
 }
 
@@ -46,13 +47,15 @@ static void close_set(void)
 static uint32_t held(const struct thread_cache *cache, size_t size)
 {
     unsigned class = size_class_of(size);
-    return (uint32_t)(cache->tops[class] - cache->bases[class]);
+    return (uint32_t)(cache->magazines.tops[class] -
+                      cache->magazines.bases[class]);
 }
 
 static uint32_t room(const struct thread_cache *cache, size_t size)
 {
     unsigned class = size_class_of(size);
-    return (uint32_t)(cache->ends[class] - cache->bases[class]);
+    return (uint32_t)(cache->magazines.ends[class] -
+                      cache->magazines.bases[class]);
 }
 
 static size_t allocated(void)
@@ -135,8 +138,8 @@ static void test_magazines_keep_to_the_limit(void)
     static const size_t sizes[] = {16, 100, 1000, 9000, 100 * KIB, MIB};
     open_set();
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        const size_t count = 2 * heap->cache_limit / sizes[i] < 20000
-                                 ? 2 * heap->cache_limit / sizes[i]
+        const size_t count = 2 * heap->caches.cache_limit / sizes[i] < 20000
+                                 ? 2 * heap->caches.cache_limit / sizes[i]
                                  : 20000;
         void **objects = malloc(count * sizeof *objects);
         CU_ASSERT_PTR_NOT_NULL_FATAL(objects);
@@ -147,8 +150,9 @@ static void test_magazines_keep_to_the_limit(void)
         const struct thread_cache *cache = heap_cache(heap);
         CU_ASSERT_TRUE(held(cache, sizes[i]) >= 1);
         CU_ASSERT_TRUE(held(cache, sizes[i]) <= 8192);
-        CU_ASSERT_TRUE(magazine_bytes(cache) <= cache->reserved);
-        CU_ASSERT_TRUE(cache->reserved <= heap->cache_limit);
+        CU_ASSERT_TRUE(magazine_bytes(&cache->magazines) <=
+                       cache->magazines.reserved);
+        CU_ASSERT_TRUE(cache->magazines.reserved <= heap->caches.cache_limit);
         free(objects);
     }
     CU_ASSERT_EQUAL(allocated(), 0);
@@ -167,13 +171,13 @@ static void test_ageing_empties_magazines(void)
     struct thread_cache *cache = heap_cache(heap);
     uint32_t before = held(cache, 64);
     CU_ASSERT_TRUE(before >= COUNT);
-    thread_cache_visit(cache, magazine_age_all);
+    cache_visit(cache, magazine_age_all);
     CU_ASSERT_EQUAL(held(cache, 64), before / 2);
     for (int i = 0; i < 20; i++)
-        thread_cache_visit(cache, magazine_age_all);
+        cache_visit(cache, magazine_age_all);
     CU_ASSERT_EQUAL(held(cache, 64), 0);
     CU_ASSERT_EQUAL(room(cache, 64), 0);
-    CU_ASSERT_EQUAL(cache->reserved, 0);
+    CU_ASSERT_EQUAL(cache->magazines.reserved, 0);
     void *object = heap_malloc(heap, 64, 0);
     CU_ASSERT_PTR_NOT_NULL(object);
     heap_free(heap, object);
@@ -197,7 +201,7 @@ static void test_no_pages_are_kept_without_decay(void)
     CU_ASSERT_EQUAL(held(cache, 100 * KIB), 1);
     CU_ASSERT_EQUAL(heap_set_decay(heap, 0), 0);
     CU_ASSERT_EQUAL(room(cache, 100 * KIB), 0);
-    CU_ASSERT_EQUAL(magazine_bytes(cache), 0);
+    CU_ASSERT_EQUAL(magazine_bytes(&cache->magazines), 0);
     close_set();
 }
 
@@ -323,7 +327,7 @@ static void visit_workers(void)
         if (i % 3 == 0)
             heap_purge(heap);
         else if (i % 3 == 1)
-            thread_cache_visit_all(heap, magazine_age_all);
+            cache_visit_all(&heap->caches, magazine_age_all);
         else
             CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
     }
@@ -376,11 +380,11 @@ static void test_an_owner_who_stays(void)
     heap_free(heap, object);
     struct thread_cache *cache = heap_cache(heap);
     CU_ASSERT_TRUE_FATAL(thread_cache_enter(cache));
-    CU_ASSERT_FALSE(thread_cache_visit(cache, magazine_drain_all));
+    CU_ASSERT_FALSE(cache_visit(cache, magazine_drain_all));
     CU_ASSERT_FALSE(thread_cache_enter(cache)); /* nor may a handler get in */
     thread_cache_leave(cache);
     CU_ASSERT_TRUE(held(cache, 64) >= 1);
-    CU_ASSERT_TRUE(thread_cache_visit(cache, magazine_drain_all));
+    CU_ASSERT_TRUE(cache_visit(cache, magazine_drain_all));
     CU_ASSERT_EQUAL(held(cache, 64), 0);
     close_set();
 }

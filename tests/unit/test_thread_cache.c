@@ -7,7 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cache_visit.h"
 #include "heap.h"
+#include "heap_create.h"
 #include "layer_test.h"
 #include "memory_barrier.h"
 #include "sys_calls.h"
@@ -32,12 +34,12 @@ static int no_membarrier(int command)
     return -1;
 }
 
-static struct memkind_heap *make_set(void)
+static struct memkind_heap *make_heap(void)
 {
-    const struct heap_config config = {.pool = &pool,
-                                       .address_owner = &owner,
-                                       .limit = 2,
-                                       .dirty_decay_ms = 10000};
+    const struct heap_config config = {.arenas = {.pool = &pool,
+                                                  .address_owner = &owner,
+                                                  .limit = 2,
+                                                  .dirty_decay_ms = 10000}};
     struct memkind_heap *made = NULL;
     CU_ASSERT_EQUAL_FATAL(heap_create(&config, &made), 0);
     return made;
@@ -47,7 +49,7 @@ static void begin(void)
 {
     real_membarrier = sys.membarrier;
     CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&pool, &owner), 0);
-    heap = make_set();
+    heap = make_heap();
 }
 
 static void end(void)
@@ -98,7 +100,7 @@ static void end_other(pthread_t thread)
 
 static unsigned visits;
 
-static void count_visit(struct thread_cache *cache)
+static void count_visit(struct magazines *cache)
 {
     (void)cache;
     visits++;
@@ -118,7 +120,7 @@ static void test_with_membarrier(void)
     sys.membarrier = count_membarrier;
     barriers = visits = 0;
     CU_ASSERT_EQUAL(other_cache->gate, 0);
-    thread_cache_visit_all(heap, count_visit);
+    cache_visit_all(&heap->caches, count_visit);
     CU_ASSERT_EQUAL(visits, 2);
     CU_ASSERT_EQUAL(barriers, 1);
     CU_ASSERT_EQUAL(other_cache->gate, 0);
@@ -136,7 +138,7 @@ static void test_forbidden_while_threads_sleep(void)
     struct thread_cache *cache = heap_cache(heap);
     sys.membarrier = no_membarrier;
     visits = 0;
-    thread_cache_visit_all(heap, count_visit);
+    cache_visit_all(&heap->caches, count_visit);
     /* It was got at; and both owners see to themselves from now on. */
     CU_ASSERT_EQUAL(visits, 2);
     CU_ASSERT_FALSE(memory_barrier_is_asymmetric());
@@ -161,7 +163,7 @@ static void test_missing_from_the_start(void)
     pthread_t thread = start_other();
     CU_ASSERT_EQUAL(other_cache->gate, GATE_FENCE);
     visits = 0;
-    thread_cache_visit_all(heap, count_visit);
+    cache_visit_all(&heap->caches, count_visit);
     CU_ASSERT_EQUAL(visits, 1);
     end_other(thread);
     end();
@@ -175,10 +177,10 @@ static void test_an_owner_inside_is_respected(void)
     pthread_t thread = start_other();
     visits = 0;
     other_cache->busy = 1;
-    thread_cache_visit_all(heap, count_visit);
+    cache_visit_all(&heap->caches, count_visit);
     CU_ASSERT_EQUAL(visits, 0);
     other_cache->busy = 0;
-    thread_cache_visit_all(heap, count_visit);
+    cache_visit_all(&heap->caches, count_visit);
     CU_ASSERT_EQUAL(visits, 1);
     end_other(thread);
     end();
@@ -214,10 +216,10 @@ static void test_slow_ways(void)
     thread_cache_enter_slowly(cache);
     CU_ASSERT_FALSE(thread_cache_enter(cache));
     CU_ASSERT_FALSE(thread_cache_enter_fenced(cache));
-    CU_ASSERT_NOT_EQUAL(pthread_mutex_trylock(&cache->lock), 0);
+    CU_ASSERT_NOT_EQUAL(pthread_mutex_trylock(&cache->lock.mutex), 0);
     thread_cache_leave_slowly(cache);
-    CU_ASSERT_EQUAL(pthread_mutex_trylock(&cache->lock), 0);
-    pthread_mutex_unlock(&cache->lock);
+    CU_ASSERT_EQUAL(pthread_mutex_trylock(&cache->lock.mutex), 0);
+    pthread_mutex_unlock(&cache->lock.mutex);
     CU_ASSERT_EQUAL(cache->busy, 0);
     end();
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * heap.h's functions of the same names, for sets that are not checked; and what
- * the checked ones lie on (heap_checked.h).
+ * heap.h's functions of the same names, for heaps that are not checked. Checked
+ * heaps (heap_checked.h) are a layer over them.
  */
 #ifndef HEAP_PLAIN_H
 #define HEAP_PLAIN_H
 
-#include "heap.h"
+#include "heap_report.h"
+#include "heap_struct.h"
 
 void *heap_plain_malloc(struct memkind_heap *heap, size_t size, int flags);
 void *heap_plain_calloc(struct memkind_heap *heap, size_t size);

@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "heap.h"
+#include "heap_plain.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
 
-#include "debug_log.h"
-#include "heap_checked.h"
-#include "heap_plain.h"
-#include "heap_registry.h"
+#include "allocator_gate.h"
+#include "cache_visit.h"
+#include "heap_fast.h"
+#include "heap_reclaim.h"
 #include "jemalloc_ctl.h"
-#include "magazine.h"
 #include "object_tag.h"
-#include "upkeep.h"
 
 /* Another thread's decay may hold pages that are on their way back. */
 #define RECLAIM_ROUNDS 3
@@ -22,16 +20,9 @@ static bool is_cached_class(unsigned size_class)
     return size_class <= SIZE_CLASS_LAST;
 }
 
-/* Not the fallback's magazines; nor those that a signal handler, which we are
- * in, has found its thread at. */
-static bool may_use_magazines(const struct thread_cache *cache)
-{
-    return cache != &cache->heap->fallback && OWNER_LOAD(cache->busy) == 0;
-}
-
 /* ---- one attempt -------------------------------------------------------- */
 
-/* Straight from an arena. */
+/* Allocates from an arena, past the magazines. */
 static void *take_from_arena(struct memkind_heap *heap, size_t size,
                              int arena_flags, int flags)
 {
@@ -41,14 +32,14 @@ static void *take_from_arena(struct memkind_heap *heap, size_t size,
     size_t usable = JE_NAME(nallocx)(size, flags);
     unsigned size_class = size_class_of(usable);
     if (is_cached_class(size_class))
-        object_tag_set(heap, ptr, size_class);
+        object_tag_write(heap_pool(heap), ptr, size_class);
     else
-        object_tag_set_large(heap, ptr, usable);
+        object_tag_write_large(heap_pool(heap), ptr, usable);
     return ptr;
 }
 
-/* The class whose objects are large enough and lie right; SIZE_CLASS_HUGE
- * where none that is cached does. */
+/* The class whose objects are large enough and aligned; SIZE_CLASS_HUGE if
+ * there is no such class among those that are cached. */
 static unsigned class_for(size_t size, int flags)
 {
     size_t alignment = (size_t)1 << (flags & JE_LG_ALIGN_MASK);
@@ -63,124 +54,80 @@ static void *take_by_cache(struct thread_cache *cache, unsigned size_class,
 {
     bool fresh;
     thread_cache_enter_slowly(cache);
-    void *ptr = magazine_take(cache, size_class, zero, &fresh);
+    void *ptr = magazine_take(&cache->magazines, size_class, zero, &fresh);
     thread_cache_leave_slowly(cache);
     if (ptr != NULL && zero && !fresh)
-        region_pool_clear(cache->heap->extents.pool, ptr, size);
+        region_pool_clear(cache->home->arenas->extents.pool, ptr, size);
     return ptr;
 }
 
-static void *attempt(struct thread_cache *cache, size_t size, int flags)
+static void *attempt(struct memkind_heap *heap, struct thread_cache *cache,
+                     size_t size, int flags)
 {
-    struct memkind_heap *heap = cache->heap;
     unsigned size_class = class_for(size, flags);
-    if (is_cached_class(size_class) && may_use_magazines(cache))
+    if (is_cached_class(size_class) && thread_cache_is_usable(cache))
         return take_by_cache(cache, size_class, size, (flags & JE_ZERO) != 0);
-    return take_from_arena(heap, size, cache->arena_flags, flags);
+    return take_from_arena(heap, size, cache->magazines.arena_flags, flags);
 }
 
-static void *attempt_elsewhere(struct thread_cache *cache, size_t size,
+/* From the heap's other arenas. */
+static void *attempt_elsewhere(struct memkind_heap *heap,
+                               struct thread_cache *cache, size_t size,
                                int flags)
 {
-    struct memkind_heap *heap = cache->heap;
     void *ptr = NULL;
-    unsigned count = atomic_load_explicit(&heap->count, memory_order_acquire);
+    const unsigned count = heap_arenas_count(&heap->arenas);
     for (unsigned i = 0; ptr == NULL && i < count; i++)
-        if (i != cache->place)
-            ptr = take_from_arena(
-                heap, size, JE_TCACHE_NONE | JE_ARENA(heap->arenas[i].index),
-                flags);
+        if (i != cache->arena_place)
+            ptr = take_from_arena(heap, size,
+                                  heap_arenas_flags(&heap->arenas, i), flags);
     return ptr;
 }
 
-/* ---- reclaiming --------------------------------------------------------- */
+/* ---- more attempts, with memory reclaimed ------------------------------- */
 
 static void drain_own(struct thread_cache *cache)
 {
-    if (may_use_magazines(cache))
-        (void)thread_cache_visit(cache, magazine_drain_all);
+    if (thread_cache_is_usable(cache))
+        (void)cache_visit(cache, magazine_drain_all);
 }
 
-static void give_back(struct memkind_heap *heap)
-{
-    thread_cache_bury_orphans(heap);
-    thread_cache_visit_all(heap, magazine_drain_all);
-    heap_arenas_purge(heap);
-}
-
-void heap_purge(struct memkind_heap *heap)
-{
-    if (heap->records != NULL)
-        (void)heap_checked_release_all(heap);
-    if (!allocator_enter())
-        return;
-    pthread_mutex_lock(&heap->reclaim_lock);
-    give_back(heap);
-    pthread_mutex_unlock(&heap->reclaim_lock);
-    allocator_leave();
-}
-
-/*
- * Attempts again while memory is reclaimed. Only one thread at a time purges:
- * jemalloc lets a second purge of an arena return before the first one is
- * done, and its caller would give up too early.
- */
-static void *reclaim_and_attempt(struct thread_cache *cache, size_t size,
+static void *reclaim_and_attempt(struct memkind_heap *heap,
+                                 struct thread_cache *cache, size_t size,
                                  int flags)
 {
     void *ptr;
     /* A size that no heap can hold is not worth a purge. */
     if (JE_NAME(nallocx)(size, flags) == 0)
         return NULL;
-    pthread_mutex_lock(&cache->heap->reclaim_lock);
+    ranked_lock_take(&heap->reclaim_lock);
     drain_own(cache);
-    ptr = attempt(cache, size, flags);
+    ptr = attempt(heap, cache, size, flags);
     for (int round = 0; ptr == NULL && round < RECLAIM_ROUNDS; round++) {
         if (round > 0)
             sched_yield();
-        give_back(cache->heap);
-        ptr = attempt(cache, size, flags);
+        heap_reclaim_locked(heap);
+        ptr = attempt(heap, cache, size, flags);
         if (ptr == NULL)
-            ptr = attempt_elsewhere(cache, size, flags);
+            ptr = attempt_elsewhere(heap, cache, size, flags);
     }
-    pthread_mutex_unlock(&cache->heap->reclaim_lock);
+    ranked_lock_release(&heap->reclaim_lock);
     return ptr;
 }
 
-/* Has the other sets whose files lie in the same file system give back what is
- * free. False where there are none. */
-static bool have_others_give_back(const struct memkind_heap *heap)
+/* Allocates, and gives up only if there is no space even after all that is free
+ * was given back, by this heap and by those that share its file system. */
+static void *attempt_with_reclaim(struct memkind_heap *heap,
+                                  struct thread_cache *cache, size_t size,
+                                  int flags)
 {
-    bool any = false;
-    struct memkind_heap *other;
-    upkeep_enter();
-    for (unsigned slot = 0; (other = heap_registry_use_next(slot)) != NULL;) {
-        slot = other->slot + 1;
-        if (other != heap &&
-            region_pool_shares_space(heap->extents.pool, other->extents.pool)) {
-            any = true;
-            if (other->records != NULL)
-                (void)heap_checked_release_down_to(other, 0);
-            pthread_mutex_lock(&other->reclaim_lock);
-            give_back(other);
-            pthread_mutex_unlock(&other->reclaim_lock);
-        }
-        heap_registry_done(other);
-    }
-    upkeep_leave();
-    return any;
-}
-
-static void *take_at_any_rate(struct thread_cache *cache, size_t size,
-                              int flags)
-{
-    const struct memkind_region_pool *pool = cache->heap->extents.pool;
-    void *ptr = attempt(cache, size, flags);
+    const struct memkind_region_pool *pool = heap_pool(heap);
+    void *ptr = attempt(heap, cache, size, flags);
     if (__builtin_expect(ptr == NULL, 0))
-        ptr = reclaim_and_attempt(cache, size, flags);
+        ptr = reclaim_and_attempt(heap, cache, size, flags);
     if (__builtin_expect(ptr == NULL, 0) && pool != NULL &&
-        region_pool_lacks_space(pool) && have_others_give_back(cache->heap))
-        ptr = reclaim_and_attempt(cache, size, flags);
+        region_pool_lacks_space(pool) && heap_reclaim_from_others(heap))
+        ptr = reclaim_and_attempt(heap, cache, size, flags);
     return ptr;
 }
 
@@ -192,17 +139,7 @@ static void *refuse(void)
     return NULL;
 }
 
-struct thread_cache *heap_cache(struct memkind_heap *heap)
-{
-    struct thread_cache *cache = NULL;
-    if (allocator_enter()) {
-        cache = thread_cache_get(heap);
-        allocator_leave();
-    }
-    return cache;
-}
-
-/* Where the owner issues its barriers itself, the fast ways end here. */
+/* The fast way of a thread that issues its barriers itself. */
 static void *take_fenced(struct memkind_heap *heap, size_t size, int flags)
 {
     struct thread_cache *cache = heap_cache_known(heap);
@@ -215,7 +152,7 @@ static void *take_fenced(struct memkind_heap *heap, size_t size, int flags)
     }
     void *ptr = heap_pop_and_leave(cache, size_class);
     if (ptr != NULL && (flags & JE_ZERO) != 0)
-        region_pool_clear(heap->extents.pool, ptr, size);
+        region_pool_clear(heap_pool(heap), ptr, size);
     return ptr;
 }
 
@@ -226,18 +163,18 @@ void *heap_plain_malloc(struct memkind_heap *heap, size_t size, int flags)
     if (ptr != NULL)
         return ptr;
     if (!allocator_enter()) {
-        heap_report(HEAP_REENTERED, heap->extents.address_owner, NULL);
+        heap_report(HEAP_REENTERED, heap_owner(heap), NULL);
         return refuse();
     }
-    struct thread_cache *cache = thread_cache_get(heap);
+    struct thread_cache *cache = thread_cache_get(&heap->caches);
     if (allocator_may_allocate())
-        ptr = take_at_any_rate(cache, size, flags);
+        ptr = attempt_with_reclaim(heap, cache, size, flags);
     allocator_leave();
-    if (cache != &heap->fallback && --cache->ticks < 0)
+    if (cache != &heap->caches.fallback && --cache->ticks < 0)
         upkeep_tick(cache);
     if (ptr == NULL)
         return refuse();
-    /* What did fail on the way is not the caller's concern. */
+    /* What failed on the way is of no concern to the caller. */
     errno = saved_errno;
     return ptr;
 }
@@ -247,7 +184,7 @@ void *heap_plain_calloc(struct memkind_heap *heap, size_t size)
     void *ptr = heap_malloc_fast(heap_cache_known(heap), size);
     if (__builtin_expect(ptr == NULL, 0))
         return heap_plain_malloc(heap, size, JE_ZERO);
-    region_pool_clear(heap->extents.pool, ptr, size);
+    region_pool_clear(heap_pool(heap), ptr, size);
     return ptr;
 }
 
@@ -256,16 +193,16 @@ static enum heap_error put_by_cache(struct thread_cache *cache,
 {
     enum heap_error error = HEAP_OK;
     thread_cache_enter_slowly(cache);
-    if (magazine_has_lately(cache, size_class, ptr))
+    if (magazine_has_lately(&cache->magazines, size_class, ptr))
         error = HEAP_DOUBLE_FREE;
     else
-        magazine_put(cache, size_class, ptr);
+        magazine_put(&cache->magazines, size_class, ptr);
     thread_cache_leave_slowly(cache);
     return error;
 }
 
-/* Not in the set's first region, which heap_free_fast() knows; or where the
- * owner issues its barriers itself. */
+/* The fast way for an object that is not in the heap's first region, or of a
+ * thread that issues its barriers itself. */
 static bool put_fast(struct memkind_heap *heap, unsigned size_class, void *ptr)
 {
     struct thread_cache *cache = heap_cache_known(heap);
@@ -280,25 +217,25 @@ static bool put_fast(struct memkind_heap *heap, unsigned size_class, void *ptr)
 enum heap_error heap_plain_free(struct memkind_heap *heap, void *ptr)
 {
     enum heap_error error = HEAP_OK;
-    unsigned size_class = object_tag_class(heap, ptr);
+    unsigned size_class = object_tag_class(heap_pool(heap), ptr);
     if (size_class == SIZE_CLASS_NONE)
         return HEAP_NO_OBJECT;
     if (put_fast(heap, size_class, ptr))
         return HEAP_OK;
     if (!allocator_enter())
         return HEAP_REENTERED;
-    struct thread_cache *cache = thread_cache_get(heap);
-    if (may_use_magazines(cache) && is_cached_class(size_class))
+    struct thread_cache *cache = thread_cache_get(&heap->caches);
+    if (thread_cache_is_usable(cache) && is_cached_class(size_class))
         error = put_by_cache(cache, size_class, ptr);
     else
-        magazine_return(heap, size_class, ptr);
+        magazine_return(&heap->arenas, size_class, ptr);
     allocator_leave();
     return error;
 }
 
 size_t heap_plain_usable_size(struct memkind_heap *heap, const void *ptr)
 {
-    unsigned size_class = object_tag_class(heap, ptr);
+    unsigned size_class = object_tag_class(heap_pool(heap), ptr);
     if (size_class == SIZE_CLASS_NONE)
         return 0;
     if (is_cached_class(size_class))
@@ -308,13 +245,13 @@ size_t heap_plain_usable_size(struct memkind_heap *heap, const void *ptr)
 
 /* ---- realloc ------------------------------------------------------------ */
 
-/* False where the object would have to move. */
+/* Returns false if the object would have to move. */
 static bool resize_in_place(struct memkind_heap *heap, void *ptr, size_t size)
 {
     size_t wanted = JE_NAME(nallocx)(size, 0);
     if (wanted == 0 || JE_NAME(xallocx)(ptr, size, 0, JE_TCACHE_NONE) != wanted)
         return false;
-    object_tag_set_large(heap, ptr, wanted);
+    object_tag_write_large(heap_pool(heap), ptr, wanted);
     return true;
 }
 
@@ -338,17 +275,17 @@ static bool was_just_freed(struct memkind_heap *heap, unsigned size_class,
     if (!is_cached_class(size_class) ||
         (!thread_cache_enter(cache) && !thread_cache_enter_fenced(cache)))
         return false;
-    void **top = cache->tops[size_class];
+    void **top = cache->magazines.tops[size_class];
     bool is_free = top[-1] == ptr;
     thread_cache_leave(cache);
     return is_free;
 }
 
-/* The class of an object that is handed in; SIZE_CLASS_NONE, and a report,
- * where it is none. */
+/* The class of an object that the program has passed. SIZE_CLASS_NONE, and a
+ * report, if it is no live object. */
 static unsigned class_of_object(struct memkind_heap *heap, const void *ptr)
 {
-    unsigned size_class = object_tag_class(heap, ptr);
+    unsigned size_class = object_tag_class(heap_pool(heap), ptr);
     enum heap_error error = HEAP_OK;
     if (size_class == SIZE_CLASS_NONE)
         error = HEAP_NO_OBJECT;
@@ -356,7 +293,7 @@ static unsigned class_of_object(struct memkind_heap *heap, const void *ptr)
         error = HEAP_DOUBLE_FREE;
     if (__builtin_expect(error == HEAP_OK, 1))
         return size_class;
-    heap_report(error, heap->extents.address_owner, ptr);
+    heap_report(error, heap_owner(heap), ptr);
     return SIZE_CLASS_NONE;
 }
 
@@ -380,13 +317,13 @@ void *heap_plain_realloc(struct memkind_heap *heap, void *ptr, size_t size)
     if (moved == NULL)
         moved = heap_plain_malloc(heap, size, 0);
     if (moved == NULL) {
-        /* What was reclaimed may lie right behind the object; and one that is
-         * to shrink may as well stay as it is. */
+        /* The space behind the object may have been reclaimed; and an object
+         * that is to shrink may as well stay as it is. */
         if (size <= old_size || (both_large && resize_large(heap, ptr, size)))
             return ptr;
         return NULL;
     }
-    region_pool_copy(heap->extents.pool, moved, ptr,
+    region_pool_copy(heap_pool(heap), moved, ptr,
                      old_size < size ? old_size : size);
     if (!heap_free_fast(heap_cache_known(heap), ptr))
         (void)heap_plain_free(heap, ptr);
@@ -411,24 +348,25 @@ static bool worth_moving(const void *ptr)
     return slab_used * use.bin_objects <= bin_used * use.slab_objects;
 }
 
-/* Around the cache, which might hand back a place in a sparse slab; and what it
- * holds of the class would keep slabs from becoming empty. */
-static void *move_out(struct thread_cache *cache, unsigned size_class,
-                      void *ptr)
+/* Moves an object to a place that comes from the arena, since the cache might
+ * give a place in a sparse slab. The cache is drained first: the objects of the
+ * class that it holds would keep slabs from becoming empty. */
+static void *move_out(struct memkind_heap *heap, struct thread_cache *cache,
+                      unsigned size_class, void *ptr)
 {
-    if (may_use_magazines(cache) && is_cached_class(size_class)) {
+    if (thread_cache_is_usable(cache) && is_cached_class(size_class)) {
         thread_cache_enter_slowly(cache);
-        magazine_drain(cache, size_class);
+        magazine_drain(&cache->magazines, size_class);
         thread_cache_leave_slowly(cache);
     }
     if (!worth_moving(ptr))
         return NULL;
-    size_t size = heap_plain_usable_size(cache->heap, ptr);
-    void *moved = take_from_arena(cache->heap, size, cache->arena_flags, 0);
+    size_t size = heap_plain_usable_size(heap, ptr);
+    void *moved = take_from_arena(heap, size, cache->magazines.arena_flags, 0);
     if (moved == NULL)
         return NULL;
     memcpy(moved, ptr, size);
-    magazine_return(cache->heap, size_class, ptr);
+    magazine_return(&heap->arenas, size_class, ptr);
     return moved;
 }
 
@@ -439,56 +377,12 @@ void *heap_plain_defragment(struct memkind_heap *heap, void *ptr)
     if (size_class == SIZE_CLASS_NONE)
         return NULL;
     if (!allocator_enter()) {
-        heap_report(HEAP_REENTERED, heap->extents.address_owner, ptr);
+        heap_report(HEAP_REENTERED, heap_owner(heap), ptr);
         return NULL;
     }
-    struct thread_cache *cache = thread_cache_get(heap);
+    struct thread_cache *cache = thread_cache_get(&heap->caches);
     if (allocator_may_allocate())
-        moved = move_out(cache, size_class, ptr);
+        moved = move_out(heap, cache, size_class, ptr);
     allocator_leave();
     return moved;
-}
-
-/* ---- plain or checked --------------------------------------------------- */
-
-void *heap_malloc(struct memkind_heap *heap, size_t size, int flags)
-{
-    if (__builtin_expect(heap->records != NULL, 0))
-        return heap_checked_malloc(heap, size, flags);
-    return heap_plain_malloc(heap, size, flags);
-}
-
-void *heap_calloc(struct memkind_heap *heap, size_t size)
-{
-    if (__builtin_expect(heap->records != NULL, 0))
-        return heap_checked_malloc(heap, size, JE_ZERO);
-    return heap_plain_calloc(heap, size);
-}
-
-enum heap_error heap_free(struct memkind_heap *heap, void *ptr)
-{
-    if (__builtin_expect(heap->records != NULL, 0))
-        return heap_checked_free(heap, ptr);
-    return heap_plain_free(heap, ptr);
-}
-
-void *heap_realloc(struct memkind_heap *heap, void *ptr, size_t size)
-{
-    if (__builtin_expect(heap->records != NULL, 0))
-        return heap_checked_realloc(heap, ptr, size);
-    return heap_plain_realloc(heap, ptr, size);
-}
-
-size_t heap_usable_size(struct memkind_heap *heap, const void *ptr)
-{
-    if (__builtin_expect(heap->records != NULL, 0))
-        return heap_checked_usable_size(heap, ptr);
-    return heap_plain_usable_size(heap, ptr);
-}
-
-void *heap_defragment(struct memkind_heap *heap, void *ptr)
-{
-    if (__builtin_expect(heap->records != NULL, 0))
-        return heap_checked_defragment(heap, ptr);
-    return heap_plain_defragment(heap, ptr);
 }

@@ -2,58 +2,31 @@
 #include "upkeep.h"
 
 #include <errno.h>
-#include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 
-#include "heap_checked.h"
-#include "heap_registry.h"
+#include "allocator_gate.h"
+#include "cache_visit.h"
+#include "heap_struct.h"
 #include "jemalloc_ctl.h"
-#include "magazine.h"
 #include "object_records.h"
+#include "quarantine.h"
+#include "snapshot_lock.h"
 
-/* Every so often something is due; for a share of the sets, their magazines'
- * ageing, so that each has its turn once a second. */
+/* Something is due each UPKEEP_MS. Each time the magazines of one share of the
+ * heaps are aged, so that each heap has its turn once a second. */
 #define UPKEEP_MS 100
 #define AGEING_SHARES 10
 
-/* Allocations between two looks at the clock: few enough for a thread that
- * has become slow to be on time all the same, and one where it is slow. */
+/* Allocations between two looks at the clock: so few that a thread which
+ * becomes slow is still on time; and one, if the thread is slow. */
 #define PERIOD 32
 #define SLOW_MS 100
 
-/* For a while longer than pages are kept. */
+/* The arenas are decayed for longer than pages are kept, by this. */
 #define DECAY_SLACK_MS 2000
 
 static _Atomic int64_t next_upkeep;
-/* Which prefers readers: programs may take snapshots all the time, and threads
- * must be able to end. */
-static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
-
-void upkeep_enter(void)
-{
-    pthread_rwlock_rdlock(&lock);
-}
-
-void upkeep_leave(void)
-{
-    pthread_rwlock_unlock(&lock);
-}
-
-void upkeep_pause(void)
-{
-    pthread_rwlock_wrlock(&lock);
-}
-
-void upkeep_resume(void)
-{
-    pthread_rwlock_unlock(&lock);
-}
-
-void upkeep_renew_lock(void)
-{
-    pthread_rwlock_init(&lock, NULL);
-}
-
 static int64_t now_ms(void)
 {
     struct timespec now;
@@ -61,7 +34,7 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* True for one of all the threads that ask at a time. */
+/* Returns true to one of the threads that ask at a time. */
 static bool is_due(int64_t now)
 {
     int64_t due = atomic_load_explicit(&next_upkeep, memory_order_relaxed);
@@ -71,21 +44,22 @@ static bool is_due(int64_t now)
 
 static void age(struct memkind_heap *heap)
 {
-    thread_cache_bury_orphans(heap);
-    thread_cache_visit_used(heap, magazine_age_all);
-    if (heap->records != NULL)
-        (void)heap_checked_release_down_to(
+    cache_visit_bury_orphans(&heap->caches);
+    cache_visit_used(&heap->caches, magazine_age_all);
+    if (heap_is_checked(heap))
+        (void)quarantine_release_down_to(
             heap, object_records_waiting(heap->records) / 2);
 }
 
-/* Only where something has been given back to the arenas not long ago. */
+/* Decays the arenas if anything has been given back to them not long ago. */
 static void decay(struct memkind_heap *heap, int64_t now)
 {
-    ssize_t decay_ms = heap->dirty_decay_ms;
-    if (atomic_exchange_explicit(&heap->returned, false, memory_order_relaxed))
+    const ssize_t decay_ms = heap->arenas.dirty_decay_ms;
+    if (atomic_exchange_explicit(&heap->arenas.returned, false,
+                                 memory_order_relaxed))
         atomic_store(&heap->decays_until_ms, now + decay_ms + DECAY_SLACK_MS);
     if (decay_ms >= 0 && now < atomic_load(&heap->decays_until_ms))
-        heap_arenas_decay(heap);
+        heap_arenas_decay(&heap->arenas);
 }
 
 static void do_what_is_due(int64_t now)
@@ -93,16 +67,16 @@ static void do_what_is_due(int64_t now)
     struct memkind_heap *heap;
     const unsigned share = (unsigned)(now / UPKEEP_MS % AGEING_SHARES);
     const bool decays = !je_has_background_threads();
-    upkeep_enter();
-    for (unsigned slot = 0; (heap = heap_registry_use_next(slot)) != NULL;) {
-        slot = heap->slot + 1;
-        if (heap->slot % AGEING_SHARES == share)
+    snapshot_lock_begin_moving();
+    for (unsigned slot = 0; (heap = heap_registry_use_next(&slot)) != NULL;
+         slot++) {
+        if (slot % AGEING_SHARES == share)
             age(heap);
         if (decays)
             decay(heap, now);
-        heap_registry_done(heap);
+        heap_registry_done(slot);
     }
-    upkeep_leave();
+    snapshot_lock_end_moving();
 }
 
 void upkeep_tick(struct thread_cache *cache)

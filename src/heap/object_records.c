@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "object_records.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "jemalloc_private.h"
+#include "ranked_lock.h"
 
 #define SHARDS 8U
 #define CAPACITY_FIRST 64U
 
 /* A table with open addressing; where nothing is its records are all zero. */
 struct shard {
-    pthread_mutex_t lock;
+    struct ranked_lock lock;
     struct object_record *table;
     size_t capacity; /* 0, or a power of two */
     size_t count;
@@ -49,7 +49,7 @@ struct object_records *object_records_create(size_t limit)
         return NULL;
     records->limit = limit;
     for (unsigned i = 0; i < SHARDS; i++)
-        pthread_mutex_init(&records->shards[i].lock, NULL);
+        ranked_lock_init(&records->shards[i].lock, RANK_RECORDS);
     return records;
 }
 
@@ -59,7 +59,7 @@ void object_records_destroy(struct object_records *records)
         struct shard *shard = &records->shards[i];
         if (shard->table != NULL)
             JE_NAME(dallocx)(shard->table, 0);
-        pthread_mutex_destroy(&shard->lock);
+        ranked_lock_destroy(&shard->lock);
     }
     JE_NAME(dallocx)(records, 0);
 }
@@ -137,13 +137,13 @@ bool object_records_add(struct object_records *records,
                         const struct object_record *record)
 {
     struct shard *shard = shard_of(records, record->hidden);
-    pthread_mutex_lock(&shard->lock);
+    ranked_lock_take(&shard->lock);
     bool room = has_room(shard);
     if (room) {
         *place_of(shard, record->hidden) = *record;
         shard->count++;
     }
-    pthread_mutex_unlock(&shard->lock);
+    ranked_lock_release(&shard->lock);
     if (room) {
         atomic_fetch_add(&records->live, record->size);
         atomic_fetch_add(&records->raw, record->raw_size);
@@ -157,13 +157,13 @@ enum object_state object_records_find(struct object_records *records,
 {
     enum object_state state = OBJECT_NONE;
     struct shard *shard = shard_of(records, ~(uintptr_t)ptr);
-    pthread_mutex_lock(&shard->lock);
+    ranked_lock_take(&shard->lock);
     const struct object_record *found = find(shard, ~(uintptr_t)ptr);
     if (found != NULL) {
         *record = *found;
         state = found->state;
     }
-    pthread_mutex_unlock(&shard->lock);
+    ranked_lock_release(&shard->lock);
     return state;
 }
 
@@ -173,7 +173,7 @@ static enum object_state end_life(struct object_records *records,
 {
     enum object_state state = OBJECT_NONE;
     struct shard *shard = shard_of(records, ~(uintptr_t)ptr);
-    pthread_mutex_lock(&shard->lock);
+    ranked_lock_take(&shard->lock);
     struct object_record *found = find(shard, ~(uintptr_t)ptr);
     if (found != NULL) {
         state = found->state;
@@ -183,7 +183,7 @@ static enum object_state end_life(struct object_records *records,
         remove_at(shard, found);
     else if (state == OBJECT_LIVE)
         found->state = OBJECT_FREED;
-    pthread_mutex_unlock(&shard->lock);
+    ranked_lock_release(&shard->lock);
     if (state == OBJECT_LIVE)
         atomic_fetch_sub(&records->live, record->size);
     if (state == OBJECT_LIVE && take)
@@ -209,9 +209,9 @@ void object_records_drop(struct object_records *records,
                          const struct object_record *record)
 {
     struct shard *shard = shard_of(records, record->hidden);
-    pthread_mutex_lock(&shard->lock);
+    ranked_lock_take(&shard->lock);
     remove_at(shard, place_of(shard, record->hidden));
-    pthread_mutex_unlock(&shard->lock);
+    ranked_lock_release(&shard->lock);
     atomic_fetch_sub(&records->raw, record->raw_size);
 }
 
@@ -227,13 +227,13 @@ void object_records_wait(struct object_records *records,
                          const struct object_record *record)
 {
     struct shard *shard = shard_of(records, record->hidden);
-    pthread_mutex_lock(&shard->lock);
+    ranked_lock_take(&shard->lock);
     if (shard->hidden_last != 0)
         place_of(shard, shard->hidden_last)->hidden_next = record->hidden;
     else
         shard->hidden_first = record->hidden;
     shard->hidden_last = record->hidden;
-    pthread_mutex_unlock(&shard->lock);
+    ranked_lock_release(&shard->lock);
     atomic_fetch_add(&records->waiting, record->raw_size);
 }
 
@@ -241,7 +241,7 @@ void object_records_wait(struct object_records *records,
 static bool take_first(struct object_records *records, struct shard *shard,
                        uintptr_t hidden_but, struct object_record *record)
 {
-    pthread_mutex_lock(&shard->lock);
+    ranked_lock_take(&shard->lock);
     bool waits = shard->hidden_first != 0 && shard->hidden_first != hidden_but;
     if (waits) {
         struct object_record *first = place_of(shard, shard->hidden_first);
@@ -251,7 +251,7 @@ static bool take_first(struct object_records *records, struct shard *shard,
         if (shard->hidden_first == 0)
             shard->hidden_last = 0;
     }
-    pthread_mutex_unlock(&shard->lock);
+    ranked_lock_release(&shard->lock);
     if (waits) {
         atomic_fetch_sub(&records->waiting, record->raw_size);
         atomic_fetch_sub(&records->raw, record->raw_size);
@@ -322,11 +322,11 @@ size_t object_records_raw(const struct object_records *records)
 void object_records_lock(struct object_records *records)
 {
     for (unsigned i = 0; i < SHARDS; i++)
-        pthread_mutex_lock(&records->shards[i].lock);
+        ranked_lock_take(&records->shards[i].lock);
 }
 
 void object_records_unlock(struct object_records *records)
 {
     for (unsigned i = 0; i < SHARDS; i++)
-        pthread_mutex_unlock(&records->shards[i].lock);
+        ranked_lock_release(&records->shards[i].lock);
 }

@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "fork_gate.h"
+#include "allocator_gate.h"
 #include "test_support.h"
 
 static void sleep_ms(long ms)
@@ -20,7 +20,7 @@ static atomic_bool is_closed, stop;
 static void *come_and_go(void *unused)
 {
     while (!atomic_load(&stop)) {
-        fork_gate_enter();
+        (void)allocator_enter();
         int now = atomic_fetch_add(&inside, 1) + 1;
         if (atomic_load(&is_closed))
             atomic_fetch_add(&mistakes, 1);
@@ -30,9 +30,21 @@ static void *come_and_go(void *unused)
             ;
         sleep_ms(1);
         atomic_fetch_sub(&inside, 1);
-        fork_gate_leave();
+        allocator_leave();
     }
     return unused;
+}
+
+static void close_gate(void)
+{
+    allocator_enter_fork();
+    allocator_close_gate();
+}
+
+static void open_gate(void)
+{
+    allocator_open_gate();
+    allocator_leave_fork();
 }
 
 /* More than there are counters. */
@@ -45,13 +57,13 @@ static void test_nobody_is_inside(void)
         CU_ASSERT_EQUAL_FATAL(
             pthread_create(&threads[i], NULL, come_and_go, NULL), 0);
     for (int i = 0; i < 50; i++) {
-        fork_gate_close(false);
+        close_gate();
         atomic_store(&is_closed, true);
         CU_ASSERT_EQUAL(atomic_load(&inside), 0);
         sleep_ms(2);
         CU_ASSERT_EQUAL(atomic_load(&inside), 0);
         atomic_store(&is_closed, false);
-        fork_gate_open();
+        open_gate();
         sleep_ms(2);
     }
     atomic_store(&stop, true);
@@ -64,21 +76,21 @@ static void test_nobody_is_inside(void)
 /* A signal handler that forks may have interrupted its own thread inside. */
 static void test_the_caller_is_inside(void)
 {
-    fork_gate_enter();
-    fork_gate_close(true);
-    fork_gate_open();
-    fork_gate_leave();
-    fork_gate_close(false);
-    fork_gate_open();
+    (void)allocator_enter();
+    close_gate();
+    open_gate();
+    allocator_leave();
+    close_gate();
+    open_gate();
 }
 
 static void *stay_inside(void *unused)
 {
-    fork_gate_enter();
+    (void)allocator_enter();
     atomic_store(&inside, 1);
     while (!atomic_load(&stop))
         sleep_ms(1);
-    fork_gate_leave();
+    allocator_leave();
     return unused;
 }
 
@@ -96,10 +108,11 @@ static void test_a_child_is_alone(void)
     pid_t child = _Fork();
     if (child == 0) {
         alarm(5); /* which ends a child that waits */
-        fork_gate_close(true);
-        fork_gate_open_in_child(false);
-        fork_gate_close(false);
-        fork_gate_open();
+        close_gate();
+        allocator_open_gate_in_child();
+        allocator_leave_fork();
+        close_gate();
+        open_gate();
         _exit(0);
     }
     CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
@@ -117,5 +130,5 @@ static const struct test_case tests[] = {
 
 int main(int argc, char **argv)
 {
-    return test_main("fork gate", tests, argc, argv);
+    return test_main("allocator gate", tests, argc, argv);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "heap_fixed.h"
 
+#include "allocator_gate.h"
+
 /* Each block takes at least half of what is left. */
 #define BLOCKS_MAX 64
 
@@ -16,8 +18,8 @@ static size_t size_class_below(size_t size)
     return size & ~(((size_t)1 << (log - 2)) - 1);
 }
 
-/* The largest block that can be had of so much memory; NULL where there is
- * none. A jemalloc that is not our own may want a page more than the class. */
+/* The largest block that can be had of so much memory; NULL if there is none. A
+ * jemalloc that is not our own may want a page more than the class. */
 static void *take_largest(size_t left, int flags)
 {
     while (left >= BLOCK_LEAST) {
@@ -34,21 +36,22 @@ void heap_fixed_adopt_pool(struct memkind_heap *heap)
 {
     void *blocks[BLOCKS_MAX];
     int count = 0;
-    struct memkind_region_pool *pool = heap->extents.pool;
-    if (heap->limit != 1 || !allocator_enter())
+    struct memkind_region_pool *pool = heap_pool(heap);
+    if (heap->arenas.limit != 1 || !allocator_enter())
         return;
     region_pool_set_pretending(pool, true);
-    /* Elsewhere than in the pool, blocks would take memory for nothing. */
+    /* Blocks that were not in the pool would take memory for nothing. */
     while (count < BLOCKS_MAX && allocator_may_allocate()) {
         blocks[count] =
-            take_largest(region_pool_room(pool), heap->fallback.arena_flags);
+            take_largest(region_pool_room(pool),
+                         heap->caches.fallback.magazines.arena_flags);
         if (blocks[count] == NULL)
             break;
         count++;
     }
     while (count > 0)
         JE_NAME(dallocx)(blocks[--count], JE_TCACHE_NONE);
-    heap_arenas_purge(heap);
+    heap_arenas_purge(&heap->arenas);
     region_pool_set_pretending(pool, false);
     allocator_leave();
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Arenas and caches across fork(2). The caller is registered as a handler after
- * jemalloc's own: its prepare runs before jemalloc's, the others after.
+ * Heaps across fork(2). The caller is registered as a handler after jemalloc's
+ * own: its prepare runs before jemalloc's, the others after.
  *
  * The child has all caches as they were, with no thread in the middle of
  * something. Those of other threads are orphans there: what they hold goes back
@@ -10,7 +10,8 @@
 #ifndef HEAP_FORK_H
 #define HEAP_FORK_H
 
-/* Takes the locks above jemalloc's, in the order of heap_create.h. */
+/* Closes the allocator's gate and takes the locks of all heaps, in the order of
+ * ranked_lock.h. Between allocator_enter_fork() and allocator_leave_fork(). */
 void heap_fork_prepare(void);
 void heap_fork_parent(void);
 void heap_fork_child(void);

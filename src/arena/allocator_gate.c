@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "allocator_gate.h"
+
+#include <sched.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "cancellation.h"
+#include "debug_log.h"
+#include "jemalloc_thread.h"
+#include "ranked_lock.h"
+#include "tls_model.h"
+
+/* Threads share a counter only if there are very many of them. */
+#define STRIPE_BITS 6
+#define STRIPES (1 << STRIPE_BITS)
+#define CACHE_LINE 64
+
+#define YIELDS 100
+#define PAUSE_NS 100000
+#define PAUSES_MOST 100000 /* ten seconds, or more */
+
+/* How many threads are inside. */
+static struct {
+    _Alignas(CACHE_LINE) atomic_int inside;
+} stripes[STRIPES];
+
+static atomic_bool gate_is_closed;
+/* Held while the gate is closed. */
+static struct ranked_lock gate_lock = RANKED_LOCK_INITIALIZER(RANK_FORK_GATE);
+
+static void (*after_leaving)(void);
+
+static __thread bool thread_inside TLS_MODEL;
+static __thread bool thread_was_inside_before_fork TLS_MODEL;
+/* Set when a thread's caches are gone for good: the thread is ending. */
+static __thread bool thread_ended TLS_MODEL;
+/* jemalloc's part of the thread is revived until the thread leaves. */
+static __thread bool thread_revived TLS_MODEL;
+static __thread int cancel_state TLS_MODEL;
+static __thread int fork_cancel_state TLS_MODEL;
+
+/* ---- the counters ------------------------------------------------------- */
+
+static atomic_int *own_counter(void)
+{
+    static __thread char place;
+    const uint64_t golden = 0x9e3779b97f4a7c15;
+    return &stripes[(uintptr_t)&place * golden >> (64 - STRIPE_BITS)].inside;
+}
+
+static void pass_gate(void)
+{
+    atomic_int *counter = own_counter();
+    lock_rank_take(RANK_FORK_GATE); /* whether or not the gate is closed */
+    lock_rank_release(RANK_FORK_GATE);
+    for (;;) {
+        atomic_fetch_add(counter, 1);
+        if (__builtin_expect(!atomic_load(&gate_is_closed), 1))
+            return;
+        atomic_fetch_sub(counter, 1);
+        ranked_lock_take(&gate_lock);
+        ranked_lock_release(&gate_lock);
+    }
+}
+
+static int count_inside(void)
+{
+    int count = 0;
+    for (int i = 0; i < STRIPES; i++)
+        count += atomic_load(&stripes[i].inside);
+    return count;
+}
+
+/* A thread that enters only to find the gate closed is counted for a moment. */
+static bool wait_for_others(int own)
+{
+    const struct timespec pause = {.tv_nsec = PAUSE_NS};
+    for (int i = 0; i < YIELDS + PAUSES_MOST; i++) {
+        if (count_inside() <= own)
+            return true;
+        if (i < YIELDS)
+            sched_yield();
+        else
+            nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
+/* ---- entering and leaving ----------------------------------------------- */
+
+void allocator_call_after_leaving(void (*function)(void))
+{
+    after_leaving = function;
+}
+
+static void call_after_leaving(void)
+{
+    if (after_leaving != NULL)
+        after_leaving();
+}
+
+bool allocator_enter(void)
+{
+    if (__builtin_expect(thread_inside, 0))
+        return false;
+    thread_inside = true;
+    atomic_signal_fence(memory_order_seq_cst);
+    cancel_state = cancellation_disable();
+    pass_gate();
+    return true;
+}
+
+void allocator_leave(void)
+{
+    const int before = cancel_state;
+    if (__builtin_expect(thread_revived, 0)) {
+        je_thread_end_again();
+        thread_revived = false;
+    }
+    atomic_fetch_sub_explicit(own_counter(), 1, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst);
+    thread_inside = false;
+    call_after_leaving();
+    cancellation_restore(before);
+}
+
+bool allocator_is_inside(void)
+{
+    return thread_inside;
+}
+
+bool allocator_may_allocate(void)
+{
+    if (__builtin_expect(!thread_ended && !je_thread_has_ended(), 1))
+        return true;
+    thread_revived = je_thread_revive();
+    return thread_revived;
+}
+
+void allocator_end_thread(void)
+{
+    thread_ended = true;
+}
+
+bool allocator_thread_has_ended(void)
+{
+    return thread_ended || je_thread_has_ended();
+}
+
+/* ---- fork --------------------------------------------------------------- */
+
+void allocator_enter_fork(void)
+{
+    thread_was_inside_before_fork = thread_inside;
+    thread_inside = true;
+    atomic_signal_fence(memory_order_seq_cst);
+    fork_cancel_state = cancellation_disable();
+}
+
+void allocator_leave_fork(void)
+{
+    const int before = fork_cancel_state;
+    atomic_signal_fence(memory_order_seq_cst);
+    thread_inside = thread_was_inside_before_fork;
+    if (!thread_inside)
+        call_after_leaving();
+    cancellation_restore(before);
+}
+
+void allocator_close_gate(void)
+{
+    ranked_lock_take(&gate_lock);
+    atomic_store(&gate_is_closed, true);
+    if (!wait_for_others(thread_was_inside_before_fork))
+        debug_log("fork: a thread does not come out of the allocator");
+}
+
+void allocator_open_gate(void)
+{
+    atomic_store(&gate_is_closed, false);
+    ranked_lock_release(&gate_lock);
+}
+
+void allocator_open_gate_in_child(void)
+{
+    for (int i = 0; i < STRIPES; i++)
+        atomic_store(&stripes[i].inside, 0);
+    atomic_store(own_counter(), thread_was_inside_before_fork);
+    allocator_open_gate();
+}

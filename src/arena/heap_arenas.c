@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "heap_arenas.h"
+
+#include <assert.h>
+
+#include "debug_log.h"
+#include "heap_registry.h"
+#include "jemalloc_ctl.h"
+
+/* jemalloc has 4,095 arenas for a process, one of which holds the library's own
+ * data. A heap's first arena can always be had. Further ones can be had only as
+ * long as they leave enough for the first arenas of all heaps. */
+#define ARENAS_IN_ALL 4094
+#define ARENAS_FOR_GROWTH (ARENAS_IN_ALL - HEAP_SLOTS)
+
+static _Atomic unsigned extra_arenas; /* beyond the first of each heap */
+
+/* The lock is held, or no other thread knows the heap yet. */
+static int add_arena(struct heap_arenas *arenas)
+{
+    const unsigned count = atomic_load(&arenas->count);
+    struct arena_slot *slot = &arenas->slots[count];
+    const struct memkind_region_pool *pool = arenas->extents.pool;
+    assert(count < arenas->limit);
+    int result = je_arena_create(&arenas->extents.hooks,
+                                 arenas->metadata_use_hooks, &slot->index);
+    if (result != 0)
+        return result;
+    (void)je_arena_set_decay(slot->index, arenas->dirty_decay_ms);
+    if (pool != NULL && pool->budget != SIZE_MAX)
+        (void)je_arena_set_grow_limit(slot->index, pool->budget);
+    slot->threads = 0;
+    atomic_store_explicit(&arenas->count, count + 1, memory_order_release);
+    return 0;
+}
+
+int heap_arenas_create(struct heap_arenas *arenas, struct arena_slot *slots,
+                       const struct heap_arenas_config *config)
+{
+    arenas->slots = slots;
+    arenas->limit = config->limit;
+    arenas->dirty_decay_ms = config->dirty_decay_ms;
+    arenas->metadata_use_hooks = config->metadata_use_hooks;
+    if (config->user_hooks != NULL)
+        extent_owner_init_user(&arenas->extents, config->user_hooks,
+                               config->address_owner);
+    else
+        extent_owner_init(&arenas->extents, config->pool, config->source,
+                          config->address_owner);
+    ranked_lock_init(&arenas->lock, RANK_ARENAS);
+    int result = add_arena(arenas);
+    if (result != 0) {
+        extent_owner_fini(&arenas->extents);
+        ranked_lock_destroy(&arenas->lock);
+    }
+    return result;
+}
+
+void heap_arenas_destroy(struct heap_arenas *arenas)
+{
+    const unsigned count = atomic_load(&arenas->count);
+    extent_owner_retire(&arenas->extents);
+    for (unsigned i = 0; i < count; i++) {
+        const unsigned index = arenas->slots[i].index;
+        /* Without decay each slab is done with while it is at hand, instead of
+         * being entered in the lists of dirty pages first. */
+        if (arenas->extents.user == NULL)
+            (void)je_arena_set_decay(index, 0);
+        int result = je_arena_destroy(index);
+        if (result != 0)
+            debug_log("arena %u cannot be destroyed: %d", index, result);
+    }
+    atomic_fetch_sub(&extra_arenas, count - 1);
+    extent_owner_fini(&arenas->extents);
+    ranked_lock_destroy(&arenas->lock);
+}
+
+/* ---- caches that come and go -------------------------------------------- */
+
+static bool may_add_arena(void)
+{
+    if (atomic_fetch_add(&extra_arenas, 1) < ARENAS_FOR_GROWTH)
+        return true;
+    atomic_fetch_sub(&extra_arenas, 1);
+    return false;
+}
+
+unsigned heap_arenas_attach(struct heap_arenas *arenas)
+{
+    ranked_lock_take(&arenas->lock);
+    const unsigned count = atomic_load(&arenas->count);
+    unsigned place = 0;
+    for (unsigned i = 1; i < count; i++)
+        if (arenas->slots[i].threads < arenas->slots[place].threads)
+            place = i;
+    if (arenas->slots[place].threads > 0 && count < arenas->limit &&
+        may_add_arena()) {
+        if (add_arena(arenas) == 0)
+            place = count;
+        else
+            atomic_fetch_sub(&extra_arenas, 1);
+    }
+    arenas->slots[place].threads++;
+    ranked_lock_release(&arenas->lock);
+    return place;
+}
+
+void heap_arenas_detach(struct heap_arenas *arenas, unsigned place)
+{
+    ranked_lock_take(&arenas->lock);
+    assert(arenas->slots[place].threads > 0);
+    arenas->slots[place].threads--;
+    ranked_lock_release(&arenas->lock);
+}
+
+/* ---- pages go back ------------------------------------------------------ */
+
+void heap_arenas_purge(struct heap_arenas *arenas)
+{
+    const unsigned count = heap_arenas_count(arenas);
+    for (unsigned i = 0; i < count; i++)
+        (void)je_arena_purge(arenas->slots[i].index);
+    if (arenas->extents.pool != NULL)
+        region_pool_pay(arenas->extents.pool);
+}
+
+void heap_arenas_decay(struct heap_arenas *arenas)
+{
+    const unsigned count = heap_arenas_count(arenas);
+    for (unsigned i = 0; i < count; i++)
+        (void)je_arena_decay(arenas->slots[i].index);
+}
+
+int heap_arenas_set_decay(struct heap_arenas *arenas, ssize_t milliseconds)
+{
+    int result = 0;
+    ranked_lock_take(&arenas->lock);
+    const unsigned count = atomic_load(&arenas->count);
+    arenas->dirty_decay_ms = milliseconds;
+    for (unsigned i = 0; i < count && result == 0; i++)
+        result = je_arena_set_decay(arenas->slots[i].index, milliseconds);
+    ranked_lock_release(&arenas->lock);
+    return result;
+}

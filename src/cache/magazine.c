@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "magazine.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "heap_report.h"
+#include "object_tag.h"
+
+#define CAPACITY_MAX 8192U /* objects in a magazine */
+#define CAPACITY_FIRST_BYTES 2048U
+#define CAPACITY_FIRST_MAX 32U
+#define REFILL_BYTES 32768U /* most that are fetched at once */
+
+/* magazine_has_lately() looks at this many objects. */
+#define LATELY 32U
+
+void magazine_return(struct heap_arenas *arenas, unsigned size_class, void *ptr)
+{
+    /* A smaller object shares its tag with others of its slab. */
+    if (size_class >= size_class_first_large)
+        object_tag_clear_large(arenas->extents.pool, ptr);
+    heap_arenas_return(arenas, ptr);
+}
+
+static uint32_t count_of(const struct magazines *magazines, unsigned size_class)
+{
+    return (uint32_t)(magazines->tops[size_class] -
+                      magazines->bases[size_class]);
+}
+
+static uint32_t capacity_of(const struct magazines *magazines,
+                            unsigned size_class)
+{
+    return (uint32_t)(magazines->ends[size_class] -
+                      magazines->bases[size_class]);
+}
+
+/*
+ * The objects that were returned last, hashed by address. An arena does not
+ * survive an object that is returned twice. To make sure that all objects which
+ * are returned together differ would be too slow; a look at the last ones is
+ * cheap.
+ */
+#define RETURNED_LOG 8
+
+struct returned {
+    void *objects[1 << RETURNED_LOG];
+};
+
+static bool was_returned(struct magazines *magazines,
+                         const struct returned *returned, unsigned place,
+                         void *ptr)
+{
+    if (__builtin_expect(returned->objects[place] != ptr, 1))
+        return false;
+    heap_report(HEAP_DOUBLE_FREE, magazines->arenas->extents.address_owner,
+                ptr);
+    return true;
+}
+
+static unsigned place_of(const void *ptr)
+{
+    /* Fibonacci hashing */
+    return (unsigned)(((uintptr_t)ptr >> 3) * 0x9e3779b97f4a7c15 >>
+                      (64 - RETURNED_LOG));
+}
+
+/* Returns the `count` objects that have been in longest. */
+static void flush(struct magazines *magazines, unsigned size_class,
+                  uint32_t count)
+{
+    struct returned returned = {0};
+    void **objects = magazines->bases[size_class];
+    uint32_t all = count_of(magazines, size_class), kept = 0;
+    if (count == 0)
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        unsigned place = place_of(objects[i]);
+        if (was_returned(magazines, &returned, place, objects[i]))
+            continue;
+        returned.objects[place] = objects[i];
+        magazine_return(magazines->arenas, size_class, objects[i]);
+    }
+    /* The objects behind them may be among those returned, and must not stay in
+     * the magazine then. */
+    uint32_t near = count + (1 << RETURNED_LOG);
+    for (uint32_t i = count; i < all && i < near; i++)
+        if (!was_returned(magazines, &returned, place_of(objects[i]),
+                          objects[i]))
+            objects[kept++] = objects[i];
+    if (near < all) {
+        memmove(objects + kept, objects + near,
+                (all - near) * sizeof objects[0]);
+        kept += all - near;
+    }
+    magazines->tops[size_class] = objects + kept;
+}
+
+/* ---- capacity ----------------------------------------------------------- */
+
+/* The NULL below the first place of all magazines without capacity. */
+static void *no_places[1];
+
+static void set_stack(struct magazines *magazines, unsigned size_class,
+                      void **base, uint32_t count, uint32_t capacity)
+{
+    assert(count <= capacity);
+    magazines->bases[size_class] = base;
+    magazines->tops[size_class] = base + count;
+    magazines->ends[size_class] = base + capacity;
+}
+
+void magazine_init_all(struct magazines *magazines)
+{
+    for (unsigned i = 0; i < SIZE_CLASS_COUNT; i++)
+        set_stack(magazines, i, no_places + 1, 0, 0);
+}
+
+static void release_capacity(struct magazines *magazines, unsigned size_class)
+{
+    uint32_t capacity = capacity_of(magazines, size_class);
+    if (capacity == 0)
+        return;
+    JE_NAME(dallocx)(magazines->bases[size_class] - 1, 0);
+    magazines->reserved -= (size_t)capacity * size_class_sizes[size_class];
+    set_stack(magazines, size_class, no_places + 1, 0, 0);
+}
+
+static size_t reserve_of(const struct magazines *magazines, unsigned size_class)
+{
+    return (size_t)capacity_of(magazines, size_class) *
+           size_class_sizes[size_class];
+}
+
+/* Returns false if there is no DRAM for it. */
+static bool set_capacity(struct magazines *magazines, unsigned size_class,
+                         uint32_t capacity)
+{
+    uint32_t before = capacity_of(magazines, size_class);
+    void **objects = JE_NAME(mallocx)((capacity + 1) * sizeof objects[0], 0);
+    if (objects == NULL)
+        return false;
+    *objects++ = NULL;
+    if (count_of(magazines, size_class) > capacity)
+        flush(magazines, size_class,
+              count_of(magazines, size_class) - capacity);
+    uint32_t count = count_of(magazines, size_class);
+    memcpy(objects, magazines->bases[size_class], count * sizeof objects[0]);
+    magazines->reserved -= reserve_of(magazines, size_class);
+    if (before != 0)
+        JE_NAME(dallocx)(magazines->bases[size_class] - 1, 0);
+    set_stack(magazines, size_class, objects, count, capacity);
+    magazines->reserved += reserve_of(magazines, size_class);
+    return true;
+}
+
+/* Makes room for `more` bytes of a class that may keep `wanted` bytes then. If
+ * the limit is reached, the class that may keep most gives half of its capacity
+ * to a class that may keep less than half of that. */
+static bool make_room(struct magazines *magazines, size_t wanted, size_t more)
+{
+    while (more > magazines->limit - magazines->reserved) {
+        unsigned largest = SIZE_CLASS_FIRST;
+        for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_LAST; i++)
+            if (reserve_of(magazines, i) > reserve_of(magazines, largest))
+                largest = i;
+        uint32_t capacity = capacity_of(magazines, largest);
+        if (wanted > reserve_of(magazines, largest) / 2)
+            return false;
+        if (capacity == 1) {
+            flush(magazines, largest, count_of(magazines, largest));
+            release_capacity(magazines, largest);
+        } else if (!set_capacity(magazines, largest, capacity / 2)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool grow_magazine(struct magazines *magazines, unsigned size_class)
+{
+    const uint32_t size = size_class_sizes[size_class];
+    uint32_t before = capacity_of(magazines, size_class), capacity = before * 2;
+    if (size_class >= size_class_first_large &&
+        !heap_arenas_keep_pages(magazines->arenas))
+        return false;
+    if (before == 0) {
+        capacity = CAPACITY_FIRST_BYTES / size;
+        if (capacity > CAPACITY_FIRST_MAX)
+            capacity = CAPACITY_FIRST_MAX;
+        if (capacity == 0)
+            capacity = 1;
+    }
+    return capacity <= CAPACITY_MAX &&
+           make_room(magazines, (size_t)capacity * size,
+                     (size_t)(capacity - before) * size) &&
+           set_capacity(magazines, size_class, capacity);
+}
+
+/* ---- taking and putting ------------------------------------------------- */
+
+static void *fetch(struct magazines *magazines, unsigned size_class, int flags)
+{
+    size_t size = size_class_sizes[size_class];
+    void *ptr = JE_NAME(mallocx)(size, magazines->arena_flags | flags);
+    if (ptr != NULL)
+        object_tag_write(magazines->arenas->extents.pool, ptr, size_class);
+    return ptr;
+}
+
+/* How many objects to fetch: twice as many each time, within limits. */
+static uint32_t refill_count(struct magazines *magazines, unsigned size_class)
+{
+    uint32_t count = 1U << magazines->refill_log[size_class];
+    if (count * size_class_sizes[size_class] <= REFILL_BYTES / 2)
+        magazines->refill_log[size_class]++;
+    while (count > capacity_of(magazines, size_class))
+        if (!grow_magazine(magazines, size_class))
+            return capacity_of(magazines, size_class);
+    return count;
+}
+
+/* Fetches objects into an empty magazine, in such an order that they come out
+ * as the arena gave them. */
+static void refill(struct magazines *magazines, unsigned size_class)
+{
+    uint32_t wanted = refill_count(magazines, size_class), missing = wanted;
+    void **objects = magazines->bases[size_class];
+    while (missing > 0) {
+        void *ptr = fetch(magazines, size_class, 0);
+        if (ptr == NULL)
+            break;
+        objects[--missing] = ptr;
+    }
+    uint32_t count = wanted - missing;
+    if (missing > 0)
+        memmove(objects, objects + missing, count * sizeof objects[0]);
+    magazines->tops[size_class] = objects + count;
+}
+
+void *magazine_take(struct magazines *magazines, unsigned size_class, bool zero,
+                    bool *fresh)
+{
+    *fresh = false;
+    if (count_of(magazines, size_class) == 0 &&
+        size_class < size_class_first_large)
+        refill(magazines, size_class);
+    if (count_of(magazines, size_class) != 0)
+        return *--magazines->tops[size_class];
+    *fresh = true;
+    return fetch(magazines, size_class, zero ? JE_ZERO : 0);
+}
+
+bool magazine_has_lately(const struct magazines *magazines, unsigned size_class,
+                         const void *ptr)
+{
+    void *const *top = magazines->tops[size_class];
+    uint32_t count = count_of(magazines, size_class);
+    for (uint32_t i = 1; i <= count && i <= LATELY; i++)
+        if (top[-(ptrdiff_t)i] == ptr)
+            return true;
+    return false;
+}
+
+void magazine_put(struct magazines *magazines, unsigned size_class, void *ptr)
+{
+    uint32_t count = count_of(magazines, size_class);
+    if (count == capacity_of(magazines, size_class) &&
+        !grow_magazine(magazines, size_class)) {
+        if (count == 0) {
+            magazine_return(magazines->arenas, size_class, ptr);
+            return;
+        }
+        flush(magazines, size_class, (count + 1) / 2);
+    }
+    *magazines->tops[size_class]++ = ptr;
+}
+
+void magazine_drain(struct magazines *magazines, unsigned size_class)
+{
+    flush(magazines, size_class, count_of(magazines, size_class));
+}
+
+/* ---- all magazines of a cache ------------------------------------------- */
+
+void magazine_drain_all(struct magazines *magazines)
+{
+    for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_LAST; i++)
+        magazine_drain(magazines, i);
+}
+
+void magazine_forget_all(struct magazines *magazines)
+{
+    for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_LAST; i++)
+        release_capacity(magazines, i);
+}
+
+void magazine_drop_all(struct magazines *magazines)
+{
+    magazine_drain_all(magazines);
+    magazine_forget_all(magazines);
+}
+
+void magazine_age_all(struct magazines *magazines)
+{
+    for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_LAST; i++) {
+        uint32_t count = count_of(magazines, i);
+        if (magazines->refill_log[i] > 0)
+            magazines->refill_log[i]--;
+        if (count == 0 && magazines->refill_log[i] == 0)
+            release_capacity(magazines, i);
+        else
+            flush(magazines, i, (count + 1) / 2);
+    }
+}
+
+size_t magazine_bytes(const struct magazines *magazines)
+{
+    size_t bytes = 0;
+    for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_LAST; i++)
+        bytes += (size_t)count_of(magazines, i) * size_class_sizes[i];
+    return bytes;
+}

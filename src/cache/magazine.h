@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Magazines: for each size class, a stack of free objects between a thread and
+ * its arena.
+ *
+ * A magazine grows as long as it overflows and the limit of bytes allows it.
+ * Ageing halves what lies in it each second and takes unused capacity away, so
+ * that what a thread has freed reaches the arenas, and by their decay the file
+ * system, within some seconds. Objects that have pages of their own are kept
+ * like others, but fetched one by one.
+ *
+ * A cache (thread_cache.h) has one set of magazines. In all these calls the
+ * cache is locked, and its thread kept out unless it is the caller, which is
+ * inside the allocator.
+ */
+#ifndef MAGAZINE_H
+#define MAGAZINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "heap_arenas.h"
+#include "size_class.h"
+
+struct magazines {
+    struct heap_arenas *arenas;
+    int arena_flags; /* for mallocx(); see heap_arenas_flags() */
+    size_t limit;    /* of bytes that the magazines may hold */
+    size_t reserved; /* bytes that they could hold by their capacities */
+    uint8_t refill_log[SIZE_CLASS_COUNT]; /* objects of the next refill */
+    /*
+     * The stacks, by class: the next free place, the place behind the last one,
+     * and the first place. Below the first place there is a NULL, so that an
+     * empty magazine needs no other mark. A magazine without capacity consists
+     * of nothing else.
+     */
+    void **tops[SIZE_CLASS_COUNT];
+    void **ends[SIZE_CLASS_COUNT];
+    void **bases[SIZE_CLASS_COUNT];
+};
+
+/* Makes all magazines, without capacity. The other fields are set before. */
+void magazine_init_all(struct magazines *magazines);
+
+/*
+ * Takes an object of a class that is cached; NULL if the arena has none. *fresh
+ * is set to whether the object comes from the arena, which has cleared it if
+ * `zero` asks for that.
+ */
+void *magazine_take(struct magazines *magazines, unsigned size_class, bool zero,
+                    bool *fresh);
+
+/* Whether an object is among those that were put in last. */
+bool magazine_has_lately(const struct magazines *magazines, unsigned size_class,
+                         const void *ptr);
+
+/* Puts an object in. If there is no room, the object goes to its arena. */
+void magazine_put(struct magazines *magazines, unsigned size_class, void *ptr);
+
+/* Gives an object that is in no magazine back to its arena. */
+void magazine_return(struct heap_arenas *arenas, unsigned size_class,
+                     void *ptr);
+
+/* Gives the objects of one class, or of all classes, back to their arenas. */
+void magazine_drain(struct magazines *magazines, unsigned size_class);
+void magazine_drain_all(struct magazines *magazines);
+
+/* Drains all magazines and takes their capacity away. */
+void magazine_drop_all(struct magazines *magazines);
+
+/* Takes the capacity of all magazines away, with the objects that are in them:
+ * their arenas go as a whole. */
+void magazine_forget_all(struct magazines *magazines);
+
+/* One step of ageing. */
+void magazine_age_all(struct magazines *magazines);
+
+/* Bytes of the objects in the magazines. */
+size_t magazine_bytes(const struct magazines *magazines);
+
+#endif

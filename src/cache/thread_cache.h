@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a thread keeps at hand of one heap: the arena that it allocates from,
+ * and a magazine of free objects for each size class. Most calls of malloc and
+ * free do no more than take from a magazine or put into one. That takes no
+ * lock, does not enter jemalloc, and writes to no memory that another thread
+ * uses.
+ *
+ * Other threads have to get at a thread's magazines all the same: to give
+ * everything back before an allocation fails, to age what a sleeping thread
+ * holds, to drop what belongs to a heap that is destroyed, to stop the world
+ * for fork(). Such a visitor (cache_visit.h) locks the cache, closes its gate,
+ * and waits until the cache's own thread is out:
+ *
+ *     thread:   busy = 1; gate open? use magazines; busy = 0   (else: lock)
+ *     visitor:  lock; gate = closed; barrier in all threads; wait until !busy;
+ *               use magazines; gate = open; unlock
+ *
+ * The barrier is membarrier(2), so that the thread needs none. If the kernel
+ * has no such call, or a sandbox forbids it, each thread issues a barrier of
+ * its own between its two steps: its gate says so (GATE_FENCE). A visitor that
+ * finds out that the call has been forbidden sets GATE_FENCE in the gates, and
+ * then pauses once: a thread that was on its way in without a barrier has
+ * arrived by then.
+ *
+ * The thread's slower ways to its magazines hold the lock and set `busy` as
+ * well, since a signal handler, which runs in that thread, must stay out
+ * (thread_cache_enter_slowly()).
+ *
+ * A heap can be destroyed while a thread's table still points to its cache. The
+ * gate of that cache then stays closed, and the heap's id tells that it is
+ * gone.
+ */
+#ifndef THREAD_CACHE_H
+#define THREAD_CACHE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "heap_registry.h"
+#include "magazine.h"
+#include "ranked_lock.h"
+#include "tls_model.h"
+
+/* Why a gate is closed. */
+enum {
+    GATE_VISITED = 1, /* a visitor is at the magazines */
+    GATE_SHUT = 2,    /* for ever: the heap is gone, or must not be used */
+    GATE_LOCKS = 4,   /* the thread always takes the lock */
+    GATE_FENCE = 8,   /* open, to a thread that issues a barrier itself */
+};
+
+struct thread_cache {
+    /* What each call reads and writes. */
+    uint8_t busy;      /* the thread is at the magazines */
+    uint8_t gate;      /* see above; other threads write it */
+    int32_t ticks;     /* allocations before the next look at the clock */
+    const void *owner; /* the heap's direct_owner */
+    /* The heap's first region, with its tags; empty if there is none. */
+    uintptr_t base;
+    size_t size;
+    _Atomic uint16_t *tags;
+
+    struct heap_caches *home; /* the heap's, which may be gone */
+    const void *key;          /* the heap's address */
+    struct heap_place place;  /* the heap's, by which it is known to be there */
+    /* Guarded by the home's caches_lock. */
+    bool is_dropped; /* in no list any more, since the heap goes */
+    bool is_orphan;  /* its thread was the parent's; see heap_fork.h */
+    bool is_fenced;  /* its thread has seen GATE_FENCE */
+
+    unsigned arena_place;    /* in the heap's arenas */
+    struct ranked_lock lock; /* RANK_CACHE */
+    int64_t last_tick_ms;
+    struct thread_cache *next, *prev;
+    struct magazines magazines;
+};
+
+/* What a heap has of its caches. */
+struct heap_caches {
+    struct memkind_heap *heap;
+    struct heap_place place;
+    const void *direct_owner; /* see thread_cache.owner */
+    struct heap_arenas *arenas;
+    size_t cache_limit;             /* bytes, for each cache */
+    bool take_locks;                /* all gates have GATE_LOCKS */
+    struct ranked_lock caches_lock; /* RANK_CACHES; guards what follows */
+    struct thread_cache *caches;    /* of live threads, and orphans */
+    struct thread_cache fallback;   /* for threads that can have no cache */
+};
+
+/* Prepares a heap's caches. The arenas are there; the place is set later, and
+ * before any thread knows the heap. */
+void heap_caches_init(struct heap_caches *home, struct memkind_heap *heap,
+                      const void *direct_owner, struct heap_arenas *arenas,
+                      bool take_locks);
+void heap_caches_fini(struct heap_caches *home);
+
+#define THREAD_CACHE_HIDDEN __attribute__((visibility("hidden")))
+
+/* A cache that holds nothing and lets no thread in. */
+extern struct thread_cache thread_cache_none SIZE_CLASS_HIDDEN;
+
+/* The cache that the thread used last (thread_cache_none before the first), and
+ * all caches of the thread by their heaps' slots (NULL before the first). */
+extern __thread struct thread_cache *thread_cache_current TLS_MODEL
+    THREAD_CACHE_HIDDEN;
+extern __thread struct thread_cache **thread_cache_table TLS_MODEL
+    THREAD_CACHE_HIDDEN;
+
+/* ---- the thread's way to its magazines ---------------------------------- */
+
+/*
+ * The thread's plain accesses are what makes the fast way fast: compilers do
+ * not fold atomic loads into comparisons. No access is torn, since these are
+ * bytes; their order is kept by the fence, and by the barrier on the visitor's
+ * side.
+ */
+#ifdef __SANITIZE_THREAD__
+#define CACHE_LOAD(place) __atomic_load_n(&(place), __ATOMIC_ACQUIRE)
+#define CACHE_STORE(place, value)                                              \
+    __atomic_store_n(&(place), (value), __ATOMIC_RELEASE)
+#define CACHE_FENCE(order) ((void)0)
+#else
+#define CACHE_LOAD(place) (*(volatile uint8_t *)&(place))
+#define CACHE_STORE(place, value) (*(volatile uint8_t *)&(place) = (value))
+#define CACHE_FENCE(order) atomic_thread_fence(order)
+#endif
+
+/* Returns false if the thread has to take the slow way, by the lock. */
+static inline bool thread_cache_enter(struct thread_cache *cache)
+{
+    /* A signal handler that has interrupted the thread in there is refused. */
+    if (__builtin_expect(CACHE_LOAD(cache->busy) != 0, 0))
+        return false;
+    CACHE_STORE(cache->busy, 1);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (__builtin_expect(CACHE_LOAD(cache->gate) == 0, 1)) {
+        CACHE_FENCE(memory_order_acquire);
+        return true;
+    }
+    CACHE_STORE(cache->busy, 0);
+    return false;
+}
+
+/* Enters by a gate that is open to a thread that issues a barrier, and by no
+ * other. */
+static inline bool thread_cache_enter_fenced(struct thread_cache *cache)
+{
+    if (__builtin_expect(CACHE_LOAD(cache->gate) != GATE_FENCE, 1) ||
+        CACHE_LOAD(cache->busy) != 0)
+        return false;
+    /* This store, and what visitors do to gates, are sequentially consistent:
+     * one of the two threads sees the other. */
+    (void)__atomic_exchange_n(&cache->busy, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&cache->gate, __ATOMIC_SEQ_CST) == GATE_FENCE)
+        return true;
+    CACHE_STORE(cache->busy, 0);
+    return false;
+}
+
+static inline void thread_cache_leave(struct thread_cache *cache)
+{
+    CACHE_FENCE(memory_order_release);
+    CACHE_STORE(cache->busy, 0);
+}
+
+/*
+ * The thread's way in for whatever takes longer. No visitor is in there
+ * meanwhile, and no signal handler gets in. The thread is not busy before.
+ */
+static inline void thread_cache_enter_slowly(struct thread_cache *cache)
+{
+    ranked_lock_take(&cache->lock);
+    CACHE_STORE(cache->busy, 1);
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline void thread_cache_leave_slowly(struct thread_cache *cache)
+{
+    thread_cache_leave(cache);
+    atomic_signal_fence(memory_order_seq_cst);
+    ranked_lock_release(&cache->lock);
+}
+
+/* Whether the calling thread may use a cache's magazines by the slower ways:
+ * not those of the fallback, and not as a signal handler that has found its
+ * thread at them. */
+static inline bool thread_cache_is_usable(const struct thread_cache *cache)
+{
+    return cache != &cache->home->fallback && CACHE_LOAD(cache->busy) == 0;
+}
+
+/* ---- caches come and go ------------------------------------------------- */
+
+/*
+ * The calling thread's cache of a heap, which is made if there is none; it is
+ * thread_cache_current from then on. The heap's fallback if a thread is ending,
+ * or there is no DRAM. Inside the allocator.
+ */
+struct thread_cache *thread_cache_get(struct heap_caches *home);
+
+/* Gives back what a cache holds, and frees it. It is in no list any more. */
+void thread_cache_end(struct heap_caches *home, struct thread_cache *cache);
+
+/* Frees a cache whose heap is gone. */
+void thread_cache_free(struct thread_cache *cache);
+
+/* Takes a cache out of its heap's list; the caches_lock is held. */
+void thread_cache_take_out(struct heap_caches *home,
+                           struct thread_cache *cache);
+
+#endif

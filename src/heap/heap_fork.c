@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "heap_fork.h"
+
+#include "allocator_gate.h"
+#include "cache_visit.h"
+#include "heap_struct.h"
+#include "lost_arenas.h"
+#include "memory_barrier.h"
+#include "object_records.h"
+#include "snapshot_lock.h"
+
+static void lock_for_reclaiming(struct memkind_heap *heap)
+{
+    ranked_lock_take(&heap->reclaim_lock);
+}
+
+static void lock_caches(struct memkind_heap *heap)
+{
+    cache_visit_lock_all(&heap->caches);
+}
+
+static void lock_arenas(struct memkind_heap *heap)
+{
+    ranked_lock_take(&heap->arenas.lock);
+}
+
+static void lock_records(struct memkind_heap *heap)
+{
+    if (heap_is_checked(heap))
+        object_records_lock(heap->records);
+}
+
+static void unlock_heap(struct memkind_heap *heap)
+{
+    if (heap_is_checked(heap))
+        object_records_unlock(heap->records);
+    ranked_lock_release(&heap->arenas.lock);
+    cache_visit_unlock_all(&heap->caches);
+    ranked_lock_release(&heap->reclaim_lock);
+}
+
+void heap_fork_prepare(void)
+{
+    allocator_close_gate();
+    heap_registry_lock();
+    lock_rank_allow_equal(true);
+    heap_registry_visit_locked(lock_for_reclaiming);
+    heap_registry_visit_locked(lock_caches);
+    heap_registry_visit_locked(lock_arenas);
+    heap_registry_visit_locked(lock_records);
+}
+
+static void unlock_all(void)
+{
+    lock_rank_allow_equal(false);
+    heap_registry_visit_locked(unlock_heap);
+    heap_registry_unlock();
+}
+
+void heap_fork_parent(void)
+{
+    unlock_all();
+    allocator_open_gate();
+}
+
+/* A hook holds this lock for a moment, under jemalloc's locks, so that it
+ * cannot be waited for here. What a hook does under it leaves the list usable
+ * at any moment. */
+static void renew_blocks_lock(struct memkind_heap *heap)
+{
+    pthread_mutex_init(&heap->arenas.extents.blocks_lock, NULL);
+}
+
+static void orphan_other_caches(struct memkind_heap *heap)
+{
+    cache_visit_orphan_others(&heap->caches);
+}
+
+void heap_fork_child(void)
+{
+    /* The kernel may give the child another answer than its parent. */
+    memory_barrier_register();
+    (void)memory_barrier_in_all_threads();
+    lost_arenas_renew_lock();
+    snapshot_lock_renew_in_child();
+    heap_registry_forget_users();
+    heap_registry_visit_locked(renew_blocks_lock);
+    heap_registry_visit_locked(orphan_other_caches);
+    unlock_all();
+    allocator_open_gate_in_child();
+}

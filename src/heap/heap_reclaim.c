@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "heap_reclaim.h"
+
+#include "cache_visit.h"
+#include "quarantine.h"
+#include "snapshot_lock.h"
+
+void heap_reclaim_locked(struct memkind_heap *heap)
+{
+    ranked_lock_assert_held(&heap->reclaim_lock);
+    cache_visit_bury_orphans(&heap->caches);
+    cache_visit_all(&heap->caches, magazine_drain_all);
+    heap_arenas_purge(&heap->arenas);
+}
+
+void heap_reclaim(struct memkind_heap *heap)
+{
+    ranked_lock_take(&heap->reclaim_lock);
+    heap_reclaim_locked(heap);
+    ranked_lock_release(&heap->reclaim_lock);
+}
+
+bool heap_reclaim_from_others(const struct memkind_heap *heap)
+{
+    bool any = false;
+    struct memkind_heap *other;
+    snapshot_lock_begin_moving();
+    for (unsigned slot = 0; (other = heap_registry_use_next(&slot)) != NULL;
+         slot++) {
+        if (other != heap &&
+            region_pool_shares_space(heap_pool(heap), heap_pool(other))) {
+            any = true;
+            if (heap_is_checked(other))
+                (void)quarantine_release_down_to(other, 0);
+            heap_reclaim(other);
+        }
+        heap_registry_done(slot);
+    }
+    snapshot_lock_end_moving();
+    return any;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "quarantine.h"
+
+#include "allocator_gate.h"
+#include "magazine.h"
+#include "memory_marks.h"
+#include "red_zone.h"
+#include "size_class.h"
+
+/* A forked child may have lost the memory, and has only the records. */
+static bool is_accessible(const struct memkind_heap *heap)
+{
+    return heap_pool(heap) == NULL || !region_pool_is_lost(heap_pool(heap));
+}
+
+/* Gives an object back that has no record any more. */
+static void release_object(struct memkind_heap *heap,
+                           const struct object_record *record)
+{
+    struct marked_memory memory = red_zone_memory(record);
+    memory_mark_open(&memory);
+    red_zone_check_freed(heap, record);
+    magazine_return(&heap->arenas, size_class_of(record->raw_size),
+                    red_zone_raw(record));
+}
+
+bool quarantine_release_down_to(struct memkind_heap *heap, size_t keep)
+{
+    struct object_record record;
+    bool any = false;
+    if (!is_accessible(heap))
+        return false;
+    while (object_records_waiting(heap->records) > keep &&
+           object_records_next(heap->records, &record)) {
+        release_object(heap, &record);
+        any = true;
+    }
+    return any;
+}
+
+bool quarantine_release_all(struct memkind_heap *heap)
+{
+    bool any = false;
+    if (allocator_enter()) {
+        any = quarantine_release_down_to(heap, 0);
+        allocator_leave();
+    }
+    return any;
+}
+
+void quarantine_put(struct memkind_heap *heap,
+                    const struct object_record *record)
+{
+    struct object_record next;
+    if (object_records_may_wait(heap->records, record)) {
+        object_records_wait(heap->records, record);
+    } else {
+        object_records_drop(heap->records, record);
+        release_object(heap, record);
+    }
+    while (object_records_next_too_many(heap->records, record, &next))
+        release_object(heap, &next);
+}
+
+void quarantine_finish(struct memkind_heap *heap)
+{
+    struct object_record record;
+    while (object_records_next_of_all(heap->records, &record)) {
+        struct marked_memory memory = red_zone_memory(&record);
+        if (record.state == OBJECT_LIVE)
+            memory_mark_gone(&memory);
+        else
+            memory_mark_open(&memory);
+        if (!is_accessible(heap))
+            continue;
+        if (record.state == OBJECT_LIVE)
+            red_zone_check(heap, &record);
+        else
+            red_zone_check_freed(heap, &record);
+    }
+    object_records_destroy(heap->records);
+    heap->records = NULL;
+}
