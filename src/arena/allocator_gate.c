@@ -20,7 +20,6 @@
 
 #define YIELDS 100
 #define PAUSE_NS 100000
-#define PAUSES_MOST 100000 /* ten seconds, or more */
 
 /* How many threads are inside. */
 static struct {
@@ -28,6 +27,8 @@ static struct {
 } stripes[STRIPES];
 
 static atomic_bool gate_is_closed;
+int allocator_gate_patience = 100000; /* ten seconds, or more */
+
 /* Held while the gate is closed. */
 static struct ranked_lock gate_lock = RANKED_LOCK_INITIALIZER(RANK_FORK_GATE);
 
@@ -78,7 +79,7 @@ static int count_inside(void)
 static bool wait_for_others(int own)
 {
     const struct timespec pause = {.tv_nsec = PAUSE_NS};
-    for (int i = 0; i < YIELDS + PAUSES_MOST; i++) {
+    for (int i = 0; i < YIELDS + allocator_gate_patience; i++) {
         if (count_inside() <= own)
             return true;
         if (i < YIELDS)

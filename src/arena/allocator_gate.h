@@ -64,6 +64,9 @@ void allocator_leave_fork(void);
  */
 void allocator_close_gate(void);
 
+/* How long that is, in pauses of 0.1 ms. Tests shorten it. */
+extern int allocator_gate_patience;
+
 /* Opens the gate in the parent, or in the child, which has one thread. */
 void allocator_open_gate(void);
 void allocator_open_gate_in_child(void);

@@ -196,7 +196,7 @@ void cache_visit_drop_all(struct heap_caches *home)
 
 void cache_visit_lock_all(struct heap_caches *home)
 {
-    ranked_lock_take(&home->caches_lock);
+    ranked_lock_assert_held(&home->caches_lock);
     for (struct thread_cache *cache = home->caches; cache != NULL;
          cache = cache->next) {
         ranked_lock_take(&cache->lock);
@@ -217,7 +217,6 @@ void cache_visit_unlock_all(struct heap_caches *home)
         open_gate(cache);
         ranked_lock_release(&cache->lock);
     }
-    ranked_lock_release(&home->caches_lock);
 }
 
 void cache_visit_orphan_others(struct heap_caches *home)

@@ -38,7 +38,7 @@ void cache_visit_drop_all(struct heap_caches *home);
 /* ---- fork --------------------------------------------------------------- */
 
 /* Bracket fork(2): in between, all caches of a heap are locked and all their
- * threads kept out, and the caches_lock is held. */
+ * threads kept out. The caches_lock is held, and is kept. */
 void cache_visit_lock_all(struct heap_caches *home);
 void cache_visit_unlock_all(struct heap_caches *home);
 

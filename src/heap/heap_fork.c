@@ -14,6 +14,11 @@ static void lock_for_reclaiming(struct memkind_heap *heap)
     ranked_lock_take(&heap->reclaim_lock);
 }
 
+static void lock_list_of_caches(struct memkind_heap *heap)
+{
+    ranked_lock_take(&heap->caches.caches_lock);
+}
+
 static void lock_caches(struct memkind_heap *heap)
 {
     cache_visit_lock_all(&heap->caches);
@@ -36,6 +41,7 @@ static void unlock_heap(struct memkind_heap *heap)
         object_records_unlock(heap->records);
     ranked_lock_release(&heap->arenas.lock);
     cache_visit_unlock_all(&heap->caches);
+    ranked_lock_release(&heap->caches.caches_lock);
     ranked_lock_release(&heap->reclaim_lock);
 }
 
@@ -45,6 +51,7 @@ void heap_fork_prepare(void)
     heap_registry_lock();
     lock_rank_allow_equal(true);
     heap_registry_visit_locked(lock_for_reclaiming);
+    heap_registry_visit_locked(lock_list_of_caches);
     heap_registry_visit_locked(lock_caches);
     heap_registry_visit_locked(lock_arenas);
     heap_registry_visit_locked(lock_records);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
@@ -104,14 +105,16 @@ static void test_a_child_is_alone(void)
     CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, stay_inside, NULL), 0);
     while (atomic_load(&inside) == 0)
         sleep_ms(1);
-    /* As if it had been given up on. The library's handlers would wait. */
+    /* The library's own handlers would wait in the parent. */
     pid_t child = _Fork();
     if (child == 0) {
-        alarm(5); /* which ends a child that waits */
-        close_gate();
+        alarm(60); /* which ends a child that waits */
+        allocator_gate_patience = 10;
+        close_gate(); /* gives up on the thread that is inside */
         allocator_open_gate_in_child();
         allocator_leave_fork();
-        close_gate();
+        allocator_gate_patience = INT_MAX / 2;
+        close_gate(); /* waits for no thread */
         open_gate();
         _exit(0);
     }
