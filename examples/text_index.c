@@ -217,7 +217,7 @@ static void report(struct word **table)
     printf("file space: %zu KiB, %zu KiB of it allocated\n",
            example_stat(kind, MEMKIND_STAT_TYPE_RESIDENT) / EXAMPLE_KIB,
            example_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED) / EXAMPLE_KIB);
-    printf("checked:    all words, and %zu of them in their files\n", found);
+    printf("checked:    all words; %zu of them found in their files\n", found);
 }
 
 int main(int argc, char *argv[])
