@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Indexes all words of many text files, with a thread for each CPU. The index
- * lies in a file-backed kind: hash tables, words, and for each word a list of
- * the files that have it. The files' names come from standard input.
+ * Indexes all words of many text files, with a thread for each CPU (at most 8).
+ * The index lies in a file-backed kind: hash tables, words, and for each word a
+ * list of the files that have it. The files' names come from standard input.
  *
  * Run: find /usr/include -type f -print0 | text_index [DIR]
  *

@@ -1304,7 +1304,7 @@ static int run_in_kind(const struct options *options)
     return status;
 }
 
-/* As the examples: $PMEM_DIR, else /dev/shm. */
+/* $PMEM_DIR, else /dev/shm; the default of the examples. */
 static const char *default_dir(void)
 {
     const char *dir = getenv("PMEM_DIR");
