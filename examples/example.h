@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the example programs share: which directory to use, how to report an
- * error, and a pattern of bytes to fill objects with and to recognise later.
+ * What the example programs share: the directory to use, what ends a program
+ * that has met an error, and a pattern of bytes to fill objects with and to
+ * recognise later. Nothing in here allocates from a kind.
  */
 #ifndef EXAMPLE_H
 #define EXAMPLE_H
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define EXAMPLE_KIB ((size_t)1 << 10)
 #define EXAMPLE_MIB ((size_t)1 << 20)
@@ -27,36 +29,64 @@ static inline const char *example_dir(int argc, char *argv[])
     return (dir != NULL && dir[0] != '\0') ? dir : "/dev/shm";
 }
 
-/* Reports a memkind status code; gives the exit status. */
-static inline int example_fail(const char *what, int err)
+/* ---- errors: each of these ends the program with a message ---- */
+
+/* For calls that give a status code; `what` is the call, or its argument. */
+static inline void example_expect_success(int err, const char *what)
 {
-    char text[MEMKIND_ERROR_MESSAGE_SIZE];
-    memkind_error_message(err, text, sizeof(text));
-    (void)fprintf(stderr, "%s: %s (code %d)\n", what, text, err);
-    return EXIT_FAILURE;
+    if (err != MEMKIND_SUCCESS) {
+        int reason = errno;
+        char text[MEMKIND_ERROR_MESSAGE_SIZE];
+        memkind_error_message(err, text, sizeof(text));
+        (void)fprintf(stderr, "%s: %s (code %d%s%s)\n", what, text, err,
+                      reason != 0 ? "; errno: " : "",
+                      reason != 0 ? strerror(reason) : "");
+        exit(EXIT_FAILURE);
+    }
 }
 
-/* Reports errno, for calls that give a pointer; gives the exit status. */
-static inline int example_fail_errno(const char *what)
+/* For calls that say by errno why they have failed. */
+static inline void example_expect(bool succeeded, const char *what)
 {
-    (void)fprintf(stderr, "%s: %s\n", what, strerror(errno));
-    return EXIT_FAILURE;
+    if (!succeeded) {
+        (void)fprintf(stderr, "%s: %s\n", what, strerror(errno));
+        exit(EXIT_FAILURE);
+    }
 }
 
-/* Reports something that is not as it has to be; gives the exit status. */
-static inline int example_fail_check(const char *what)
+/* For what has to be so after the calls. */
+static inline void example_check(bool holds, const char *what)
 {
-    (void)fprintf(stderr, "check failed: %s\n", what);
-    return EXIT_FAILURE;
+    if (!holds) {
+        (void)fflush(stdout);
+        (void)fprintf(stderr, "check failed: %s\n", what);
+        exit(EXIT_FAILURE);
+    }
 }
 
-/* Destroys the kind; gives `status`, or failure where that did not work. */
-static inline int example_destroy(memkind_t kind, int status)
+/* ---- time and statistics ---- */
+
+/* Seconds, from a clock that tells the time of day. */
+static inline double example_seconds(void)
 {
-    int err = memkind_destroy_kind(kind);
-    return err == MEMKIND_SUCCESS ? status
-                                  : example_fail("memkind_destroy_kind", err);
+    struct timespec now;
+    (void)timespec_get(&now, TIME_UTC);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
+
+/* The number of bytes at this moment; examples/pmem_statistics.c has more. */
+static inline size_t example_stat(memkind_t kind, memkind_stat_type type)
+{
+    size_t bytes = 0;
+    errno = 0;
+    example_expect_success(memkind_update_cached_stats(),
+                           "memkind_update_cached_stats");
+    example_expect_success(memkind_get_stat(kind, type, &bytes),
+                           "memkind_get_stat");
+    return bytes;
+}
+
+/* ---- contents ---- */
 
 /* Byte number i of pattern number `seed`. */
 static inline unsigned char example_byte(size_t seed, size_t i)

@@ -11,28 +11,24 @@ int main(int argc, char *argv[])
 {
     const char *dir = example_dir(argc, argv);
     int err = memkind_check_dax_path(dir);
-    switch (err) {
-    case MEMKIND_SUCCESS:
+    if (err == MEMKIND_SUCCESS) {
         printf("%s: files are mapped with DAX\n", dir);
-        break;
-    case MEMKIND_ERROR_MMAP:
+    } else if (err == MEMKIND_ERROR_MMAP) {
         printf("%s: kinds can be made here, but not with DAX\n", dir);
-        break;
-    default:
-        return example_fail(dir, err);
+    } else {
+        example_expect_success(err, dir);
     }
 
-    /* a directory that is not there is an error, not an answer */
-    err = memkind_check_dax_path("/nonexistent/directory");
-    if (err == MEMKIND_SUCCESS || err == MEMKIND_ERROR_MMAP) {
-        return example_fail_check("a missing directory is an error");
-    }
-    printf("a missing directory gives code %d\n", err);
+    int missing = memkind_check_dax_path("/nonexistent/directory");
+    printf("a missing directory gives code %d\n", missing);
 
     memkind_t kind = NULL;
     err = memkind_create_pmem(dir, MEMKIND_PMEM_MIN_SIZE, &kind);
-    if (err != MEMKIND_SUCCESS) {
-        return example_fail("memkind_create_pmem", err);
-    }
-    return example_destroy(kind, EXIT_SUCCESS);
+    example_expect_success(err, "memkind_create_pmem");
+    err = memkind_destroy_kind(kind);
+    example_expect_success(err, "memkind_destroy_kind");
+
+    example_check(missing != MEMKIND_SUCCESS && missing != MEMKIND_ERROR_MMAP,
+                  "a missing directory is an error, not an answer");
+    return EXIT_SUCCESS;
 }

@@ -17,7 +17,6 @@
 #include <pmem_allocator.h>
 #include <pmem_memory_resource.hpp>
 #include <scoped_allocator>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -37,13 +36,6 @@ using texts = std::vector<text, scoped<text>>;
 using entry = std::pair<const int, text>;
 using dictionary = std::map<int, text, std::less<int>, scoped<entry>>;
 
-void require(bool condition, const char *what)
-{
-    if (!condition) {
-        throw std::runtime_error(std::string("check failed: ") + what);
-    }
-}
-
 /* Whether an address is file-backed memory: of some kind, but not DRAM. */
 bool in_pmem(const void *address)
 {
@@ -61,12 +53,12 @@ void use_vector(const char *dir)
     long sum = std::accumulate(numbers.begin(), numbers.end(), 0L);
     std::cout << "vector: " << numbers.size() << " numbers, sum " << sum
               << '\n';
-    require(sum == 5000050000L, "the vector holds the numbers");
-    require(in_pmem(numbers.data()), "the vector's array is in the kind");
+    example_check(sum == 5000050000L, "the vector holds the numbers");
+    example_check(in_pmem(numbers.data()), "the vector's array is in the kind");
 
     /* the kind lives as long as the last allocator that refers to it */
     std::vector<long, allocator<long>> moved(std::move(numbers));
-    require(moved.back() == 100000, "a moved vector keeps its numbers");
+    example_check(moved.back() == 100000, "a moved vector keeps its numbers");
 }
 
 void use_nested(const char *dir)
@@ -85,17 +77,17 @@ void use_nested(const char *dir)
     std::cout << "vector of strings: " << lines.size()
               << " texts; map: " << words.size() << " entries, the last is \""
               << words.rbegin()->second << "\"\n";
-    require(words.size() == 1000, "the map holds its entries");
-    require(words.at(17) == "entry of the map, with number 17",
-            "the map finds an entry");
+    example_check(words.size() == 1000, "the map holds its entries");
+    example_check(words.at(17) == "entry of the map, with number 17",
+                  "the map finds an entry");
     memkind_t kind = memkind_detect_kind(lines.data());
-    require(in_pmem(lines.data()), "the strings are in the kind");
-    require(memkind_detect_kind(lines[1].data()) == kind,
-            "the strings' texts are in the same kind");
-    require(memkind_detect_kind(&*words.begin()) == kind,
-            "the map's nodes are in the same kind");
-    require(memkind_detect_kind(words.begin()->second.data()) == kind,
-            "the texts in the map are in the same kind");
+    example_check(in_pmem(lines.data()), "the strings are in the kind");
+    example_check(memkind_detect_kind(lines[1].data()) == kind,
+                  "the strings' texts are in the same kind");
+    example_check(memkind_detect_kind(&*words.begin()) == kind,
+                  "the map's nodes are in the same kind");
+    example_check(memkind_detect_kind(words.begin()->second.data()) == kind,
+                  "the texts in the map are in the same kind");
 }
 
 void use_resource(const char *dir)
@@ -108,12 +100,12 @@ void use_resource(const char *dir)
     }
     std::cout << "std::pmr::vector of std::pmr::string: " << lines.size()
               << " texts\n";
-    require(in_pmem(lines.data()), "the pmr strings are in the kind");
-    require(memkind_detect_kind(lines[999].data()) ==
-                memkind_detect_kind(lines.data()),
-            "the pmr strings' texts are in the same kind");
-    require(lines[999] == "a line of text that needs memory, number 999",
-            "the pmr strings hold their texts");
+    example_check(in_pmem(lines.data()), "the pmr strings are in the kind");
+    example_check(memkind_detect_kind(lines[999].data()) ==
+                      memkind_detect_kind(lines.data()),
+                  "the pmr strings' texts are in the same kind");
+    example_check(lines[999] == "a line of text that needs memory, number 999",
+                  "the pmr strings hold their texts");
 
     /* too much for the limit: the C++ way of saying so */
     bool refused = false;
@@ -122,7 +114,7 @@ void use_resource(const char *dir)
     } catch (const std::bad_alloc &) {
         refused = true;
     }
-    require(refused, "std::bad_alloc at the limit");
+    example_check(refused, "std::bad_alloc at the limit");
 }
 
 /* A resource over a kind that the program made, and has to destroy. */
@@ -130,10 +122,7 @@ void use_borrowed_kind(const char *dir)
 {
     memkind_t kind = nullptr;
     int err = memkind_create_pmem(dir, 0, &kind);
-    if (err != MEMKIND_SUCCESS) {
-        (void)example_fail("memkind_create_pmem", err);
-        throw std::runtime_error("no kind");
-    }
+    example_expect_success(err, "memkind_create_pmem");
     bool found = false;
     {
         libmemkind::pmem::memory_resource resource(kind);
@@ -144,9 +133,9 @@ void use_borrowed_kind(const char *dir)
     void *object = memkind_malloc(kind, 1000);
     memkind_free(kind, object);
     err = memkind_destroy_kind(kind);
-    require(found, "the resource allocates from the kind it was given");
-    require(object != nullptr, "the kind outlives the resource");
-    require(err == MEMKIND_SUCCESS, "the kind is destroyed by its owner");
+    example_check(found, "the resource allocates from the kind it was given");
+    example_check(object != nullptr, "the kind outlives the resource");
+    example_check(err == MEMKIND_SUCCESS, "the kind is destroyed by its owner");
     std::cout << "resource over a kind that it does not own: done\n";
 }
 

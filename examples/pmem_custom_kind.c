@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A kind with a table of operations of its own: that of the file-backed kinds
- * with another `mmap` operation, which counts the blocks of file space that the
- * kind takes. Also makes a range of an object durable.
+ * A kind with a table of operations of its own: the table of the file-backed
+ * kinds with another `mmap` operation, which counts the blocks of file space
+ * that the kind takes. Also makes a range of an object durable.
  *
  * Run: pmem_custom_kind [DIR]
  */
@@ -30,52 +30,6 @@ struct record {
     char text[48];
 };
 
-static int use_kind(struct memkind *kind)
-{
-    const size_t size = 4 * EXAMPLE_MIB;
-    void *large = memkind_malloc(kind, size);
-    if (large == NULL) {
-        return example_fail_errno("memkind_malloc");
-    }
-    example_fill(large, size, 1);
-
-    struct record *record = memkind_calloc(kind, 1, sizeof(*record));
-    if (record == NULL) {
-        memkind_free(kind, large);
-        return example_fail_errno("memkind_calloc");
-    }
-    record->number = 42;
-    (void)snprintf(record->text, sizeof(record->text), "a durable record");
-    int err = memkind_pmem_persist(kind, record, sizeof(*record));
-    struct record elsewhere = *record;
-    int refused = memkind_pmem_persist(kind, &elsewhere, sizeof(elsewhere));
-    bool kept = example_verify(large, size, 1);
-    bool found = memkind_detect_kind(record) == kind;
-    memkind_free(kind, record);
-    memkind_free(kind, large);
-
-    printf("memory is %s\n", memkind_pmem_is_pmem(kind)
-                                 ? "persistent, flushed from user space"
-                                 : "not persistent memory, synced to the file");
-    if (err != MEMKIND_SUCCESS) {
-        return example_fail("memkind_pmem_persist", err);
-    }
-    printf("a record of %zu bytes made durable\n", sizeof(*record));
-    printf("the kind took %zu blocks of file space, %zu KiB in all\n",
-           atomic_load(&block_count), atomic_load(&block_bytes) / EXAMPLE_KIB);
-
-    if (refused != MEMKIND_ERROR_INVALID) {
-        return example_fail_check("only the kind's memory can be persisted");
-    }
-    if (!kept || !found) {
-        return example_fail_check("the objects are usable and the kind's own");
-    }
-    if (atomic_load(&block_count) == 0 || atomic_load(&block_bytes) < size) {
-        return example_fail_check("blocks come from the mmap operation");
-    }
-    return EXIT_SUCCESS;
-}
-
 int main(int argc, char *argv[])
 {
     static struct memkind kind;
@@ -86,21 +40,44 @@ int main(int argc, char *argv[])
         .max_size = 32 * EXAMPLE_MIB,
     };
     int err = memkind_pmem_set_source(&kind, &source);
-    if (err != MEMKIND_SUCCESS) {
-        return example_fail("memkind_pmem_set_source", err);
-    }
+    example_expect_success(err, "memkind_pmem_set_source");
     ops = MEMKIND_PMEM_OPS;
     ops.mmap = counting_mmap;
     err = ops.create(&kind, &ops, "counting");
-    if (err != MEMKIND_SUCCESS) {
-        return example_fail("the create operation", err);
-    }
+    example_expect_success(err, "the create operation");
     printf("kind \"%s\" of 32 MiB in %s\n", kind.name, source.dir);
 
-    int status = use_kind(&kind);
+    const size_t size = 4 * EXAMPLE_MIB;
+    void *large = memkind_malloc(&kind, size);
+    example_expect(large != NULL, "memkind_malloc");
+    example_fill(large, size, 1);
+    struct record *record = memkind_calloc(&kind, 1, sizeof(*record));
+    example_expect(record != NULL, "memkind_calloc");
+    record->number = 42;
+    (void)snprintf(record->text, sizeof(record->text), "a durable record");
+    err = memkind_pmem_persist(&kind, record, sizeof(*record));
+    example_expect_success(err, "memkind_pmem_persist");
+    printf("a record of %zu bytes made durable\n", sizeof(*record));
+    printf("memory is %s\n", memkind_pmem_is_pmem(&kind)
+                                 ? "persistent, flushed from user space"
+                                 : "not persistent memory, synced to the file");
+    printf("the kind took %zu blocks of file space, %zu KiB in all\n",
+           atomic_load(&block_count), atomic_load(&block_bytes) / EXAMPLE_KIB);
+
+    struct record elsewhere = *record;
+    int refused = memkind_pmem_persist(&kind, &elsewhere, sizeof(elsewhere));
+    bool kept = example_verify(large, size, 1);
+    bool found = memkind_detect_kind(record) == &kind;
+    memkind_free(&kind, record);
+    memkind_free(&kind, large);
     err = ops.destroy(&kind);
-    if (err != MEMKIND_SUCCESS) {
-        return example_fail("the destroy operation", err);
-    }
-    return status;
+    example_expect_success(err, "the destroy operation");
+
+    example_check(refused == MEMKIND_ERROR_INVALID,
+                  "only the kind's memory can be persisted");
+    example_check(kept && found, "the objects are usable and the kind's own");
+    example_check(atomic_load(&block_count) > 0 &&
+                      atomic_load(&block_bytes) >= size,
+                  "blocks come from the mmap operation");
+    return EXIT_SUCCESS;
 }

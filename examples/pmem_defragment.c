@@ -18,16 +18,6 @@ static size_t size_of(size_t object)
     return sizes[(object / KEEP) % 4];
 }
 
-static int active_bytes(memkind_t kind, size_t *bytes)
-{
-    int err = memkind_update_cached_stats();
-    if (err == MEMKIND_SUCCESS) {
-        err = memkind_get_stat(kind, MEMKIND_STAT_TYPE_ACTIVE, bytes);
-    }
-    return err == MEMKIND_SUCCESS ? EXIT_SUCCESS
-                                  : example_fail("reading the statistics", err);
-}
-
 static size_t defragment(memkind_t kind, void **objects)
 {
     size_t moved = 0;
@@ -42,14 +32,18 @@ static size_t defragment(memkind_t kind, void **objects)
     return moved;
 }
 
-static int use_kind(memkind_t kind)
+int main(int argc, char *argv[])
 {
+    const char *dir = example_dir(argc, argv);
+    memkind_t kind = NULL;
+    int err = memkind_create_pmem(dir, 64 * EXAMPLE_MIB, &kind);
+    example_expect_success(err, "memkind_create_pmem");
+    printf("a kind of 64 MiB in %s\n", dir);
+
     static void *objects[OBJECTS];
     for (size_t i = 0; i < OBJECTS; i++) {
         objects[i] = memkind_malloc(kind, size_of(i));
-        if (objects[i] == NULL) {
-            return example_fail_errno("memkind_malloc");
-        }
+        example_expect(objects[i] != NULL, "memkind_malloc");
         example_fill(objects[i], size_of(i), i);
     }
     for (size_t i = 0; i < OBJECTS; i++) {
@@ -57,11 +51,7 @@ static int use_kind(memkind_t kind)
             memkind_free(kind, objects[i]);
         }
     }
-
-    size_t before = 0;
-    if (active_bytes(kind, &before) != EXIT_SUCCESS) {
-        return EXIT_FAILURE;
-    }
+    size_t before = example_stat(kind, MEMKIND_STAT_TYPE_ACTIVE);
     printf("%d objects, one in %d kept: %zu KiB of pages in use\n", OBJECTS,
            KEEP, before / EXAMPLE_KIB);
 
@@ -69,33 +59,20 @@ static int use_kind(memkind_t kind)
     for (int pass = 0; pass < PASSES; pass++) {
         moved += defragment(kind, objects);
     }
-    size_t after = 0;
-    if (active_bytes(kind, &after) != EXIT_SUCCESS) {
-        return EXIT_FAILURE;
-    }
+    size_t after = example_stat(kind, MEMKIND_STAT_TYPE_ACTIVE);
     printf("%zu moves in %d passes: %zu KiB of pages in use\n", moved, PASSES,
            after / EXAMPLE_KIB);
 
+    bool kept = true;
     for (size_t i = 0; i < OBJECTS; i += KEEP) {
-        if (!example_verify(objects[i], size_of(i), i)) {
-            return example_fail_check("moved objects keep their contents");
-        }
+        kept = example_verify(objects[i], size_of(i), i) && kept;
         memkind_free(kind, objects[i]);
     }
-    if (moved == 0 || after > before / 2) {
-        return example_fail_check("less than half of the pages remain in use");
-    }
-    return EXIT_SUCCESS;
-}
+    err = memkind_destroy_kind(kind);
+    example_expect_success(err, "memkind_destroy_kind");
 
-int main(int argc, char *argv[])
-{
-    const char *dir = example_dir(argc, argv);
-    memkind_t kind = NULL;
-    int err = memkind_create_pmem(dir, 64 * EXAMPLE_MIB, &kind);
-    if (err != MEMKIND_SUCCESS) {
-        return example_fail("memkind_create_pmem", err);
-    }
-    printf("a kind of 64 MiB in %s\n", dir);
-    return example_destroy(kind, use_kind(kind));
+    example_check(kept, "moved objects keep their contents");
+    example_check(moved > 0 && after <= before / 2,
+                  "less than half of the pages remain in use");
+    return EXIT_SUCCESS;
 }

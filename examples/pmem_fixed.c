@@ -17,7 +17,7 @@
 #define OBJECT_SIZE (100 * EXAMPLE_KIB)
 #define MAX_OBJECTS (AREA / OBJECT_SIZE)
 
-static int use_kind(memkind_t kind, const char *area)
+static void use_kind(memkind_t kind, const char *area)
 {
     static char *objects[MAX_OBJECTS + 1];
     size_t count = 0;
@@ -27,43 +27,36 @@ static int use_kind(memkind_t kind, const char *area)
         if (object == NULL) {
             break;
         }
-        if (count > MAX_OBJECTS || object < area ||
-            object + OBJECT_SIZE > area + AREA) {
-            return example_fail_check("all objects lie in the area");
-        }
+        example_check(count <= MAX_OBJECTS && object >= area &&
+                          object + OBJECT_SIZE <= area + AREA,
+                      "all objects lie in the area");
         example_fill(object, OBJECT_SIZE, count);
         objects[count++] = object;
     }
-    if (errno != ENOMEM || count == 0) {
-        return example_fail_check("the area is used, and then full");
-    }
+    example_check(errno == ENOMEM && count > 0,
+                  "the area is used, and then full");
     for (size_t i = 0; i < count; i++) {
-        if (!example_verify(objects[i], OBJECT_SIZE, i)) {
-            return example_fail_check("the objects keep what was written");
-        }
+        example_check(example_verify(objects[i], OBJECT_SIZE, i),
+                      "the objects keep what was written");
         memkind_free(kind, objects[i]);
     }
     printf("  %zu objects of %zu KiB fitted, all within the area\n", count,
            OBJECT_SIZE / EXAMPLE_KIB);
-    return EXIT_SUCCESS;
 }
 
-static int use_area(const char *what, char *area)
+static void use_area(const char *what, char *area)
 {
     printf("%s of %zu MiB:\n", what, AREA / EXAMPLE_MIB);
     /* twice: the area can be used again after the kind is destroyed */
     for (int round = 0; round < 2; round++) {
         memkind_t kind = NULL;
         int err = memkind_create_fixed(area, AREA, &kind);
-        if (err != MEMKIND_SUCCESS) {
-            return example_fail("memkind_create_fixed", err);
-        }
-        if (example_destroy(kind, use_kind(kind, area)) != EXIT_SUCCESS) {
-            return EXIT_FAILURE;
-        }
+        example_expect_success(err, "memkind_create_fixed");
+        use_kind(kind, area);
+        err = memkind_destroy_kind(kind);
+        example_expect_success(err, "memkind_destroy_kind");
         memset(area, 0, AREA);
     }
-    return EXIT_SUCCESS;
 }
 
 /* An unnamed file in the directory, of the area's size. */
@@ -91,22 +84,14 @@ static int make_file(const char *dir)
 int main(int argc, char *argv[])
 {
     static alignas(4096) char array[AREA];
-    if (use_area("a static array", array) != EXIT_SUCCESS) {
-        return EXIT_FAILURE;
-    }
+    use_area("a static array", array);
 
     int fd = make_file(example_dir(argc, argv));
-    if (fd < 0) {
-        return example_fail_errno("making a file");
-    }
+    example_expect(fd >= 0, "making a file");
     void *mapping = mmap(NULL, AREA, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    example_expect(mapping != MAP_FAILED, "mmap");
     (void)close(fd);
-    if (mapping == MAP_FAILED) {
-        return example_fail_errno("mmap");
-    }
-    int status = use_area("a mapped file", mapping);
-    if (munmap(mapping, AREA) != 0) {
-        status = example_fail_errno("munmap");
-    }
-    return status;
+    use_area("a mapped file", mapping);
+    example_expect(munmap(mapping, AREA) == 0, "munmap");
+    return EXIT_SUCCESS;
 }

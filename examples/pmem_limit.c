@@ -17,17 +17,6 @@ struct object {
     size_t seed;
 };
 
-static void fill_rest(struct object *object)
-{
-    example_fill(object + 1, OBJECT_SIZE - sizeof(*object), object->seed);
-}
-
-static bool verify_rest(const struct object *object)
-{
-    return example_verify(object + 1, OBJECT_SIZE - sizeof(*object),
-                          object->seed);
-}
-
 /* Allocates until nothing is left; gives the list and its length. */
 static struct object *fill_kind(memkind_t kind, size_t *count)
 {
@@ -41,73 +30,62 @@ static struct object *fill_kind(memkind_t kind, size_t *count)
         }
         object->next = list;
         object->seed = (*count)++;
-        fill_rest(object);
+        example_fill(object + 1, OBJECT_SIZE - sizeof(*object), object->seed);
         list = object;
     }
 }
 
-/* Frees the list; gives false where an object is not as it was written. */
+/* Frees the list; gives false if an object is not as it was written. */
 static bool free_all(memkind_t kind, struct object *list)
 {
     bool good = true;
     while (list != NULL) {
         struct object *next = list->next;
-        good = verify_rest(list) && good;
+        good =
+            example_verify(list + 1, OBJECT_SIZE - sizeof(*list), list->seed) &&
+            good;
         memkind_free(kind, list);
         list = next;
     }
     return good;
 }
 
-static int use_kind(memkind_t kind)
-{
-    size_t first = 0;
-    struct object *list = fill_kind(kind, &first);
-    int reason = errno;
-    printf("full after %zu objects of %zu KiB (%zu KiB in all): %s\n", first,
-           OBJECT_SIZE / EXAMPLE_KIB, first * OBJECT_SIZE / EXAMPLE_KIB,
-           strerror(reason));
-    if (reason != ENOMEM) {
-        (void)free_all(kind, list);
-        return example_fail_check("a full kind says ENOMEM");
-    }
-    if (first == 0 || first * OBJECT_SIZE > LIMIT) {
-        (void)free_all(kind, list);
-        return example_fail_check("the kind holds something, within its limit");
-    }
-    errno = 0;
-    if (memkind_malloc(kind, 2 * LIMIT) != NULL || errno != ENOMEM) {
-        (void)free_all(kind, list);
-        return example_fail_check("more than the limit cannot be allocated");
-    }
-    if (!free_all(kind, list)) {
-        return example_fail_check("a full kind keeps what was written");
-    }
-
-    size_t second = 0;
-    list = fill_kind(kind, &second);
-    printf("freed them all, and got %zu objects again\n", second);
-    if (!free_all(kind, list)) {
-        return example_fail_check("the second filling is kept as well");
-    }
-    if (second < first - first / 10) {
-        return example_fail_check("freed space can be allocated again");
-    }
-    return EXIT_SUCCESS;
-}
-
 int main(int argc, char *argv[])
 {
     const char *dir = example_dir(argc, argv);
     memkind_t kind = NULL;
-    int err = memkind_create_pmem(dir, MEMKIND_PMEM_MIN_SIZE - 1, &kind);
-    if (err != MEMKIND_ERROR_INVALID) {
-        return example_fail_check("a limit below the least size is refused");
-    }
-    err = memkind_create_pmem(dir, LIMIT, &kind);
-    if (err != MEMKIND_SUCCESS) {
-        return example_fail("memkind_create_pmem", err);
-    }
+    int too_small = memkind_create_pmem(dir, MEMKIND_PMEM_MIN_SIZE - 1, &kind);
+    int err = memkind_create_pmem(dir, LIMIT, &kind);
+    example_expect_success(err, "memkind_create_pmem");
     printf("a kind of %zu KiB in %s\n", LIMIT / EXAMPLE_KIB, dir);
-    return example_destroy(kind, use_kind(kind));
+
+    size_t first = 0;
+    struct object *list = fill_kind(kind, &first);
+    int full = errno;
+    printf("full after %zu objects of %zu KiB (%zu KiB in all): %s\n", first,
+           OBJECT_SIZE / EXAMPLE_KIB, first * OBJECT_SIZE / EXAMPLE_KIB,
+           strerror(full));
+    errno = 0;
+    void *too_large = memkind_malloc(kind, 2 * LIMIT);
+    int refused = errno;
+    bool first_kept = free_all(kind, list);
+
+    size_t second = 0;
+    bool second_kept = free_all(kind, fill_kind(kind, &second));
+    printf("freed them all, and got %zu objects again\n", second);
+    err = memkind_destroy_kind(kind);
+    example_expect_success(err, "memkind_destroy_kind");
+
+    example_check(too_small == MEMKIND_ERROR_INVALID,
+                  "a limit below the least size is refused");
+    example_check(full == ENOMEM, "a full kind says ENOMEM");
+    example_check(first > 0 && first * OBJECT_SIZE <= LIMIT,
+                  "the kind holds something, within its limit");
+    example_check(too_large == NULL && refused == ENOMEM,
+                  "more than the limit cannot be allocated");
+    example_check(first_kept, "a full kind keeps what was written");
+    example_check(second_kept, "the second filling is kept as well");
+    example_check(second >= first - first / 10,
+                  "freed space can be allocated again");
+    return EXIT_SUCCESS;
 }

@@ -17,89 +17,24 @@ struct numbers {
     size_t allocated; /* live objects */
 };
 
-static int read_numbers(const char *when, memkind_t kind, struct numbers *now)
+static struct numbers read_numbers(const char *when, memkind_t kind)
 {
+    struct numbers now = {0, 0, 0};
     int err = memkind_update_cached_stats();
-    if (err != MEMKIND_SUCCESS) {
-        return example_fail("memkind_update_cached_stats", err);
-    }
-    const struct {
-        memkind_stat_type type;
-        size_t *value;
-    } wanted[] = {
-        {MEMKIND_STAT_TYPE_RESIDENT, &now->resident},
-        {MEMKIND_STAT_TYPE_ACTIVE, &now->active},
-        {MEMKIND_STAT_TYPE_ALLOCATED, &now->allocated},
-    };
-    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
-        err = memkind_get_stat(kind, wanted[i].type, wanted[i].value);
-        if (err != MEMKIND_SUCCESS) {
-            return example_fail("memkind_get_stat", err);
-        }
-    }
+    example_expect_success(err, "memkind_update_cached_stats");
+    err = memkind_get_stat(kind, MEMKIND_STAT_TYPE_RESIDENT, &now.resident);
+    example_expect_success(err, "memkind_get_stat: resident");
+    err = memkind_get_stat(kind, MEMKIND_STAT_TYPE_ACTIVE, &now.active);
+    example_expect_success(err, "memkind_get_stat: active");
+    err = memkind_get_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED, &now.allocated);
+    example_expect_success(err, "memkind_get_stat: allocated");
     printf("%-24s resident %6zu KiB, active %6zu KiB, allocated %6zu KiB\n",
-           when, now->resident / EXAMPLE_KIB, now->active / EXAMPLE_KIB,
-           now->allocated / EXAMPLE_KIB);
-    if (now->allocated > now->active || now->active > now->resident) {
-        return example_fail_check("allocated <= active <= resident");
-    }
-    return EXIT_SUCCESS;
-}
+           when, now.resident / EXAMPLE_KIB, now.active / EXAMPLE_KIB,
+           now.allocated / EXAMPLE_KIB);
 
-static int use_kind(memkind_t kind)
-{
-    static void *objects[OBJECTS];
-    struct numbers before = {0, 0, 0};
-    struct numbers full = {0, 0, 0};
-    struct numbers half = {0, 0, 0};
-
-    ssize_t capacity = memkind_get_capacity(kind);
-    printf("capacity: %zd KiB\n", capacity / (ssize_t)EXAMPLE_KIB);
-    if (capacity != (ssize_t)LIMIT) {
-        return example_fail_check("the capacity is the limit");
-    }
-    if (read_numbers("nothing allocated:", kind, &before) != EXIT_SUCCESS) {
-        return EXIT_FAILURE;
-    }
-
-    size_t usable = 0;
-    for (size_t i = 0; i < OBJECTS; i++) {
-        objects[i] = memkind_malloc(kind, SIZE);
-        if (objects[i] == NULL) {
-            return example_fail_errno("memkind_malloc");
-        }
-        usable += memkind_malloc_usable_size(kind, objects[i]);
-    }
-    if (read_numbers("2000 objects of 5000 B:", kind, &full) != EXIT_SUCCESS) {
-        return EXIT_FAILURE;
-    }
-    for (size_t i = 0; i < OBJECTS / 2; i++) {
-        memkind_free(kind, objects[i]);
-    }
-    if (read_numbers("half of them freed:", kind, &half) != EXIT_SUCCESS) {
-        return EXIT_FAILURE;
-    }
-
-    size_t whole = 0;
-    int err = memkind_get_stat(NULL, MEMKIND_STAT_TYPE_ALLOCATED, &whole);
-    if (err != MEMKIND_SUCCESS) {
-        return example_fail("memkind_get_stat of the whole library", err);
-    }
-    printf("%-24s allocated %zu KiB\n", "whole library:", whole / EXAMPLE_KIB);
-
-    if (full.allocated - before.allocated < usable) {
-        return example_fail_check("all live objects are counted");
-    }
-    if (full.resident > LIMIT) {
-        return example_fail_check("the kind stays within its limit");
-    }
-    if (half.allocated > full.allocated - usable / 2) {
-        return example_fail_check("freed objects are no longer counted");
-    }
-    if (whole < half.allocated) {
-        return example_fail_check("the whole is no less than one kind");
-    }
-    return EXIT_SUCCESS;
+    example_check(now.allocated <= now.active && now.active <= now.resident,
+                  "allocated <= active <= resident");
+    return now;
 }
 
 int main(int argc, char *argv[])
@@ -107,9 +42,40 @@ int main(int argc, char *argv[])
     const char *dir = example_dir(argc, argv);
     memkind_t kind = NULL;
     int err = memkind_create_pmem(dir, LIMIT, &kind);
-    if (err != MEMKIND_SUCCESS) {
-        return example_fail("memkind_create_pmem", err);
+    example_expect_success(err, "memkind_create_pmem");
+    ssize_t capacity = memkind_get_capacity(kind);
+    printf("a kind of %zu KiB in %s, capacity: %zd KiB\n", LIMIT / EXAMPLE_KIB,
+           dir, capacity / (ssize_t)EXAMPLE_KIB);
+
+    struct numbers before = read_numbers("nothing allocated:", kind);
+    static void *objects[OBJECTS];
+    size_t usable = 0;
+    for (size_t i = 0; i < OBJECTS; i++) {
+        objects[i] = memkind_malloc(kind, SIZE);
+        example_expect(objects[i] != NULL, "memkind_malloc");
+        usable += memkind_malloc_usable_size(kind, objects[i]);
     }
-    printf("a kind of %zu KiB in %s\n", LIMIT / EXAMPLE_KIB, dir);
-    return example_destroy(kind, use_kind(kind));
+    struct numbers full = read_numbers("2000 objects of 5000 B:", kind);
+    for (size_t i = 0; i < OBJECTS / 2; i++) {
+        memkind_free(kind, objects[i]);
+    }
+    struct numbers half = read_numbers("half of them freed:", kind);
+
+    /* NULL stands for all kinds */
+    size_t whole = 0;
+    err = memkind_get_stat(NULL, MEMKIND_STAT_TYPE_ALLOCATED, &whole);
+    example_expect_success(err, "memkind_get_stat of the whole library");
+    printf("%-24s allocated %zu KiB\n", "whole library:", whole / EXAMPLE_KIB);
+    err = memkind_destroy_kind(kind);
+    example_expect_success(err, "memkind_destroy_kind");
+
+    example_check(capacity == (ssize_t)LIMIT, "the capacity is the limit");
+    example_check(full.allocated - before.allocated >= usable,
+                  "all live objects are counted");
+    example_check(full.resident <= LIMIT, "the kind stays within its limit");
+    example_check(half.allocated <= full.allocated - usable / 2,
+                  "freed objects are no longer counted");
+    example_check(whole >= half.allocated,
+                  "the whole is no less than one kind");
+    return EXIT_SUCCESS;
 }

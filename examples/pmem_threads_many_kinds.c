@@ -17,33 +17,28 @@ struct worker {
     pthread_t thread;
     const char *dir;
     size_t number;
-    size_t rounds; /* finished without an error */
+    size_t rounds; /* finished */
 };
 
-static int use_kind(memkind_t kind, size_t seed)
+static void use_kind(memkind_t kind, size_t seed)
 {
     void *objects[OBJECTS];
     for (size_t i = 0; i < OBJECTS; i++) {
         size_t size = 32 + i * 13;
         objects[i] = memkind_malloc(kind, size);
-        if (objects[i] == NULL) {
-            return example_fail_errno("memkind_malloc");
-        }
+        example_expect(objects[i] != NULL, "memkind_malloc");
         example_fill(objects[i], size, seed + i);
     }
     for (size_t i = 0; i < OBJECTS; i++) {
-        if (!example_verify(objects[i], 32 + i * 13, seed + i)) {
-            return example_fail_check("the objects keep what was written");
-        }
-        if (memkind_detect_kind(objects[i]) != kind) {
-            return example_fail_check("the objects belong to their kind");
-        }
+        example_check(example_verify(objects[i], 32 + i * 13, seed + i),
+                      "the objects keep what was written");
+        example_check(memkind_detect_kind(objects[i]) == kind,
+                      "the objects belong to their kind");
         /* the odd ones are left for memkind_destroy_kind() */
         if (i % 2 == 0) {
             memkind_free(kind, objects[i]);
         }
     }
-    return EXIT_SUCCESS;
 }
 
 static void *work(void *arg)
@@ -53,14 +48,11 @@ static void *work(void *arg)
         memkind_t kind = NULL;
         size_t limit = round % 2 == 0 ? MEMKIND_PMEM_MIN_SIZE : 0;
         int err = memkind_create_pmem(self->dir, limit, &kind);
-        if (err != MEMKIND_SUCCESS) {
-            (void)example_fail("memkind_create_pmem", err);
-            continue;
-        }
-        int status = use_kind(kind, self->number * 1000 + round);
-        if (example_destroy(kind, status) == EXIT_SUCCESS) {
-            self->rounds++;
-        }
+        example_expect_success(err, "memkind_create_pmem");
+        use_kind(kind, self->number * 1000 + round);
+        err = memkind_destroy_kind(kind);
+        example_expect_success(err, "memkind_destroy_kind");
+        self->rounds++;
     }
     return NULL;
 }
@@ -69,33 +61,22 @@ int main(int argc, char *argv[])
 {
     const char *dir = example_dir(argc, argv);
     struct worker workers[THREADS] = {0};
-    size_t started = 0;
-    int status = EXIT_SUCCESS;
-    while (started < THREADS && status == EXIT_SUCCESS) {
-        struct worker *worker = &workers[started];
-        worker->dir = dir;
-        worker->number = started;
-        int err = pthread_create(&worker->thread, NULL, work, worker);
-        if (err != 0) {
-            errno = err;
-            status = example_fail_errno("pthread_create");
-        } else {
-            started++;
-        }
+    for (size_t i = 0; i < THREADS; i++) {
+        workers[i].dir = dir;
+        workers[i].number = i;
+        errno = pthread_create(&workers[i].thread, NULL, work, &workers[i]);
+        example_expect(errno == 0, "pthread_create");
     }
     size_t rounds = 0;
-    for (size_t i = 0; i < started; i++) {
-        int err = pthread_join(workers[i].thread, NULL);
-        if (err != 0) {
-            errno = err;
-            exit(example_fail_errno("pthread_join"));
-        }
+    for (size_t i = 0; i < THREADS; i++) {
+        errno = pthread_join(workers[i].thread, NULL);
+        example_expect(errno == 0, "pthread_join");
         rounds += workers[i].rounds;
     }
-    printf("%zu threads in %s: %zu kinds made, used and destroyed\n", started,
+    printf("%d threads in %s: %zu kinds made, used and destroyed\n", THREADS,
            dir, rounds);
-    if (rounds != (size_t)THREADS * ROUNDS) {
-        return example_fail_check("every thread finishes its rounds");
-    }
-    return status;
+
+    example_check(rounds == (size_t)THREADS * ROUNDS,
+                  "every thread finishes its rounds");
+    return EXIT_SUCCESS;
 }

@@ -88,35 +88,29 @@ static void *work(void *arg)
     return NULL;
 }
 
-static int use_kind(memkind_t kind)
+int main(int argc, char *argv[])
 {
+    const char *dir = example_dir(argc, argv);
     static struct shared shared;
+    int err = memkind_create_pmem(dir, 64 * EXAMPLE_MIB, &shared.kind);
+    example_expect_success(err, "memkind_create_pmem");
+    printf("a kind of 64 MiB in %s\n", dir);
+
+    errno = pthread_barrier_init(&shared.barrier, NULL, THREADS);
+    example_expect(errno == 0, "pthread_barrier_init");
     struct worker workers[THREADS] = {0};
-    shared.kind = kind;
-    int err = pthread_barrier_init(&shared.barrier, NULL, THREADS);
-    if (err != 0) {
-        errno = err;
-        return example_fail_errno("pthread_barrier_init");
-    }
     for (size_t i = 0; i < THREADS; i++) {
         workers[i].shared = &shared;
         workers[i].number = i;
-        err = pthread_create(&workers[i].thread, NULL, work, &workers[i]);
-        if (err != 0) {
-            /* the others wait for this one at the barrier: leave at once */
-            errno = err;
-            exit(example_fail_errno("pthread_create"));
-        }
+        errno = pthread_create(&workers[i].thread, NULL, work, &workers[i]);
+        example_expect(errno == 0, "pthread_create");
     }
     size_t done = 0;
     size_t failed = 0;
     size_t broken = 0;
     for (size_t i = 0; i < THREADS; i++) {
-        err = pthread_join(workers[i].thread, NULL);
-        if (err != 0) {
-            errno = err;
-            exit(example_fail_errno("pthread_join"));
-        }
+        errno = pthread_join(workers[i].thread, NULL);
+        example_expect(errno == 0, "pthread_join");
         done += workers[i].done;
         failed += workers[i].failed;
         broken += workers[i].broken;
@@ -125,21 +119,11 @@ static int use_kind(memkind_t kind)
     printf("%d threads: %zu objects allocated by one and freed by another, "
            "%zu failures, %zu broken\n",
            THREADS, done, failed, broken);
-    if (failed != 0 || broken != 0 ||
-        done != (size_t)THREADS * ROUNDS * OBJECTS) {
-        return example_fail_check("every object reaches the other thread");
-    }
-    return EXIT_SUCCESS;
-}
+    err = memkind_destroy_kind(shared.kind);
+    example_expect_success(err, "memkind_destroy_kind");
 
-int main(int argc, char *argv[])
-{
-    const char *dir = example_dir(argc, argv);
-    memkind_t kind = NULL;
-    int err = memkind_create_pmem(dir, 64 * EXAMPLE_MIB, &kind);
-    if (err != MEMKIND_SUCCESS) {
-        return example_fail("memkind_create_pmem", err);
-    }
-    printf("a kind of 64 MiB in %s\n", dir);
-    return example_destroy(kind, use_kind(kind));
+    example_check(failed == 0 && broken == 0 &&
+                      done == (size_t)THREADS * ROUNDS * OBJECTS,
+                  "every object reaches the other thread");
+    return EXIT_SUCCESS;
 }

@@ -9,46 +9,34 @@
 
 #define OBJECTS 24
 
-static int use_kind(memkind_t kind)
-{
-    ssize_t capacity = memkind_get_capacity(kind);
-    if (capacity < 0) {
-        return example_fail_check("the capacity is known");
-    }
-    printf("it could hold up to %zd MiB\n", capacity / (ssize_t)EXAMPLE_MIB);
-
-    int status = EXIT_SUCCESS;
-    char *objects[OBJECTS] = {0};
-    for (size_t i = 0; i < OBJECTS && status == EXIT_SUCCESS; i++) {
-        objects[i] = memkind_malloc(kind, EXAMPLE_MIB);
-        if (objects[i] == NULL) {
-            status = example_fail_errno("memkind_malloc");
-        } else {
-            example_fill(objects[i], EXAMPLE_MIB, i);
-        }
-    }
-    for (size_t i = 0; i < OBJECTS && status == EXIT_SUCCESS; i++) {
-        if (!example_verify(objects[i], EXAMPLE_MIB, i)) {
-            status = example_fail_check("the objects keep what was written");
-        }
-    }
-    if (status == EXIT_SUCCESS) {
-        printf("%d objects of 1 MiB written, read back, and freed\n", OBJECTS);
-    }
-    for (size_t i = 0; i < OBJECTS; i++) {
-        memkind_free(kind, objects[i]);
-    }
-    return status;
-}
-
 int main(int argc, char *argv[])
 {
     const char *dir = example_dir(argc, argv);
     memkind_t kind = NULL;
     int err = memkind_create_pmem(dir, 0, &kind);
-    if (err != MEMKIND_SUCCESS) {
-        return example_fail("memkind_create_pmem", err);
+    example_expect_success(err, "memkind_create_pmem");
+    ssize_t capacity = memkind_get_capacity(kind);
+    printf("an unlimited kind in %s: it could hold up to %zd MiB\n", dir,
+           capacity / (ssize_t)EXAMPLE_MIB);
+
+    char *objects[OBJECTS];
+    for (size_t i = 0; i < OBJECTS; i++) {
+        objects[i] = memkind_malloc(kind, EXAMPLE_MIB);
+        example_expect(objects[i] != NULL, "memkind_malloc");
+        example_fill(objects[i], EXAMPLE_MIB, i);
     }
-    printf("an unlimited kind in %s\n", dir);
-    return example_destroy(kind, use_kind(kind));
+    bool kept = true;
+    for (size_t i = 0; i < OBJECTS; i++) {
+        kept = example_verify(objects[i], EXAMPLE_MIB, i) && kept;
+    }
+    for (size_t i = 0; i < OBJECTS; i++) {
+        memkind_free(kind, objects[i]);
+    }
+    err = memkind_destroy_kind(kind);
+    example_expect_success(err, "memkind_destroy_kind");
+    printf("%d objects of 1 MiB written, read back, and freed\n", OBJECTS);
+
+    example_check(capacity >= 0, "the capacity is known");
+    example_check(kept, "the objects keep what was written");
+    return EXIT_SUCCESS;
 }

@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # Builds the library and its examples, installing what that takes, and indexes
-# all words of /usr/include in file-backed memory (see word_index.c).
+# all words of /usr/include in file-backed memory (text_index.c). The program
+# checks its index at the end; the last line says whether all is well.
 #
 # Usage: examples/run.sh [DIR]
 #
 #   DIR  where the file-backed memory lies (default: $PMEM_DIR, else /dev/shm)
 #
-# Exit status: that of word_index (2 where DIR is too small for all of it), or
-# 1 where it did not come to that.
+# Exit status: that of text_index (2 if DIR is too small for all of it), or 1 if
+# something failed before it was started.
 set -euo pipefail
 
 die() {
@@ -21,7 +22,7 @@ root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 
 case ${1-} in
 -h | --help)
-    sed -n '4,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '4,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit 0
     ;;
 esac
@@ -46,4 +47,11 @@ cmake -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release \
     -DMEMKIND_BUILD_TESTS=OFF -DMEMKIND_BUILD_EXAMPLES=ON
 cmake --build "$build" --parallel "$(nproc)"
 
-exec "$build/examples/word_index" -d "$dir" /usr/include
+status=0
+"$build/examples/text_index" "$dir" < <(find /usr/include -type f -print0) || status=$?
+case $status in
+0) echo "run.sh: done: the index was built in $dir, checked, and is gone again" ;;
+2) echo "run.sh: $dir is too small for all of /usr/include; $hint" >&2 ;;
+*) echo "run.sh: failed (status $status)" >&2 ;;
+esac
+exit $status

@@ -16,13 +16,19 @@
  * it (what fitted is reported and checked all the same).
  */
 #define _XOPEN_SOURCE 700
-#include "example.h"
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <memkind.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,6 +38,8 @@ enum exit_status {
     EXIT_FAILED = 1,
     EXIT_FULL = 2,
 };
+
+static const size_t MIB = (size_t)1 << 20;
 
 enum {
     READ_SIZE = 256 * 1024,  /* the read buffer's size, at first */
@@ -59,7 +67,25 @@ struct options {
     size_t path_count;
 };
 
-/* ---- the index ---------------------------------------------------------- */
+/* ---- errors ---- */
+
+/* Reports a status code of memkind; gives the exit status. */
+static int fail(const char *what, int err)
+{
+    char text[MEMKIND_ERROR_MESSAGE_SIZE];
+    memkind_error_message(err, text, sizeof(text));
+    (void)fprintf(stderr, "%s: %s (code %d)\n", what, text, err);
+    return EXIT_FAILED;
+}
+
+/* Reports errno; gives the exit status. */
+static int fail_errno(const char *what)
+{
+    (void)fprintf(stderr, "%s: %s\n", what, strerror(errno));
+    return EXIT_FAILED;
+}
+
+/* ---- the index ---- */
 
 struct file {
     char *path;
@@ -156,7 +182,7 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* ---- progress ----------------------------------------------------------- */
+/* ---- progress ---- */
 
 static struct {
     bool on; /* stderr is a terminal */
@@ -214,7 +240,7 @@ static void progress_clear(void)
     }
 }
 
-/* ---- memory of the kind ------------------------------------------------- */
+/* ---- memory of the kind ---- */
 
 /* Counts what was asked for; a NULL means that the kind is full. */
 static void *count_taken(struct index *ix, void *object, size_t size)
@@ -255,7 +281,7 @@ static void give_back(struct index *ix, void *object, size_t size)
     ix->requested -= size;
 }
 
-/* ---- places ------------------------------------------------------------- */
+/* ---- places ---- */
 
 /* Seven bits a byte, lowest first; the eighth says that more follow. */
 static size_t put_number(unsigned char *out, uint64_t number)
@@ -360,7 +386,7 @@ static struct chunk *add_chunk(struct index *ix, struct word *word, size_t need)
     return chunk;
 }
 
-/* Changes nothing where there is no memory. */
+/* Changes nothing if there is no memory. */
 static bool add_place(struct index *ix, struct word *word, struct place place)
 {
     unsigned char code[MAX_CODE];
@@ -380,7 +406,7 @@ static bool add_place(struct index *ix, struct word *word, struct place place)
     return true;
 }
 
-/* ---- words -------------------------------------------------------------- */
+/* ---- words ---- */
 
 static uint64_t hash_text(const char *text, size_t length)
 {
@@ -447,7 +473,7 @@ static struct word *new_word(struct index *ix, uint64_t hash, const char *text,
     return word;
 }
 
-/* Changes nothing where there is no memory. */
+/* Changes nothing if there is no memory. */
 static bool add_word(struct index *ix, const char *text, size_t length,
                      struct place place)
 {
@@ -474,7 +500,7 @@ static bool add_word(struct index *ix, const char *text, size_t length,
     return true;
 }
 
-/* ---- finding files ------------------------------------------------------ */
+/* ---- finding files ---- */
 
 static bool add_file(struct index *ix, const char *path, off_t size)
 {
@@ -570,14 +596,14 @@ static bool walk_argument(struct index *ix, const char *path)
     struct stat found;
     if (stat(path, &found) != 0) {
         progress_clear();
-        (void)example_fail_errno(path);
+        (void)fail_errno(path);
         return false;
     }
     walk_found(ix, path, &found);
     return true;
 }
 
-/* ---- reading files ------------------------------------------------------ */
+/* ---- reading files ---- */
 
 /*
  * Adds the words of a piece of a file. Gives how much of it is done with: a
@@ -710,7 +736,7 @@ static void index_files(struct index *ix)
     ix->seconds = now() - start;
 }
 
-/* ---- lookups ------------------------------------------------------------ */
+/* ---- lookups ---- */
 
 /* The word after `word` in the table, or the first one for NULL. */
 static struct word *next_word(const struct index *ix, const struct word *word)
@@ -776,7 +802,7 @@ static bool line_has_word(const char *line, size_t size,
     return false;
 }
 
-/* Reads a line of a file; to be freed. NULL where there is no such line. */
+/* Reads a line of a file; to be freed. NULL if there is no such line. */
 static char *read_line(const char *path, uint64_t number, size_t *size)
 {
     FILE *stream = fopen(path, "re");
@@ -900,7 +926,7 @@ static void print_lookups(const struct index *ix, const struct options *options)
     }
 }
 
-/* ---- checks ------------------------------------------------------------- */
+/* ---- checks ---- */
 
 struct check {
     size_t samples;  /* places that were looked up in their files */
@@ -912,7 +938,7 @@ static void check_true(struct check *check, bool condition, const char *what)
 {
     if (!condition) {
         (void)fflush(stdout);
-        (void)example_fail_check(what);
+        (void)fprintf(stderr, "check failed: %s\n", what);
         check->failures++;
     }
 }
@@ -1017,7 +1043,7 @@ static void check_queries(const struct index *ix, const struct options *options,
     }
 }
 
-/* ---- the report --------------------------------------------------------- */
+/* ---- the report ---- */
 
 static void print_counts(const struct index *ix)
 {
@@ -1054,7 +1080,7 @@ static int print_space(const struct index *ix, const struct options *options,
     if (err != MEMKIND_SUCCESS) {
         return err;
     }
-    double mib = (double)EXAMPLE_MIB;
+    double mib = (double)MIB;
     (void)printf("file space: %.1f MiB, of which %.1f MiB allocated, %.1f MiB "
                  "asked for\n",
                  (double)resident / mib, (double)allocated / mib,
@@ -1088,7 +1114,7 @@ static void print_full(const struct index *ix, const struct options *options)
 {
     if (options->limit > 0) {
         (void)fprintf(stderr, "The limit of %zu MiB is reached",
-                      options->limit / EXAMPLE_MIB);
+                      options->limit / MIB);
     } else {
         (void)fprintf(stderr, "The file system of %s is full", options->dir);
     }
@@ -1109,7 +1135,7 @@ static int report(struct index *ix, const struct options *options)
     print_lookups(ix, options);
     int err = print_space(ix, options, &check);
     if (err != MEMKIND_SUCCESS) {
-        (void)example_fail("reading the statistics", err);
+        (void)fail("reading the statistics", err);
         return EXIT_FAILED;
     }
     print_speed(ix);
@@ -1129,7 +1155,7 @@ static int report(struct index *ix, const struct options *options)
     return ix->full ? EXIT_FULL : EXIT_INDEXED;
 }
 
-/* ---- the program -------------------------------------------------------- */
+/* ---- the program ---- */
 
 static bool make_index(struct index *ix, const struct options *options)
 {
@@ -1143,7 +1169,7 @@ static bool make_index(struct index *ix, const struct options *options)
     ix->buffer = take(ix, ix->buffer_size);
     ix->top = take(ix, (ix->top_room + 1) * sizeof(ix->top[0]));
     if (ix->full) {
-        (void)example_fail_errno("not even an empty index fits");
+        (void)fail_errno("not even an empty index fits");
     }
     return !ix->full;
 }
@@ -1195,7 +1221,7 @@ static bool parse_number(const char *text, size_t most, size_t *number)
     return true;
 }
 
-/* Gives false where the program has to end, with *status. */
+/* Gives false if the program has to end, with *status. */
 static bool parse_options(int argc, char *argv[], struct options *options,
                           int *status)
 {
@@ -1215,14 +1241,13 @@ static bool parse_options(int argc, char *argv[], struct options *options,
             options->dir = optarg;
             break;
         case 'l':
-            if (!parse_number(optarg, SIZE_MAX / EXAMPLE_MIB,
-                              &options->limit)) {
+            if (!parse_number(optarg, SIZE_MAX / MIB, &options->limit)) {
                 return false;
             }
-            options->limit *= EXAMPLE_MIB;
+            options->limit *= MIB;
             if (options->limit > 0 && options->limit < MEMKIND_PMEM_MIN_SIZE) {
                 (void)fprintf(stderr, "the least limit is %zu MiB\n",
-                              MEMKIND_PMEM_MIN_SIZE / EXAMPLE_MIB);
+                              MEMKIND_PMEM_MIN_SIZE / MIB);
                 return false;
             }
             break;
@@ -1252,7 +1277,7 @@ static int run_in_kind(const struct options *options)
     int err = memkind_create_pmem(options->dir, options->limit, &ix.kind);
     if (err != MEMKIND_SUCCESS) {
         int reason = errno;
-        (void)example_fail("memkind_create_pmem", err);
+        (void)fail("memkind_create_pmem", err);
         (void)fprintf(stderr, "no file-backed memory in %s%s%s\n", options->dir,
                       reason != 0 ? ": " : "",
                       reason != 0 ? strerror(reason) : "");
@@ -1260,7 +1285,7 @@ static int run_in_kind(const struct options *options)
     }
     if (options->limit > 0) {
         (void)printf("kind:       %s, limit %zu MiB\n", options->dir,
-                     options->limit / EXAMPLE_MIB);
+                     options->limit / MIB);
     } else {
         (void)printf("kind:       %s, no limit\n", options->dir);
     }
@@ -1269,23 +1294,30 @@ static int run_in_kind(const struct options *options)
     progress_clear();
     err = memkind_destroy_kind(ix.kind);
     if (err != MEMKIND_SUCCESS) {
-        (void)example_fail("memkind_destroy_kind", err);
+        (void)fail("memkind_destroy_kind", err);
         status = EXIT_FAILED;
     }
     if (fflush(stdout) != 0 || ferror(stdout)) {
-        (void)example_fail_errno("standard output");
+        (void)fail_errno("standard output");
         status = EXIT_FAILED;
     }
     return status;
 }
 
+/* $PMEM_DIR, else /dev/shm; the default of the examples. */
+static const char *default_dir(void)
+{
+    const char *dir = getenv("PMEM_DIR");
+    return (dir != NULL && dir[0] != '\0') ? dir : "/dev/shm";
+}
+
 int main(int argc, char *argv[])
 {
     static char *default_paths[] = {"/usr/include"};
-    struct options options = {.dir = example_dir(0, NULL), .top = 10};
+    struct options options = {.dir = default_dir(), .top = 10};
     options.queries = malloc((size_t)argc * sizeof(options.queries[0]));
     if (options.queries == NULL) {
-        return example_fail_errno("malloc");
+        return fail_errno("malloc");
     }
     int status = EXIT_FAILED;
     if (parse_options(argc, argv, &options, &status)) {
