@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Static analysis of the library and its headers: clang-tidy (.clang-tidy says
-# what of it), cppcheck, and gcc's -fanalyzer. Any finding fails.
+# Static analysis of the library and its headers: clang-tidy (.clang-tidy chooses
+# its checks), cppcheck, and gcc's -fanalyzer. Any finding fails.
 #
 #   cmake/analyze.sh [FILE...]     of src/*/*.c; without: all
 #
 # MEMKIND_BUILD   build directory, for compile_commands.json   [build/analyze]
-# Whatever is suppressed is so here or in the source, with its reason.
+# What is suppressed, here or in the source, has its reason beside it.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
@@ -22,7 +22,7 @@ fi
 failed=()
 
 echo "---- clang-tidy: ${#sources[@]} files"
-# One at a time: with several, it loses track of va_list (an old bug of its).
+# One file at a time: with several, it loses track of va_list (an old bug).
 printf '%s\0' "${sources[@]}" |
     xargs -0 -n 1 -P "$jobs" clang-tidy -p "$build" --quiet 2>/dev/null || failed+=(clang-tidy)
 # The C++ headers, in a translation unit that uses all of them.

@@ -1,5 +1,5 @@
-# Packages of the distribution that are only fetched: with lists of sources of
-# our own, so that no file of the machine is changed. To be sourced:
+# Fetches packages of the distribution without installing them, by lists of
+# sources of its own, so that no file of the machine changes. To be sourced:
 #
 #   apt_sources TYPE [CODENAME]      the lines of such a list (TYPE: deb, deb-src)
 #   apt_apart DIRECTORY COMMAND...   apt-get or apt-cache, with the list and all
@@ -9,8 +9,8 @@
 #                                    depend on, into the folder TO; if this release
 #                                    of Debian no longer has them, an earlier one's
 #
-# The mirrors, their keys and the way there (proxies) are those that apt has
-# been told of; CODENAME is another release on them, such as bookworm.
+# Mirrors, keys and proxies are those of apt's configuration; CODENAME is another
+# release on the same mirrors, such as bookworm.
 # shellcheck shell=bash
 
 # os_release NAME: a value of /etc/os-release
@@ -20,19 +20,19 @@ apt_sources() {
     local type=$1 own id key= uri release component origin codename
     own=$(os_release VERSION_CODENAME) id=$(os_release ID)
     command -v apt-get >/dev/null && [ -n "$own" ] || return 0
-    # apt does not tell which key belongs to which source: they are those that
-    # it trusts for all of them, or the distribution's.
+    # apt does not show which key belongs to which source: the keys are those that
+    # it trusts for all sources, or the distribution's.
     if ! ls /etc/apt/trusted.gpg.d/*.[ag][sp][cg] >/dev/null 2>&1; then
         key=$(ls /usr/share/keyrings/"$id"-archive-keyring.[gp]* 2>/dev/null | head -n 1)
         [ -z "$key" ] || key="[signed-by=$key] "
     fi
-    # A dash before each, so that an empty one does not move the others up.
+    # A dash before each field, so that an empty one does not move the others.
     apt-get indextargets --format \
         '$(REPO_URI) -$(RELEASE) -$(COMPONENT) -$(ORIGIN) -$(CODENAME)' \
         "Created-By: Packages" 2>/dev/null | sort -u |
         while read -r uri release component origin codename; do
             release=${release#-} origin=${origin#-} codename=${codename#-}
-            # Others' packages are none of ours.
+            # Sources of other vendors are left out.
             [ -z "$origin" ] || [ "${origin,,}" = "$id" ] || continue
             case ${component#-} in main | universe) ;; *) continue ;; esac
             # "stable" and the like have the name from the index, if there is one.
@@ -59,7 +59,7 @@ apt_apart_list() {
         echo "apt has no sources of this distribution"
         return 1
     }
-    # One that has nothing of the sort must not keep the others from being used.
+    # A mirror without such an index must not keep the others from being used.
     apt_apart "$directory" apt-get -q update || true
 }
 

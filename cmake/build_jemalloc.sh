@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # build_jemalloc.sh SOURCE WORK ARCHIVE [CONFIGURE-ARGUMENT...]
 # Builds a static, position-independent jemalloc from a source tree or a
-# .tar.gz of one, which is left as it is. Needs autoconf where the tree has no
+# .tar.gz of one, which is left as it is. Needs autoconf if the tree has no
 # configure script.
 set -euo pipefail
 source=$1 work=$2 archive=$3
@@ -22,7 +22,7 @@ trap 'status=$?; [ $status = 0 ] || tail -n 30 "$work/build.log" >&3' EXIT
 # cache may be filled with fewer objects than wanted when space runs out.
 sed -i '/assert(bstats->nonfull_slabs == 0);/d' src/ctl.c
 sed -i 's/assert(filled >= nfill_min && filled <= nfill_max);/assert(filled <= nfill_max);/' src/tcache.c
-# Three more, where the first background thread could not be started: the marks
+# Three more fail if the first background thread could not be started: the marks
 # of those that it would have started are still there.
 sed -i -e '/assert(n_background_threads == 0);/d' \
     -e '/^background_threads_enable(/,/^}/s/assert(info->state == background_thread_stopped);//' src/background_thread.c

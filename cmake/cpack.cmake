@@ -6,8 +6,8 @@
 #
 # They take the place of Debian's libmemkind0 and libmemkind-dev: the same
 # soname cannot be installed twice. "cmake --workflow --preset deb" makes them.
-# What is installed is loaded by whoever likes, in whatever way: packages are
-# only made with a jemalloc that is built from source (jemalloc.cmake).
+# Any program may load an installed library, at any time: packages are only made
+# with a jemalloc that is built from source (jemalloc.cmake).
 set(MEMKIND_PACKAGE_MAINTAINER "The memkind-pmem authors <memkind-pmem@localhost>"
   CACHE STRING "Maintainer that the Debian packages name: Name <address>")
 set(MEMKIND_PACKAGE_RELEASE 1

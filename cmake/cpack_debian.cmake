@@ -20,7 +20,7 @@ foreach(component IN LISTS CPACK_COMPONENTS_ALL)
   file(GLOB_RECURSE _texts ${_usr}/share/man/*.[1-9])
   execute_process(COMMAND gzip -9nf ${_texts} ${_doc}/changelog
     ${_doc}/changelog.Debian COMMAND_ERROR_IS_FATAL ANY)
-  # Whatever umask this runs with.
+  # The modes do not depend on the umask.
   execute_process(COMMAND chmod -R u=rwX,go=rX ${_usr}
     COMMAND_ERROR_IS_FATAL ANY)
   file(GLOB_RECURSE _archives ${_usr}/*.a)

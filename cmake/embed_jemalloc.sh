@@ -27,13 +27,13 @@ redirect() {
             "$ar" r copy.a "$member")
     done
 }
-# With retain:true, what an arena's own data was in stays mapped for ever once
-# the arena is destroyed; kinds come and go, so that has to be unmapped.
+# With retain:true, the memory of an arena's own data stays mapped for ever after
+# the arena is destroyed. Kinds come and go, so it has to be unmapped.
 redirect base je_extent_dalloc_mmap mkje_unmap_base
 # See lost_arenas.h.
 redirect ctl je_arena_init mkje_arena_init
-# How large its thread-local variable is, which has no other way in: as a text
-# in an object of its own; see jemalloc_thread.c.
+# The size of its thread-local variable, which cannot be passed in any other way:
+# as a text in an object of its own; see jemalloc_thread.c.
 size=$("$nm" -S "$work/copy.a" 2>/dev/null | awk '$4 == "je_tsd_tls" && !found { print $2; found = 1 }')
 [ -n "$size" ] || { echo "jemalloc has no thread-local je_tsd_tls" >&2; exit 1; }
 printf '.section .rodata\n.globl mkje_tsd_size_text\nmkje_tsd_size_text: .asciz "%d"\n' "0x$size" >"$work/size.s"
@@ -41,7 +41,7 @@ printf '.section .note.GNU-stack,"",%%progbits\n' >>"$work/size.s"
 "$cc" -c "$work/size.s" -o "$work/size.o"
 "$ld" -r --whole-archive "$work/copy.a" "$work/size.o" -o "$work/all.o"
 printf '%s mkje_%s\n' $(for name in "${public[@]}"; do echo "$name" "$name"; done) >"$work/names"
-# Options that have no other way in (the second one since 5.3.1); see
+# Options that cannot be set in any other way (the second one since 5.3.1); see
 # jemalloc_conf.c.
 for option in cache_oblivious disable_large_size_classes; do
     echo "je_opt_$option mkje_opt_$option" >>"$work/names"

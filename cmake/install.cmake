@@ -1,15 +1,16 @@
 # What is installed: both libraries, the headers, the man pages, a pkg-config
-# file and a CMake package. All of it works from wherever the prefix is moved.
+# file and a CMake package. All of it works after the prefix is moved.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-# Of the interface, not of this project: what programs for libmemkind ask for.
+# The version of the interface, which programs for libmemkind ask for, not the
+# version of this project.
 set(MEMKIND_INTERFACE_VERSION 1.14.0)
 
 # Components: runtime (the shared library), dev, tools (programs).
 set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME dev)
 
-# Two exports, as only the static library needs libpmem where it is used.
+# Two exports, as only users of the static library need libpmem.
 install(TARGETS memkind EXPORT memkindTargets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   COMPONENT runtime NAMELINK_COMPONENT dev)
@@ -25,7 +26,7 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/
   FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
 
 include(${CMAKE_CURRENT_LIST_DIR}/man_redirects.cmake)
-# A program's page belongs where the program is.
+# A program's page is in the program's component.
 if(MEMKIND_BUILD_TOOL)
   install(FILES ${PROJECT_SOURCE_DIR}/man/memkind-pmem.1
     DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT tools)

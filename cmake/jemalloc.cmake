@@ -1,14 +1,14 @@
 # jemalloc, as one object file that goes into the library.
 #
 # Sets:
-#   MEMKIND_JEMALLOC_OBJECT    the object, or empty where the shared library
-#                              has to do
+#   MEMKIND_JEMALLOC_OBJECT    the object, or empty if the shared library
+#                              has to be used
 #   MEMKIND_JEMALLOC_LIBRARIES what else to link with
 #   MEMKIND_JEMALLOC_FROM_SOURCE whether it is built here: it then has no
 #                              initial-exec TLS, and dlopen() of the library works
 #   target memkind_jemalloc_object, to depend on
 #
-# The object holds all of jemalloc but its C++ part. Its public names carry the
+# The object holds all of jemalloc except its C++ part. Its public names carry the
 # prefix mkje_, all others are local to it: the process's own malloc is left
 # alone, and a second jemalloc in the process never meets ours.
 

@@ -1,5 +1,5 @@
 # Everything that is installed to build and test, in one place (names of Debian
-# and Ubuntu; a|b: whichever comes first of those that this release has).
+# and Ubuntu; a|b: the first one that this release has).
 # To be sourced:  install_packages GROUP...
 
 declare -A memkind_packages=(

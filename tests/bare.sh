@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the README's two commands as on a machine on which nothing is installed:
-# in a bare root of a release, in a fresh clone of what is committed here.
+# Runs the README's two commands as on a machine with nothing installed: in
+# a bare root of a release, in a fresh clone of what is committed here.
 #
 #   tests/bare.sh [RELEASE] [COMMAND]
 #
@@ -8,9 +8,9 @@
 #            debootstrap knows                                 [the machine's own]
 # COMMAND    a shell command line, run in the clone   [examples/run.sh && tests/run.sh]
 #
-# MEMKIND_BARE_CACHE   where roots and packages are kept, so that the next run is
+# MEMKIND_BARE_CACHE   keeps roots and packages, so that the next run is
 #                      quick                           [~/.cache/memkind-pmem-bare]
-# TMPDIR               where the root is while it is used (some 4 GiB)     [/tmp]
+# TMPDIR               holds the root while it is used (some 4 GiB)     [/tmp]
 # CTEST_PARALLEL_LEVEL, and variables that name proxies, are passed on.
 #
 # Processes and mounts are in namespaces of their own, which end with this

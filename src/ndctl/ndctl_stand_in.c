@@ -2,16 +2,16 @@
 /*
  * Stands in for libndctl and libdaxctl in executables without any shared
  * library: libpmem.a calls 22 functions of theirs, and distributions have no
- * static archives of them. These are in an archive of their own,
- * libmemkind_ndctl.a, linked after libpmem.a: it is left out where libpmem is
- * the shared one, and where the real libraries come first.
+ * static archives of them. The functions here are in an archive of their own,
+ * libmemkind_ndctl.a, which is linked after libpmem.a. The linker takes nothing
+ * from it if libpmem is shared, or if the real libraries come first.
  *
- * All that libpmem's pmem_map_file() asks is how large a device DAX is and
- * which number its region has. (About files it asks nothing.) The kernel tells
- * both under /sys/bus/dax. What is built from that is a tree as libndctl has
- * it, with one bus, and for each device one region with one namespace. So
- * device DAX works as with the real libraries, and also those devices that are
- * no NVDIMM's, of which libndctl knows nothing.
+ * libpmem's pmem_map_file() needs the size of a device DAX and the number of
+ * its region. (For files it calls none of these functions.) The kernel shows
+ * both under /sys/bus/dax. The stand-in builds a tree like libndctl's from
+ * them, with one bus, and with one region and one namespace for each device. So
+ * a device DAX works as with the real libraries. Devices that belong to no
+ * NVDIMM work as well; libndctl does not know those.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -31,19 +31,19 @@ struct device {
     char name[32];
 };
 
-/* The context, and its only bus. */
+/* The context, which is its only bus as well. */
 struct ndctl_bus;
 struct ndctl_ctx {
     struct device *devices;
 };
 
-/* All of these are the device. */
+/* Pointers to these point to a struct device. */
 struct ndctl_region;
 struct ndctl_namespace;
 struct ndctl_dax;
 struct daxctl_region;
 struct daxctl_dev;
-/* There are none of these. */
+/* These do not exist here. */
 struct ndctl_btt;
 struct ndctl_pfn;
 
@@ -71,8 +71,8 @@ struct daxctl_dev *daxctl_dev_get_next(struct daxctl_dev *dev);
 const char *daxctl_dev_get_devname(struct daxctl_dev *dev);
 
 /* Reads a number, decimal or 0x..., of a device's folder in sysfs. */
-static int read_number(const char *device, const char *name,
-                       unsigned long long *value)
+static int read_device_number(const char *device, const char *name,
+                              unsigned long long *value)
 {
     char path[256];
     snprintf(path, sizeof path, DEVICES "/%s/%s", device, name);
@@ -87,7 +87,7 @@ static int read_number(const char *device, const char *name,
     return end != text ? 0 : -EINVAL;
 }
 
-/* 0, or the reason for which it is no device that could be mapped. */
+/* Returns 0, or a negative errno if the device cannot be mapped. */
 static int read_device(const char *name, struct device *device)
 {
     char node[64];
@@ -95,19 +95,19 @@ static int read_device(const char *name, struct device *device)
     size_t length = strlen(name);
     if (length >= sizeof device->name)
         return -ENAMETOOLONG;
-    /* libpmem gives up at the first device without a node, which is how those
-     * look that the kernel uses as ordinary memory. */
+    /* A device that the kernel uses as ordinary memory has no node. libpmem
+     * would give up at the first one without. */
     snprintf(node, sizeof node, "/dev/%s", name);
     if (access(node, F_OK) != 0)
         return -errno;
-    int result = read_number(name, "size", &device->size);
+    int result = read_device_number(name, "size", &device->size);
     if (result != 0)
         return result;
-    if (read_number(name, "align", &device->align) != 0)
+    if (read_device_number(name, "align", &device->align) != 0)
         device->align = 0;
     device->node =
-        read_number(name, "numa_node", &number) == 0 ? (int)number : -1;
-    /* Named after its region: dax<region>.<number> */
+        read_device_number(name, "numa_node", &number) == 0 ? (int)number : -1;
+    /* The name has the region in it: dax<region>.<number> */
     static const char prefix[] = "dax";
     char *end;
     if (strncmp(name, prefix, sizeof prefix - 1) != 0)
@@ -220,7 +220,7 @@ struct ndctl_btt *ndctl_namespace_get_btt(struct ndctl_namespace *ndns)
     return NULL;
 }
 
-/* libpmem asks with NULL where it found no namespace. */
+/* libpmem passes NULL if it has found no namespace. */
 struct ndctl_dax *ndctl_namespace_get_dax(struct ndctl_namespace *ndns)
 {
     return (struct ndctl_dax *)ndns;
@@ -232,7 +232,7 @@ struct ndctl_pfn *ndctl_namespace_get_pfn(struct ndctl_namespace *ndns)
     return NULL;
 }
 
-/* No namespace here has a block device; libpmem takes "" for no match. */
+/* No namespace here has a block device; for libpmem, "" matches nothing. */
 const char *ndctl_namespace_get_block_device(struct ndctl_namespace *ndns)
 {
     (void)ndns;

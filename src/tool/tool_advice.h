@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a probe's facts mean, and what to do about them. */
+/* Turns the results of probes into answers and advice. */
 #ifndef TOOL_ADVICE_H
 #define TOOL_ADVICE_H
 
@@ -14,7 +14,7 @@ struct finding {
     const char *id;    /* for programs */
     const char *title; /* for people */
     enum answer answer;
-    bool matters; /* that it is "no": what a kind is for cannot be had */
+    bool matters; /* a "no" takes away what a kind is for */
     char detail[400];
     int advice_count;
     char advice[ADVICE_MAX][400];
@@ -34,7 +34,7 @@ enum finding_index {
 
 void advice_on(const struct probe *probe, struct finding list[FINDING_COUNT]);
 
-/* How many of the findings are a "no" that matters. */
+/* How many findings are a "no" that matters. */
 int advice_count_bad(const struct finding list[FINDING_COUNT]);
 
 #endif /* TOOL_ADVICE_H */

@@ -45,8 +45,8 @@ static void release_to_process(void *context, void *object)
     free(object);
 }
 
-/* Keeps what went wrong first. */
-static bool fail(struct bench_result *result, const char *format, ...)
+/* Sets the error of the result; returns false. */
+static bool bench_failed(struct bench_result *result, const char *format, ...)
 {
     static char text[512];
     va_list arguments;
@@ -57,27 +57,28 @@ static bool fail(struct bench_result *result, const char *format, ...)
     return false;
 }
 
-/* A limit that leaves at least half of what is free to others. */
-static bool choose_limit(struct bench_result *result, const struct place *place)
+/* Chooses a limit that leaves at least half of the free space to others. */
+static bool choose_bench_limit(struct bench_result *result,
+                               const struct place *place)
 {
     struct limits limits;
     limits_find(&limits, place);
     if (place->type == PLACE_UNREACHABLE)
-        return fail(result, "%s", strerror(place->error));
+        return bench_failed(result, "%s", strerror(place->error));
     if (place->type != PLACE_DIRECTORY && place->type != PLACE_DEVICE_DAX)
-        return fail(result, "it is no directory and no device DAX");
+        return bench_failed(result, "it is no directory and no device DAX");
     uint64_t limit = KIND_LIMIT_MOST;
     if (limits.known && limits.fits / FREE_PART < limit)
         limit = limits.fits / FREE_PART;
     limit -= limit % MIB;
     if (limit < MEMKIND_PMEM_MIN_SIZE)
-        return fail(result, "%s fit, which is too little",
-                    size_text(limits.fits).text);
+        return bench_failed(result, "%s fit, which is too little",
+                            size_text(limits.fits).text);
     result->limit = limit;
     return true;
 }
 
-static int compare(const void *a, const void *b)
+static int compare_times(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -85,7 +86,7 @@ static int compare(const void *a, const void *b)
 
 static double median(double times[BENCH_ROUNDS])
 {
-    qsort(times, BENCH_ROUNDS, sizeof times[0], compare);
+    qsort(times, BENCH_ROUNDS, sizeof times[0], compare_times);
     return times[BENCH_ROUNDS / 2];
 }
 
@@ -107,8 +108,8 @@ static bool measure(struct bench_result *result,
                                             seconds / steps, &ns);
                 if (error != 0) {
                     progress_end(&progress);
-                    return fail(result, "%s, %s: %s", patterns[i].name,
-                                allocators[k].name, strerror(-error));
+                    return bench_failed(result, "%s, %s: %s", patterns[i].name,
+                                        allocators[k].name, strerror(-error));
                 }
                 if (round >= 0)
                     times[i][k][round] = ns;
@@ -122,21 +123,21 @@ static bool measure(struct bench_result *result,
     return true;
 }
 
-static bool run(struct bench_result *result, const struct place *place,
-                double seconds)
+static bool run_bench(struct bench_result *result, const struct place *place,
+                      double seconds)
 {
     memkind_t kind = NULL;
     struct workload workload;
     char message[MEMKIND_ERROR_MESSAGE_SIZE];
-    if (!choose_limit(result, place))
+    if (!choose_bench_limit(result, place))
         return false;
     errno = 0;
     int status = memkind_create_pmem(result->path, result->limit, &kind);
     if (status != MEMKIND_SUCCESS) {
         int error = errno;
         memkind_error_message(status, message, sizeof message);
-        return fail(result, "no kind can be made: %s (%s)", strerror(error),
-                    message);
+        return bench_failed(result, "no kind can be made: %s (%s)",
+                            strerror(error), message);
     }
     const struct allocator allocators[ALLOCATORS] = {
         [OF_KIND] = {"kind", allocate_from_kind, release_to_kind, kind},
@@ -148,17 +149,10 @@ static bool run(struct bench_result *result, const struct place *place,
         done = measure(result, allocators, &workload, seconds);
         workload_fini(&workload);
     } else {
-        fail(result, "%s", strerror(ENOMEM));
+        bench_failed(result, "%s", strerror(ENOMEM));
     }
     (void)memkind_destroy_kind(kind);
     return done;
-}
-
-static double now(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
 enum tool_exit tool_bench(const struct tool_options *options)
@@ -169,13 +163,13 @@ enum tool_exit tool_bench(const struct tool_options *options)
     if (place.type == PLACE_DEVICE_DAX && !options->overwrite) {
         fprintf(stderr,
                 "memkind-pmem: bench overwrites what %s holds: say "
-                "--overwrite where that is meant\n",
+                "--overwrite if that is meant\n",
                 options->path);
         return TOOL_USAGE;
     }
-    double started = now();
-    bool done = run(&result, &place, options->seconds);
-    result.seconds = now() - started;
+    double started = pattern_clock();
+    bool done = run_bench(&result, &place, options->seconds);
+    result.seconds = pattern_clock() - started;
     if (options->json)
         bench_print_json(&result, stdout);
     else

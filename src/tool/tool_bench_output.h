@@ -18,8 +18,8 @@ struct bench_figures {
 
 struct bench_result {
     const char *path;
-    const char *error; /* NULL: all went well, and there are figures */
-    uint64_t limit;    /* of the kind, bytes; 0 where there was none */
+    const char *error; /* NULL if all went well and there are figures */
+    uint64_t limit;    /* of the kind, in bytes; 0: there was none */
     double seconds;    /* that it took */
     struct bench_figures figures[PATTERN_COUNT];
 };

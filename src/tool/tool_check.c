@@ -3,7 +3,7 @@
 
 #include "tool_advice.h"
 #include "tool_check_output.h"
-#include "tool_probe.h"
+#include "tool_probe_place.h"
 
 enum tool_exit tool_check(const struct tool_options *options)
 {

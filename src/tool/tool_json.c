@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 
-/* Bytes of the UTF-8 sequence that the text starts with; 0 where it is none.
+/* Bytes of the UTF-8 sequence that the text starts with; 0 if it is not valid.
  * (The terminator is no continuation byte, so nothing beyond it is read.) */
 static unsigned utf8_length(const unsigned char *text)
 {
@@ -68,7 +68,7 @@ static void begin_member(struct json *json, const char *key)
     }
 }
 
-static void enter(struct json *json, char bracket)
+static void enter_bracket(struct json *json, char bracket)
 {
     putc(bracket, json->out);
     json->depth++;
@@ -78,7 +78,7 @@ static void enter(struct json *json, char bracket)
 void json_begin(struct json *json, FILE *out)
 {
     *json = (struct json){.out = out};
-    enter(json, '{');
+    enter_bracket(json, '{');
 }
 
 void json_end(struct json *json)
@@ -90,7 +90,7 @@ void json_end(struct json *json)
 void json_open(struct json *json, const char *key, char bracket)
 {
     begin_member(json, key);
-    enter(json, bracket);
+    enter_bracket(json, bracket);
 }
 
 void json_close(struct json *json, char bracket)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * JSON, written piece by piece. Keys are given for members of an object and
- * are NULL for elements of an array.
+ * JSON, written piece by piece. A member of an object has a key; for
+ * an element of an array, the key is NULL.
  */
 #ifndef TOOL_JSON_H
 #define TOOL_JSON_H
@@ -18,7 +18,7 @@ struct json {
     bool has_members[JSON_DEPTH_MAX];
 };
 
-/* Starts with an object, which json_end() closes. */
+/* json_begin() opens an object, which json_end() closes. */
 void json_begin(struct json *json, FILE *out);
 void json_end(struct json *json);
 
@@ -30,7 +30,7 @@ void json_string(struct json *json, const char *key, const char *text);
 void json_bool(struct json *json, const char *key, bool value);
 void json_number(struct json *json, const char *key, uint64_t value);
 void json_null(struct json *json, const char *key);
-/* With two decimals; finite. */
+/* Written with two decimals. The value is finite. */
 void json_decimal(struct json *json, const char *key, double value);
 
 #endif /* TOOL_JSON_H */

@@ -13,17 +13,17 @@
 
 #include "tool_units.h"
 
-static uint64_t least(uint64_t a, uint64_t b)
+static uint64_t smaller_of(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
 }
 
-static uint64_t minus(uint64_t a, uint64_t b)
+static uint64_t minus_or_0(uint64_t a, uint64_t b)
 {
     return a > b ? a - b : 0;
 }
 
-/* Of the limits that hold for children too, the current one. */
+/* The soft limit, which children inherit. */
 static uint64_t resource_limit(__rlimit_resource_t resource)
 {
     struct rlimit limit;
@@ -43,11 +43,11 @@ static uint64_t address_space_left(void)
             pages = 0;
         fclose(file);
     }
-    return minus(limit, pages * (uint64_t)sysconf(_SC_PAGESIZE));
+    return minus_or_0(limit, pages * (uint64_t)sysconf(_SC_PAGESIZE));
 }
 
-/* The number in a file of a control group; NO_LIMIT where that is "max" or not
- * there. */
+/* The number in a file of a control group; NO_LIMIT if the file has "max" or
+ * does not exist. */
 static uint64_t read_group(const char *group, const char *name)
 {
     char path[PATH_MAX * 2];
@@ -62,8 +62,8 @@ static uint64_t read_group(const char *group, const char *name)
     return value;
 }
 
-/* What the control groups (version 2) of the process leave it: the least of
- * its own and of all that this one lies in. */
+/* What the control groups (version 2) leave to the process: the least of its
+ * own group and of all groups above. */
 static uint64_t group_memory_left(void)
 {
     char line[PATH_MAX] = "", *group = NULL;
@@ -84,7 +84,7 @@ static uint64_t group_memory_left(void)
         uint64_t max = read_group(group, "memory.max");
         uint64_t current = read_group(group, "memory.current");
         if (max != NO_LIMIT && current != NO_LIMIT)
-            left = least(left, minus(max, current));
+            left = smaller_of(left, minus_or_0(max, current));
         if (end == group)
             break;
     }
@@ -106,19 +106,19 @@ static uint64_t memory_left(void)
             known = true;
         }
     fclose(file);
-    return least(known ? sum : NO_LIMIT, group_memory_left());
+    return smaller_of(known ? sum : NO_LIMIT, group_memory_left());
 }
 
 #ifdef SYS_quotactl_fd
-/* What is left of the quota of a user or a group, that of the file system's
- * which `fd` is open on. */
+/* What is left of a user's or a group's quota in the file system that `fd` is
+ * open on. */
 static uint64_t quota_left(int fd, int type, unsigned id)
 {
     struct dqblk quota;
     if (syscall(SYS_quotactl_fd, fd, QCMD(Q_GETQUOTA, type), id, &quota) != 0 ||
         (quota.dqb_valid & QIF_BLIMITS) == 0 || quota.dqb_bhardlimit == 0)
         return NO_LIMIT;
-    return minus(quota.dqb_bhardlimit * KIB, quota.dqb_curspace);
+    return minus_or_0(quota.dqb_bhardlimit * KIB, quota.dqb_curspace);
 }
 #endif
 
@@ -129,8 +129,8 @@ static uint64_t quotas_left(const char *path)
     /* Quotas do not hold for root. */
     int fd = geteuid() == 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0) {
-        left = least(quota_left(fd, USRQUOTA, geteuid()),
-                     quota_left(fd, GRPQUOTA, getegid()));
+        left = smaller_of(quota_left(fd, USRQUOTA, geteuid()),
+                          quota_left(fd, GRPQUOTA, getegid()));
         close(fd);
     }
 #else
@@ -139,7 +139,7 @@ static uint64_t quotas_left(const char *path)
     return left;
 }
 
-static void find_space(struct limits *limits, const struct place *place)
+static void find_free_space(struct limits *limits, const struct place *place)
 {
     struct statvfs fs;
     if (place->type == PLACE_DEVICE_DAX) {
@@ -172,7 +172,7 @@ void limits_find(struct limits *limits, const struct place *place)
         .address_space = address_space_left(),
         .file_size = resource_limit(RLIMIT_FSIZE),
     };
-    find_space(limits, place);
-    limits->fits = least(least(limits->available, limits->memory),
-                         least(limits->quota, limits->address_space));
+    find_free_space(limits, place);
+    limits->fits = smaller_of(smaller_of(limits->available, limits->memory),
+                              smaller_of(limits->quota, limits->address_space));
 }

@@ -12,11 +12,11 @@
 #define NO_LIMIT UINT64_MAX
 
 struct limits {
-    bool known;         /* whether the file system tells its space */
+    bool known;         /* whether the file system reports its space */
     uint64_t total;     /* size of the file system or device */
     uint64_t available; /* what is free for this user */
-    uint64_t memory;    /* free memory, where files lie in that; or NO_LIMIT */
-    uint64_t quota;     /* what is left of the user's and the group's */
+    uint64_t memory;    /* free memory, if files lie in memory; or NO_LIMIT */
+    uint64_t quota;     /* the rest of the user's and the group's quota */
     uint64_t address_space; /* what is left of RLIMIT_AS */
     uint64_t file_size;     /* RLIMIT_FSIZE */
     uint64_t fits;          /* the least of all but the last */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * memkind-pmem: what file-backed kinds get from a directory or device. Uses
- * what memkind.h and the system offer, and nothing inside the library.
+ * memkind-pmem: finds out what file-backed kinds get from a directory or a
+ * device. It uses memkind.h and the system, and nothing inside the library.
  */
 #include <errno.h>
 #include <signal.h>
@@ -14,7 +14,7 @@
 #include "tool_options.h"
 #include "tool_version.h"
 
-static enum tool_exit run(const struct tool_options *options)
+static enum tool_exit run_command(const struct tool_options *options)
 {
     switch (options->command) {
     case COMMAND_CHECK:
@@ -35,9 +35,9 @@ int main(int argc, char **argv)
     struct tool_options options;
     if (!tool_options_parse(&options, argc, argv))
         return TOOL_USAGE;
-    /* Beyond RLIMIT_FSIZE, calls are to fail, and so to be reported. */
+    /* Calls that exceed RLIMIT_FSIZE are to fail, so that they are reported. */
     signal(SIGXFSZ, SIG_IGN);
-    enum tool_exit status = run(&options);
+    enum tool_exit status = run_command(&options);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fprintf(stderr, "memkind-pmem: output: %s\n", strerror(errno));
         return TOOL_BROKEN;

@@ -39,7 +39,7 @@ void tool_options_print_help(FILE *out)
           "       memkind-pmem bench [--json] [--seconds N] [--overwrite] DIR\n"
           "       memkind-pmem version [--json]\n"
           "\n"
-          "Tells what file-backed kinds get from a place, and measures them "
+          "Shows what file-backed kinds get from a place, and measures them "
           "there.\n"
           "DIR is a directory, or a device DAX such as /dev/dax0.0.\n"
           "\n"
@@ -55,7 +55,7 @@ void tool_options_print_help(FILE *out)
           "      --seconds N    how long bench takes, about (default: 5)\n"
           "      --overwrite    let bench overwrite what a device holds\n"
           "  -h, --help         print this text\n"
-          "  -V, --version      the same as the command version\n"
+          "  -V, --version      run the command version\n"
           "\n"
           "Exit status: 0 all is well; 1 a \"no\" that matters, or no kind to "
           "measure;\n"
@@ -86,7 +86,7 @@ static bool parse_seconds(const char *text, double *seconds)
     return true;
 }
 
-/* Which of the options the command has no use for; NULL where there is none. */
+/* An option that the command has no use for; NULL if there is none. */
 static const char *useless_option(const struct tool_options *options,
                                   bool has_seconds)
 {

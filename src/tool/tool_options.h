@@ -15,14 +15,14 @@ enum tool_command {
 
 struct tool_options {
     enum tool_command command;
-    const char *path; /* of argv; NULL where the command takes none */
+    const char *path; /* of argv; NULL if the command takes none */
     double seconds;   /* how long the benchmark may take in all */
     bool json;
     bool overwrite; /* a device's contents may be lost */
 };
 
-/* Reads the command line. Returns false, with a message on stderr, where it
- * makes no sense. */
+/* Reads the command line. Returns false, with a message on stderr, if it makes
+ * no sense. */
 bool tool_options_parse(struct tool_options *options, int argc, char **argv);
 
 void tool_options_print_help(FILE *out);

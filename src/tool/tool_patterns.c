@@ -21,8 +21,7 @@
 #define LARGE_OBJECTS_MOST 16
 #define SEED 0x9e3779b97f4a7c15u
 
-/* ---- the workload ---------------------------------------------------------
- */
+/* ---- the workload ---- */
 
 static uint64_t next_random(uint64_t *state)
 {
@@ -69,10 +68,9 @@ void workload_fini(struct workload *workload)
     free(workload->order);
 }
 
-/* ---- timing ---------------------------------------------------------------
- */
+/* ---- timing ---- */
 
-static double now(void)
+double pattern_clock(void)
 {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
@@ -81,7 +79,7 @@ static double now(void)
 
 static void set_result(double *ns, double started, size_t objects)
 {
-    *ns = (now() - started) * 1e9 / (double)objects;
+    *ns = (pattern_clock() - started) * 1e9 / (double)objects;
 }
 
 static int no_memory(void)
@@ -90,7 +88,7 @@ static int no_memory(void)
 }
 
 /* An object that has been written to. */
-static void *take(const struct allocator *allocator, size_t size)
+static void *allocate_object(const struct allocator *allocator, size_t size)
 {
     uint64_t *object = allocator->allocate(allocator->context, size);
     if (object != NULL)
@@ -98,7 +96,7 @@ static void *take(const struct allocator *allocator, size_t size)
     return object;
 }
 
-static void give(const struct allocator *allocator, void *object)
+static void release_object(const struct allocator *allocator, void *object)
 {
     allocator->release(allocator->context, object);
 }
@@ -108,31 +106,30 @@ static int empty_table(const struct allocator *allocator, void **table,
 {
     for (size_t i = 0; i < count; i++)
         if (table[i] != NULL) {
-            give(allocator, table[i]);
+            release_object(allocator, table[i]);
             table[i] = NULL;
         }
     return result;
 }
 
-/* ---- the patterns ---------------------------------------------------------
- */
+/* ---- the patterns ---- */
 
 static int run_pair(const struct allocator *allocator,
                     struct workload *workload, double seconds, double *ns)
 {
     enum { STEP = 1000 };
     size_t done = 0;
-    double started = now();
+    double started = pattern_clock();
     (void)workload;
     do {
         for (int i = 0; i < STEP; i++) {
-            void *object = take(allocator, SMALL_SIZE);
+            void *object = allocate_object(allocator, SMALL_SIZE);
             if (object == NULL)
                 return no_memory();
-            give(allocator, object);
+            release_object(allocator, object);
         }
         done += STEP;
-    } while (now() - started < seconds);
+    } while (pattern_clock() - started < seconds);
     set_result(ns, started, done);
     return 0;
 }
@@ -143,17 +140,17 @@ static int run_batch(const struct allocator *allocator,
     size_t done = 0;
     uint64_t random = SEED;
     void **table = workload->table;
-    double started = now();
+    double started = pattern_clock();
     do {
         for (size_t i = 0; i < workload->objects; i++) {
-            table[i] = take(allocator, small_size(&random));
+            table[i] = allocate_object(allocator, small_size(&random));
             if (table[i] == NULL)
                 return empty_table(allocator, table, i, no_memory());
         }
         for (size_t i = 0; i < workload->objects; i++)
-            give(allocator, table[workload->order[i]]);
+            release_object(allocator, table[workload->order[i]]);
         done += workload->objects;
-    } while (now() - started < seconds);
+    } while (pattern_clock() - started < seconds);
     set_result(ns, started, done);
     memset(table, 0, workload->objects * sizeof *table);
     return 0;
@@ -171,21 +168,21 @@ static int run_churn(const struct allocator *allocator,
     if (count == 0)
         return 0;
     for (size_t i = 0; i < count; i++) {
-        table[i] = take(allocator, small_size(&random));
+        table[i] = allocate_object(allocator, small_size(&random));
         if (table[i] == NULL)
             return empty_table(allocator, table, i, no_memory());
     }
-    double started = now();
+    double started = pattern_clock();
     do {
         for (int i = 0; i < STEP; i++) {
             size_t at = next_random(&random) % count;
-            give(allocator, table[at]);
-            table[at] = take(allocator, small_size(&random));
+            release_object(allocator, table[at]);
+            table[at] = allocate_object(allocator, small_size(&random));
             if (table[at] == NULL)
                 return empty_table(allocator, table, count, no_memory());
         }
         done += STEP;
-    } while (now() - started < seconds);
+    } while (pattern_clock() - started < seconds);
     set_result(ns, started, done);
     return empty_table(allocator, table, count, 0);
 }
@@ -198,33 +195,33 @@ static int run_big(const struct allocator *allocator, struct workload *workload,
     size_t done = 0;
     uint64_t random = SEED;
     void **table = workload->table;
-    double started = now();
+    double started = pattern_clock();
     do {
         size_t at = done % count;
         size_t size =
             LARGE_LEAST + next_random(&random) % (LARGE_MOST - LARGE_LEAST + 1);
         if (table[at] != NULL)
-            give(allocator, table[at]);
-        char *object = table[at] = take(allocator, size);
+            release_object(allocator, table[at]);
+        char *object = table[at] = allocate_object(allocator, size);
         if (object == NULL)
             return empty_table(allocator, table, count, no_memory());
         for (size_t byte = 0; byte < size; byte += page)
             object[byte] = 1;
         done++;
-    } while (now() - started < seconds);
+    } while (pattern_clock() - started < seconds);
     set_result(ns, started, done);
     return empty_table(allocator, table, count, 0);
 }
 
-/* ---- from one thread to another -------------------------------------------
- */
+/* ---- from one thread to another ---- */
 
 #define RING_SIZE 1024
 
 struct ring {
     const struct allocator *allocator;
     void *slots[RING_SIZE];
-    /* Each is written by one thread, far from the other one's. */
+    /* Each counter is written by one thread only, and has a cache line of its
+     * own. */
     _Alignas(128) atomic_size_t filled;
     _Alignas(128) atomic_size_t emptied;
     _Alignas(128) atomic_bool ended; /* nothing more will be filled */
@@ -245,7 +242,7 @@ static void *free_what_arrives(void *context)
             continue;
         }
         for (; at != filled; at++)
-            give(ring->allocator, ring->slots[at % RING_SIZE]);
+            release_object(ring->allocator, ring->slots[at % RING_SIZE]);
         atomic_store_explicit(&ring->emptied, at, memory_order_release);
     }
 }
@@ -263,14 +260,14 @@ static int fill_ring(struct ring *ring, double seconds, double started,
             continue;
         }
         for (; at - emptied < RING_SIZE; at++) {
-            void *object = take(ring->allocator, SMALL_SIZE);
+            void *object = allocate_object(ring->allocator, SMALL_SIZE);
             if (object == NULL)
                 return no_memory();
             ring->slots[at % RING_SIZE] = object;
             atomic_store_explicit(&ring->filled, at + 1, memory_order_release);
         }
         *done = at;
-    } while (now() - started < seconds);
+    } while (pattern_clock() - started < seconds);
     return 0;
 }
 
@@ -288,7 +285,7 @@ static int run_xthread(const struct allocator *allocator,
     int result = pthread_create(&consumer, NULL, free_what_arrives, &ring);
     if (result != 0)
         return -result;
-    double started = now();
+    double started = pattern_clock();
     result = fill_ring(&ring, seconds, started, &done);
     atomic_store_explicit(&ring.ended, true, memory_order_release);
     pthread_join(consumer, NULL);

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The functions set errno where they return NULL. */
+/* allocate() sets errno when it returns NULL. */
 struct allocator {
     const char *name;
     void *(*allocate)(void *context, size_t size);
@@ -19,7 +19,7 @@ struct allocator {
 struct workload {
     size_t objects;       /* small ones; at least 1 */
     size_t large_objects; /* at least 1 */
-    void **table;         /* of the larger of the two numbers */
+    void **table;         /* has as many entries as the larger number */
     size_t *order;        /* the numbers up to `objects`, shuffled */
 };
 
@@ -31,12 +31,15 @@ void workload_fini(struct workload *workload);
 struct pattern {
     const char *name;
     const char *description;
-    /* Runs for about `seconds` and says how many nanoseconds each object took,
-     * allocated and freed. Everything is free again afterwards. Returns 0 or a
-     * negative errno. */
+    /* Runs for about `seconds` and stores in `ns` how many nanoseconds it took
+     * to allocate and free one object. Leaves nothing allocated. Returns 0 or
+     * a negative errno. */
     int (*run)(const struct allocator *allocator, struct workload *workload,
                double seconds, double *ns);
 };
+
+/* Seconds since some moment in the past. */
+double pattern_clock(void);
 
 #define PATTERN_COUNT 5
 extern const struct pattern patterns[PATTERN_COUNT];

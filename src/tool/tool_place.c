@@ -28,9 +28,9 @@ static bool read_sysfs(const char *kind, dev_t device, const char *name,
     return found;
 }
 
-/* A device DAX is told by its class, not by its name: opening a device of
- * another sort may have effects (a watchdog starts to run, a tape rewinds). */
-static bool is_device_dax(dev_t device)
+/* Looks at the class, not at the name. The device is not opened: that may have
+ * effects on a device of another sort (a watchdog starts, a tape rewinds). */
+static bool is_of_dax_class(dev_t device)
 {
     char path[64], target[PATH_MAX];
     snprintf(path, sizeof path, "/sys/dev/char/%u:%u/subsystem", major(device),
@@ -135,7 +135,7 @@ void place_look(struct place *place, const char *path)
     } else if (S_ISDIR(st.st_mode)) {
         place->type = PLACE_DIRECTORY;
         look_at_directory(place, &st);
-    } else if (S_ISCHR(st.st_mode) && is_device_dax(st.st_rdev)) {
+    } else if (S_ISCHR(st.st_mode) && is_of_dax_class(st.st_rdev)) {
         place->type = PLACE_DEVICE_DAX;
         (void)read_sysfs("char", st.st_rdev, "size", &place->device_size);
         (void)read_sysfs("char", st.st_rdev, "align", &place->device_align);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What there is at a path: found by looking, without opening anything there. */
+/* What there is at a path, found out without opening it. */
 #ifndef TOOL_PLACE_H
 #define TOOL_PLACE_H
 
@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 enum place_type {
-    PLACE_UNREACHABLE, /* nothing there, or nothing that may be seen */
+    PLACE_UNREACHABLE, /* nothing is there, or it may not be seen */
     PLACE_DIRECTORY,
     PLACE_DEVICE_DAX,
     PLACE_OTHER_DEVICE, /* a character device of another sort */
@@ -20,20 +20,20 @@ enum place_type {
 struct place {
     const char *path; /* the caller's */
     enum place_type type;
-    int error; /* errno, where it is unreachable */
+    int error; /* errno, if it is unreachable */
 
-    /* Of a directory's file system; empty or 0 where that is not known. */
+    /* The file system of a directory; empty or 0 if not known. */
     char fs_type[64];
     char fs_source[PATH_MAX];
     char mount_point[PATH_MAX];
     char mount_options[1024];
     uint64_t block_size;
-    /* Of the block device under it. */
+    /* The block device under the file system. */
     bool device_known;
     bool device_has_dax;
     uint64_t partition_start; /* in bytes */
 
-    /* Of a device DAX; 0 where that is not known. */
+    /* In bytes, for a device DAX; 0 if not known. */
     uint64_t device_size;
     uint64_t device_align;
 };
@@ -46,7 +46,7 @@ const char *place_type_name(enum place_type type);
 /* Whether the file system has one of the names, which NULL ends. */
 bool place_is_on(const struct place *place, const char *const *names);
 
-/* Whether its files lie in the machine's memory and nowhere else. */
+/* Whether the files lie in the machine's memory and nowhere else. */
 bool place_is_memory(const struct place *place);
 
 #endif /* TOOL_PLACE_H */

@@ -22,7 +22,7 @@ static struct trial trial_of(enum answer answer)
     return (struct trial){.answer = answer};
 }
 
-/* What a failed call tells: that there is no such thing, or nothing. */
+/* A failed call means "no" if the kernel or the file system lacks it. */
 static struct trial trial_of_errno(void)
 {
     bool no = errno == EOPNOTSUPP || errno == ENOSYS;
@@ -37,7 +37,7 @@ static int make_named_file(const char *dir)
         errno = ENAMETOOLONG;
         return -1;
     }
-    /* Ctrl-C must not come before the name is gone. */
+    /* A signal (Ctrl-C) must not end the program before the name is gone. */
     sigset_t all, before;
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, &before);
@@ -64,8 +64,8 @@ static uint64_t file_space(int fd)
     return fstat(fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
 }
 
-/* Whether the file has lost about `size` bytes of the space it had. Some file
- * systems count only what they have written. */
+/* Whether the file takes about `size` bytes less than it had. Some file systems
+ * count only what they have written. */
 static bool space_is_gone(int fd, uint64_t had, uint64_t size)
 {
     if (file_space(fd) + size / 2 < had)
@@ -90,7 +90,7 @@ static struct trial try_fallocate(int fd, uint64_t size)
     return trial_of(ANSWER_YES);
 }
 
-static bool write_zeroes(int fd, uint64_t size)
+static bool try_writing(int fd, uint64_t size)
 {
     static const char zeroes[FILE_SIZE_LEAST];
     for (uint64_t at = 0; at < size; at += sizeof zeroes)
@@ -102,7 +102,7 @@ static bool write_zeroes(int fd, uint64_t size)
 static struct trial try_punch(int fd, uint64_t size)
 {
     const int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-    if (!write_zeroes(fd, size))
+    if (!try_writing(fd, size))
         return (struct trial){ANSWER_UNKNOWN, errno};
     uint64_t had = file_space(fd);
     if (fallocate(fd, mode, 0, (off_t)size) != 0)
@@ -110,7 +110,8 @@ static struct trial try_punch(int fd, uint64_t size)
     return trial_of(space_is_gone(fd, had, size) ? ANSWER_YES : ANSWER_NO);
 }
 
-/* The size that a file can be given, bit by bit; it is all one hole. */
+/* The largest size that a file can be set to, found bit by bit; the file is one
+ * hole. */
 static uint64_t find_largest_file(int fd, uint64_t limit)
 {
     uint64_t size = 0;
@@ -122,7 +123,7 @@ static uint64_t find_largest_file(int fd, uint64_t limit)
     return size;
 }
 
-/* A multiple of the least size, or 0 where too little is free. */
+/* A multiple of the least size, or 0 if too little is free. */
 static uint64_t size_to_try(const struct limits *limits)
 {
     uint64_t size = limits->known ? limits->fits / FREE_PART : FILE_SIZE_LEAST;

@@ -16,8 +16,8 @@
 #define AREA_WITHOUT_HOLES (4 * MIB)
 /* At most this part of the free space is used. */
 #define FREE_PART 4
-/* On DAX, where the file system puts a file decides: what one kind gets, the
- * next may not. */
+/* On DAX, mappings depend on the blocks that the file system chooses for a
+ * file: the next kind may not get what this one got. */
 #define KINDS_ON_DAX 9
 
 static uint64_t fault_count(void)
@@ -30,7 +30,7 @@ static uint64_t fault_count(void)
 static void judge_large(struct probe *probe)
 {
     uint64_t units = probe->touched / LARGE_PAGE;
-    /* A unit at the end may be shared with what else the kind has. */
+    /* The kind may have other data in the last unit. */
     bool nearly_all = probe_large_units(probe) + units / 16 >= units;
     probe->large.answer = nearly_all ? ANSWER_YES : ANSWER_NO;
 }
@@ -63,7 +63,7 @@ static bool make_kind(struct probe *probe, size_t max_size, memkind_t *kind)
     return true;
 }
 
-/* The largest object of up to `size` bytes; what could be had is in `size`. */
+/* The largest object of up to *size bytes; *size becomes its size. */
 static char *take_area(memkind_t kind, size_t *size)
 {
     void *area = NULL;
@@ -73,8 +73,8 @@ static char *take_area(memkind_t kind, size_t *size)
     return NULL;
 }
 
-/* Touches an object of up to *size bytes, page by page. False where there is
- * none. */
+/* Touches an object of up to *size bytes, page by page. Returns false if there
+ * is no space for one. */
 static bool touch_area(memkind_t kind, size_t *size, uint64_t *faults)
 {
     uint64_t before = fault_count();
@@ -90,7 +90,7 @@ static bool touch_area(memkind_t kind, size_t *size, uint64_t *faults)
 
 static void touch_area_of_kind(struct probe *probe, memkind_t kind, size_t size)
 {
-    /* The first object makes what the kind keeps in ordinary memory. */
+    /* With the first object, the kind allocates its ordinary memory. */
     void *first = memkind_malloc(kind, 64);
     if (first == NULL) {
         probe->kind = (struct trial){ANSWER_NO, errno};
@@ -106,7 +106,7 @@ static void touch_area_of_kind(struct probe *probe, memkind_t kind, size_t size)
     probe->kinds = 1;
 }
 
-/* One more kind, of the same size; false where it cannot be had any more. */
+/* Makes one more kind of that size; returns false if it does not get one. */
 static bool touch_area_again(const struct probe *probe, size_t max_size,
                              uint64_t *faults)
 {
@@ -128,7 +128,7 @@ static int compare_faults(const void *a, const void *b)
     return (*left > *right) - (*left < *right);
 }
 
-/* What a typical kind gets, after the first. */
+/* Makes further kinds, to find what a typical one gets. */
 static void touch_areas(struct probe *probe, size_t max_size)
 {
     uint64_t faults[KINDS_ON_DAX];
@@ -179,7 +179,7 @@ void probe_kind_in_directory(struct probe *probe)
 
 /*
  * The pages of a device are mapped, but not even read: a bad block would raise
- * SIGBUS, and what is written there may be someone's.
+ * SIGBUS, and the device may hold data of another program.
  */
 static void map_device_pages(struct probe *probe, int fd)
 {
@@ -218,7 +218,7 @@ void probe_kind_on_device(struct probe *probe)
     } else {
         probe->large.error = errno;
     }
-    /* Nothing is allocated from it, and so nothing written. */
+    /* Nothing is allocated from the kind, so nothing is written. */
     if (!make_kind(probe, 0, &kind))
         return;
     ssize_t capacity = memkind_get_capacity(kind);

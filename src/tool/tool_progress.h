@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A progress bar on stderr, where that is a terminal. */
+/* A progress bar on stderr, if stderr is a terminal. */
 #ifndef TOOL_PROGRESS_H
 #define TOOL_PROGRESS_H
 
@@ -11,7 +11,7 @@ struct progress {
 };
 
 void progress_begin(struct progress *progress, unsigned total);
-/* Says what comes next; all steps before it are done. */
+/* Shows the step that begins now; all earlier ones are done. */
 void progress_step(struct progress *progress, const char *what);
 void progress_end(struct progress *progress);
 

@@ -8,7 +8,7 @@
 #define KIB ((uint64_t)1 << 10)
 #define MIB ((uint64_t)1 << 20)
 
-/* Of the smallest pages that the machine maps. */
+/* In bytes. */
 uint64_t page_size(void);
 
 struct size_text {

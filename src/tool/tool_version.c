@@ -11,20 +11,19 @@
 
 /* A shared library that this process has loaded. */
 struct loaded {
-    const char *prefix;  /* of its file's name */
+    const char *prefix;  /* of the name of the file */
     char path[PATH_MAX]; /* with links followed; empty: not loaded */
 };
 
 struct versions {
     char interface[32];
-    char jemalloc[128]; /* empty where the library does not tell */
+    char jemalloc[128]; /* empty: the library does not report it */
     struct loaded library, pmem, other_jemalloc;
 };
 
-/* ---- finding out ----------------------------------------------------------
- */
+/* ---- what is loaded ---- */
 
-static int is_wanted(struct dl_phdr_info *info, size_t size, void *context)
+static int match_loaded(struct dl_phdr_info *info, size_t size, void *context)
 {
     struct loaded *loaded = context;
     const char *name = strrchr(info->dlpi_name, '/');
@@ -40,10 +39,10 @@ static int is_wanted(struct dl_phdr_info *info, size_t size, void *context)
 static void find_loaded(struct loaded *loaded, const char *prefix)
 {
     *loaded = (struct loaded){.prefix = prefix};
-    dl_iterate_phdr(is_wanted, loaded);
+    dl_iterate_phdr(match_loaded, loaded);
 }
 
-/* Statistics come in pieces of any size; what matters is near the start. */
+/* Statistics come in pieces of any size; only their beginning is kept. */
 struct statistics {
     char text[4096];
     size_t length;
@@ -90,10 +89,9 @@ static void find_versions(struct versions *versions)
     find_loaded(&versions->other_jemalloc, "libjemalloc.so");
 }
 
-/* ---- saying so ------------------------------------------------------------
- */
+/* ---- printing ---- */
 
-static const char *or_else(const char *text, const char *otherwise)
+static const char *text_or(const char *text, const char *otherwise)
 {
     return text[0] != '\0' ? text : otherwise;
 }
@@ -103,14 +101,14 @@ static void print_text(const struct versions *versions, FILE *out)
     fprintf(out, "memkind-pmem %s\n", MEMKIND_TOOL_VERSION);
     fprintf(out, "interface    %s (libmemkind's)\n", versions->interface);
     fprintf(out, "library      %s (built with %s)\n",
-            or_else(versions->library.path, "in the tool"),
+            text_or(versions->library.path, "in the tool"),
             MEMKIND_TOOL_VERSION);
     fprintf(out, "jemalloc     %s, %s\n",
-            or_else(versions->jemalloc, "unknown"),
-            or_else(versions->other_jemalloc.path,
+            text_or(versions->jemalloc, "unknown"),
+            text_or(versions->other_jemalloc.path,
                     "a private copy in the library"));
     fprintf(out, "libpmem      %s (built with %s)\n",
-            or_else(versions->pmem.path, "in the library"),
+            text_or(versions->pmem.path, "in the library"),
             MEMKIND_TOOL_LIBPMEM_VERSION);
 }
 

@@ -32,7 +32,7 @@ struct lane {
 struct pattern {
     const char *name;
     const char *about;
-    /* A number that patterns with the same functions differ in. */
+    /* A parameter, for patterns that share their functions. */
     size_t argument;
     /* In the main thread, before the lanes; 0 or a negative status. */
     int (*setup)(struct bench *bench);
@@ -86,7 +86,7 @@ uint64_t now_ns(void);
 uint64_t cpu_ns(void);
 
 /* Zeroed pages that are not the measured heap's, all there already. Ends the
- * program where there are none. */
+ * program if there is no memory. */
 void *bench_pages(size_t size);
 void bench_release(void *pages, size_t size);
 
@@ -97,7 +97,7 @@ void bench_metric(struct bench *bench, const char *name, double value);
 size_t bench_anonymous(void);
 size_t bench_file_bytes(const struct bench *bench);
 
-/* An unnamed file in bench->dir, of `size`; -1 where it cannot be had. */
+/* An unnamed file of `size` bytes in bench->dir; -1 if it cannot be made. */
 int bench_file(const struct bench *bench, size_t size);
 
 static inline bool bench_others_ended(struct lane *lane)

@@ -3,9 +3,9 @@
  * The heap that a benchmark program measures, chosen when it is compiled, so
  * that every peer pays for a direct call and nothing else:
  *
- *   BENCH_MEMKIND  a file-backed kind, of whichever libmemkind.so.0 is loaded;
- *                  nothing that libmemkind 1.14 lacks is linked with
- *   otherwise      malloc and its family, of whichever library is preloaded
+ *   BENCH_MEMKIND  a file-backed kind of the loaded libmemkind.so.0; needs
+ *                  nothing that libmemkind 1.14 lacks
+ *   otherwise      malloc and its family, of the library that is preloaded
  *
  * With BENCH_CHECK the objects' contents are written in full and compared
  * before they are freed; otherwise the object_*() functions only touch memory
@@ -25,7 +25,7 @@
 #include <memkind.h>
 struct heap {
     memkind_t kind;
-    memkind_t free_kind; /* what is named when freeing: the kind, or NULL */
+    memkind_t free_kind; /* passed when freeing: the kind, or NULL */
 };
 #else
 struct heap {
@@ -36,11 +36,11 @@ struct heap {
 /* Makes a heap (with files in `dir`); 0 or a negative status. */
 int heap_create(struct heap *heap, const char *dir, bool free_null);
 int heap_destroy(struct heap *heap);
-/* Moves the object where that helps; returns its address. */
+/* Moves the object if that helps; returns its address. */
 void *heap_defrag(struct heap heap, void *ptr);
-/* Gives back all free memory at once; false where the heap has no such call. */
+/* Gives back all free memory at once; false if the heap has no such call. */
 bool heap_trim(struct heap heap);
-/* Bytes in pages with live objects; 0 where the heap does not say. */
+/* Bytes in pages with live objects; 0 if the heap does not report them. */
 size_t heap_active(struct heap heap);
 /* The path of the library that allocates. */
 const char *heap_library(void);
@@ -126,7 +126,7 @@ static inline void **object_link(void *ptr)
 
 #ifdef BENCH_CHECK
 void object_mark(void *ptr, size_t size);
-/* Ends the program where the contents are not what was marked. */
+/* Ends the program if the contents are not what was marked. */
 void object_check(const void *ptr);
 void object_check_zero(const void *ptr, size_t size);
 void object_check_aligned(const void *ptr, size_t alignment);
@@ -173,8 +173,8 @@ static inline void object_touch_pages(void *ptr, size_t size)
         bytes[i] = 1;
 }
 
-/* Of an object that has grown, writes the first byte of every new page, and
- * the last byte. */
+/* After an object has grown, writes the first byte of every new page, and the
+ * last byte. */
 static inline void object_touch_tail(void *ptr, size_t old_size, size_t size)
 {
     volatile char *bytes = ptr;

@@ -5,10 +5,10 @@
  * Runs patterns of allocation one after the other, and prints a line of JSON
  * for each: what it cost for each operation (a malloc and its free, unless the
  * pattern says otherwise), or what else the pattern measures. `--list` prints
- * the patterns, `all` runs those that need no more than a moment.
+ * the patterns, `all` runs those that take no more than a moment.
  *
- * Exit status: 0; 1 where a pattern failed, which the line then says; 2 for bad
- * usage; 4 where there was no memory.
+ * Exit status: 0; 1 if a pattern failed, which its line then says; 2 for bad
+ * usage; 4 if there was no memory.
  */
 #include "bench.h"
 

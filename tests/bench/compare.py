@@ -3,8 +3,8 @@
 """Compares a pmem kind with other allocators; started by run.sh.
 
 Each measurement is a process of its own, so that one that crashes or hangs is
-reported as that. Rounds are interleaved: within a round each pattern is run on
-one peer after the other, and what is shown is the median over the rounds. A
+reported as such. Rounds are interleaved: within a round each pattern is run on
+one peer after the other, and the tables show the median over the rounds. A
 ratio is this library's time divided by the peer's: below 1 it is the faster.
 """
 import argparse
@@ -67,7 +67,7 @@ def find_library(soname):
 
 
 def find_old_library():
-    """libmemkind itself; not this library, where that was installed instead."""
+    """libmemkind itself, not this library if that was installed instead."""
     path = find_library("libmemkind.so.0")
     if path:
         with open(path, "rb") as file:
@@ -172,7 +172,7 @@ class Runner:
                 if metric in r]
 
     def trouble(self, pattern, threads, name):
-        """'' where each round gave a figure; otherwise what went wrong, how often."""
+        """'' if each round gave a figure; otherwise what went wrong, how often."""
         records = self.results.get((pattern, threads, name), [])
         if not records:
             return "-"
@@ -182,7 +182,7 @@ class Runner:
         return f"{max(set(bad), key=bad.count)} {len(bad)}/{len(records)}"
 
     def median(self, pattern, threads, name, metric):
-        """The median; None where any round failed."""
+        """The median; None if any round failed."""
         values = self.values(pattern, threads, name, metric)
         if self.trouble(pattern, threads, name) or not values:
             return None
@@ -560,7 +560,7 @@ def numbers(text):
 
 
 def what_fits(directory):
-    """1 GiB, or a quarter of what is free where that is less; in whole MiB."""
+    """1 GiB, or a quarter of what is free if that is less; in whole MiB."""
     stat = os.statvfs(directory)
     fits = min(1 << 30, stat.f_bavail * stat.f_frsize // 4)
     with open("/proc/meminfo", encoding="utf-8") as file:

@@ -70,8 +70,8 @@ static void batch_stop(struct lane *lane)
 struct table {
     size_t slots;
     void *objects[TABLE];
-    /* Of the patterns with few and big objects: the same replacements come
-     * round again, so that all peers do the same however far they get. */
+    /* In patterns with few, big objects, replacements repeat: all peers do the
+     * same ones, no matter how many. */
     size_t steps;
     struct step {
         uint32_t slot, size;
@@ -251,7 +251,7 @@ static size_t calloc_unit(struct lane *lane)
 
 enum { VECTORS = 16, VECTOR_FIRST = 16, VECTOR_LAST = 32 * KIB };
 
-/* Vectors that grow by turns: each stands in the way of the others. */
+/* Vectors that grow in turn: each is in the way of the others. */
 static size_t realloc_unit(struct lane *lane)
 {
     struct heap heap = lane->bench->heap;
@@ -277,7 +277,7 @@ static size_t realloc_unit(struct lane *lane)
     return calls;
 }
 
-/* One that grows alone, as far as what is free behind it lets it. */
+/* A vector that grows alone, as far as there is free space behind it. */
 static size_t vector_unit(struct lane *lane)
 {
     enum { STEPS = 128 };

@@ -12,7 +12,7 @@
 
 enum { RING = 1024, RING_BATCH = 32, RING_LOW = 16, RING_HIGH = 512 };
 
-/* One writer and one reader, who publish how far they are by batches. */
+/* One writer and one reader, which publish their positions batch by batch. */
 struct ring {
     _Alignas(BENCH_LINE) atomic_size_t written;
     _Alignas(BENCH_LINE) atomic_size_t read;
@@ -74,10 +74,10 @@ static bool ring_write(struct lane *lane)
     return true;
 }
 
-/* Nothing can be done until the other lane has worked: lets it. A ring is used
- * up in less time than the shortest sleep takes; lanes that sleep soon wait for
- * each other by turns, and the sleep is what is measured. Where it takes very
- * long the time of a CPU is not burnt that someone else may need. */
+/* Waits until the other lane has worked. A ring is used up in less time than
+ * the shortest sleep takes: lanes that sleep soon would wait for each other in
+ * turn, and the pattern would measure sleeping. A lane that has waited for long
+ * sleeps, so that other programs get the CPU. */
 static void wait_for_other(unsigned *waited)
 {
     enum { YIELDS = 10000 }; /* some milliseconds */
@@ -165,8 +165,8 @@ static void larson_stop(struct lane *lane)
 /* ---- sh6bench, sh8bench -------------------------------------------------- */
 
 /*
- * Groups of objects of one size, small sizes more often than larger ones. Of
- * each group half is freed at once, the last first; the other half is kept and
+ * Groups of objects of one size, small sizes more often than larger ones. Half
+ * of each group is freed at once, the last first; the other half is kept and
  * freed some groups later, the first first. In sh8 it is the next thread that
  * frees it.
  */
@@ -331,7 +331,7 @@ static void scratch_start(struct lane *lane)
     heap_free(lane->bench->heap, lane->state);
 }
 
-/* By itself, so that it is the same machine code whatever is measured. */
+/* A function of its own, so that its machine code is the same for all heaps. */
 __attribute__((noinline, aligned(64))) static void
 write_often(volatile size_t *word)
 {

@@ -8,11 +8,11 @@ function(memkind_bench name)
     bench/bench_heap.c bench/patterns_basic.c bench/patterns_threads.c
     bench/patterns_kinds.c bench/patterns_space.c)
   target_compile_definitions(${name} PRIVATE _GNU_SOURCE ${ARGN})
-  # A compiler that knows malloc leaves out what is at once freed.
+  # A compiler that knows malloc leaves out objects that are freed at once.
   foreach(function malloc calloc realloc posix_memalign free)
     target_compile_options(${name} PRIVATE -fno-builtin-${function})
   endforeach()
-  # Where a loop lies must not decide: programs for kinds and for malloc differ.
+  # The places of loops must not decide: programs for kinds and for malloc differ.
   target_compile_options(${name} PRIVATE -falign-functions=64 -falign-loops=64)
   # new dtags: LD_LIBRARY_PATH chooses the library.
   target_link_options(${name} PRIVATE -Wl,-z,now -Wl,--enable-new-dtags)
@@ -37,7 +37,7 @@ add_test(NAME bench_memkind
   COMMAND bench_memkind_check ${_moment} --threads 2 --defrag all)
 add_test(NAME bench_memkind_free_null
   COMMAND bench_memkind_check ${_moment} --threads 3 --free-null all)
-# The patterns themselves, where a sanitizer sees what they do.
+# The patterns themselves, under a sanitizer that sees what they do.
 add_test(NAME bench_malloc
   COMMAND bench_malloc_check ${_moment} --threads 2 all)
 foreach(test bench_memkind bench_memkind_free_null bench_malloc)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the library for other processors, and runs suites as they do it there.
+# Builds the library for other processors, and runs suites on emulated ones.
 #
 #   tests/cross/run.sh [ARCH...]      of: arm64 ppc64el riscv64      [all]
 #   tests/cross/run.sh arm64-guest    the guest alone, of what was built
@@ -8,33 +8,33 @@
 # Each is a cross build from Debian's packages of that architecture, which are
 # unpacked and not installed (sysroot.sh), with suites in QEMU's emulation of
 # single programs; arm64, moreover, has Debian's kernel booted in QEMU
-# (boot.sh), where the suites of the layers and some of the interface run.
+# (boot.sh), to run the suites of the layers and some of the interface.
 #
 # MEMKIND_BUILD      build directory                         [build/cross]
 # MEMKIND_NATIVE     build directory of this machine's own,  [amd64/build in that]
 #                    for la57
-# Exits with 77 where nothing could be done for want of packages.
+# Exits with 77 if nothing could be done for want of packages.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 here=$root/tests/cross
 . "$root/cmake/packages.sh"
 work=${MEMKIND_BUILD:-$root/build/cross}
 
-# In an emulated process, but not: what reserves hundreds of gigabytes (QEMU
-# notes each page of a mapping: test_region_pool and its kin take minutes),
-# what flushes persistent memory (QEMU 7.2 does not know arm's instruction
-# there: test_region_grains), what looks at pages that were given back
-# (MADV_REMOVE does nothing there, and says that it did: test_extent_hooks), and
-# what counts the process's own mappings or forks with threads (both are QEMU's
-# as well). Those run in the guest.
+# Suites that run in an emulated process. Others run in the guest: suites that
+# reserve hundreds of gigabytes (QEMU notes each page of a mapping:
+# test_region_pool and its kin take minutes), that flush persistent memory (QEMU
+# 7.2 does not know arm's instruction there: test_region_grains), that look at
+# pages that were given back (MADV_REMOVE does nothing there, and reports
+# success: test_extent_hooks), and that count the process's own mappings or fork
+# with threads (QEMU has mappings and threads of its own).
 in_process=(test_address_table test_size_class test_region_file test_high_address
             test_cpp)
-# On architectures that are built, and little more.
+# Suites for architectures that are built and hardly tested.
 in_process_short=(test_address_table test_size_class test_high_address)
 
-# In the guest: the layers' suites, but for random walks that take minutes there
-# (test_magazine), and a set that takes all 4,094 arenas, which is more memory
-# than it has; and some of the interface.
+# Suites in the guest: those of the layers and some of the interface. Left out:
+# test_magazine, whose random walks take minutes there, and a heap with all 4,094
+# arenas, which takes more memory than the guest has.
 in_guest=(test_high_address test_address_table test_size_class test_region_file
           test_region_grains test_region_pool test_extent_hooks test_allocator_gate
           "test_heap_create '-all arenas'" test_stats)
@@ -51,7 +51,7 @@ processor_of() {
     case $1 in arm64) echo aarch64 ;; ppc64el) echo ppc64le ;; *) echo "$1" ;; esac
 }
 
-# build ARCH: 77 where there are no packages
+# build ARCH: 77 if there are no packages
 build() {
     local arch=$1 triplet processor emulator link system=$work/$1/system launcher=() static=()
     triplet=$(triplet_of "$arch")

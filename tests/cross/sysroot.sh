@@ -4,10 +4,10 @@
 # lists stay as they are.
 #
 # ARCH: arm64, ppc64el, riscv64. Its packages are taken from this system's
-# release, or from the next one where that does not have the architecture.
-# Exits with 77 where they cannot be had, and says which.
+# release, or from the next one if this one does not have the architecture.
+# Exits with 77 if packages are lacking, and prints which.
 #
-# MEMKIND_CROSS_CACHE  where downloads are kept
+# MEMKIND_CROSS_CACHE  folder of downloads
 #                      [${XDG_CACHE_HOME:-$HOME/.cache}/memkind-pmem-cross]
 set -euo pipefail
 arch=$1 folder=$2
@@ -16,7 +16,7 @@ cache=${MEMKIND_CROSS_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/memkind-pme
 packages=(libc6 libc6-dev linux-libc-dev libgcc-s1 libstdc++6 libatomic1 libcrypt1
           libpmem1 libpmem-dev libjemalloc2 libjemalloc-dev libcunit1 libcunit1-dev
           libndctl6 libdaxctl1 libkmod2 libudev1 libcap2 libuuid1 liblzma5 libzstd1 zlib1g busybox-static)
-# libkmod's, by the release
+# libkmod's package, whose name depends on the release
 either=(libssl3 libssl3t64)
 
 lack() {
@@ -62,8 +62,8 @@ for package in "${either[@]}"; do
     ! has "$package" || packages+=("$package")
 done
 
-# The kernel: for virtual machines, where there is one of those. (Of riscv64 and
-# ppc64el, none is booted.)
+# The kernel: one for virtual machines, if there is one. (No kernel of riscv64 or
+# ppc64el is booted.)
 if [ "$arch" = arm64 ]; then
     kernel=$(apt apt-cache depends linux-image-cloud-arm64 | awk '/Depends: linux-image/ { print $2; exit }')
     [ -z "$kernel" ] || packages+=("$kernel")
@@ -77,10 +77,10 @@ if [ "$(cat "$folder/.stamp" 2>/dev/null || true)" != "$stamp" ]; then
     rm -rf "$folder"
     mkdir -p "$folder"
     for package in "${packages[@]}"; do
-        # The newest, of what was ever fetched.
+        # The newest one that was ever fetched.
         dpkg-deb -x "$(ls -t "$cache/archives/${package}"_*.deb | head -n 1)" "$folder"
     done
-    # Loaders are named in /lib, where newer packages have nothing any more.
+    # Programs name their loader in /lib, but newer packages have nothing there.
     [ -e "$folder/lib" ] || ln -s usr/lib "$folder/lib"
     # Links from /usr/lib to /lib are to lead to the folder's own.
     find "$folder" -type l -lname '/*' | while read -r link; do

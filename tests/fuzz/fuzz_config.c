@@ -18,14 +18,12 @@
 #include "fuzz_target.h"
 #include "model.h"
 
-/* What is deprecated works none the less. */
+/* Deprecated functions still work. */
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
 #define MIB ((size_t)1 << 20)
 
-/* ---- what is chosen
- * -----------------------------------------------------------
- */
+/* ---- what is chosen ---- */
 
 static size_t choose_number(struct choices *choices)
 {
@@ -124,9 +122,7 @@ static const char *choose_path(struct choices *choices)
     }
 }
 
-/* ---- what is done
- * ---------------------------------------------------------------
- */
+/* ---- what is done ---- */
 
 static bool is_documented(int err)
 {

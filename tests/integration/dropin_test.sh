@@ -2,7 +2,7 @@
 # Takes libmemkind's place: Debian's examples of it, built with our headers and
 # library, and built with Debian's and then run on our library; the interface
 # compared. Debian's packages are unpacked, not installed, and kept in the build
-# directory. Skipped where they cannot be had.
+# directory. Skipped if they cannot be fetched.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/install_common.sh"
 

@@ -3,7 +3,7 @@
 #
 # Prints the code of an example (.EX to .EE) of a man page, the first one or that
 # with a number, as a reader of the page would see it: groff's escapes are
-# undone. Fails where there is no such example, or one with a request or an
+# undone. Fails if there is no such example, or if it has a request or an
 # escape that is not known here.
 #
 # Usage: extract_man_example.sh PAGE [NUMBER] >example.c

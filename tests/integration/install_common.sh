@@ -23,7 +23,7 @@ skipped() { echo "skipped  $*"; }
 fail() { echo "FAILED   $*"; failures=$((failures + 1)); }
 skip_all() { skipped "$*"; [ "$failures" = 0 ] || finish; exit 77; }
 
-# check NAME COMMAND...: what the command prints is shown where it fails.
+# check NAME COMMAND...: what the command prints is shown if it fails.
 check() {
     local name=$1 status=0
     shift

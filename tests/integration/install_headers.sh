@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Each public header compiles on its own, twice, without a warning: C headers
-# as C11 and as C++17, C++ headers as C++17 and, where they say so, as C++11.
+# as C11 and as C++17, C++ headers as C++17 and, if they say so, as C++11.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/install_common.sh"
 
@@ -28,7 +28,7 @@ for compilers in "gcc g++" "clang clang++"; do
         alone "$cpp" c++17 "$header"
         [ "$header" = pmem_memory_resource.hpp ] || alone "$cpp" c++11 "$header"
     done < <(cd "$root/include" && find . -name '*.h*' -printf '%P\n' | sort)
-    # what is in templates is only looked at where they are used
+    # the compiler only checks templates that are used
     for standard in c11 c++17; do
         program=$here/install_program.c compiler=$c
         [ $standard = c11 ] || program=$here/install_program.cpp compiler=$cpp

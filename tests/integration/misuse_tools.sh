@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What AddressSanitizer and valgrind say of errors with a kind's objects: the
-# one where the library is built with it, the other where it is not.
+# Errors with a kind's objects are reported by AddressSanitizer, if the library is
+# built with it, and otherwise by valgrind.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/install_common.sh"
 
@@ -22,7 +22,8 @@ check "build" "${cc[@]}" -g -O0 -D_GNU_SOURCE -I"$root/include" -pthread \
     "$here/misuse_program.c" -o "$work/program" -L"$build/src" -lmemkind \
     -Wl,-rpath,"$build/src" || finish
 
-# expect WHAT TEXT: the tool finds it, and says so. An empty TEXT: it does not.
+# expect WHAT TEXT: the tool reports the error with TEXT; if TEXT is empty, it
+# reports none.
 expect() {
     local what=$1 text=$2 status=0 wanted=77
     [ -n "$text" ] || wanted=0

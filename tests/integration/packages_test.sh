@@ -7,7 +7,7 @@
 #   packages_test.sh BUILD-DIRECTORY
 #
 # MEMKIND_JEMALLOC_SOURCE  jemalloc's sources    [the distribution's, by apt-get]
-# MEMKIND_PACKAGES_CACHE   where the root is kept   [~/.cache/memkind-pmem-packages]
+# MEMKIND_PACKAGES_CACHE   keeps the root          [~/.cache/memkind-pmem-packages]
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/install_common.sh"
 export PATH=$PATH:/usr/sbin:/sbin DEBIAN_FRONTEND=noninteractive
@@ -90,7 +90,7 @@ else
     mkdir "$bare"
     tar -C "$bare" -xf "$archive"
 fi
-# (A package's script makes an empty list of hosts where there is none.)
+# (A package's script makes an empty list of hosts if there is none.)
 for file in resolv.conf hosts; do
     cp -L "/etc/$file" "$bare/etc/$file" 2>/dev/null || touch "$bare/etc/$file"
 done
@@ -155,7 +155,7 @@ if [ -x "$bare/usr/bin/memkind-pmem" ]; then
     check "memkind-pmem version" inside memkind-pmem version || true
 fi
 
-# A package of someone else, for Debian's library.
+# Another vendor's package, for Debian's library.
 other=$work/other
 mkdir -p "$other/DEBIAN" "$other/usr/share/memkind-client"
 touch "$other/usr/share/memkind-client/file"

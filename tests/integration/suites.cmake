@@ -76,7 +76,16 @@ set_tests_properties(test_packages PROPERTIES COST 200)
 memkind_outside(test_dlopen dropin_dlopen.sh)
 memkind_outside(test_watchers watchers.sh TIMEOUT 600)
 memkind_outside(test_fallback fallback_test.sh TIMEOUT 1200)
-# Under sanitizers as well, where other scripts are left out.
+# Tests of the sources: circles and names in src, and the language of comments.
+add_test(NAME test_structure COMMAND python3
+  ${CMAKE_CURRENT_SOURCE_DIR}/integration/structure_test.py
+  ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
+memkind_set_test(test_structure scripts
+  ENVIRONMENT "CC=${CMAKE_C_COMPILER}" "NM=${CMAKE_NM}")
+add_test(NAME test_prose COMMAND python3
+  ${PROJECT_SOURCE_DIR}/cmake/prose.py --check)
+memkind_set_test(test_prose scripts)
+# Under sanitizers as well; other scripts are left out there.
 memkind_outside(test_misuse_tools misuse_tools.sh)
 set_tests_properties(test_misuse_tools PROPERTIES LABELS integration)
 # (LeakSanitizer finds no /proc in a jail.)
@@ -101,7 +110,7 @@ add_test(NAME test_cpp COMMAND test_cpp)
 memkind_set_test(test_cpp integration)
 memkind_suite(test_cache integration)
 memkind_suite(test_misuse integration ENVIRONMENT ${memkind_forks})
-# What a hardened build does, any build can be asked to do. (ASan's is one.)
+# Any build can be hardened by a variable. (An ASan build is always hardened.)
 if(NOT MEMKIND_HARDENED AND NOT MEMKIND_SANITIZE MATCHES address)
   foreach(suite test_misuse test_heap test_threads test_defrag)
     add_test(NAME ${suite}_hardened COMMAND ${suite})
@@ -109,7 +118,7 @@ if(NOT MEMKIND_HARDENED AND NOT MEMKIND_SANITIZE MATCHES address)
       ENVIRONMENT MEMKIND_HARDENED=1 ${memkind_forks})
   endforeach()
 endif()
-# It does what AddressSanitizer ends programs for.
+# AddressSanitizer would end this program for what it does.
 if(NOT MEMKIND_SANITIZE MATCHES address)
   memkind_suite(test_fork_hardened integration
   ENVIRONMENT MEMKIND_HARDENED=1 ${memkind_forks})

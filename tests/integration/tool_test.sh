@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The command-line tool: its usage, exit statuses and JSON, and what it says
 # about places that are known: good ones, bad ones, and file systems that are
-# mounted for this (in a mount namespace of their own, where that is allowed).
+# mounted for this (in a mount namespace of their own, if that is allowed).
 set -euo pipefail
 if [ -z "${TOOL_TEST_PRIVATE:-}" ]; then
     export TOOL_TEST_PRIVATE=no
@@ -11,7 +11,7 @@ if [ -z "${TOOL_TEST_PRIVATE:-}" ]; then
 fi
 . "$(dirname "${BASH_SOURCE[0]}")/install_common.sh"
 
-# Where other users may run it.
+# A copy that other users may run.
 chmod 755 "$work"
 mkdir "$work/bin" "$work/place" "$work/mounted"
 cp "$build/src/tool/memkind-pmem" "$work/bin"
@@ -256,8 +256,8 @@ nearly_full() {
     exits 1 "$tool" bench --seconds 0.01 "$mounted" && grep -q "too little" "$errors" || return
     rm "$mounted/file" && is_empty "$mounted"
 }
-# Taken for persistent memory, where kinds can differ: several are made, and what
-# is told is the typical one.
+# A place that is taken for persistent memory. Kinds can differ there: several are
+# made, and the output is about the typical one.
 several_kinds() {
     checks 1 "a['dax'] == 'yes' and d['mappings']['kinds'] == 9 and
               d['mappings']['large_pages_least'] <= d['mappings']['large_pages'] <=

@@ -85,7 +85,7 @@ if [[ ! -e $kroot/.ready ]]; then
     rm -rf "$kroot"; mkdir -p "$kroot/deb"
     find_package() { apt-cache depends "linux-image-$flavour" 2>/dev/null | awk '/Depends: linux-image/{print $2; exit}'; }
     pkg=$(find_package)
-    # A machine where all else was installed already may have no lists.
+    # A machine on which all else was installed already may have no lists.
     [[ $pkg ]] || { apt-get -q update >/dev/null 2>&1 || true; pkg=$(find_package); }
     [[ $pkg ]] || die "apt knows no linux-image-$flavour"
     ( cd "$kroot/deb" && apt-get -q -o "APT::Sandbox::User=$(id -un)" download "$pkg" >/dev/null ) || die "apt-get download $pkg failed"

@@ -13,7 +13,7 @@ uptime() { cut -d ' ' -f 1 /proc/uptime; }
 
 echo "${OVERCOMMIT:-0}" >/proc/sys/vm/overcommit_memory
 for suite in "$@"; do
-    # What takes minutes where no instruction runs as itself, and does not
+    # What takes minutes in emulation, and does not
     # depend on the memory, is left out.
     case $suite in
         test_kinds) set -- '-as many kinds' '-thousands of kinds' ;;

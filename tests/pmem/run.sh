@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Runs the suites and examples on persistent memory: on $PMEM_DIR where that is
-# named, and otherwise in guests whose memory is made persistent by the kernel.
+# Runs the suites and examples on persistent memory: on $PMEM_DIR if that is
+# set, and otherwise in guests whose memory is made persistent by the kernel.
 #
 #   tests/pmem/run.sh [NAME...]     of: ext4 xfs device set-aside no-fallocate no-holes overcommit tool
 #   tests/pmem/run.sh bench         patterns of tests/bench on DAX, beside libmemkind 1.14
 #
 # MEMKIND_BUILD    build directory   [build/pmem]
-# Exits with 77 where no guest can be booted.
+# Exits with 77 if no guest can be booted.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 here=$root/tests/pmem
@@ -42,7 +42,7 @@ suites=(test_pmem test_heap test_kinds test_limits test_detect test_stats
         test_defrag test_internal_kind test_threads test_cpp test_environment
         test_fork test_cache test_region_grains test_large_units test_core_dump)
 cp "${suites[@]/#/$build/tests/}" "$build/tests/test_process_limits" "$build/tests/bench_memkind" "$payload"
-# Where it was built.
+# Only if it was built.
 static=()
 if [ -x "$build/tests/test_pmem_static" ]; then
     static=(test_pmem_static)
@@ -78,8 +78,8 @@ run_xfs() {
 run_device() { guest "device DAX" devdax "" device /dev/dax0.0 test_pmem "${static[@]}"; }
 run_set-aside() { guest "device DAX, no NVDIMM" hmem "" device /dev/dax0.0 test_pmem "${static[@]}"; }
 run_no-fallocate() { guest "no fallocate (ext2)" ext2 "" no-fallocate /mnt/pmem test_pmem; }
-# Where every mapping of DRAM counts. (The setting is the machine's: not
-# outside.)
+# Every mapping of DRAM counts with this setting. (It is one of the whole machine:
+# not outside a guest.)
 run_overcommit() {
     overcommit=2 memory_size=3072M guest "overcommit_memory=2" ext4 "$ext4_options" dax /mnt/pmem \
         test_process_limits test_limits test_detect test_stats test_threads

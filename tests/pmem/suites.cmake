@@ -7,7 +7,7 @@ set_tests_properties(test_pmem PROPERTIES RUN_SERIAL ON)
 add_executable(device_mark pmem/device_mark.c)
 target_compile_definitions(device_mark PRIVATE _GNU_SOURCE)
 target_link_libraries(device_mark PRIVATE memkind_warnings)
-# The same without any shared library, where libpmem has our stand-ins for
+# The suite without any shared library: libpmem then has the stand-ins for
 # libndctl.
 find_library(_cunit_archive libcunit.a HINTS ${CUNIT_LIBRARY_DIRS})
 mark_as_advanced(_cunit_archive)

@@ -39,7 +39,7 @@ static bool memory_is(const char *name)
     return strcmp(memory(), name) == 0;
 }
 
-/* Where kinds are made: the suite's directory, or the device. */
+/* The place of the kinds: the suite's directory, or the device. */
 static const char *place(void)
 {
     return memory_is("device") ? getenv("MEMKIND_TEST_DEVICE") : test_dir();
@@ -80,8 +80,7 @@ static memkind_t make_kind(size_t max_size)
     return kind;
 }
 
-/* ---- what the library says about the memory
- * ----------------------------------- */
+/* ---- what the library says about the memory ---- */
 
 static void test_dax_is_told_apart(void)
 {
@@ -132,8 +131,7 @@ static int print_is_pmem(const char *dir)
     return memkind_pmem_is_pmem(kind) ? 1 : 0;
 }
 
-/* ---- page faults
- * ----------------------------------------------------------------- */
+/* ---- page faults ---- */
 
 static long faults(void)
 {
@@ -161,7 +159,7 @@ static void test_dax_is_mapped_by_large_pages(void)
     memkind_free(kind, object);
     CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 
-    /* The same in objects of a few pages, from many slabs and extents. */
+    /* Page faults in objects of a few pages, from many slabs and extents. */
     enum { COUNT = 1024 };
     static char *objects[COUNT];
     kind = make_kind(0);
@@ -179,8 +177,7 @@ static void test_dax_is_mapped_by_large_pages(void)
     }
 }
 
-/* ---- file space
- * -------------------------------------------------------------------- */
+/* ---- file space ---- */
 
 static memkind_t make_conservative_kind(void)
 {
@@ -302,8 +299,7 @@ static void test_a_killed_process_leaves_nothing(void)
     CU_ASSERT(settled_free_space() >= at_first - TABLES);
 }
 
-/* ---- device DAX
- * ---------------------------------------------------------------------- */
+/* ---- device DAX ---- */
 
 static void test_a_device_has_one_kind(void)
 {
@@ -327,8 +323,7 @@ static void test_a_device_has_one_kind(void)
     CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- forked children
- * ------------------------------------------------------------------- */
+/* ---- forked children ---- */
 
 static memkind_t forked_kind;
 static char *forked_object;

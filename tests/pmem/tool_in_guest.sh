@@ -106,7 +106,7 @@ case $memory in
         device_is_busy
         benchmark --overwrite ;;
     no-fallocate)
-        # (ext4's driver, which does ext2 there, punches holes all the same.)
+        # (ext4's driver, which does ext2 there, punches holes nevertheless.)
         says "no fallocate" 1 kind=yes dax=no holes=yes fallocate=no mappings=no
         benchmark ;;
     no-holes)
@@ -119,10 +119,10 @@ case $memory in
     ext4)
         says "ext4 with a stride of 2 MiB" 0 dax=yes mappings=yes
         export PMEM_IS_PMEM_FORCE=0
-        says "libpmem is told that it is none" 1 kind=yes dax=no
+        says "a variable says that it is none" 1 kind=yes dax=no
         unset PMEM_IS_PMEM_FORCE
         grep -q 'mounted with DAX, but.*PMEM_IS_PMEM_FORCE' /tmp/tool.json
-        result "check: it says what libpmem is told by" $?
+        result "check: it names the variable" $?
         remade -- -orw
         says "persistent memory without DAX" 1 kind=yes dax=no
         grep -q 'mount -o dax /dev/pmem0' /tmp/tool.json
