@@ -468,7 +468,9 @@ static void crash_with(bool dump_objects, int policy, bool expected)
         return;
     CU_ASSERT_EQUAL(has_secret(path), expected);
     CU_ASSERT_EQUAL(stat(path, &st), 0);
-    CU_ASSERT((size_t)st.st_blocks * 512 < 32 * MIB);
+    /* Some 30 MiB are the process's own memory, if it has large pages; a kind
+     * that was dumped as it is mapped would add gigabytes. */
+    CU_ASSERT((size_t)st.st_blocks * 512 < 64 * MIB);
     CU_ASSERT((size_t)st.st_size < 512 * MIB);
     unlink(path);
 }

@@ -26,7 +26,7 @@ for suite in "$@"; do
         *) set -- ;;
     esac
     started=$(uptime)
-    if timeout -s KILL 200 "./$suite" "$@" >/tmp/log 2>&1; then status=0; else status=$?; fi
+    if timeout -s KILL 900 "./$suite" "$@" >/tmp/log 2>&1; then status=0; else status=$?; fi
     counts=$(awk '$1 == "tests" { print $3 " run, " $4 " passed, " $5 " failed" }' /tmp/log)
     asserts=$(awk '$1 == "asserts" { print ", " $3 " asserts" }' /tmp/log)
     case $status in
@@ -45,7 +45,7 @@ for example in pmem_*; do
         # It shows that space goes back, which it cannot there.
         *vfat*:pmem_config) continue ;;
     esac
-    if timeout -s KILL 120 "./$example" "$place" >/tmp/log 2>&1; then status=0; else status=$?; fi
+    if timeout -s KILL 600 "./$example" "$place" >/tmp/log 2>&1; then status=0; else status=$?; fi
     if [ $status = 0 ]; then
         printf '%s: example %-24s passed\n' "$name" "$example"
     else

@@ -63,7 +63,7 @@ guest() {
     local name=$1 fs=$2 mkfs=$3 memory=$4 place=$5
     shift 5
     # The library's folder: the test programs were built to find it elsewhere.
-    "$here/guest.sh" -s 768M -m ${memory_size:-1536M} -t 700 -f "$fs" --mkfs-opts "$mkfs" \
+    "$here/guest.sh" -s 768M -m ${memory_size:-1536M} -t 2400 -f "$fs" --mkfs-opts "$mkfs" \
         -e "MEMKIND_TEST_MEMORY=$memory" -e "MEMKIND_TEST_DIR=/mnt/pmem" \
         -e "OVERCOMMIT=${overcommit:-0}" -e "MEMKIND_TEST_DEVICE=/dev/dax0.0" -e LD_LIBRARY_PATH=/payload \
         "$payload" -- sh in_guest.sh "$name" "$place" "$@"
@@ -90,7 +90,7 @@ run_tool() {
     local fs status=0
     for fs in ext4 xfs; do
         local options=${fs}_options
-        "$here/guest.sh" -s 768M -m 1536M -t 200 -f $fs --mkfs-opts "${!options}" \
+        "$here/guest.sh" -s 768M -m 1536M -t 900 -f $fs --mkfs-opts "${!options}" \
             -e LD_LIBRARY_PATH=/payload \
             "$payload" -- sh tool_in_guest.sh "the tool on $fs" /mnt/pmem $fs || status=$?
     done
