@@ -30,6 +30,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #ifdef __cplusplus
@@ -291,6 +292,18 @@ void memkind_config_set_fork_policy(struct memkind_config *cfg,
  */
 void memkind_config_set_core_dump(struct memkind_config *cfg,
                                   bool dump_objects);
+
+/**
+ * Sets how long the kind keeps freed space for objects to come, in
+ * milliseconds: 0 gives it back at once, -1 keeps it until the kind is purged
+ * or destroyed, or an allocation would fail otherwise; at most 2147483647. A
+ * page goes back at some time up to that, most pages after two thirds of it.
+ * Without this call it is what the environment variable MEMKIND_DECAY says, or
+ * 10000. NULL is allowed. A value out of range has the kind's creation fail
+ * with MEMKIND_ERROR_INVALID. MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE and
+ * MEMKIND_HOG_MEMORY take precedence. Not in libmemkind 1.14.
+ */
+void memkind_config_set_decay(struct memkind_config *cfg, int64_t milliseconds);
 
 /* ---- making and destroying kinds ---------------------------------------- */
 

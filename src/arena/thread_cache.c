@@ -191,7 +191,7 @@ static void end_thread(void *table_pointer)
  * after ours: from then on jemalloc takes all that it allocates from its own
  * first arena, whichever one is asked for, and our caches must be gone.
  */
-__attribute__((constructor(102))) static void make_key(void)
+void thread_cache_init(void)
 {
     je_thread_set_brackets(allocator_enter, allocator_leave);
     key_made = pthread_key_create(&key, end_thread) == 0;

@@ -255,4 +255,8 @@ void thread_cache_orphan_others(struct memkind_heap *heap);
 /* Empties the orphans of a set, and takes them out. */
 void thread_cache_bury_orphans(struct memkind_heap *heap);
 
+/* When the library is loaded: makes the key by which caches end with their
+ * threads, before jemalloc makes its own. */
+void thread_cache_init(void);
+
 #endif

@@ -9,9 +9,7 @@
 
 static atomic_bool registered;
 
-/* While there is one thread, registering costs nothing; a child of fork()
- * inherits it. */
-__attribute__((constructor(101))) void memory_barrier_register(void)
+void memory_barrier_register(void)
 {
     int command = MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED;
     atomic_store(&registered, sys.membarrier(command) == 0);
