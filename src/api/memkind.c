@@ -111,7 +111,7 @@ static int update_policy(memkind_t kind, memkind_mem_usage_policy policy)
 
 int memkind_create_pmem_with_config(struct memkind_config *cfg, memkind_t *kind)
 {
-    if (cfg == NULL || !memkind_config_is_valid(cfg)) {
+    if (cfg == NULL || !config_is_valid(cfg)) {
         errno = EINVAL;
         return MEMKIND_ERROR_INVALID;
     }

@@ -29,7 +29,7 @@ static bool is_within(intmax_t value, intmax_t preset, intmax_t least,
     return value == preset || (value >= least && value <= most);
 }
 
-bool memkind_config_is_valid(const struct memkind_config *cfg)
+bool config_is_valid(const struct memkind_config *cfg)
 {
     bool is_valid = true;
 #define CONFIG_CHECK(setter, member, type, valid, preset, meaning)             \

@@ -15,6 +15,6 @@ struct memkind_config {
 };
 
 /* Whether each field that has a range is within it, or was never set. */
-bool memkind_config_is_valid(const struct memkind_config *cfg);
+bool config_is_valid(const struct memkind_config *cfg);
 
 #endif

@@ -29,7 +29,7 @@
     OPTION(CORE_DUMP, FLAG, 0, 1, "0", "objects are in core dumps")            \
     OPTION(ARENA_NUM_PER_KIND, NUMBER, 1, INT32_MAX, "four for each CPU",      \
            "most arenas of a kind")                                            \
-    OPTION(BACKGROUND_THREAD_LIMIT, NUMBER, 0, UINT32_MAX, "no threads",       \
+    OPTION(BACKGROUND_THREAD_LIMIT, NUMBER, 0, UINT32_MAX, "none",             \
            "start background threads, at most so many; 0: one for each CPU")   \
     OPTION(DECAY, DURATION, DECAY_NEVER_MS, DECAY_MOST_MS, "10s",              \
            "how long freed space is kept for objects to come")
