@@ -25,8 +25,7 @@
 #include "ranked_lock.h"
 #include "region_pool.h"
 
-/* ---- the kind -------------------------------------------------------------
- */
+/* ---- the kind ---------------------------------------------------------- */
 
 /* The pairs are those of kind_malloc.c, and below. */
 static bool is_direct(const struct memkind_ops *ops)
@@ -83,7 +82,8 @@ int memkind_default_create(struct memkind *kind, struct memkind_ops *ops,
     if (!operations_are_complete(ops))
         return MEMKIND_ERROR_BADOPS;
     kind->ops = ops;
-    kind->properties = find_properties(kind);
+    __atomic_store_n(&kind->properties, find_properties(kind),
+                     __ATOMIC_RELAXED);
     memcpy(kind->name, name, length + 1);
     return MEMKIND_SUCCESS;
 }
@@ -97,8 +97,7 @@ int memkind_default_destroy(struct memkind *kind)
     return MEMKIND_SUCCESS;
 }
 
-/* ---- its heap -------------------------------------------------------------
- */
+/* ---- its heap ---------------------------------------------------------- */
 
 static void *map_by_operation(void *context, size_t size)
 {
@@ -158,7 +157,8 @@ int memkind_arena_create_map(struct memkind *kind, extent_hooks_t *hooks,
 {
     if (kind == NULL || kind->ops == NULL || kind->heap != NULL)
         return MEMKIND_ERROR_INVALID;
-    kind->properties = find_properties(kind);
+    __atomic_store_n(&kind->properties, find_properties(kind),
+                     __ATOMIC_RELAXED);
     const struct block_source source = {
         .map = map_by_operation,
         .context = kind,
@@ -218,8 +218,7 @@ int memkind_arena_finalize(struct memkind *kind)
     return memkind_arena_destroy(kind);
 }
 
-/* ---- the heap, made at the first call -------------------------------------
- */
+/* ---- the heap, made at the first call ---------------------------------- */
 
 static struct ranked_lock heap_lock =
     RANKED_LOCK_INITIALIZER(RANK_DEFAULT_HEAP);
@@ -230,6 +229,7 @@ static __thread bool uses_heap_lock;
 
 void kind_create_lock(void)
 {
+    assert(!uses_heap_lock);
     uses_heap_lock = true;
     ranked_lock_take(&heap_lock);
 }

@@ -24,7 +24,9 @@ enum kind_property {
 static inline bool kind_has(const struct memkind *kind,
                             enum kind_property property)
 {
-    return (kind->properties & property) != 0;
+    /* A kind that makes its heap late has them stored while others read. */
+    return (__atomic_load_n(&kind->properties, __ATOMIC_RELAXED) & property) !=
+           0;
 }
 
 /* A DRAM kind gets its heap and regions at its first use, by any thread; other

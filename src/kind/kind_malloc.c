@@ -12,7 +12,7 @@
 #include "misuse.h"
 #include "region_pool.h"
 
-/* ---- which kind ---------------------------------------------------------- */
+/* ---- which kind -------------------------------------------------------- */
 
 struct memkind *memkind_arena_detect_kind(void *ptr)
 {
@@ -38,7 +38,7 @@ static inline struct memkind_heap *heap_of_address(struct memkind *kind,
     return kind_heap_of(owner);
 }
 
-/* ---- operations of a named kind ------------------------------------------ */
+/* ---- operations of a named kind ---------------------------------------- */
 
 /* An allocation of 0 bytes gives NULL, and this false, unless the kind allows
  * it. */
@@ -175,7 +175,7 @@ size_t memkind_default_malloc_usable_size(struct memkind *kind, void *ptr)
     return heap_usable_size(heap != NULL ? heap : owner->lost_heap, ptr);
 }
 
-/* ---- operations that find the kind --------------------------------------- */
+/* ---- operations that find the kind ------------------------------------- */
 
 void *memkind_arena_realloc_with_kind_detect(void *ptr, size_t size)
 {

@@ -13,8 +13,7 @@
 #include "kind_heap.h"
 #include "options.h"
 
-/* ---- decay ----------------------------------------------------------------
- */
+/* ---- decay ------------------------------------------------------------- */
 
 static ssize_t decay_of_policy(const struct memkind *kind,
                                memkind_mem_usage_policy policy)
@@ -63,7 +62,7 @@ int memkind_arena_purge(struct memkind *kind)
     return MEMKIND_SUCCESS;
 }
 
-/* ---- background threads -------------------------------------------------- */
+/* ---- background threads ------------------------------------------------ */
 
 int memkind_arena_set_max_bg_threads(size_t threads_limit)
 {

@@ -48,7 +48,8 @@ void kind_regions_delete(struct memkind_region_pool *pool)
         allocator_leave();
 }
 
-static bool is_on(const struct memkind_region_pool *pool, enum kind_place place)
+static bool pool_is_on(const struct memkind_region_pool *pool,
+                       enum kind_place place)
 {
     if (pool == NULL || pool->backing == REGION_MEMORY)
         return false;
@@ -74,7 +75,7 @@ void *kind_regions_mmap(struct memkind *kind, size_t size,
                         enum kind_place place)
 {
     const size_t page_size = region_page_size();
-    if (kind == NULL || !is_on(kind->regions, place) || size == 0) {
+    if (kind == NULL || !pool_is_on(kind->regions, place) || size == 0) {
         errno = EINVAL;
         return MAP_FAILED;
     }

@@ -71,6 +71,7 @@ void misuse_lock(void)
 void misuse_unlock(void)
 {
     sigset_t all, before;
+    assert(holds_recipient_lock);
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
     holds_recipient_lock = false;

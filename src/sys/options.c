@@ -20,7 +20,7 @@ static const struct option_row {
     const char *name;
     enum option_type type;
     int64_t least, most;
-} rows[OPTION_COUNT] = {
+} option_rows[OPTION_COUNT] = {
 #define OPTION_ROW(name, type, least, most, preset, meaning)                   \
     {"MEMKIND_" #name, TYPE_##type, (least), (most)},
     OPTION_TABLE(OPTION_ROW)
@@ -44,8 +44,8 @@ static bool has_time_unit(const char *unit, int64_t *number)
 }
 
 /* strtoll() alone would take spaces and a sign. errno is 0. */
-static bool parse(const struct option_row *row, const char *text,
-                  int64_t *value)
+static bool parse_option(const struct option_row *row, const char *text,
+                         int64_t *value)
 {
     if (row->type == TYPE_DURATION && strcmp(text, "never") == 0) {
         *value = -1;
@@ -63,14 +63,14 @@ static bool parse(const struct option_row *row, const char *text,
 
 bool option_is_on(enum option option)
 {
-    assert(rows[option].type == TYPE_FLAG);
-    const char *text = secure_getenv(rows[option].name);
+    assert(option_rows[option].type == TYPE_FLAG);
+    const char *text = secure_getenv(option_rows[option].name);
     return text != NULL && strcmp(text, "1") == 0;
 }
 
 enum option_answer option_read(enum option option, int64_t *value)
 {
-    const struct option_row *row = &rows[option];
+    const struct option_row *row = &option_rows[option];
     assert(row->type != TYPE_FLAG);
     const char *text = secure_getenv(row->name);
     if (text == NULL)
@@ -78,8 +78,8 @@ enum option_answer option_read(enum option option, int64_t *value)
     int64_t read = 0;
     const int saved_errno = errno;
     errno = 0;
-    const bool is_valid =
-        parse(row, text, &read) && read >= row->least && read <= row->most;
+    const bool is_valid = parse_option(row, text, &read) &&
+                          read >= row->least && read <= row->most;
     errno = saved_errno;
     if (!is_valid) {
         debug_log("%s=%s is no %s from %lld to %lld", row->name, text,
