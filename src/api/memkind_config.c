@@ -11,16 +11,13 @@ struct memkind_config *memkind_config_new(void)
     if (cfg == NULL)
         return NULL;
     *cfg = (struct memkind_config){
-#define CONFIG_PRESET(setter, member, type, valid, preset, meaning)            \
+#define CONFIG_PRESET(setter, member, type, least, most, preset, meaning)      \
     .member = (preset),
         CONFIG_TABLE(CONFIG_PRESET)
 #undef CONFIG_PRESET
     };
     return cfg;
 }
-
-#define ANY INTMAX_MIN, INTMAX_MAX
-#define RANGE(least, most) (least), (most)
 
 /* What was never set may be out of range. */
 static bool is_within(intmax_t value, intmax_t preset, intmax_t least,
@@ -32,9 +29,9 @@ static bool is_within(intmax_t value, intmax_t preset, intmax_t least,
 bool config_is_valid(const struct memkind_config *cfg)
 {
     bool is_valid = true;
-#define CONFIG_CHECK(setter, member, type, valid, preset, meaning)             \
-    is_valid = is_valid &&                                                     \
-               is_within((intmax_t)cfg->member, (intmax_t)(preset), valid);
+#define CONFIG_CHECK(setter, member, type, least, most, preset, meaning)       \
+    is_valid = is_valid && is_within((intmax_t)cfg->member,                    \
+                                     (intmax_t)(preset), (least), (most));
     CONFIG_TABLE(CONFIG_CHECK)
 #undef CONFIG_CHECK
     return is_valid;

@@ -9,7 +9,8 @@
 #include "options.h"
 
 struct memkind_config {
-#define CONFIG_MEMBER(setter, member, type, valid, preset, meaning) type member;
+#define CONFIG_MEMBER(setter, member, type, least, most, preset, meaning)      \
+    type member;
     CONFIG_TABLE(CONFIG_MEMBER)
 #undef CONFIG_MEMBER
 };

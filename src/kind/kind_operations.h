@@ -9,7 +9,7 @@
 /* A part of initializers of struct memkind_ops, for all kinds that can be
  * allocated from. `prefix` is memkind_arena or memkind_default. */
 #define KIND_OPERATIONS(create_operation, destroy_operation, prefix)           \
-    .create = create_operation, .destroy = destroy_operation,                  \
+    .create = (create_operation), .destroy = (destroy_operation),              \
     .malloc = prefix##_malloc, .calloc = prefix##_calloc,                      \
     .posix_memalign = prefix##_posix_memalign, .realloc = prefix##_realloc,    \
     .free = prefix##_free, .get_arena = memkind_thread_get_arena,              \

@@ -130,9 +130,10 @@ static struct memkind static_kinds[MEMKIND_NUM_BASE_KIND] = {
     NO_KIND(HIGHEST_BANDWIDTH_LOCAL_PREFERRED),
 };
 
-/* NOLINTNEXTLINE(bugprone-macro-parentheses): a definition, no expression */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a definition, no expression */
 #define HANDLE(NAME)                                                           \
     memkind_t MEMKIND_##NAME = &static_kinds[MEMKIND_PARTITION_##NAME]
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 HANDLE(DEFAULT);
 HANDLE(REGULAR);

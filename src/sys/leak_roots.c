@@ -73,13 +73,16 @@ static void add_root(size_t place, uintptr_t base, uintptr_t end)
             (root_count - place) * sizeof roots[0]);
     roots[place] = (struct root){base, end};
     root_count++;
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): roots are kept as numbers */
     __lsan_register_root_region((const void *)base, end - base);
 }
 
 static void remove_root(size_t place)
 {
-    __lsan_unregister_root_region((const void *)roots[place].base,
-                                  roots[place].end - roots[place].base);
+    const struct root root = roots[place];
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): roots are kept as numbers */
+    __lsan_unregister_root_region((const void *)root.base,
+                                  root.end - root.base);
     root_count--;
     memmove(&roots[place], &roots[place + 1],
             (root_count - place) * sizeof roots[0]);

@@ -31,7 +31,7 @@ static const struct {
     const char *name;
     int64_t milliseconds;
 } time_units[] = {
-    {"", 1}, {"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 3600 * 1000},
+    {"", 1}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000},
 };
 
 static bool has_time_unit(const char *unit, int64_t *number)

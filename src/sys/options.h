@@ -35,25 +35,27 @@
            "how long freed space is kept for objects to come")
 
 /*
- * FIELD(setter, member, type, valid, default, meaning): what
- * memkind_config_set_<setter>() sets. `valid` is RANGE(least, most), or ANY for
- * what is checked by those who open files. A value that is not valid has the
- * creation of a kind fail with MEMKIND_ERROR_INVALID.
+ * FIELD(setter, member, type, least, most, default, meaning): what
+ * memkind_config_set_<setter>() sets. A value that is out of range has the
+ * creation of a kind fail with MEMKIND_ERROR_INVALID. INTMAX_MIN and INTMAX_MAX
+ * stand for a check that is made later, when files are opened.
  */
 #define CONFIG_TABLE(FIELD)                                                    \
-    FIELD(path, pmem_dir, char *, ANY, NULL, "directory; a copy")              \
-    FIELD(size, pmem_size, size_t, ANY, 0, "most file space; 0: no limit")     \
+    FIELD(path, pmem_dir, char *, INTMAX_MIN, INTMAX_MAX, NULL,                \
+          "directory; a copy")                                                 \
+    FIELD(size, pmem_size, size_t, INTMAX_MIN, INTMAX_MAX, 0,                  \
+          "most file space; 0: no limit")                                      \
     FIELD(memory_usage_policy, policy, memkind_mem_usage_policy,               \
-          RANGE(MEMKIND_MEM_USAGE_POLICY_DEFAULT,                              \
-                MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE),                        \
+          MEMKIND_MEM_USAGE_POLICY_DEFAULT,                                    \
+          MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE,                               \
           MEMKIND_MEM_USAGE_POLICY_DEFAULT,                                    \
           "whether freed space goes back at once")                             \
-    FIELD(fork_policy, fork_policy, memkind_fork_policy,                       \
-          RANGE(MEMKIND_FORK_PRIVATE, MEMKIND_FORK_COPY),                      \
-          MEMKIND_FORK_PRIVATE, "what the kind is in forked children")         \
-    FIELD(core_dump, dump_objects, bool, RANGE(false, true), false,            \
+    FIELD(fork_policy, fork_policy, memkind_fork_policy, MEMKIND_FORK_PRIVATE, \
+          MEMKIND_FORK_COPY, MEMKIND_FORK_PRIVATE,                             \
+          "what the kind is in forked children")                               \
+    FIELD(core_dump, dump_objects, bool, false, true, false,                   \
           "objects are in core dumps")                                         \
-    FIELD(decay, decay_ms, int64_t, RANGE(DECAY_NEVER_MS, DECAY_MOST_MS),      \
+    FIELD(decay, decay_ms, int64_t, DECAY_NEVER_MS, DECAY_MOST_MS,             \
           DECAY_UNSET_MS, "how long freed space is kept for objects to come")
 
 /* No valid decay time: MEMKIND_DECAY has its say. */

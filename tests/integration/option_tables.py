@@ -99,7 +99,7 @@ def main():
     problems = problems_of(root, options)
     # An option that is added to the tables alone is noticed.
     more = options.replace("OPTION(DEBUG,", 'OPTION(FORGOTTEN, FLAG, 0, 1, "0", "x") OPTION(DEBUG,') \
-        .replace("FIELD(path,", 'FIELD(forgotten, f, int, ANY, 0, "x") FIELD(path,')
+        .replace("FIELD(path,", 'FIELD(forgotten, f, int, 0, 1, 0, "x") FIELD(path,')
     noticed = "\n".join(problems_of(root, more))
     for text in ("there is no MEMKIND_FORGOTTEN", "there is no memkind_config_set_forgotten()"):
         if text not in noticed:
