@@ -46,8 +46,8 @@ class allocator : public detail::allocator_base<T, detail::shared_handle>
     /**
      * @param addr start of the area
      * @param size its size in bytes
-     * @throw std::invalid_argument where memkind_create_fixed() refuses it
-     * @throw std::runtime_error where the kind cannot be made otherwise
+     * @throw std::invalid_argument if memkind_create_fixed() refuses it
+     * @throw std::runtime_error if the kind cannot be made otherwise
      */
     explicit allocator(void *addr, std::size_t size)
         : base(detail::shared_handle::make(

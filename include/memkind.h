@@ -11,17 +11,17 @@
  * - Sizes are in bytes.
  * - A function returning `int` gives MEMKIND_SUCCESS (0) or one of the negative
  *   MEMKIND_ERROR_* codes. A failed system call also leaves its errno.
- * - A function returning a pointer gives NULL and sets errno (ENOMEM where
- *   there was no space, EINVAL where an argument makes no sense).
+ * - A function returning a pointer gives NULL and sets errno (ENOMEM if there
+ *   was no space, EINVAL if an argument makes no sense).
  * - Every function may be called from any thread at any time, with one
  *   exception: a kind must not be in use while it is being destroyed.
  * - No function aborts the process, and none prints unless the environment
  *   variable MEMKIND_DEBUG is set to 1.
  * - None is async-signal-safe. A signal handler that has interrupted an
  *   allocation or a free, and allocates or frees in a kind that it names, and
- *   that was in use before, does no harm, though: where the thread was inside
- *   of the library, and not merely at its own cache, allocating gives NULL with
- *   ENOMEM and freeing does nothing (the object stays allocated).
+ *   that was in use before, does no harm, though: if the thread was inside the
+ *   library, and not merely at its own cache, allocating gives NULL with ENOMEM
+ *   and freeing does nothing (the object stays allocated).
  * - A thread that has used a kind can free, but not allocate (NULL, ENOMEM), in
  *   destructors of pthread keys that run after the library's own.
  */
@@ -30,14 +30,14 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/** Define as `const` where a malloc_usable_size with that signature is wrapped.
- */
+/** Define as `const` if a malloc_usable_size with that signature is wrapped. */
 #ifndef MEMKIND_MALLOC_USABLE_SIZE_CONST
 #define MEMKIND_MALLOC_USABLE_SIZE_CONST
 #endif
@@ -96,7 +96,8 @@ enum {
 
 /** How eagerly a kind gives freed file space back. */
 typedef enum memkind_mem_usage_policy {
-    /** Keep freed pages for reuse, give them back over some ten seconds. */
+    /** Keep freed pages for reuse, give them back over the kind's decay time
+     * (memkind_config_set_decay()): some ten seconds by default. */
     MEMKIND_MEM_USAGE_POLICY_DEFAULT = 0,
     /** Give every free page back at once: least space, most system calls. */
     MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE = 1,
@@ -123,8 +124,8 @@ typedef enum memkind_fork_policy {
     /** Allocating gives NULL with ENOMEM, freeing does nothing, and reading an
      * object is SIGSEGV. The child holds no file space. */
     MEMKIND_FORK_UNAVAILABLE = 2,
-    /** As MEMKIND_FORK_PRIVATE, but of how all was when fork() was called:
-     * fork() copies what the kind holds to DRAM first. */
+    /** Like MEMKIND_FORK_PRIVATE, but the child sees nothing that the parent
+     * stores later: fork() copies what the kind holds to DRAM first. */
     MEMKIND_FORK_COPY = 3,
     MEMKIND_FORK_POLICY_MAX_VALUE, /**< number of policies */
 } memkind_fork_policy;
@@ -167,11 +168,11 @@ typedef enum memkind_stat_print_opt {
  * always; the rest, and more of what is found by chance otherwise, by a
  * hardened library.
  *
- * The library is hardened where it was configured with -DMEMKIND_HARDENED=ON,
- * or is run with MEMKIND_HARDENED=1 in the environment; and where it runs under
+ * The library is hardened if it was configured with -DMEMKIND_HARDENED=ON, or
+ * is run with MEMKIND_HARDENED=1 in the environment; and also if it runs under
  * valgrind, or was built with -DMEMKIND_SANITIZE=address. These tools then
  * know a kind's objects as they know those of malloc(), and report what is done
- * to them; of a double free only where no handler is set.
+ * to them; they report a double free only if no handler is set.
  *
  * A kind that is destroyed while a thread is in a call with it, or frees its
  * objects, is not misuse that can be found: what happens then is undefined. A
@@ -179,15 +180,16 @@ typedef enum memkind_stat_print_opt {
  */
 typedef enum memkind_misuse {
     /** An object that is free already is freed, reallocated or moved. Found
-     * where the thread freed it last among those of its size, mostly so after
-     * some more frees, and in a hardened library as long as it waits; the
+     * if the thread freed it last among those of its size, mostly so after some
+     * more frees, and in a hardened library as long as it waits; the
      * memory of a large object (more than 8 MiB, or any with pages of its own
      * in a kind that keeps nothing) goes at once, which makes it
      * MEMKIND_MISUSE_NO_OBJECT. */
     MEMKIND_MISUSE_DOUBLE_FREE = 0,
-    /** A pointer into an object, or to memory of a kind where there is none.
-     * Always found where no object could start there; in a hardened library
-     * also where there is just none. */
+    /** A pointer into an object, or to memory of a kind in which there is none.
+     * Always found if no object could start there; in a hardened library
+     * always.
+     */
     MEMKIND_MISUSE_NO_OBJECT = 1,
     /** An address that is no kind's. Always found. */
     MEMKIND_MISUSE_FOREIGN = 2,
@@ -199,8 +201,8 @@ typedef enum memkind_misuse {
      * has the same handle. An object of a kind that is there is freed. */
     MEMKIND_MISUSE_DEAD_KIND = 4,
     /** A call in a signal handler that has interrupted the library in a place
-     * where it cannot be entered again. Always found; told when the interrupted
-     * call is done. */
+     * where it cannot be entered again. Always found; reported when the
+     * interrupted call is done. */
     MEMKIND_MISUSE_SIGNAL = 5,
     /** Hardened: bytes before or behind an object were written to. Found when
      * the object is freed, reallocated or moved, or its kind destroyed. The
@@ -213,39 +215,40 @@ typedef enum memkind_misuse {
 } memkind_misuse;
 
 /**
- * Is told of misuse: in the thread that finds it, before the call returns, with
- * no lock of the library held. It may call any function of the library; what it
- * does wrong itself is not told to it. errno is kept for it.
+ * Misuse is reported to this function: in the thread that finds it, before the
+ * call returns, with no lock of the library held. The function may call any
+ * function of the library; its own misuse is not reported to it. errno is kept
+ * for it.
  * @param what what it is; there may be more sorts in later releases
  * @param kind the kind that was named, for MEMKIND_MISUSE_FOREIGN,
  *             MEMKIND_MISUSE_WRONG_KIND and MEMKIND_MISUSE_DEAD_KIND, which may
  *             be NULL; otherwise the kind whose memory it is about
- * @param ptr  the pointer that was handed in, or the object; NULL where there
- *             is none
+ * @param ptr  the pointer that was passed, or the object; NULL if there is
+ *             none
  * @param arg  as given to memkind_set_misuse_handler()
  */
 typedef void memkind_misuse_handler(memkind_misuse what, memkind_t kind,
                                     const void *ptr, void *arg);
 
 /**
- * Sets who is told of misuse, instead of whoever was before: in all threads,
- * from the next report on. A report that is on its way in another thread may
- * still reach the former one. Not in libmemkind 1.14.
+ * Sets the handler that misuse is reported to, in place of the one before: for
+ * all threads, from the next report on. A report that is on its way in another
+ * thread may still reach the former one. Not in libmemkind 1.14.
  *
  * What a hardened library does: each object lies between red zones (16 bytes
  * or more on either side; before one that is aligned to more than 4096 there is
  * none), so that it may take the next size class, and has a record of some 60
  * bytes of DRAM. A freed one is filled with a pattern (its first 64 KiB are)
  * and waits before its memory can be used again: at most 16 MiB, or 1/64 of a
- * kind's limit, wait, half of them for a second, none where space runs out or
+ * kind's limit, wait, half of them for a second, none if space runs out or
  * after memkind_purge_kind() and memkind_update_cached_stats(). realloc moves
  * the object. Regions have a page before and behind them that cannot be
  * touched. memkind_malloc_usable_size() is the size that was asked for. Nothing
  * is cached for a thread: a call takes some locks, and 0.2 to 0.5 microseconds
- * where it would take a few nanoseconds.
+ * instead of a few nanoseconds.
  *
- * @param handler NULL: the default, a message where MEMKIND_DEBUG is 1
- * @param arg     handed to it
+ * @param handler NULL: the default, a message if MEMKIND_DEBUG is 1
+ * @param arg     passed to it
  */
 void memkind_set_misuse_handler(memkind_misuse_handler *handler, void *arg);
 
@@ -257,7 +260,7 @@ struct memkind_config;
 /**
  * Makes a configuration: no path, size 0 (unlimited), default policy.
  * @return the configuration, to be given to memkind_config_delete(); NULL with
- *         errno ENOMEM where there is no DRAM.
+ *         errno ENOMEM if there is no DRAM.
  */
 struct memkind_config *memkind_config_new(void);
 
@@ -287,10 +290,22 @@ void memkind_config_set_fork_policy(struct memkind_config *cfg,
  * Sets whether core dumps of the process (core(5), gcore(1)) have the kind's
  * objects in them; they do not otherwise. NULL is allowed. For one thread at a
  * time; it holds for kinds that are made afterwards. Allocating and freeing
- * cost some more then, as the kernel is told page by page.
+ * cost some more then, as madvise(2) is called for each change.
  */
 void memkind_config_set_core_dump(struct memkind_config *cfg,
                                   bool dump_objects);
+
+/**
+ * Sets how long the kind keeps freed space for objects to come, in
+ * milliseconds: 0 gives it back at once, -1 keeps it until the kind is purged
+ * or destroyed, or an allocation would fail otherwise; at most 2147483647. A
+ * page goes back at some time up to that, most pages after two thirds of it.
+ * Without this call it is what the environment variable MEMKIND_DECAY says, or
+ * 10000. NULL is allowed. A value out of range has the kind's creation fail
+ * with MEMKIND_ERROR_INVALID. MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE and
+ * MEMKIND_HOG_MEMORY take precedence. Not in libmemkind 1.14.
+ */
+void memkind_config_set_decay(struct memkind_config *cfg, int64_t milliseconds);
 
 /* ---- making and destroying kinds ---------------------------------------- */
 
@@ -311,9 +326,9 @@ int memkind_create_kind(memkind_memtype_t memtype_flags,
  * everything that is allocated from it, and gives its file space back. No
  * thread may be using the kind; objects of it that sit in the caches of other
  * threads are dropped safely.
- * @return MEMKIND_SUCCESS; MEMKIND_ERROR_INVALID where `kind` is NULL;
- *         MEMKIND_ERROR_OPERATION_FAILED where it is one of the static kinds
- *         or is not (or no longer) a kind.
+ * @return MEMKIND_SUCCESS; MEMKIND_ERROR_INVALID if `kind` is NULL;
+ *         MEMKIND_ERROR_OPERATION_FAILED if it is one of the static kinds or is
+ *         not (or no longer) a kind.
  */
 int memkind_destroy_kind(memkind_t kind);
 
@@ -375,9 +390,9 @@ int memkind_get_version(void);
 void memkind_error_message(int err, char *msg, size_t size);
 
 /**
- * Makes a kind whose memory lies in unnamed files in a directory. The files
- * are readable by nobody else, cannot be inherited by exec, and go when the
- * kind is destroyed or the process ends.
+ * Makes a kind whose memory lies in unnamed files in a directory. No other user
+ * can read the files; they cannot be inherited by exec, and go when the kind is
+ * destroyed or the process ends.
  * @param dir      the directory, which has to be writable; or a device DAX
  *                 (/dev/dax0.0), which is mapped as a whole and can have one
  *                 kind at a time
@@ -386,9 +401,9 @@ void memkind_error_message(int err, char *msg, size_t size);
  * @param kind     receives the handle
  * @return MEMKIND_SUCCESS; MEMKIND_ERROR_INVALID for a NULL argument, a size
  *         that is too small, or a directory in which no file can be made
- *         (errno says why); MEMKIND_ERROR_MMAP where nothing can be mapped;
- *         MEMKIND_ERROR_UNAVAILABLE with errno EBUSY where another kind has
- *         the device; MEMKIND_ERROR_ENVIRON for a MEMKIND_* variable with a bad
+ *         (errno says why); MEMKIND_ERROR_MMAP if nothing can be mapped;
+ *         MEMKIND_ERROR_UNAVAILABLE with errno EBUSY if another kind has the
+ *         device; MEMKIND_ERROR_ENVIRON for a MEMKIND_* variable with a bad
  *         value; MEMKIND_ERROR_TOOMANY; MEMKIND_ERROR_MALLOC;
  *         MEMKIND_ERROR_ARENAS_CREATE.
  */
@@ -404,14 +419,14 @@ int memkind_create_pmem_with_config(struct memkind_config *cfg,
  * readable and writable until the kind is destroyed, and is left as it is then.
  * @param addr start of the area; need not be aligned
  * @param size its size; what is left after rounding to whole pages is used
- * @return as for memkind_create_pmem(); MEMKIND_ERROR_INVALID also where the
+ * @return as for memkind_create_pmem(); MEMKIND_ERROR_INVALID also if the
  *         area holds no whole page or overlaps memory of another kind.
  */
 int memkind_create_fixed(void *addr, size_t size, memkind_t *kind);
 
 /**
- * @return MEMKIND_SUCCESS where the kind can be allocated from,
- *         MEMKIND_ERROR_UNAVAILABLE where it cannot, MEMKIND_ERROR_INVALID for
+ * @return MEMKIND_SUCCESS if the kind can be allocated from,
+ *         MEMKIND_ERROR_UNAVAILABLE if it cannot, MEMKIND_ERROR_INVALID for
  *         NULL.
  */
 int memkind_check_available(memkind_t kind);
@@ -421,15 +436,15 @@ int memkind_check_available(memkind_t kind);
  *         file-backed kind, the size of the file system (or the device) for an
  *         unlimited one,
  *         the area's size for a fixed kind, all of the machine's memory for
- *         the DRAM kinds; -1 where that is not known.
+ *         the DRAM kinds; -1 if that is not known.
  */
 ssize_t memkind_get_capacity(memkind_t kind);
 
 /**
  * Finds out whether files in a directory (or a device) are mapped with DAX.
- * @return MEMKIND_SUCCESS where they are; MEMKIND_ERROR_MMAP where files can
- *         be made but are not DAX; MEMKIND_ERROR_RUNTIME where none can be
- *         made; MEMKIND_ERROR_INVALID for NULL.
+ * @return MEMKIND_SUCCESS if they are; MEMKIND_ERROR_MMAP if files can be made
+ *         but are not DAX; MEMKIND_ERROR_RUNTIME if none can be made;
+ *         MEMKIND_ERROR_INVALID for NULL.
  */
 int memkind_check_dax_path(const char *pmem_dir);
 
@@ -438,7 +453,7 @@ int memkind_check_dax_path(const char *pmem_dir);
 /**
  * Takes the snapshot that memkind_get_stat() reads, after giving back what the
  * calling thread has cached.
- * @return MEMKIND_ERROR_OPERATION_FAILED where jemalloc keeps no statistics, or
+ * @return MEMKIND_ERROR_OPERATION_FAILED if jemalloc keeps no statistics, or
  *         in a signal handler that has interrupted the library.
  */
 int memkind_update_cached_stats(void);
@@ -468,8 +483,8 @@ int memkind_stats_print(void (*write_cb)(void *, const char *), void *cbopaque,
 /**
  * Allocates `size` bytes, aligned for any type, contents undefined.
  * @return the object, to be given to memkind_free(); NULL with errno ENOMEM
- *         where there is no space, NULL with errno untouched where `size` is 0
- *         (see memkind_set_allow_zero_allocs()), NULL with errno EINVAL where
+ *         if there is no space, NULL with errno untouched if `size` is 0
+ *         (see memkind_set_allow_zero_allocs()), NULL with errno EINVAL if
  *         `kind` is NULL.
  */
 void *memkind_malloc(memkind_t kind, size_t size);
@@ -487,21 +502,21 @@ void *memkind_calloc(memkind_t kind, size_t num, size_t size);
 
 /**
  * Allocates `size` bytes at a multiple of `alignment`.
- * @param memptr receives the object, or NULL where `size` is 0; left alone on
+ * @param memptr receives the object, or NULL if `size` is 0; left alone on
  *               failure
- * @return 0, or (positive, errno is left alone) EINVAL where `alignment` is no
+ * @return 0, or (positive, errno is left alone) EINVAL if `alignment` is no
  *         power of two or less than a pointer's size or an argument is NULL,
- *         ENOMEM where there is no space.
+ *         ENOMEM if there is no space.
  */
 int memkind_posix_memalign(memkind_t kind, void **memptr, size_t alignment,
                            size_t size);
 
 /**
- * Changes an object's size, moving it where it must; the contents are kept up
+ * Changes an object's size, moving it if it must; the contents are kept up
  * to the smaller size. `ptr` NULL allocates, `size` 0 frees and gives NULL.
  * `kind` NULL: the kind is found by the address.
- * @return the object; NULL with errno ENOMEM where there is no space, the old
- *         object then stays as it was; NULL with errno EINVAL where both
+ * @return the object; NULL with errno ENOMEM if there is no space, the old
+ *         object then stays as it was; NULL with errno EINVAL if both
  *         `kind` and `ptr` are NULL or `ptr` is not this library's.
  */
 void *memkind_realloc(memkind_t kind, void *ptr, size_t size);
@@ -509,15 +524,15 @@ void *memkind_realloc(memkind_t kind, void *ptr, size_t size);
 /**
  * Frees an object. NULL is allowed. `kind` NULL: the kind is found by the
  * address. An object is always given back to the kind that it came from, also
- * where another one is named; an address that is not this library's is left
+ * if another one is named; an address that is not this library's is left
  * alone. errno is kept.
  */
 void memkind_free(memkind_t kind, void *ptr);
 
 /**
- * Moves an object where that lets a sparsely used slab become empty.
- * @return the object's new address, the old one is then free; NULL where it
- *         was left in place.
+ * Moves an object if that lets a sparsely used slab become empty.
+ * @return the object's new address, the old one is then free; NULL if it was
+ *         left in place.
  */
 void *memkind_defrag_reallocate(memkind_t kind, void *ptr);
 
@@ -534,7 +549,7 @@ int memkind_purge_kind(memkind_t kind);
  * Starts or stops background threads that give freed space back without
  * holding up the callers. The environment variable
  * MEMKIND_BACKGROUND_THREAD_LIMIT bounds their number.
- * @return MEMKIND_ERROR_OPERATION_FAILED where a thread could not be started.
+ * @return MEMKIND_ERROR_OPERATION_FAILED if a thread could not be started.
  */
 int memkind_set_bg_threads(bool state);
 

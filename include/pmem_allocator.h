@@ -70,7 +70,7 @@ class allocator : public detail::allocator_base<T, detail::shared_handle>
      * @param max_size limit in bytes, at least MEMKIND_PMEM_MIN_SIZE; 0: none
      * @param policy   how eagerly freed space is given back
      * @throw std::invalid_argument for a bad directory, size or policy
-     * @throw std::runtime_error where the kind cannot be made otherwise
+     * @throw std::runtime_error if the kind cannot be made otherwise
      */
     explicit allocator(const char *dir, std::size_t max_size,
                        allocation_policy policy = allocation_policy::DEFAULT)

@@ -35,7 +35,7 @@ class memory_resource : public std::pmr::memory_resource
      * @param max_size limit in bytes, at least MEMKIND_PMEM_MIN_SIZE; 0: none
      * @param policy   how eagerly freed space is given back
      * @throw std::invalid_argument for a bad directory, size or policy
-     * @throw std::runtime_error where the kind cannot be made otherwise
+     * @throw std::runtime_error if the kind cannot be made otherwise
      */
     explicit memory_resource(
         const char *dir, std::size_t max_size = 0,
@@ -74,7 +74,7 @@ class memory_resource : public std::pmr::memory_resource
     }
 
   protected:
-    /** @throw std::bad_alloc where there is no space */
+    /** @throw std::bad_alloc if there is no space */
     void *do_allocate(std::size_t bytes, std::size_t alignment) override
     {
         return detail::allocate_bytes(kind_, bytes, alignment);
@@ -85,7 +85,7 @@ class memory_resource : public std::pmr::memory_resource
         memkind_free(kind_, p);
     }
 
-    /** Two resources are equal where they use one kind. */
+    /** Two resources are equal if they use one kind. */
     bool
     do_is_equal(const std::pmr::memory_resource &other) const noexcept override
     {

@@ -16,7 +16,8 @@
 
 #include "debug_log.h"
 #include "heap.h"
-#include "kind_regions.h"
+#include "kind_heap.h"
+#include "kind_reclaim.h"
 #include "kind_registry.h"
 #include "memkind_config.h"
 #include "misuse.h"
@@ -34,14 +35,13 @@ int memkind_get_version(void)
     return VERSION_MAJOR * 1000000 + VERSION_MINOR * 1000 + VERSION_PATCH;
 }
 
-/* A handle of a kind that is there, as far as a look at it can tell. */
+/* Whether a handle is that of a kind, as far as a look at it shows. */
 static inline bool is_kind(const struct memkind *kind)
 {
     return __builtin_expect(kind != NULL && kind->ops != NULL, 1);
 }
 
-/* The same in the slower ways, where a handle that was one is reported. NULL,
- * too, is none. */
+/* Off the fast paths, the handle of a destroyed kind is also reported. */
 static bool is_kind_or_report(struct memkind *kind, const void *ptr)
 {
     if (is_kind(kind))
@@ -51,7 +51,7 @@ static bool is_kind_or_report(struct memkind *kind, const void *ptr)
     return false;
 }
 
-/* What did fail on the way to a success is not the caller's concern. */
+/* A call that has failed on the way to a success leaves no errno. */
 static int keep_errno(int err, int saved_errno)
 {
     if (err == MEMKIND_SUCCESS)
@@ -59,8 +59,7 @@ static int keep_errno(int err, int saved_errno)
     return err;
 }
 
-/* ---- making and destroying kinds
- * ------------------------------------------------ */
+/* ---- making and destroying kinds --------------------------------------- */
 
 /* Makes a kind of the library's own storage by an operation table. */
 static int create_kind(struct memkind_ops *ops, const char *name_prefix,
@@ -112,8 +111,7 @@ static int update_policy(memkind_t kind, memkind_mem_usage_policy policy)
 
 int memkind_create_pmem_with_config(struct memkind_config *cfg, memkind_t *kind)
 {
-    if (cfg == NULL || (int)cfg->policy < 0 ||
-        cfg->policy >= MEMKIND_MEM_USAGE_POLICY_MAX_VALUE) {
+    if (cfg == NULL || !config_is_valid(cfg)) {
         errno = EINVAL;
         return MEMKIND_ERROR_INVALID;
     }
@@ -127,6 +125,8 @@ int memkind_create_pmem_with_config(struct memkind_config *cfg, memkind_t *kind)
     int err = create_pmem(&source, kind);
     if (err != MEMKIND_SUCCESS)
         return err;
+    if (cfg->decay_ms != DECAY_UNSET_MS)
+        kind_set_decay(*kind, cfg->decay_ms);
     err = update_policy(*kind, cfg->policy);
     if (err != MEMKIND_SUCCESS)
         (void)memkind_destroy_kind(*kind);
@@ -222,7 +222,7 @@ ssize_t memkind_get_capacity(memkind_t kind)
         size_t capacity = region_pool_capacity(regions);
         return capacity != 0 && capacity <= SSIZE_MAX ? (ssize_t)capacity : -1;
     }
-    if (kind->ops != &MEMKIND_DEFAULT_OPS) /* whose heap is made when needed */
+    if (!kind_has(kind, KIND_MAKES_HEAP_LATE))
         return -1;
     return (ssize_t)sys.sysconf(_SC_PHYS_PAGES) * (ssize_t)region_page_size();
 }
@@ -232,8 +232,7 @@ int memkind_check_dax_path(const char *pmem_dir)
     return memkind_pmem_validate_dir(pmem_dir);
 }
 
-/* ---- statistics and threads
- * ------------------------------------------------------ */
+/* ---- statistics and threads -------------------------------------------- */
 
 int memkind_update_cached_stats(void)
 {
@@ -283,8 +282,7 @@ void memkind_set_allow_zero_allocs(memkind_t kind, bool allow_zero_allocs)
         kind->allow_zero_allocs = allow_zero_allocs;
 }
 
-/* ---- the heap
- * ---------------------------------------------------------------------- */
+/* ---- the heap ---------------------------------------------------------- */
 
 /* Nearly all calls end in the first lines of the following two functions: the
  * thread's own cache has what they need. Slower ways are kept out of them, so

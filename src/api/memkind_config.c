@@ -1,12 +1,40 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "memkind_config.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct memkind_config *memkind_config_new(void)
 {
-    return calloc(1, sizeof(struct memkind_config));
+    struct memkind_config *cfg = malloc(sizeof *cfg);
+    if (cfg == NULL)
+        return NULL;
+    *cfg = (struct memkind_config){
+#define CONFIG_PRESET(setter, member, type, least, most, preset, meaning)      \
+    .member = (preset),
+        CONFIG_TABLE(CONFIG_PRESET)
+#undef CONFIG_PRESET
+    };
+    return cfg;
+}
+
+/* What was never set may be out of range. */
+static bool is_within(intmax_t value, intmax_t preset, intmax_t least,
+                      intmax_t most)
+{
+    return value == preset || (value >= least && value <= most);
+}
+
+bool config_is_valid(const struct memkind_config *cfg)
+{
+    bool is_valid = true;
+#define CONFIG_CHECK(setter, member, type, least, most, preset, meaning)       \
+    is_valid = is_valid && is_within((intmax_t)cfg->member,                    \
+                                     (intmax_t)(preset), (least), (most));
+    CONFIG_TABLE(CONFIG_CHECK)
+#undef CONFIG_CHECK
+    return is_valid;
 }
 
 void memkind_config_delete(struct memkind_config *cfg)
@@ -50,4 +78,12 @@ void memkind_config_set_core_dump(struct memkind_config *cfg, bool dump_objects)
 {
     if (cfg != NULL)
         cfg->dump_objects = dump_objects;
+}
+
+/* The value that stands for "never set" is no valid one either. */
+void memkind_config_set_decay(struct memkind_config *cfg, int64_t milliseconds)
+{
+    if (cfg != NULL)
+        cfg->decay_ms =
+            milliseconds != DECAY_UNSET_MS ? milliseconds : DECAY_MOST_MS + 1LL;
 }

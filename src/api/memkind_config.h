@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The fields are in the table of options.h. */
 #ifndef MEMKIND_CONFIG_H
 #define MEMKIND_CONFIG_H
 
 #include <memkind.h>
+#include <stdbool.h>
+
+#include "options.h"
 
 struct memkind_config {
-    char *pmem_dir; /* a copy, NULL where there was no DRAM for it */
-    size_t pmem_size;
-    memkind_mem_usage_policy policy;
-    memkind_fork_policy fork_policy;
-    bool dump_objects;
+#define CONFIG_MEMBER(setter, member, type, least, most, preset, meaning)      \
+    type member;
+    CONFIG_TABLE(CONFIG_MEMBER)
+#undef CONFIG_MEMBER
 };
+
+/* Whether each field that has a range is within it, or was never set. */
+bool config_is_valid(const struct memkind_config *cfg);
 
 #endif

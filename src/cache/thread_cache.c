@@ -152,7 +152,7 @@ static void end_thread(void *table_pointer)
  * that of jemalloc's key has run, jemalloc takes all that it allocates from its
  * own first arena, whichever arena is asked for, and our caches must be gone.
  */
-__attribute__((constructor(102))) static void make_key(void)
+void thread_cache_init(void)
 {
     je_thread_set_brackets(allocator_enter, allocator_leave);
     table_key_made = pthread_key_create(&table_key, end_thread) == 0;

@@ -195,6 +195,10 @@ static inline bool thread_cache_is_usable(const struct thread_cache *cache)
 
 /* ---- caches come and go ------------------------------------------------- */
 
+/* Called when the library is loaded: makes the key by which caches end with
+ * their threads, before jemalloc makes its own. */
+void thread_cache_init(void);
+
 /*
  * The calling thread's cache of a heap, which is made if there is none; it is
  * thread_cache_current from then on. The heap's fallback if a thread is ending,

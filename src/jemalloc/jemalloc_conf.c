@@ -9,7 +9,9 @@
 #include <sys/types.h>
 
 #include "debug_log.h"
+#include "jemalloc_conf.h"
 #include "jemalloc_private.h"
+#include "retention.h"
 #include "sys_calls.h"
 
 #ifdef MEMKIND_JEMALLOC_EMBEDDED
@@ -30,17 +32,21 @@ int JE_NAME(pthread_create)(pthread_t *thread, const pthread_attr_t *attributes,
                             void *(*start)(void *), void *argument);
 void *JE_NAME(dlsym)(void *handle, const char *name);
 
+#define TEXT_OF(number) #number
+#define DECAYS(dirty, muzzy)                                                   \
+    "dirty_decay_ms:" TEXT_OF(dirty) ",muzzy_decay_ms:" TEXT_OF(muzzy) ","
+
 const char *JE_NAME(malloc_conf_2_conf_harder) =
-    /* No message, no abort, no filling: we are a library. Nor profiling, which
-     * is off by itself; a jemalloc that was built without does not know the
-     * option, and says so. */
+    /* No message, no abort, no filling: we are a library. Profiling is off by
+     * default; a jemalloc that was built without it complains about the option.
+     */
     "abort:false,abort_conf:false,confirm_conf:false,stats_print:false,"
     "junk:false,zero:false,"
     /* Blocks are kept for ever; see extent_hooks.h. */
     "retain:true,"
     /* Freed pages wait in the dirty list only; the muzzy one is for memory
      * that madvise(2) can take away. */
-    "dirty_decay_ms:10000,muzzy_decay_ms:0,"
+    DECAYS(DECAY_DEFAULT_MS, MUZZY_DECAY_MS)
     /* Objects over 8 MiB are reused like any other. */
     "oversize_threshold:0,"
     /* The program's break is its own malloc's. */
@@ -56,8 +62,7 @@ static void report_message(void *opaque, const char *message)
     debug_log("%s", message);
 }
 
-/* Before jemalloc's own constructor, which has no priority. */
-__attribute__((constructor(101))) static void configure(void)
+void jemalloc_conf_init(void)
 {
     JE_NAME(malloc_message) = report_message;
     /* Large objects start at a page, and take no page more than they need:
@@ -84,12 +89,12 @@ ssize_t JE_NAME(readlink)(const char *path, char *buffer, size_t size)
     return -1;
 }
 
-/* For extent_dalloc_mmap() where the data of a destroyed arena goes: that
+/* In place of extent_dalloc_mmap() for the data of a destroyed arena: that
  * would keep the address space. False is success. */
 bool JE_NAME(unmap_base)(void *addr, size_t size)
 {
-    /* Where nothing that it tries after a failure works either, jemalloc goes
-     * on into what it takes to be unreachable: it is not told of any. */
+    /* A failure is not reported to jemalloc: it would try other ways, and if
+     * none of them works, run into code that it takes to be unreachable. */
     if (sys.munmap(addr, size) != 0) {
         debug_log("%zu bytes of an arena's data cannot be unmapped", size);
         (void)sys.madvise(addr, size, MADV_DONTNEED);
@@ -97,8 +102,8 @@ bool JE_NAME(unmap_base)(void *addr, size_t size)
     return false;
 }
 
-/* What its memory comes from. It is called before any constructor has run:
- * the table is filled by the loader. */
+/* What jemalloc's memory comes from. It may be called before any constructor
+ * has run: the table is filled by the loader. */
 void *JE_NAME(mmap)(void *addr, size_t size, int prot, int flags, int fd,
                     off_t offset)
 {
@@ -126,8 +131,8 @@ int JE_NAME(pthread_create)(pthread_t *thread, const pthread_attr_t *attributes,
     return sys.pthread_create(thread, attributes, start, argument);
 }
 
-/* By which it looks for the next pthread_create(), to get round an interposer:
- * one that it thinks it is itself. */
+/* jemalloc looks for the next pthread_create() by it, as if it were an
+ * interposer of that function itself. */
 void *JE_NAME(dlsym)(void *handle, const char *name)
 {
     if (strcmp(name, "pthread_create") != 0)
@@ -137,6 +142,12 @@ void *JE_NAME(dlsym)(void *handle, const char *name)
                   void *) = JE_NAME(pthread_create);
     memcpy(&found, &create, sizeof found);
     return found;
+}
+
+#else
+
+void jemalloc_conf_init(void)
+{
 }
 
 #endif

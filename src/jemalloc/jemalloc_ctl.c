@@ -189,8 +189,8 @@ int je_background_threads(bool on)
 {
     int result =
         -JE_NAME(mallctl)("background_thread", NULL, NULL, &on, sizeof on);
-    /* It says that there are threads even where none could be started: nobody
-     * would give free pages back. */
+    /* jemalloc says that there are threads even if none could be started: free
+     * pages would not be given back. */
     if (result != 0 && on) {
         on = false;
         (void)JE_NAME(mallctl)("background_thread", NULL, NULL, &on, sizeof on);

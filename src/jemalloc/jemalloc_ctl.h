@@ -29,16 +29,16 @@ struct je_utilization {
 /* Whether jemalloc was built with its assertions. */
 bool je_is_debug(void);
 
-/* The unit of its extents: at least the system's page, and larger where it was
- * built for several systems (64 KiB in Debian, but for x86). 0: it does not
- * start. */
+/* The unit of jemalloc's extents: the system's page, or larger if jemalloc was
+ * built for several systems (64 KiB in Debian on all but x86). 0: jemalloc does
+ * not start. */
 size_t je_page_size(void);
 
 /* How many size classes are cut from slabs. */
 unsigned je_small_classes(void);
 
 /* Whether jemalloc keeps blocks for ever, on which the extent hooks rely. A
- * jemalloc that is not our own copy could be told otherwise. */
+ * jemalloc that is not our own copy can have other options. */
 bool je_retains_blocks(void);
 
 int je_arena_create(extent_hooks_t *hooks, bool metadata_use_hooks,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The jemalloc that this library uses: a private copy whose public names carry
- * a prefix, or (where no archive could be embedded) the shared library under
- * its own names. See cmake/jemalloc.cmake.
+ * a prefix, or (if no archive could be embedded) the shared library under its
+ * own names. See cmake/jemalloc.cmake.
  */
 #ifndef JEMALLOC_PRIVATE_H
 #define JEMALLOC_PRIVATE_H

@@ -35,9 +35,8 @@ static atomic_bool is_in_use;
 static __thread bool has_ended THREAD_TLS;
 static __thread bool is_revived THREAD_TLS;
 
-/* Before jemalloc's own constructor, which has no priority; unless somebody
- * else's has been earlier, and has made a kind. */
-__attribute__((constructor(101))) static void keep_pristine(void)
+/* Too late if another library's constructor has made a kind before. */
+void je_thread_init(void)
 {
     size_t size = strtoul(JE_NAME(tsd_size_text), NULL, 10);
     if (atomic_load(&is_in_use) || size > sizeof pristine)
@@ -46,23 +45,23 @@ __attribute__((constructor(101))) static void keep_pristine(void)
     pristine_size = size;
 }
 
-static bool (*begin_end)(void);
-static void (*end_end)(void);
+static bool (*enter_for_end)(void);
+static void (*leave_after_end)(void);
 
 void je_thread_set_brackets(bool (*begin)(void), void (*end)(void))
 {
-    begin_end = begin;
-    end_end = end;
+    enter_for_end = begin;
+    leave_after_end = end;
 }
 
-static void end_thread(void *tsd)
+static void end_part_of_thread(void *tsd)
 {
-    bool entered = begin_end != NULL && begin_end();
+    bool entered = enter_for_end != NULL && enter_for_end();
     JE_NAME(tsd_cleanup)(tsd);
     has_ended = true;
     is_revived = false;
     if (entered)
-        end_end();
+        leave_after_end();
 }
 
 /* For jemalloc's only key. */
@@ -70,7 +69,7 @@ int JE_NAME(pthread_key_create)(pthread_key_t *key, void (*destructor)(void *))
 {
     (void)destructor; /* tsd_cleanup() */
     atomic_store(&is_in_use, true);
-    return pthread_key_create(key, end_thread);
+    return pthread_key_create(key, end_part_of_thread);
 }
 
 bool je_thread_has_ended(void)
@@ -99,6 +98,10 @@ void je_thread_end_again(void)
 
 #else
 
+void je_thread_init(void)
+{
+}
+
 void je_thread_set_brackets(bool (*begin)(void), void (*end)(void))
 {
     (void)begin, (void)end;
@@ -109,7 +112,7 @@ bool je_thread_has_ended(void)
     return false;
 }
 
-/* Whether that jemalloc's destructor was earlier than ours is not known. */
+/* Whether the shared jemalloc's destructor ran before ours is not known. */
 bool je_thread_revive(void)
 {
     return false;

@@ -11,12 +11,16 @@
 
 #include <stdbool.h>
 
+/* Remembers what a thread's part is before jemalloc uses it. To be called
+ * before jemalloc starts. */
+void je_thread_init(void);
+
 /* Whether that destructor has run in the calling thread, as far as is known. It
- * also runs where the thread has used jemalloc for our own data alone. */
+ * also runs if the thread has used jemalloc for our own data alone. */
 bool je_thread_has_ended(void);
 
 /* What to call around that destructor's work, during which a signal handler
- * must not get into jemalloc. To be told before jemalloc starts. */
+ * must not get into jemalloc. To be set before jemalloc starts. */
 void je_thread_set_brackets(bool (*begin)(void), void (*end)(void));
 
 /* Makes sure that the calling thread can allocate from any arena. False if it

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "lost_arenas.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 
-#include "jemalloc_ctl.h"
 #include "jemalloc_private.h"
+#include "ranked_lock.h"
 
 #ifdef MEMKIND_JEMALLOC_EMBEDDED
 
-#define ARENAS_MAX 4096
+#define INDICES_MOST 4096
 
 /* What cmake/embed_jemalloc.sh makes of jemalloc's arena_init(), for all calls
  * but those of its ctl.c, which come to our own. */
@@ -17,58 +17,60 @@ void *JE_NAME(real_arena_init)(void *tsdn, unsigned index, const void *config);
 void *JE_NAME(arena_init)(void *tsdn, unsigned index, const void *config);
 
 /* Taken under jemalloc's locks; none of them is taken under it. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct ranked_lock lost_lock = RANKED_LOCK_INITIALIZER(RANK_LOST_ARENAS);
 static unsigned greatest; /* index that there has been an arena of */
-static unsigned short lost[ARENAS_MAX];
+static unsigned short lost[INDICES_MOST];
 static _Atomic unsigned lost_count;
 
-static void note(unsigned index)
+static void note_lost(unsigned index)
 {
-    pthread_mutex_lock(&lock);
+    ranked_lock_take(&lost_lock);
     unsigned count = atomic_load(&lost_count);
-    if (count < ARENAS_MAX) {
+    if (count < INDICES_MOST) {
         lost[count] = (unsigned short)index;
         atomic_store(&lost_count, count + 1);
     }
-    pthread_mutex_unlock(&lock);
+    ranked_lock_release(&lost_lock);
 }
 
 void *JE_NAME(arena_init)(void *tsdn, unsigned index, const void *config)
 {
     void *arena = JE_NAME(real_arena_init)(tsdn, index, config);
-    pthread_mutex_lock(&lock);
-    /* One that is new is not lost: it is tried again. */
+    ranked_lock_take(&lost_lock);
+    /* A new index is not lost: jemalloc tries it again. */
     bool was_free = index <= greatest;
     if (arena != NULL && index > greatest)
         greatest = index;
-    pthread_mutex_unlock(&lock);
-    if (arena == NULL && was_free && index < ARENAS_MAX)
-        note(index);
+    ranked_lock_release(&lost_lock);
+    if (arena == NULL && was_free && index < INDICES_MOST)
+        note_lost(index);
     return arena;
 }
 
 /* To allocate from an arena that is missing makes one, with hooks of jemalloc's
- * own; to destroy that puts its index on the free list. */
+ * own; to destroy that arena puts its index on the free list. */
 static bool recover(unsigned index)
 {
+    char name[64];
     const int flags = JE_ARENA(index) | JE_TCACHE_NONE;
     void *object = JE_NAME(mallocx)(1, flags);
     if (object == NULL)
         return false;
     JE_NAME(dallocx)(object, JE_TCACHE_NONE);
-    (void)je_arena_destroy(index);
+    snprintf(name, sizeof name, "arena.%u.destroy", index);
+    (void)JE_NAME(mallctl)(name, NULL, NULL, NULL, 0);
     return true;
 }
 
 static bool take_lost(unsigned *index)
 {
-    pthread_mutex_lock(&lock);
+    ranked_lock_take(&lost_lock);
     unsigned count = atomic_load(&lost_count);
     if (count != 0) {
         *index = lost[count - 1];
         atomic_store(&lost_count, count - 1);
     }
-    pthread_mutex_unlock(&lock);
+    ranked_lock_release(&lost_lock);
     return count != 0;
 }
 
@@ -77,7 +79,7 @@ bool lost_arenas_recover(void)
     unsigned index;
     while (atomic_load(&lost_count) != 0 && take_lost(&index))
         if (!recover(index)) {
-            note(index);
+            note_lost(index);
             return false;
         }
     return true;
@@ -85,7 +87,7 @@ bool lost_arenas_recover(void)
 
 void lost_arenas_renew_lock(void)
 {
-    pthread_mutex_init(&lock, NULL);
+    ranked_lock_init(&lost_lock, RANK_LOST_ARENAS);
 }
 
 #else

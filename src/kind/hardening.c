@@ -1,31 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "hardening.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "memory_marks.h"
+#include "options.h"
 
-static bool is_on;
+static bool hardening;
 
-static bool is_wanted(void)
+static bool is_built_in(void)
 {
 #ifdef MEMKIND_HARDENED
     return true;
 #else
-    const char *text = secure_getenv("MEMKIND_HARDENED");
-    return (text != NULL && strcmp(text, "1") == 0) ||
-           memory_marks_are_wanted();
+    return false;
 #endif
 }
 
-/* Before any kind is made, and never changed after that. */
-__attribute__((constructor(101))) static void decide(void)
+void hardening_init(void)
 {
-    is_on = is_wanted();
+    hardening = is_built_in() || option_is_on(OPTION_HARDENED) ||
+                memory_marks_are_wanted();
 }
 
 bool hardening_is_on(void)
 {
-    return is_on;
+    return hardening;
 }

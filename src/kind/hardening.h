@@ -5,6 +5,9 @@
 
 #include <stdbool.h>
 
+/* Decides it, before any kind is made; it does not change after that. */
+void hardening_init(void);
+
 bool hardening_is_on(void);
 
 #endif

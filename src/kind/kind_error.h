@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* From the lower layers' negative errno to what memkind.h promises. */
+/* What the lower layers return, a negative errno or 0, as MEMKIND_ERROR_*. */
 #ifndef KIND_ERROR_H
 #define KIND_ERROR_H
 
-/* Of a region_pool_open_*() call; sets errno to say why. */
+/* What a region_pool_open_*() call returned; also sets errno. */
 int kind_error_of_region(int error);
-/* Of heap_create(). */
+/* What heap_create() returned. */
 int kind_error_of_heap(int error);
 
 #endif

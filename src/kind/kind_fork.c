@@ -3,30 +3,33 @@
  * fork(2): the layers from here down to jemalloc are at rest while it runs, and
  * a child's kinds are what their regions are there (region_fork.h).
  *
- * Handlers prepare in reverse order of registration, and tidy up in that order.
- * region_fork.c registers before jemalloc does, this after: so all locks are
- * taken in the order in which calls take them, from the kinds down, and in the
- * child a layer finds those below it in order.
+ * Handlers prepare in reverse order of registration, and tidy up in the order
+ * of registration. library_init.c has region_fork.c register first, then
+ * jemalloc, then this file: so all locks are taken in the order in which calls
+ * take them, from the kinds down, and in the child a layer finds those below it
+ * in order.
  */
+#include "kind_fork.h"
+
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 
 #include "allocator_gate.h"
-#include "default_heap.h"
 #include "heap_create.h"
 #include "heap_fork.h"
-#include "jemalloc_ctl.h"
+#include "kind_create.h"
 #include "kind_registry.h"
 #include "misuse.h"
+#include "ranked_lock.h"
 #include "region_pool.h"
 
-/* Of the thread that forks, which holds the locks. */
+/* The signal mask of the thread that forks, which holds the locks. */
 static sigset_t signals_before;
 
-/* A signal handler that forks would wait for all of our locks, and jemalloc's,
- * in vain: the thread that it has interrupted has them. What the thread itself
- * raises by what it does cannot wait. */
+/* A signal handler that forks would wait in vain for all of our locks, and
+ * jemalloc's: the thread that the signal has interrupted holds them. Signals
+ * that the thread raises itself, by a fault, stay unblocked. */
 static void block_signals(sigset_t *before)
 {
     static const int own[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
@@ -38,37 +41,41 @@ static void block_signals(sigset_t *before)
     pthread_sigmask(SIG_BLOCK, &set, before);
 }
 
-static void prepare(void)
+static void prepare_kinds(void)
 {
     sigset_t before;
     block_signals(&before);
     allocator_enter_fork();
-    default_heap_lock();
+    kind_create_lock();
     signals_before = before;
     kind_registry_lock();
     misuse_lock();
+    /* From here on, all locks of a rank are taken: those of all heaps, caches,
+     * pools and regions, one after another. */
+    lock_rank_allow_equal(true);
     heap_fork_prepare();
 }
 
-static void unlock(void)
+static void release_all(void)
 {
     const sigset_t before = signals_before;
+    lock_rank_allow_equal(false);
     misuse_unlock();
     kind_registry_unlock();
-    default_heap_unlock();
+    kind_create_unlock();
     allocator_leave_fork();
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-static void parent(void)
+static void go_on_in_parent(void)
 {
     heap_fork_parent();
-    unlock();
+    release_all();
 }
 
-/* No operation finds its arenas any more, in which there may be memory that
- * looks free. */
-static void lose_kind(struct memkind *kind)
+/* No operation of a kind whose regions the child cannot have finds the heap any
+ * more: there may be memory in it that looks free. */
+static void shut_heap_if_lost(struct memkind *kind)
 {
     if (kind->regions == NULL || !region_pool_is_lost(kind->regions) ||
         kind->heap == NULL)
@@ -78,15 +85,14 @@ static void lose_kind(struct memkind *kind)
     kind->heap = NULL;
 }
 
-static void child(void)
+static void go_on_in_child(void)
 {
     heap_fork_child();
-    kind_registry_visit(lose_kind);
-    unlock();
+    kind_registry_visit(shut_heap_if_lost);
+    release_all();
 }
 
-__attribute__((constructor)) static void register_handlers(void)
+void kind_fork_init(void)
 {
-    (void)je_is_debug(); /* jemalloc is initialised, if it was not yet */
-    (void)pthread_atfork(prepare, parent, child);
+    (void)pthread_atfork(prepare_kinds, go_on_in_parent, go_on_in_child);
 }

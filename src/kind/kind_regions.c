@@ -4,12 +4,9 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#include <memkind/internal/memkind_arena.h>
-
 #include "allocator_gate.h"
 #include "hardening.h"
 #include "heap.h"
-#include "heap_fixed.h"
 #include "jemalloc_private.h"
 #include "kind_error.h"
 
@@ -52,49 +49,17 @@ void kind_regions_delete(struct memkind_region_pool *pool)
         allocator_leave();
 }
 
-int kind_regions_create(struct memkind *kind, struct memkind_ops *ops,
-                        const char *name, kind_open_fn *open,
-                        kind_mmap_fn *mmap)
+static bool pool_is_on(const struct memkind_region_pool *pool,
+                       enum kind_place place)
 {
-    if (kind == NULL || kind->heap != NULL || kind->priv == NULL)
-        return MEMKIND_ERROR_INVALID;
-    const void *source = kind->priv;
-    kind->priv = NULL; /* the source is the caller's, and may go now */
-    const int saved_errno = errno;
-    struct memkind_region_pool *pool = NULL;
-    int err = kind_regions_new(kind, source, open, &pool);
-    if (err != MEMKIND_SUCCESS)
-        return err;
-
-    kind->regions = pool;
-    kind->regions_mmap = mmap;
-    err = memkind_arena_create(kind, ops, name);
-    if (err != MEMKIND_SUCCESS) {
-        kind->regions = NULL;
-        kind->regions_mmap = NULL;
-        kind_regions_delete(pool);
-        return err;
-    }
-    if (region_pool_is_fixed(pool))
-        heap_fixed_adopt_pool(kind->heap);
-    errno = saved_errno;
-    return MEMKIND_SUCCESS;
+    if (pool == NULL || pool->backing == REGION_MEMORY)
+        return false;
+    return (pool->backing == REGION_BUFFER) == (place == KIND_ON_AREA);
 }
 
-int kind_regions_destroy(struct memkind *kind)
-{
-    if (kind == NULL || kind->regions == NULL)
-        return MEMKIND_ERROR_INVALID;
-    struct memkind_region_pool *pool = kind->regions;
-    int err = memkind_arena_destroy(kind);
-    kind->regions = NULL;
-    kind->regions_mmap = NULL;
-    kind_regions_delete(pool);
-    return err;
-}
-
-/* What is fixed is the arena's already. An extent hook that gets here (of a
- * kind whose mmap operation is the program's own) must not ask the arena. */
+/* In a place of fixed size the arena has all memory already. An extent hook
+ * that gets here (of a kind whose mmap operation is the program's own) must not
+ * ask the arena. */
 static void *block_of_heap(struct memkind *kind, size_t size)
 {
     const struct memkind_region_pool *pool = kind->regions;
@@ -107,11 +72,11 @@ static void *block_of_heap(struct memkind *kind, size_t size)
     return heap_malloc(kind->heap, size, flags);
 }
 
-void *kind_regions_mmap(struct memkind *kind, size_t size, kind_mmap_fn *self)
+void *kind_regions_mmap(struct memkind *kind, size_t size,
+                        enum kind_place place)
 {
     const size_t page_size = region_page_size();
-    if (kind == NULL || kind->regions == NULL || kind->regions_mmap != self ||
-        size == 0) {
+    if (kind == NULL || !pool_is_on(kind->regions, place) || size == 0) {
         errno = EINVAL;
         return MAP_FAILED;
     }
@@ -122,7 +87,7 @@ void *kind_regions_mmap(struct memkind *kind, size_t size, kind_mmap_fn *self)
     size = (size + page_size - 1) & ~(page_size - 1);
     bool commit = true;
     bool zeroed;
-    /* A hook may have called this, which is inside already. */
+    /* A hook that calls this is inside already. */
     bool entered = allocator_enter();
     void *block =
         region_pool_alloc(kind->regions, size, page_size, &commit, &zeroed);

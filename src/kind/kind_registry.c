@@ -1,64 +1,69 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "kind_registry.h"
 
-#include <pthread.h>
+#include <assert.h>
 #include <string.h>
 
 #include "heap_create.h"
+#include "ranked_lock.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct memkind *kinds[HEAP_SLOTS]; /* by their sets' slots */
+static struct ranked_lock registry_lock =
+    RANKED_LOCK_INITIALIZER(RANK_KIND_REGISTRY);
+static struct memkind *registered[HEAP_SLOTS]; /* by heaps' slots */
 static struct memkind storage[MEMKIND_MAX_KIND];
 static bool storage_taken[MEMKIND_MAX_KIND];
 static size_t storage_next; /* where the next search begins */
 
 void kind_registry_add(struct memkind *kind)
 {
-    pthread_mutex_lock(&lock);
-    kinds[heap_slot(kind->heap)] = kind;
-    pthread_mutex_unlock(&lock);
+    assert(kind->heap != NULL);
+    ranked_lock_take(&registry_lock);
+    registered[heap_slot(kind->heap)] = kind;
+    ranked_lock_release(&registry_lock);
 }
 
 void kind_registry_remove(struct memkind *kind)
 {
-    pthread_mutex_lock(&lock);
-    kinds[heap_slot(kind->heap)] = NULL;
-    pthread_mutex_unlock(&lock);
+    ranked_lock_take(&registry_lock);
+    assert(registered[heap_slot(kind->heap)] == kind);
+    registered[heap_slot(kind->heap)] = NULL;
+    ranked_lock_release(&registry_lock);
 }
 
 bool kind_registry_contains(const struct memkind *kind)
 {
     bool found = false;
-    pthread_mutex_lock(&lock);
+    ranked_lock_take(&registry_lock);
     for (size_t i = 0; i < HEAP_SLOTS && !found; i++)
-        found = kinds[i] == kind;
-    pthread_mutex_unlock(&lock);
+        found = registered[i] == kind;
+    ranked_lock_release(&registry_lock);
     return found;
 }
 
 void kind_registry_lock(void)
 {
-    pthread_mutex_lock(&lock);
+    ranked_lock_take(&registry_lock);
 }
 
 void kind_registry_unlock(void)
 {
-    pthread_mutex_unlock(&lock);
+    ranked_lock_release(&registry_lock);
 }
 
 void kind_registry_visit(void (*visit)(struct memkind *kind))
 {
+    ranked_lock_assert_held(&registry_lock);
     for (size_t i = 0; i < HEAP_SLOTS; i++)
-        if (kinds[i] != NULL)
-            visit(kinds[i]);
+        if (registered[i] != NULL)
+            visit(registered[i]);
 }
 
 struct memkind *kind_storage_get(void)
 {
     struct memkind *kind = NULL;
-    pthread_mutex_lock(&lock);
+    ranked_lock_take(&registry_lock);
     for (size_t n = 0; n < MEMKIND_MAX_KIND; n++) {
-        /* In turn: that of a kind that is gone stays empty for long. */
+        /* In turn: the handle of a destroyed kind then stays dead for long. */
         size_t i = (storage_next + n) % MEMKIND_MAX_KIND;
         if (storage_taken[i])
             continue;
@@ -69,15 +74,16 @@ struct memkind *kind_storage_get(void)
         kind->partition = MEMKIND_NUM_BASE_KIND + (unsigned)i;
         break;
     }
-    pthread_mutex_unlock(&lock);
+    ranked_lock_release(&registry_lock);
     return kind;
 }
 
 void kind_storage_put(struct memkind *kind)
 {
-    pthread_mutex_lock(&lock);
+    ranked_lock_take(&registry_lock);
+    assert(kind_storage_owns(kind) && storage_taken[kind - storage]);
     storage_taken[kind - storage] = false;
-    pthread_mutex_unlock(&lock);
+    ranked_lock_release(&registry_lock);
 }
 
 bool kind_storage_owns(const struct memkind *kind)

@@ -9,17 +9,17 @@
 
 #include <memkind/internal/memkind_private.h>
 
-/* Kinds with a heap. The kind's arenas have to be there already. */
+/* Kinds with a heap, while they have it. */
 void kind_registry_add(struct memkind *kind);
 void kind_registry_remove(struct memkind *kind);
 bool kind_registry_contains(const struct memkind *kind);
 
-/* Around fork(2). */
+/* Around fork(2). Visits all kinds with a heap; the lock is held. */
 void kind_registry_lock(void);
 void kind_registry_unlock(void);
 void kind_registry_visit(void (*visit)(struct memkind *kind));
 
-/* A zeroed kind, or NULL where MEMKIND_MAX_KIND are in use. */
+/* A zeroed kind, or NULL if MEMKIND_MAX_KIND are in use. */
 struct memkind *kind_storage_get(void);
 void kind_storage_put(struct memkind *kind);
 bool kind_storage_owns(const struct memkind *kind);

@@ -4,24 +4,14 @@
 #include <stdint.h>
 
 #include "jemalloc_ctl.h"
-#include "kind_regions.h"
+#include "kind_operations.h"
+#include "kind_place.h"
 
 struct memkind_ops MEMKIND_FIXED_OPS = {
-    .create = memkind_fixed_create,
-    .destroy = memkind_fixed_destroy,
-    .malloc = memkind_arena_malloc,
-    .calloc = memkind_arena_calloc,
-    .posix_memalign = memkind_arena_posix_memalign,
-    .realloc = memkind_arena_realloc,
-    .free = memkind_arena_free,
+    KIND_OPERATIONS_WITH_HEAP(memkind_fixed_create, memkind_fixed_destroy),
     .mmap = memkind_fixed_mmap,
     .get_mmap_flags = memkind_default_get_mmap_flags,
-    .get_arena = memkind_thread_get_arena,
     .finalize = memkind_fixed_destroy,
-    .malloc_usable_size = memkind_default_malloc_usable_size,
-    .update_memory_usage_policy = memkind_arena_update_memory_usage_policy,
-    .get_stat = memkind_arena_get_kind_stat,
-    .defrag_reallocate = memkind_arena_defrag_reallocate,
 };
 
 int memkind_fixed_set_source(struct memkind *kind,
@@ -30,8 +20,8 @@ int memkind_fixed_set_source(struct memkind *kind,
     return kind_regions_set_source(kind, source);
 }
 
-static int open_source(struct memkind_region_pool *pool, const void *context,
-                       struct memkind *kind)
+static int open_area(struct memkind_region_pool *pool, const void *context,
+                     struct memkind *kind)
 {
     const struct memkind_fixed_source *source = context;
     const uintptr_t base = (uintptr_t)source->addr, end = base + source->size;
@@ -49,17 +39,16 @@ static int open_source(struct memkind_region_pool *pool, const void *context,
 int memkind_fixed_create(struct memkind *kind, struct memkind_ops *ops,
                          const char *name)
 {
-    return kind_regions_create(kind, ops, name, open_source,
-                               memkind_fixed_mmap);
+    return kind_place_create(kind, ops, name, open_area, memkind_fixed_mmap);
 }
 
 int memkind_fixed_destroy(struct memkind *kind)
 {
-    return kind_regions_destroy(kind);
+    return kind_place_destroy(kind);
 }
 
 void *memkind_fixed_mmap(struct memkind *kind, void *addr, size_t size)
 {
     (void)addr;
-    return kind_regions_mmap(kind, size, memkind_fixed_mmap);
+    return kind_regions_mmap(kind, size, KIND_ON_AREA);
 }

@@ -6,27 +6,18 @@
 
 #include "allocator_gate.h"
 #include "cancellation.h"
-#include "environment.h"
-#include "kind_regions.h"
+#include "kind_heap.h"
+#include "kind_operations.h"
+#include "kind_place.h"
+#include "options.h"
 #include "region_file.h"
 #include "thread_cache.h"
 
 struct memkind_ops MEMKIND_PMEM_OPS = {
-    .create = memkind_pmem_create,
-    .destroy = memkind_pmem_destroy,
-    .malloc = memkind_arena_malloc,
-    .calloc = memkind_arena_calloc,
-    .posix_memalign = memkind_arena_posix_memalign,
-    .realloc = memkind_arena_realloc,
-    .free = memkind_arena_free,
+    KIND_OPERATIONS_WITH_HEAP(memkind_pmem_create, memkind_pmem_destroy),
     .mmap = memkind_pmem_mmap,
     .get_mmap_flags = memkind_pmem_get_mmap_flags,
-    .get_arena = memkind_thread_get_arena,
     .finalize = memkind_pmem_destroy,
-    .malloc_usable_size = memkind_default_malloc_usable_size,
-    .update_memory_usage_policy = memkind_arena_update_memory_usage_policy,
-    .get_stat = memkind_arena_get_kind_stat,
-    .defrag_reallocate = memkind_arena_defrag_reallocate,
 };
 
 int memkind_pmem_set_source(struct memkind *kind,
@@ -48,8 +39,8 @@ static int open_place(struct memkind_region_pool *pool,
     return region_pool_open_file(pool, source->fd, source->max_size, kind);
 }
 
-static int open_source(struct memkind_region_pool *pool, const void *context,
-                       struct memkind *kind)
+static int open_files_or_device(struct memkind_region_pool *pool,
+                                const void *context, struct memkind *kind)
 {
     static const enum region_fork_policy
         policies[MEMKIND_FORK_POLICY_MAX_VALUE] = {
@@ -67,7 +58,7 @@ static int open_source(struct memkind_region_pool *pool, const void *context,
     if (result != 0)
         return result;
     region_pool_set_fork_policy(pool, policies[source->fork_policy]);
-    if (source->dump_objects || environment_core_dump())
+    if (source->dump_objects || option_is_on(OPTION_CORE_DUMP))
         region_pool_dump_objects(pool);
     return 0;
 }
@@ -75,18 +66,19 @@ static int open_source(struct memkind_region_pool *pool, const void *context,
 int memkind_pmem_create(struct memkind *kind, struct memkind_ops *ops,
                         const char *name)
 {
-    return kind_regions_create(kind, ops, name, open_source, memkind_pmem_mmap);
+    return kind_place_create(kind, ops, name, open_files_or_device,
+                             memkind_pmem_mmap);
 }
 
 int memkind_pmem_destroy(struct memkind *kind)
 {
-    return kind_regions_destroy(kind);
+    return kind_place_destroy(kind);
 }
 
 void *memkind_pmem_mmap(struct memkind *kind, void *addr, size_t size)
 {
     (void)addr;
-    return kind_regions_mmap(kind, size, memkind_pmem_mmap);
+    return kind_regions_mmap(kind, size, KIND_ON_FILES);
 }
 
 int memkind_pmem_get_mmap_flags(struct memkind *kind, int *flags)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "misuse.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 
 #include "cancellation.h"
@@ -10,8 +10,9 @@
 #include "hardening.h"
 #include "heap_report.h"
 #include "memory_marks.h"
+#include "ranked_lock.h"
 
-static const char *const texts[MEMKIND_MISUSE_MAX_VALUE] = {
+static const char *const misuse_texts[MEMKIND_MISUSE_MAX_VALUE] = {
     [MEMKIND_MISUSE_DOUBLE_FREE] = "it is free already",
     [MEMKIND_MISUSE_NO_OBJECT] = "no object starts there",
     [MEMKIND_MISUSE_FOREIGN] = "it is no address of any kind",
@@ -22,7 +23,7 @@ static const char *const texts[MEMKIND_MISUSE_MAX_VALUE] = {
     [MEMKIND_MISUSE_AFTER_FREE] = "it was written to after it was freed",
 };
 
-static const memkind_misuse of_heap_error[] = {
+static const memkind_misuse misuse_of_heap_error[] = {
     [HEAP_NO_OBJECT] = MEMKIND_MISUSE_NO_OBJECT,
     [HEAP_DOUBLE_FREE] = MEMKIND_MISUSE_DOUBLE_FREE,
     [HEAP_REENTERED] = MEMKIND_MISUSE_SIGNAL,
@@ -35,67 +36,67 @@ struct recipient {
     void *arg;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct recipient recipient; /* guarded by the lock */
+static struct ranked_lock recipient_lock = RANKED_LOCK_INITIALIZER(RANK_MISUSE);
+static struct recipient recipient; /* guarded by recipient_lock */
 
-/* What a handler does wrong is not told to it again. */
-static __thread bool is_telling;
+/* What a handler does wrong is not reported to it. */
+static __thread bool is_in_handler;
 
 /* The thread has the lock for as long as it forks. */
-static __thread bool has_lock;
+static __thread bool holds_recipient_lock;
 
-/* With signals blocked: a handler is never to wait for its own thread. */
-static void take_lock(sigset_t *before)
+/* With signals blocked: a signal handler never waits for its own thread. */
+static void take_recipient_lock(sigset_t *before)
 {
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, before);
-    pthread_mutex_lock(&lock);
+    ranked_lock_take_in_handler(&recipient_lock);
 }
 
-static void leave_lock(const sigset_t *before)
+static void release_recipient_lock(const sigset_t *before)
 {
-    pthread_mutex_unlock(&lock);
+    ranked_lock_release(&recipient_lock);
     pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
 void misuse_lock(void)
 {
     sigset_t before;
-    take_lock(&before);
-    has_lock = true;
+    take_recipient_lock(&before);
+    holds_recipient_lock = true;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 void misuse_unlock(void)
 {
     sigset_t all, before;
+    assert(holds_recipient_lock);
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    has_lock = false;
-    leave_lock(&before);
+    holds_recipient_lock = false;
+    release_recipient_lock(&before);
 }
 
-/* Puts a recipient in place, or only reads which one there is. Signal handlers,
- * which might report something, are kept out meanwhile. */
-static struct recipient exchange(const struct recipient *next)
+/* Sets the recipient, or only reads it (NULL). */
+static struct recipient exchange_recipient(const struct recipient *next)
 {
     sigset_t before;
-    /* We are a signal handler that has interrupted fork(). */
-    if (has_lock && next == NULL)
+    /* This is a signal handler that has interrupted fork(). */
+    if (holds_recipient_lock && next == NULL)
         return recipient;
-    take_lock(&before);
+    take_recipient_lock(&before);
     struct recipient found = recipient;
     if (next != NULL)
         recipient = *next;
-    leave_lock(&before);
+    release_recipient_lock(&before);
     return found;
 }
 
 void misuse_set_handler(memkind_misuse_handler *handler, void *arg)
 {
     const struct recipient next = {handler, arg};
-    (void)exchange(&next);
+    (void)exchange_recipient(&next);
 }
 
 static bool is_wrong_address(memkind_misuse what)
@@ -106,30 +107,32 @@ static bool is_wrong_address(memkind_misuse what)
 
 void misuse_report(memkind_misuse what, memkind_t kind, const void *ptr)
 {
+    assert((int)what >= 0 && what < MEMKIND_MISUSE_MAX_VALUE);
     int saved_errno = errno;
     struct recipient to = {NULL, NULL};
-    if (!is_telling)
-        to = exchange(NULL);
+    if (!is_in_handler)
+        to = exchange_recipient(NULL);
     if (to.handler != NULL) {
         int cancellation = cancellation_disable();
-        is_telling = true;
+        is_in_handler = true;
         to.handler(what, kind, ptr, to.arg);
-        is_telling = false;
+        is_in_handler = false;
         cancellation_restore(cancellation);
     } else {
-        debug_log("%p (kind %p): %s", ptr, (void *)kind, texts[what]);
-        if (!is_telling && hardening_is_on() && is_wrong_address(what))
+        debug_log("%p (kind %p): %s", ptr, (void *)kind, misuse_texts[what]);
+        if (!is_in_handler && hardening_is_on() && is_wrong_address(what))
             memory_mark_wrong_free(ptr, what != MEMKIND_MISUSE_FOREIGN);
     }
     errno = saved_errno;
 }
 
-static void report_of_heap(enum heap_error error, void *owner, const void *ptr)
+static void report_heap_error(enum heap_error error, void *owner,
+                              const void *ptr)
 {
-    misuse_report(of_heap_error[error], owner, ptr);
+    misuse_report(misuse_of_heap_error[error], owner, ptr);
 }
 
-__attribute__((constructor)) static void listen_to_heaps(void)
+void misuse_init(void)
 {
-    heap_report_init(report_of_heap);
+    heap_report_init(report_heap_error);
 }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* To whom misuse is told; see memkind_set_misuse_handler(). */
+/* Which handler misuse is reported to; see memkind_set_misuse_handler(). */
 #ifndef MISUSE_H
 #define MISUSE_H
 
 #include <memkind.h>
 
-/* NULL: a message where MEMKIND_DEBUG is 1. */
+/* Has heaps report what they find, before there is one. */
+void misuse_init(void);
+
+/* NULL: a message, if MEMKIND_DEBUG is 1. */
 void misuse_set_handler(memkind_misuse_handler *handler, void *arg);
 
 /* No lock of the library is held. Keeps errno. */

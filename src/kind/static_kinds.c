@@ -3,11 +3,10 @@
 
 #include <errno.h>
 
-#include <memkind/internal/memkind_arena.h>
-#include <memkind/internal/memkind_default.h>
+#include "kind_heap.h"
+#include "kind_operations.h"
 
-/* ---- DRAM
- * ------------------------------------------------------------------------ */
+/* ---- DRAM -------------------------------------------------------------- */
 
 static int refuse_create(struct memkind *kind, struct memkind_ops *ops,
                          const char *name)
@@ -23,38 +22,15 @@ static int refuse_destroy(struct memkind *kind)
 }
 
 struct memkind_ops MEMKIND_DEFAULT_OPS = {
-    .create = refuse_create,
-    .destroy = refuse_destroy,
-    .malloc = memkind_default_malloc,
-    .calloc = memkind_default_calloc,
-    .posix_memalign = memkind_default_posix_memalign,
-    .realloc = memkind_default_realloc,
-    .free = memkind_default_free,
-    .get_arena = memkind_thread_get_arena,
-    .malloc_usable_size = memkind_default_malloc_usable_size,
-    .update_memory_usage_policy = memkind_arena_update_memory_usage_policy,
-    .get_stat = memkind_arena_get_kind_stat,
-    .defrag_reallocate = memkind_arena_defrag_reallocate,
+    KIND_OPERATIONS(refuse_create, refuse_destroy, memkind_default),
 };
 
 struct memkind_ops static_kind_dram_ops = {
-    .create = memkind_arena_create,
-    .destroy = memkind_arena_destroy,
-    .malloc = memkind_arena_malloc,
-    .calloc = memkind_arena_calloc,
-    .posix_memalign = memkind_arena_posix_memalign,
-    .realloc = memkind_arena_realloc,
-    .free = memkind_arena_free,
-    .get_arena = memkind_thread_get_arena,
+    KIND_OPERATIONS_WITH_HEAP(memkind_arena_create, memkind_arena_destroy),
     .finalize = memkind_arena_finalize,
-    .malloc_usable_size = memkind_default_malloc_usable_size,
-    .update_memory_usage_policy = memkind_arena_update_memory_usage_policy,
-    .get_stat = memkind_arena_get_kind_stat,
-    .defrag_reallocate = memkind_arena_defrag_reallocate,
 };
 
-/* ---- kinds that cannot be had
- * ------------------------------------------------------ */
+/* ---- kinds that cannot be had ------------------------------------------ */
 
 static int say_unavailable(struct memkind *kind)
 {
@@ -87,7 +63,7 @@ static int no_posix_memalign(struct memkind *kind, void **memptr,
     return ENOMEM;
 }
 
-/* An object that was handed in is another kind's. */
+/* A kind that cannot be had has no objects: this one is another kind's. */
 static void *no_realloc(struct memkind *kind, void *ptr, size_t size)
 {
     if (ptr == NULL)
@@ -112,21 +88,22 @@ struct memkind_ops static_kind_unavailable_ops = {
     .malloc_usable_size = memkind_default_malloc_usable_size,
 };
 
-/* ---- the kinds
- * ---------------------------------------------------------------------- */
+/* ---- the kinds --------------------------------------------------------- */
 
-#define KIND(NAME, OPS)                                                        \
+#define KIND(NAME, OPS, PROPERTIES)                                            \
     [MEMKIND_PARTITION_##NAME] = {                                             \
         .ops = &(OPS),                                                         \
         .partition = MEMKIND_PARTITION_##NAME,                                 \
         .name = "memkind_" #NAME,                                              \
         .init_once = PTHREAD_ONCE_INIT,                                        \
+        .properties = (PROPERTIES),                                            \
     }
-#define NO_KIND(NAME) KIND(NAME, static_kind_unavailable_ops)
+#define DRAM_KIND(NAME) KIND(NAME, MEMKIND_DEFAULT_OPS, KIND_MAKES_HEAP_LATE)
+#define NO_KIND(NAME) KIND(NAME, static_kind_unavailable_ops, 0)
 
-static struct memkind kinds[MEMKIND_NUM_BASE_KIND] = {
-    KIND(DEFAULT, MEMKIND_DEFAULT_OPS),
-    KIND(REGULAR, MEMKIND_DEFAULT_OPS),
+static struct memkind static_kinds[MEMKIND_NUM_BASE_KIND] = {
+    DRAM_KIND(DEFAULT),
+    DRAM_KIND(REGULAR),
     NO_KIND(HBW),
     NO_KIND(HBW_HUGETLB),
     NO_KIND(HBW_PREFERRED),
@@ -153,8 +130,10 @@ static struct memkind kinds[MEMKIND_NUM_BASE_KIND] = {
     NO_KIND(HIGHEST_BANDWIDTH_LOCAL_PREFERRED),
 };
 
-/* NOLINTNEXTLINE(bugprone-macro-parentheses): a definition, no expression */
-#define HANDLE(NAME) memkind_t MEMKIND_##NAME = &kinds[MEMKIND_PARTITION_##NAME]
+/* NOLINTBEGIN(bugprone-macro-parentheses): a definition, no expression */
+#define HANDLE(NAME)                                                           \
+    memkind_t MEMKIND_##NAME = &static_kinds[MEMKIND_PARTITION_##NAME]
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 HANDLE(DEFAULT);
 HANDLE(REGULAR);
@@ -187,10 +166,10 @@ struct memkind *static_kind(int partition)
 {
     if (partition < 0 || partition >= MEMKIND_NUM_BASE_KIND)
         return NULL;
-    return &kinds[partition];
+    return &static_kinds[partition];
 }
 
 bool static_kind_owns(const struct memkind *kind)
 {
-    return kind >= kinds && kind < kinds + MEMKIND_NUM_BASE_KIND;
+    return kind >= static_kinds && kind < static_kinds + MEMKIND_NUM_BASE_KIND;
 }

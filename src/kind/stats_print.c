@@ -12,16 +12,16 @@
 #include "sys_calls.h"
 #include "thread_cache.h"
 
-/* jemalloc holds locks of its own while it tells us: its text is kept, and is
- * passed on when the thread has come out. */
-struct text {
+/* jemalloc holds locks of its own while it prints: its text is kept, and passed
+ * on when the thread has left jemalloc. */
+struct printed_text {
     char *bytes;
     size_t size, capacity;
 };
 
 #define CAPACITY_FIRST ((size_t)256 << 10)
 
-static bool grow(struct text *text, size_t wanted)
+static bool grow_text(struct printed_text *text, size_t wanted)
 {
     size_t capacity = text->capacity == 0 ? CAPACITY_FIRST : text->capacity;
     while (capacity < wanted)
@@ -39,13 +39,13 @@ static bool grow(struct text *text, size_t wanted)
     return true;
 }
 
-/* What there is no memory for is left out. */
-static void keep(void *opaque, const char *piece)
+/* A piece that there is no memory for is left out. */
+static void keep_piece(void *opaque, const char *piece)
 {
-    struct text *text = opaque;
+    struct printed_text *text = opaque;
     size_t length = strlen(piece);
     if (text->size + length + 1 > text->capacity &&
-        !grow(text, text->size + length + 1))
+        !grow_text(text, text->size + length + 1))
         return;
     memcpy(text->bytes + text->size, piece, length + 1);
     text->size += length;
@@ -65,8 +65,8 @@ static void write_to_stderr(void *opaque, const char *text)
 }
 
 /* In pieces of whole lines, as callers may have buffers. */
-static void pass_on(char *text, void (*write_cb)(void *, const char *),
-                    void *cbopaque)
+static void pass_text_on(char *text, void (*write_cb)(void *, const char *),
+                         void *cbopaque)
 {
     enum { PIECE_MOST = 4096 };
     char piece[PIECE_MOST + 1];
@@ -97,14 +97,14 @@ int memkind_arena_stats_print(void (*write_cb)(void *, const char *),
             chosen[count++] = letters[bit];
     if (!allocator_enter())
         return MEMKIND_ERROR_OPERATION_FAILED;
-    struct text text = {0};
-    JE_NAME(malloc_stats_print)(keep, &text, chosen);
+    struct printed_text text = {0};
+    JE_NAME(malloc_stats_print)(keep_piece, &text, chosen);
     allocator_leave();
     if (text.bytes == NULL)
         return MEMKIND_SUCCESS;
     int cancellation = cancellation_disable();
-    pass_on(text.bytes, write_cb != NULL ? write_cb : write_to_stderr,
-            cbopaque);
+    pass_text_on(text.bytes, write_cb != NULL ? write_cb : write_to_stderr,
+                 cbopaque);
     cancellation_restore(cancellation);
     sys.munmap(text.bytes, text.capacity);
     return MEMKIND_SUCCESS;

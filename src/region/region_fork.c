@@ -443,8 +443,7 @@ static void child(void)
     errno = saved_errno;
 }
 
-/* Before jemalloc's own constructor, which has no priority. */
-__attribute__((constructor(101))) static void register_handlers(void)
+void region_fork_init(void)
 {
     (void)pthread_atfork(prepare, parent, child);
 }

@@ -20,6 +20,9 @@
 
 #include "region_pool.h"
 
+/* Registers the handlers of fork(), before jemalloc registers its own. */
+void region_fork_init(void);
+
 /* For each pool, while it is open: the list of pools that a child goes through.
  * The pool's lock is there; regions are added with it held. */
 void region_fork_add(struct memkind_region_pool *pool);

@@ -4,20 +4,12 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cancellation.h"
 
 atomic_bool debug_log_on;
-
-/* Before anything else in the library that has something to say. */
-__attribute__((constructor(101))) static void debug_log_init(void)
-{
-    const char *value = secure_getenv("MEMKIND_DEBUG");
-    atomic_store(&debug_log_on, value != NULL && strcmp(value, "1") == 0);
-}
 
 /* One write(2) for each message: stdio would allocate, and a message may come
  * from inside an extent hook. */

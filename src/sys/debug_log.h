@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Messages for a person, on stderr, only where MEMKIND_DEBUG is 1. */
+/* Messages for a person, on stderr, if MEMKIND_DEBUG is 1. */
 #ifndef DEBUG_LOG_H
 #define DEBUG_LOG_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/* Set from MEMKIND_DEBUG when the library is loaded. */
+/* Whether there are messages. Set once, by library_init.c. */
 extern atomic_bool debug_log_on;
 
 /* Keeps errno. The newline is added. */

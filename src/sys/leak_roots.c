@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "leak_roots.h"
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "ranked_lock.h"
 #include "sys_calls.h"
 
 /* NOLINTBEGIN(bugprone-reserved-identifier): LeakSanitizer's names */
@@ -24,9 +24,9 @@ struct root {
 
 #define CAPACITY_FIRST ((size_t)4096)
 
-static pthread_mutex_t roots_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct ranked_lock roots_lock = RANKED_LOCK_INITIALIZER(RANK_LEAK_ROOTS);
 static struct root *roots;
-static size_t count, capacity;
+static size_t root_count, root_capacity;
 
 static bool are_wanted(void)
 {
@@ -34,29 +34,29 @@ static bool are_wanted(void)
            __lsan_unregister_root_region != NULL;
 }
 
-static bool make_room(void)
+static bool make_room_for_root(void)
 {
-    if (count < capacity)
+    if (root_count < root_capacity)
         return true;
-    size_t more = capacity == 0 ? CAPACITY_FIRST : capacity * 2;
+    size_t more = root_capacity == 0 ? CAPACITY_FIRST : root_capacity * 2;
     struct root *grown =
         sys.mmap(NULL, more * sizeof *grown, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (grown == MAP_FAILED)
         return false;
-    if (capacity != 0) {
-        memcpy(grown, roots, count * sizeof *grown);
-        sys.munmap(roots, capacity * sizeof *roots);
+    if (root_capacity != 0) {
+        memcpy(grown, roots, root_count * sizeof *grown);
+        sys.munmap(roots, root_capacity * sizeof *roots);
     }
     roots = grown;
-    capacity = more;
+    root_capacity = more;
     return true;
 }
 
 /* The first root that ends at or after an address. */
 static size_t first_from(uintptr_t base)
 {
-    size_t low = 0, high = count;
+    size_t low = 0, high = root_count;
     while (low < high) {
         size_t middle = (low + high) / 2;
         if (roots[middle].end < base)
@@ -67,22 +67,25 @@ static size_t first_from(uintptr_t base)
     return low;
 }
 
-static void put(size_t place, uintptr_t base, uintptr_t end)
+static void add_root(size_t place, uintptr_t base, uintptr_t end)
 {
     memmove(&roots[place + 1], &roots[place],
-            (count - place) * sizeof roots[0]);
+            (root_count - place) * sizeof roots[0]);
     roots[place] = (struct root){base, end};
-    count++;
+    root_count++;
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): roots are kept as numbers */
     __lsan_register_root_region((const void *)base, end - base);
 }
 
-static void take(size_t place)
+static void remove_root(size_t place)
 {
-    __lsan_unregister_root_region((const void *)roots[place].base,
-                                  roots[place].end - roots[place].base);
-    count--;
+    const struct root root = roots[place];
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): roots are kept as numbers */
+    __lsan_unregister_root_region((const void *)root.base,
+                                  root.end - root.base);
+    root_count--;
     memmove(&roots[place], &roots[place + 1],
-            (count - place) * sizeof roots[0]);
+            (root_count - place) * sizeof roots[0]);
 }
 
 void leak_roots_add(const void *addr, size_t size)
@@ -90,18 +93,18 @@ void leak_roots_add(const void *addr, size_t size)
     uintptr_t base = (uintptr_t)addr, end = base + size;
     if (!are_wanted() || size == 0)
         return;
-    pthread_mutex_lock(&roots_lock);
+    ranked_lock_take(&roots_lock);
     size_t place = first_from(base);
     /* Without memory for it, more may count as leaked. */
-    if (make_room()) {
-        while (place < count && roots[place].base <= end) {
+    if (make_room_for_root()) {
+        while (place < root_count && roots[place].base <= end) {
             base = roots[place].base < base ? roots[place].base : base;
             end = roots[place].end > end ? roots[place].end : end;
-            take(place);
+            remove_root(place);
         }
-        put(place, base, end);
+        add_root(place, base, end);
     }
-    pthread_mutex_unlock(&roots_lock);
+    ranked_lock_release(&roots_lock);
 }
 
 void leak_roots_remove(const void *addr, size_t size)
@@ -109,18 +112,18 @@ void leak_roots_remove(const void *addr, size_t size)
     uintptr_t base = (uintptr_t)addr, end = base + size;
     if (!are_wanted() || size == 0)
         return;
-    pthread_mutex_lock(&roots_lock);
+    ranked_lock_take(&roots_lock);
     size_t place = first_from(base + 1);
-    while (place < count && roots[place].base < end) {
+    while (place < root_count && roots[place].base < end) {
         const struct root root = roots[place];
-        take(place);
+        remove_root(place);
         if (root.base < base)
-            put(place++, root.base, base);
+            add_root(place++, root.base, base);
         /* Without memory for it, more may count as leaked. */
-        if (root.end > end && make_room())
-            put(place, end, root.end);
+        if (root.end > end && make_room_for_root())
+            add_root(place, end, root.end);
         if (root.end >= end)
             break;
     }
-    pthread_mutex_unlock(&roots_lock);
+    ranked_lock_release(&roots_lock);
 }

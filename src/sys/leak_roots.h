@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Tells LeakSanitizer, if it is in the process, where to look for pointers to
- * objects of the program's malloc: it knows nothing of memory that is mapped by
- * others. Holes in files are left out, as reading one may take file space.
+ * Registers ranges with LeakSanitizer, if it is in the process, in which it
+ * looks for pointers to objects of the program's malloc: it knows nothing of
+ * memory that a library has mapped. Holes in files are left out, as reading one
+ * may take file space.
  */
 #ifndef LEAK_ROOTS_H
 #define LEAK_ROOTS_H

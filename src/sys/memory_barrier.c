@@ -7,19 +7,17 @@
 #include "debug_log.h"
 #include "sys_calls.h"
 
-static atomic_bool registered;
+static atomic_bool is_registered;
 
-/* While there is one thread, registering costs nothing; a child of fork()
- * inherits it. */
-__attribute__((constructor(101))) void memory_barrier_register(void)
+void memory_barrier_register(void)
 {
     int command = MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED;
-    atomic_store(&registered, sys.membarrier(command) == 0);
+    atomic_store(&is_registered, sys.membarrier(command) == 0);
 }
 
 bool memory_barrier_is_asymmetric(void)
 {
-    return atomic_load_explicit(&registered, memory_order_relaxed);
+    return atomic_load_explicit(&is_registered, memory_order_relaxed);
 }
 
 bool memory_barrier_in_all_threads(void)
@@ -29,6 +27,6 @@ bool memory_barrier_in_all_threads(void)
     if (sys.membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0)
         return true;
     debug_log("membarrier(2) has been forbidden");
-    atomic_store(&registered, false);
+    atomic_store(&is_registered, false);
     return false;
 }

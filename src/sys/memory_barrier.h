@@ -6,15 +6,18 @@
 
 #include <stdbool.h>
 
-/* Asks the kernel for it; called when the library is loaded. */
+/* Registers the process with the kernel. library_init.c calls it when the
+ * library is loaded: while there is one thread, that costs nothing. A child of
+ * fork() inherits the registration. */
 void memory_barrier_register(void);
 
 /* Whether barriers can be issued for other threads, as far as is known. Once
- * this is false it stays so, but for a forked child that registers anew: a
- * sandbox may have forbidden the call meanwhile. */
+ * this is false it stays so, unless a forked child registers anew: a sandbox
+ * may have forbidden the call meanwhile. */
 bool memory_barrier_is_asymmetric(void);
 
-/* Issues a barrier in all threads. False if that cannot be done (any more). */
+/* Issues a barrier in all threads. False if that cannot be done, or no longer.
+ */
 bool memory_barrier_in_all_threads(void);
 
 #endif

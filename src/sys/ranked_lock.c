@@ -24,7 +24,7 @@ void lock_rank_take(enum lock_rank rank)
     const unsigned greatest = greatest_held();
     if (greatest > rank || (greatest == rank && !equal_ranks_allowed)) {
         fprintf(stderr, "memkind: a lock of rank %u is taken after one of %u\n",
-                rank, greatest);
+                (unsigned)rank, greatest);
         abort();
     }
     held[rank]++;
@@ -38,7 +38,8 @@ void lock_rank_note(enum lock_rank rank)
 void lock_rank_release(enum lock_rank rank)
 {
     if (held[rank] == 0) {
-        fprintf(stderr, "memkind: no lock of rank %u is held\n", rank);
+        fprintf(stderr, "memkind: no lock of rank %u is held\n",
+                (unsigned)rank);
         abort();
     }
     held[rank]--;

@@ -4,8 +4,8 @@
  *
  * The order is enum lock_rank, from first to last: a thread that holds a lock
  * takes only locks of greater ranks. Debug builds check this whenever a lock is
- * taken, and check that it is held where ranked_lock_assert_held() says so. In
- * other builds a ranked lock is a pthread mutex and nothing more.
+ * taken, and ranked_lock_assert_held() checks that it is held. In other builds
+ * a ranked lock is a pthread mutex and nothing more.
  */
 #ifndef RANKED_LOCK_H
 #define RANKED_LOCK_H
@@ -17,7 +17,7 @@ enum lock_rank {
     /* The kind layer. */
     RANK_DEFAULT_HEAP = 1, /* making the heap of a DRAM kind */
     RANK_KIND_REGISTRY,    /* which kinds there are */
-    RANK_MISUSE,           /* who is told of misuse */
+    RANK_MISUSE,           /* which handler misuse is reported to */
     /* The layers of heaps, caches and arenas. */
     RANK_FORK_GATE,     /* held while fork() keeps threads out */
     RANK_SNAPSHOT,      /* for writing: a snapshot of statistics is taken */
@@ -39,7 +39,7 @@ enum lock_rank {
     RANK_ADDRESS_TABLE, /* writers of the table of addresses */
     RANK_MAPPING_COUNT, /* mappings of forked children */
     RANK_READAHEAD,     /* one for each pool: whether there is readahead */
-    RANK_LEAK_ROOTS,    /* what LeakSanitizer was told */
+    RANK_LEAK_ROOTS,    /* what LeakSanitizer has registered */
     LOCK_RANKS,
 };
 
@@ -81,7 +81,7 @@ static inline void lock_rank_allow_equal(bool allow)
 void lock_rank_take(enum lock_rank rank);
 void lock_rank_release(enum lock_rank rank);
 
-/* The same for a lock that was got without waiting: in any order. */
+/* For a lock that is taken without a check of the order. */
 void lock_rank_note(enum lock_rank rank);
 
 /* Around fork(2), which takes all locks of a rank one after another. */
@@ -124,6 +124,17 @@ static inline bool ranked_lock_try(struct ranked_lock *lock)
     lock_rank_note(lock->rank);
 #endif
     return true;
+}
+
+/* Waits, but leaves the order unchecked: for a lock that a signal handler may
+ * take while its thread holds any other one. A thread that holds such a lock
+ * has signals blocked and waits for no other lock, except around fork(2). */
+static inline void ranked_lock_take_in_handler(struct ranked_lock *lock)
+{
+    pthread_mutex_lock(&lock->mutex);
+#ifndef NDEBUG
+    lock_rank_note(lock->rank);
+#endif
 }
 
 static inline void ranked_lock_release(struct ranked_lock *lock)

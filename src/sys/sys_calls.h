@@ -14,8 +14,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* NOLINTBEGIN(bugprone-reserved-identifier): the kernel's names */
 struct __user_cap_data_struct;
 struct __user_cap_header_struct;
+/* NOLINTEND(bugprone-reserved-identifier) */
 struct rlimit;
 struct stat;
 struct statfs;

@@ -18,19 +18,22 @@
 #define MIB ((size_t)1 << 20)
 #define KIND_SIZE (64 * MIB)
 
-/* ---- what the children do: 0 (or a number) is the answer --------------------
- */
+/* ---- what the children do: 0 (or a number) is the answer --------------- */
 
 static const char *child_dir;
 
-static memkind_t make_conservative_kind(void)
+/* decay_ms: DECAY_UNSET, or what to set. */
+#define DECAY_UNSET (-2)
+
+static memkind_t make_kind(memkind_mem_usage_policy policy, int decay_ms)
 {
     memkind_t kind = NULL;
     struct memkind_config *config = memkind_config_new();
     memkind_config_set_path(config, child_dir);
     memkind_config_set_size(config, KIND_SIZE);
-    memkind_config_set_memory_usage_policy(
-        config, MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE);
+    memkind_config_set_memory_usage_policy(config, policy);
+    if (decay_ms != DECAY_UNSET)
+        memkind_config_set_decay(config, decay_ms);
     if (memkind_create_pmem_with_config(config, &kind) != MEMKIND_SUCCESS)
         kind = NULL;
     memkind_config_delete(config);
@@ -102,11 +105,10 @@ static int child_count_arenas(void)
 
 /* Frees half of a kind; the answer is how many MiB it still holds. Whatever
  * that is, the space has to be there for other objects. */
-static int child_free_half(void)
+static int free_half(memkind_t kind)
 {
     enum { COUNT = 32 };
     void *objects[COUNT];
-    memkind_t kind = make_conservative_kind();
     if (kind == NULL)
         return 100;
     for (int i = 0; i < COUNT; i++)
@@ -127,6 +129,27 @@ static int child_free_half(void)
     if (total < KIND_SIZE / 10 * 9)
         return 103;
     return memkind_destroy_kind(kind) == 0 ? (int)(held / MIB) : 104;
+}
+
+static int child_free_half(void)
+{
+    return free_half(
+        make_kind(MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE, DECAY_UNSET));
+}
+
+static int child_free_half_by_default(void)
+{
+    return free_half(make_kind(MEMKIND_MEM_USAGE_POLICY_DEFAULT, DECAY_UNSET));
+}
+
+static int child_free_half_at_once(void)
+{
+    return free_half(make_kind(MEMKIND_MEM_USAGE_POLICY_DEFAULT, 0));
+}
+
+static int child_free_half_never(void)
+{
+    return free_half(make_kind(MEMKIND_MEM_USAGE_POLICY_DEFAULT, -1));
 }
 
 static int count_tasks(void)
@@ -222,9 +245,15 @@ static const struct {
     const char *name;
     int (*run)(void);
 } scenarios[] = {
-    {"create", child_create},       {"count arenas", child_count_arenas},
-    {"free half", child_free_half}, {"count threads", child_count_threads},
-    {"fail", child_fail},           {"behave", child_behave},
+    {"create", child_create},
+    {"count arenas", child_count_arenas},
+    {"free half", child_free_half},
+    {"count threads", child_count_threads},
+    {"free half by default", child_free_half_by_default},
+    {"free half at once", child_free_half_at_once},
+    {"free half never", child_free_half_never},
+    {"fail", child_fail},
+    {"behave", child_behave},
 };
 
 static int run_scenario(const char *name, const char *dir)
@@ -236,8 +265,7 @@ static int run_scenario(const char *name, const char *dir)
     return 99;
 }
 
-/* ---- running them
- * -------------------------------------------------------------- */
+/* ---- running them ------------------------------------------------------ */
 
 #define KILLED 1000
 
@@ -282,6 +310,7 @@ static void forget_variables(void)
                                         "MEMKIND_DEBUG",
                                         "MEMKIND_BACKGROUND_THREAD_LIMIT",
                                         "MEMKIND_CORE_DUMP",
+                                        "MEMKIND_DECAY",
                                         "MALLOC_CONF"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         unsetenv(names[i]);
@@ -304,8 +333,7 @@ static void expect_each(char *const variables[], const char *scenario,
         expect(*variables, scenario, answer);
 }
 
-/* ---- the tests
- * ------------------------------------------------------------------- */
+/* ---- the tests --------------------------------------------------------- */
 
 static void test_number_of_arenas(void)
 {
@@ -335,15 +363,43 @@ static void test_bad_numbers_of_arenas(void)
     expect_each(bad, "create", -MEMKIND_ERROR_ENVIRON);
 }
 
+/* MiB of "free half", if freed space is kept. */
+static int kept_half(void)
+{
+    return test_space_unit() < 1 << 20 ? 32 : 34; /* and what is begun */
+}
+
 static void test_hogging(void)
 {
     /* Kept, but there when an allocation would fail without it. */
-    const int kept =
-        test_space_unit() < 1 << 20 ? 32 : 34; /* and what is begun */
+    const int kept = kept_half();
     expect("MEMKIND_HOG_MEMORY=1", "free half", kept);
     expect("MEMKIND_HOG_MEMORY=0", "free half", 0);
     expect("MEMKIND_HOG_MEMORY=", "free half", 0);
     expect(NULL, "free half", 0);
+}
+
+static void test_decay(void)
+{
+    static char *const bad[] = {"MEMKIND_DECAY=",           "MEMKIND_DECAY=-1",
+                                "MEMKIND_DECAY=1sec",       "MEMKIND_DECAY= 1s",
+                                "MEMKIND_DECAY=2147483648", NULL};
+    static char *const at_once[] = {"MEMKIND_DECAY=0", "MEMKIND_DECAY=0s",
+                                    NULL};
+    static char *const later[] = {"MEMKIND_DECAY=never", "MEMKIND_DECAY=24h",
+                                  "MEMKIND_DECAY=3600000", "MEMKIND_DECAY=90m",
+                                  NULL};
+    expect_each(bad, "create", -MEMKIND_ERROR_ENVIRON);
+    expect_each(at_once, "free half by default", 0);
+    expect_each(later, "free half by default", kept_half());
+    expect(NULL, "free half by default", kept_half());
+    /* A policy and a setting of the kind's own take precedence over it, and
+     * MEMKIND_HOG_MEMORY over all. */
+    expect("MEMKIND_DECAY=never", "free half", 0);
+    expect("MEMKIND_DECAY=never", "free half at once", 0);
+    expect("MEMKIND_DECAY=0", "free half never", kept_half());
+    expect("MEMKIND_HOG_MEMORY=1", "free half at once", kept_half());
+    expect_each(bad, "free half at once", 100);
 }
 
 static void test_background_threads(void)
@@ -409,6 +465,7 @@ static const struct test_case tests[] = {
     {"number of arenas", test_number_of_arenas},
     {"bad numbers of arenas", test_bad_numbers_of_arenas},
     {"hogging", test_hogging},
+    {"decay", test_decay},
     {"background threads", test_background_threads},
     {"messages on demand only", test_messages_on_demand_only},
     {"jemalloc options of others", test_jemalloc_options_of_others},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
  * @file memkind_arena.h
- * @brief Operations for kinds whose heap is a set of jemalloc arenas.
+ * @brief Operations for kinds whose heap consists of jemalloc arenas.
  *
  * Experimental. See memkind_arena(3). The heap operations return what the
  * functions of the same name in memkind.h return, and are as thread-safe.
@@ -28,14 +28,14 @@ int memkind_arena_create(struct memkind *kind, struct memkind_ops *ops,
 /**
  * Makes the kind's heap: one arena now, further ones as threads arrive, at
  * most MEMKIND_ARENA_NUM_PER_KIND (default: four for each CPU, fewer for small
- * kinds; one where ops->get_arena is memkind_bijective_get_arena()).
+ * kinds; one if ops->get_arena is memkind_bijective_get_arena()).
  * @param hooks extent hooks for the arenas, which have to outlive the kind;
- *              NULL: the kind's regions, or ops->mmap where it has none
+ *              NULL: the kind's regions, or ops->mmap if it has none
  * @param metadata_use_hooks true lets jemalloc keep its own data in that
  *              memory as well; false keeps it in DRAM
  * @return MEMKIND_ERROR_ARENAS_CREATE, MEMKIND_ERROR_MALLOC,
- *         MEMKIND_ERROR_ENVIRON for a bad MEMKIND_ARENA_NUM_PER_KIND or
- *         MEMKIND_BACKGROUND_THREAD_LIMIT,
+ *         MEMKIND_ERROR_ENVIRON for a bad MEMKIND_ARENA_NUM_PER_KIND,
+ *         MEMKIND_BACKGROUND_THREAD_LIMIT or MEMKIND_DECAY,
  *         MEMKIND_ERROR_TOOMANY, MEMKIND_ERROR_INVALID for a kind that has a
  *         heap already.
  */
@@ -60,7 +60,7 @@ void *memkind_arena_realloc(struct memkind *kind, void *ptr, size_t size);
 void memkind_arena_free(struct memkind *kind, void *ptr);
 void *memkind_arena_defrag_reallocate(struct memkind *kind, void *ptr);
 
-/* The same, with the kind found by the address. */
+/* These find the kind by the address. */
 struct memkind *memkind_arena_detect_kind(void *ptr);
 void *memkind_arena_realloc_with_kind_detect(void *ptr, size_t size);
 void memkind_arena_free_with_kind_detect(void *ptr);

@@ -17,7 +17,7 @@ extern "C" {
 
 /**
  * The start of every create operation: sets the kind's operations and name.
- * @return MEMKIND_ERROR_BADOPS where an operation is missing,
+ * @return MEMKIND_ERROR_BADOPS if an operation is missing,
  *         MEMKIND_ERROR_INVALID for NULL, an empty name or one that is longer
  *         than MEMKIND_NAME_LENGTH_PRIV - 1.
  */
@@ -39,7 +39,7 @@ size_t memkind_default_malloc_usable_size(struct memkind *kind, void *ptr);
 
 /**
  * Maps a readable and writable block with the flags of ops->get_mmap_flags,
- * then calls ops->mbind and ops->madvise on it where they are there.
+ * then calls ops->mbind and ops->madvise on it if they are there.
  * @return the block; MAP_FAILED with errno set.
  */
 void *memkind_default_mmap(struct memkind *kind, void *addr, size_t size);
@@ -48,7 +48,7 @@ void *memkind_default_mmap(struct memkind *kind, void *addr, size_t size);
 int memkind_default_get_mmap_flags(struct memkind *kind, int *flags);
 
 /**
- * @return 0 where posix_memalign(3) allows the alignment (a power of two, at
+ * @return 0 if posix_memalign(3) allows the alignment (a power of two, at
  *         least a pointer's size), otherwise EINVAL.
  */
 int memkind_posix_check_alignment(struct memkind *kind, size_t alignment);

@@ -34,7 +34,7 @@ int memkind_fixed_destroy(struct memkind *kind);
 
 /**
  * Takes a block out of the area, for good.
- * @return the block; MAP_FAILED with errno ENOMEM where what is left is
+ * @return the block; MAP_FAILED with errno ENOMEM if what is left is
  *         smaller, EINVAL for a size of 0 or another kind.
  */
 void *memkind_fixed_mmap(struct memkind *kind, void *addr, size_t size);

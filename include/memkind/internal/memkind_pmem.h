@@ -29,11 +29,10 @@ extern "C" {
 
 /** Where a file-backed kind's memory comes from. */
 struct memkind_pmem_source {
-    /** Directory for unnamed files, or a device DAX; NULL where `fd` is given
-     */
+    /** Directory for unnamed files, or a device DAX; NULL if `fd` is given */
     const char *dir;
     /**
-     * An empty regular file, open for reading and writing; -1 where `dir` is
+     * An empty regular file, open for reading and writing; -1 if `dir` is
      * given. The library uses a duplicate: the caller's descriptor stays the
      * caller's, and the file is empty again once the kind is destroyed.
      */
@@ -47,7 +46,7 @@ struct memkind_pmem_source {
 };
 
 /**
- * Tells a zeroed kind where its memory comes from, before its create
+ * Sets where a zeroed kind's memory comes from, before its create
  * operation. `source`, and the text it points to, has to stay valid until that
  * operation returns; the library keeps copies of what it needs.
  * @return MEMKIND_ERROR_INVALID for NULL or a kind that has been created.
@@ -77,8 +76,8 @@ int memkind_pmem_destroy(struct memkind *kind);
  * @param addr ignored
  * @param size in bytes, rounded up to whole pages
  * @return the block, cleared and aligned to a page; MAP_FAILED with errno set:
- *         ENOMEM where the limit is reached or nothing more can be mapped,
- *         ENOSPC where the file system is full, EINVAL for a size of 0 or a
+ *         ENOMEM if the limit is reached or nothing more can be mapped,
+ *         ENOSPC if the file system is full, EINVAL for a size of 0 or a
  *         kind that is not file-backed.
  */
 void *memkind_pmem_mmap(struct memkind *kind, void *addr, size_t size);
@@ -90,19 +89,19 @@ int memkind_pmem_get_mmap_flags(struct memkind *kind, int *flags);
 int memkind_pmem_validate_dir(const char *dir);
 
 /**
- * Makes stores to a range durable: pmem_persist(3) where the mapping is
- * persistent memory, pmem_msync(3) where it is not.
+ * Makes stores to a range durable: pmem_persist(3) if the mapping is
+ * persistent memory, pmem_msync(3) if it is not.
  * @param addr start of the range, within one object (or block) of the kind
  * @param size in bytes; 0 does nothing
- * @return MEMKIND_SUCCESS; MEMKIND_ERROR_INVALID where the range is not memory
- *         of this kind; MEMKIND_ERROR_OPERATION_FAILED with errno set where
+ * @return MEMKIND_SUCCESS; MEMKIND_ERROR_INVALID if the range is not memory
+ *         of this kind; MEMKIND_ERROR_OPERATION_FAILED with errno set if
  *         pmem_msync() failed (EOPNOTSUPP in a forked child whose memory is its
  *         own).
  */
 int memkind_pmem_persist(struct memkind *kind, const void *addr, size_t size);
 
 /**
- * @return true where the kind's memory is persistent memory that can be
+ * @return true if the kind's memory is persistent memory that can be
  *         flushed from user space (pmem_is_pmem(3) says so of its mapping);
  *         false otherwise, also for kinds that are not file-backed and NULL.
  */

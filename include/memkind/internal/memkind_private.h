@@ -18,6 +18,7 @@
 #include <memkind.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -28,8 +29,8 @@ enum memkind_const_private {
     MEMKIND_NAME_LENGTH_PRIV = 64,
 };
 
-struct memkind_heap;        /* the jemalloc arenas of a kind */
-struct memkind_region_pool; /* the memory that its extents lie in */
+struct memkind_heap;        /* what serves a kind's malloc */
+struct memkind_region_pool; /* the memory that its objects lie in */
 
 /**
  * The operations of a kind. `create`, `destroy`, `malloc`, `calloc`,
@@ -84,14 +85,16 @@ struct memkind {
     struct memkind_region_pool
         *regions;      /**< NULL: blocks come from ops->mmap */
     bool owns_regions; /**< memkind_arena_destroy() closes them */
-    /** The mmap operation that takes blocks from `regions`. Where ops->mmap is
+    /** The mmap operation that takes blocks from `regions`. If ops->mmap is
      * another one, that is called for each block. */
     void *(*regions_mmap)(struct memkind *kind, void *addr, size_t size);
     void *priv;             /**< the create operation's own */
     bool allow_zero_allocs; /**< see memkind_set_allow_zero_allocs() */
-    /** In a forked child that cannot have the kind: what `arenas`, now NULL,
-     * was before. */
+    /** In a forked child that cannot have the kind: what `heap`, now NULL, was
+     * before. */
     struct memkind_heap *lost_heap;
+    unsigned int properties; /**< set when the kind is created */
+    int64_t decay_ms;        /**< how long freed space is kept; -1: for ever */
 };
 
 #ifdef __cplusplus

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * How long the library keeps memory that is free, all in milliseconds.
+ *
+ * A freed object waits in a magazine of its thread. Magazines age, and what a
+ * thread has not used for one to two seconds goes back to its arena. A page
+ * without objects then waits in the arena's list of dirty pages. The arena
+ * gives pages back bit by bit along a curve over its decay time: most of them
+ * after about two thirds of that time, the last ones at its end.
+ *
+ * The decay time is settable: memkind_config_set_decay(), MEMKIND_DECAY,
+ * memory usage policies, MEMKIND_HOG_MEMORY; src/kind/kind_reclaim.h has the
+ * order in which they apply.
+ */
+#ifndef RETENTION_H
+#define RETENTION_H
+
+/* The decay time of a kind that nothing else was set for. A plain number, as
+ * it is made a part of jemalloc's options (jemalloc_conf.c). */
+#define DECAY_DEFAULT_MS 10000
+#define DECAY_AT_ONCE_MS 0
+#define DECAY_NEVER_MS (-1)
+#define DECAY_MOST_MS 2147483647 /* 24 days */
+
+/* Pages skip jemalloc's second list, of pages that madvise(2) has emptied: that
+ * takes no file space away. */
+#define MUZZY_DECAY_MS 0
+
+#endif
