@@ -5,9 +5,9 @@
 #include <sys/mman.h>
 
 #include "cancellation.h"
+#include "dax_device.h"
 #include "environment.h"
 #include "kind_regions.h"
-#include "region_file.h"
 #include "thread_cache.h"
 
 struct memkind_ops MEMKIND_PMEM_OPS = {

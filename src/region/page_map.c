@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "page_map.h"
 
-/* Of the word that `page` lies in: the bits of [page, end). */
+#include <assert.h>
+
+/* The bits of [page, end) that are in the word of `page`. */
 static uint64_t mask_of(size_t page, size_t end)
 {
     uint64_t mask = ~(uint64_t)0 << page % 64;
@@ -27,8 +29,17 @@ static size_t count_bits(const uint64_t *bits, size_t first, size_t end)
     return count;
 }
 
-/* Cuts [first, end) where grains begin: a part of a grain (which may be empty),
- * whole grains, from `whole` on, and a part of the last one. */
+bool page_map_is_sound(const struct page_map *map, size_t grain)
+{
+    const size_t first = grain * map->per_grain;
+    const size_t count = map->counts[grain];
+    return count == 0 || count == map->per_grain ||
+           (count < map->per_grain &&
+            count_bits(map->bits, first, first + map->per_grain) == count);
+}
+
+/* Cuts [first, end) at the borders of grains: a part of a grain (which may be
+ * empty), whole grains, from `whole` on, and a part of the last one. */
 static void cut(const struct page_map *map, size_t first, size_t end,
                 size_t *whole, size_t *last)
 {
@@ -39,7 +50,7 @@ static void cut(const struct page_map *map, size_t first, size_t end,
         *whole = *last = end; /* all within one */
 }
 
-/* For a part of one grain. */
+/* Sets the bits of a part of one grain. */
 static void set_part(const struct page_map *map, size_t first, size_t end,
                      bool value)
 {
@@ -55,6 +66,7 @@ static void set_part(const struct page_map *map, size_t first, size_t end,
     size_t has = value ? end - first : 0;
     fill_bits(map->bits, first, end, value);
     *count = (uint16_t)(*count + has - had);
+    assert(page_map_is_sound(map, grain));
 }
 
 void page_map_set(const struct page_map *map, size_t first, size_t end,
