@@ -36,7 +36,7 @@ static void unlock(struct memkind_heap *heap)
  * waited for here. */
 static void renew_owner_lock(struct memkind_heap *heap)
 {
-    pthread_mutex_init(&heap->extents.blocks_lock, NULL);
+    ranked_lock_init(&heap->extents.blocks_lock, RANK_BLOCKS);
 }
 
 void heap_fork_prepare(void)
