@@ -147,6 +147,9 @@ struct source_block {
     } entries[];
 };
 
+_Static_assert(RECORDS_SIZE > sizeof(struct source_block),
+               "a page of records has no room for one");
+
 static bool remember_block(struct extent_owner *owner, void *base, size_t size)
 {
     ranked_lock_assert_held(&owner->blocks_lock);

@@ -16,7 +16,7 @@
 #define HUGE_PAGE ((size_t)1 << 30)
 
 /* Unmaps address space that is not needed. If that fails, it does no harm. */
-static void trim(char *from, const char *to)
+static void unmap_rest(char *from, const char *to)
 {
     if (from < to)
         sys.munmap(from, (size_t)(to - from));
@@ -35,8 +35,8 @@ static int reserve_aligned(size_t size, size_t margin, size_t alignment,
     char *start = all + margin;
     if (alignment != 0)
         start += -(uintptr_t)start & (alignment - 1);
-    trim(all, start);
-    trim(start + size, all + room);
+    unmap_rest(all, start);
+    unmap_rest(start + size, all + room);
     (void)sys.madvise(start, size, MADV_DONTDUMP);
     *base = start;
     return 0;

@@ -40,6 +40,12 @@ struct slot {
     _Atomic(struct node *) parts;
 };
 
+_Static_assert(NODE_BLOCK_SIZE % sizeof(struct node) == 0,
+               "a block of nodes has a rest");
+_Static_assert(NEAR_BITS >= SLOT_BITS && TABLE_BITS >= SLOT_BITS &&
+                   TABLE_BITS <= NEAR_BITS,
+               "tables of slots do not join");
+
 static struct slot near_slots[NEAR_SLOTS]; /* pages of it are touched only when
                                               they are used */
 /* Slots of all other addresses. A table is mapped with the first range in it,
@@ -87,6 +93,7 @@ static int make_tables(uintptr_t base, uintptr_t last)
 
 static struct node *node_get(void)
 {
+    ranked_lock_assert_held(&writer_lock);
     if (free_nodes == NULL) {
         struct node *block =
             sys.mmap(NULL, NODE_BLOCK_SIZE, PROT_READ | PROT_WRITE,
@@ -106,6 +113,7 @@ static struct node *node_get(void)
 
 static void node_put(struct node *node)
 {
+    ranked_lock_assert_held(&writer_lock);
     atomic_store_explicit(&node->next, free_nodes, memory_order_release);
     free_nodes = node;
 }

@@ -147,6 +147,7 @@ bool grain_pages_next_run(const struct memkind_region_pool *pool,
                           const struct region *region, struct page_range *pages,
                           bool has_space, bool is_live, struct page_range *run)
 {
+    ranked_lock_assert_held(&region->grain_lock);
     const struct page_state state = {space_map_of(pool, region),
                                      live_map_of(pool, region), has_space,
                                      is_live};

@@ -98,12 +98,14 @@ void grain_tables_fini(struct memkind_region_pool *pool, struct region *region)
     ranked_lock_destroy(&region->grain_lock);
 }
 
-/* Whether all pages of a grain that have the bit of `part` have that of
- * `all`. */
+/* Whether all pages of a grain that have the bit of `part` have that of `all`.
+ * Most grains can be judged by their counts. */
 static bool includes(const struct page_map *all, const struct page_map *part,
                      size_t grain)
 {
     const size_t first = grain * all->per_grain;
+    if (part->counts[grain] == 0 || all->counts[grain] == all->per_grain)
+        return true;
     if (part->counts[grain] > all->counts[grain])
         return false;
     for (size_t page = first; page < first + all->per_grain; page++)
@@ -120,13 +122,18 @@ bool grain_tables_are_sound(const struct memkind_region_pool *pool,
     const struct page_map dirty = dirty_map_of(pool, region);
     if (region->grain_live == NULL || pool->is_lost)
         return true;
-    for (size_t i = 0; i < region->grain_end; i++) {
+    for (size_t i = 0; i < region->grain_end; i++)
         if (!page_map_is_sound(&space, i) || !page_map_is_sound(&live, i) ||
-            !page_map_is_sound(&dirty, i))
+            !page_map_is_sound(&dirty, i) || !includes(&space, &live, i) ||
+            !includes(&space, &dirty, i))
             return false;
-        if (space.counts[i] != space.per_grain &&
-            (!includes(&space, &live, i) || !includes(&space, &dirty, i)))
-            return false;
-    }
     return true;
+}
+
+size_t grain_tables_space(const struct memkind_region_pool *pool,
+                          const struct region *region)
+{
+    const struct page_map space = space_map_of(pool, region);
+    return page_map_count(&space, 0, region->grain_end * space.per_grain) *
+           region_page_size();
 }

@@ -57,4 +57,8 @@ dirty_map_of(const struct memkind_region_pool *pool,
 bool grain_tables_are_sound(const struct memkind_region_pool *pool,
                             const struct region *region);
 
+/* Bytes of file space that the region has, by its tables. */
+size_t grain_tables_space(const struct memkind_region_pool *pool,
+                          const struct region *region);
+
 #endif

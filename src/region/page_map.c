@@ -40,8 +40,8 @@ bool page_map_is_sound(const struct page_map *map, size_t grain)
 
 /* Cuts [first, end) at the borders of grains: a part of a grain (which may be
  * empty), whole grains, from `whole` on, and a part of the last one. */
-static void cut(const struct page_map *map, size_t first, size_t end,
-                size_t *whole, size_t *last)
+static void cut_at_grains(const struct page_map *map, size_t first, size_t end,
+                          size_t *whole, size_t *last)
 {
     const size_t per_grain = map->per_grain;
     *whole = (first + per_grain - 1) / per_grain * per_grain;
@@ -74,7 +74,7 @@ void page_map_set(const struct page_map *map, size_t first, size_t end,
 {
     const uint16_t even = (uint16_t)(value ? map->per_grain : 0);
     size_t whole, last;
-    cut(map, first, end, &whole, &last);
+    cut_at_grains(map, first, end, &whole, &last);
     set_part(map, first, whole, value);
     const size_t last_grain = last / map->per_grain;
     for (size_t i = whole / map->per_grain; whole < last && i < last_grain; i++)
@@ -94,7 +94,7 @@ static size_t count_part(const struct page_map *map, size_t first, size_t end)
 size_t page_map_count(const struct page_map *map, size_t first, size_t end)
 {
     size_t whole, last;
-    cut(map, first, end, &whole, &last);
+    cut_at_grains(map, first, end, &whole, &last);
     size_t count = count_part(map, first, whole) + count_part(map, last, end);
     const size_t last_grain = last / map->per_grain;
     for (size_t i = whole / map->per_grain; whole < last && i < last_grain; i++)

@@ -71,7 +71,7 @@ static int open_up_to(const struct memkind_region_pool *pool,
         address_space_open(region->base + region->open, open - region->open);
     if (result != 0)
         return result;
-    region_dump_opened(region, region->open, open - region->open);
+    region_dump_note_opened(region, region->open, open - region->open);
     region->open = open;
     return 0;
 }
@@ -150,14 +150,15 @@ static void *take_old_block(struct memkind_region_pool *pool, unsigned arena,
 {
     for (unsigned i = 0; i < atomic_load(&pool->count); i++) {
         struct region *region = &pool->regions[i];
-        size_t offset = region_private_get(region, arena, size, alignment);
+        size_t offset =
+            region_private_take_free(region, arena, size, alignment);
         if (offset == region->size)
             continue;
         *zeroed = true;
         char *block = region->base + offset;
         if (!commit || region_pool_commit(pool, block, size) == 0)
             return block;
-        region_private_put(region, arena, offset, size);
+        region_private_add_free(region, arena, offset, size);
         return NULL;
     }
     return NULL;
@@ -204,11 +205,11 @@ int region_pool_take_back(struct memkind_region_pool *pool, unsigned arena,
         return -EOPNOTSUPP;
     size_t offset = (size_t)((char *)addr - region->base);
     ranked_lock_take(&pool->lock);
-    int result = region_private_keeps(region, offset) ? 0 : -EOPNOTSUPP;
+    int result = region_private_can_take_back(region, offset) ? 0 : -EOPNOTSUPP;
     if (result == 0 && committed)
         result = region_pool_decommit(pool, addr, size);
     if (result == 0)
-        region_private_put(region, arena, offset, size);
+        region_private_add_free(region, arena, offset, size);
     ranked_lock_release(&pool->lock);
     return result;
 }

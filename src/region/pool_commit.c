@@ -134,7 +134,7 @@ void pool_note_committed(const struct memkind_region_pool *pool,
 {
     leak_roots_add(region->base + offset, size);
     if (pool->dumps_objects && !region->is_private)
-        region_dump_include(region, offset, size);
+        region_dump_note_committed(region, offset, size);
 }
 
 int region_pool_commit(struct memkind_region_pool *pool, void *addr,
@@ -175,7 +175,7 @@ int region_pool_decommit(struct memkind_region_pool *pool, void *addr,
     if (region->is_private) /* give_space() cannot fail then */
         result = region_private_decommit(region, offset, size);
     else if (is_marked)
-        result = region_dump_exclude(region, offset, size);
+        result = region_dump_prepare_decommit(region, offset, size);
     if (result != 0)
         return result;
     leak_roots_remove(addr, size);

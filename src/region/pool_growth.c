@@ -163,11 +163,11 @@ static bool is_worth_retrying_smaller(int error)
 static int add_largest(struct memkind_region_pool *pool, struct ground *ground,
                        size_t size, size_t least)
 {
-    bool scarce = false;
+    bool is_scarce = false;
     for (;;) {
-        int result = scarce ? map_for_a_moment(pool, ground, size)
-                            : map_and_add(pool, ground, size);
-        if (result == 0 && !scarce)
+        int result = is_scarce ? map_for_a_moment(pool, ground, size)
+                               : map_and_add(pool, ground, size);
+        if (result == 0 && !is_scarce)
             return 0;
         if (ground->still_mapped ||
             (result != 0 &&
@@ -178,8 +178,8 @@ static int add_largest(struct memkind_region_pool *pool, struct ground *ground,
                       strerror(-result));
         size = smaller_size(pool, size, least);
         /* -EAGAIN: the process locks its memory, and may lock no more. */
-        scarce = (result == -ENOMEM || result == -EAGAIN) &&
-                 pool->backing != REGION_MEMORY && size / 2 >= least;
+        is_scarce = (result == -ENOMEM || result == -EAGAIN) &&
+                    pool->backing != REGION_MEMORY && size / 2 >= least;
     }
 }
 

@@ -220,6 +220,19 @@ fail_grains:
     return result;
 }
 
+bool pool_charge_is_sound(const struct memkind_region_pool *pool)
+{
+    size_t space = 0;
+    if (pool->is_lost || pool_is_always_committed(pool))
+        return true;
+    for (unsigned i = 0; i < atomic_load(&pool->count); i++) {
+        if (pool->regions[i].grain_live == NULL)
+            return true;
+        space += grain_tables_space(pool, &pool->regions[i]);
+    }
+    return region_pool_charged(pool) == space;
+}
+
 bool pool_remove_region(struct memkind_region_pool *pool, struct region *region)
 {
     assert(region->used <= region->size && region->open <= region->size);

@@ -23,6 +23,10 @@ size_t pool_region_unit(const struct memkind_region_pool *pool);
 int pool_add_region(struct memkind_region_pool *pool,
                     const struct mapping *mapping, int fd, size_t file_offset);
 
+/* For assertions, while no other thread uses the pool: whether it has charged
+ * just what its tables say; true if it has none, or has lost its memory. */
+bool pool_charge_is_sound(const struct memkind_region_pool *pool);
+
 /* Unmaps a region of a pool that is being closed, and frees its tables. Its
  * file stays open. Returns whether the mapping is gone. */
 bool pool_remove_region(struct memkind_region_pool *pool,

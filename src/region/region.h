@@ -117,8 +117,8 @@ struct region {
      * each page, and for each grain how many of its pages have that bit. */
     size_t grains_open;   /* bytes of the region whose tables can be written */
     uint64_t *page_space; /* the page has file space */
-    uint64_t *page_live;  /* it is committed */
-    uint64_t *page_dirty; /* it may hold something */
+    uint64_t *page_live;  /* the page is committed */
+    uint64_t *page_dirty; /* the page may not be all zero */
     uint16_t *grain_space;
     uint16_t *grain_live;
     uint16_t *grain_dirty;

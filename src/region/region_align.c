@@ -177,7 +177,7 @@ static bool has_room(const struct placing *placing)
 
 /* Takes space beyond the end of the file, which stays: no limit of file sizes
  * is met. */
-static bool hold(int fd, size_t offset, size_t size)
+static bool hold_blocks(int fd, size_t offset, size_t size)
 {
     return sys.fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size) ==
            0;
@@ -212,12 +212,12 @@ static bool set_aside(struct placing *placing)
     if (!make_aside(placing, aside))
         return false;
     placing->aside_count++;
-    if (!hold(aside->fd, 0, GRAIN))
+    if (!hold_blocks(aside->fd, 0, GRAIN))
         return false;
     size_t missing = find_missing(placing->align, aside->fd);
     if (missing == 0)
         return true;
-    (void)hold(aside->fd, GRAIN, missing);
+    (void)hold_blocks(aside->fd, GRAIN, missing);
     if (!placing->is_flushed)
         (void)sys.fsync(aside->fd);
     placing->is_flushed = true;
@@ -226,7 +226,7 @@ static bool set_aside(struct placing *placing)
 
 /* Closes the files, unless the program has closed one and put another one in
  * its place. */
-static void release(struct placing *placing)
+static void release_asides(struct placing *placing)
 {
     while (placing->aside_count > 0) {
         const struct aside *aside = &placing->aside[--placing->aside_count];
@@ -258,7 +258,7 @@ static int take_blocks(struct placing *placing, size_t offset, size_t size,
                                      placing->no_fallocate);
     /* It may be what was set aside that is missing. */
     if (result != 0 && (again || placing->aside_count > 0)) {
-        release(placing);
+        release_asides(placing);
         result = allocate_blocks(placing, offset, size);
     }
     return result;
@@ -275,7 +275,7 @@ static void note_search_in_vain(struct region_align *align)
 
 /* Looks for a better place for a grain that has its blocks. Fails only if the
  * grain has none any more. */
-static int search(struct placing *placing, size_t offset)
+static int search_aligned_place(struct placing *placing, size_t offset)
 {
     struct region_align *align = placing->align;
     size_t aligned = 0;
@@ -303,7 +303,7 @@ static int search(struct placing *placing, size_t offset)
 
 /* Takes a part of the range. *size: out: how much of it has blocks then. If
  * only a first part of them is aligned, only that part is kept. */
-static int place(struct placing *placing, size_t offset, size_t *size)
+static int place_part(struct placing *placing, size_t offset, size_t *size)
 {
     struct region_align *align = placing->align;
     size_t aligned;
@@ -321,7 +321,7 @@ static int place(struct placing *placing, size_t offset, size_t *size)
     if (aligned == *size)
         return 0;
     if (*size == GRAIN)
-        return search(placing, offset);
+        return search_aligned_place(placing, offset);
     if (has_room(placing) &&
         punch_blocks(placing, offset + aligned, *size - aligned) == 0)
         *size = aligned;
@@ -347,7 +347,7 @@ static int place_all(struct placing *placing, size_t offset, size_t size)
     for (size_t done = 0; done < size;) {
         size_t part = next_part(placing, offset + done, size - done, is_wary);
         size_t kept = part;
-        int result = place(placing, offset + done, &kept);
+        int result = place_part(placing, offset + done, &kept);
         if (result != 0) {
             if (done > 0)
                 (void)punch_blocks(placing, offset, done);
@@ -366,6 +366,6 @@ int region_align_allocate(struct region_align *align,
     struct placing placing = {
         .align = align, .file = file, .no_fallocate = no_fallocate};
     int result = place_all(&placing, offset, size);
-    release(&placing);
+    release_asides(&placing);
     return result;
 }

@@ -40,7 +40,8 @@ void region_dump_init(const struct memkind_region_pool *pool,
         leave_out(region, 0, region->size);
 }
 
-void region_dump_opened(const struct region *region, size_t offset, size_t size)
+void region_dump_note_opened(const struct region *region, size_t offset,
+                             size_t size)
 {
     /* Ranges of a file are dumped when they are committed. */
     if (region->dumps_objects && region->fd < 0)
@@ -66,8 +67,8 @@ void region_dump_inherit(struct region *region, bool copied)
     leave_out(region, kept, region->size - kept);
 }
 
-void region_dump_remapped(const struct region *region, size_t offset,
-                          size_t size)
+void region_dump_note_remapped(const struct region *region, size_t offset,
+                               size_t size)
 {
     if (!region->dumps_objects)
         leave_out(region, offset, size);
@@ -113,7 +114,7 @@ static void note_runs(struct region *region, size_t before, size_t after)
     mapping_count_add(after);
 }
 
-static bool has_marks(struct region *region)
+static bool ensure_marks(struct region *region)
 {
     if (region->dumped == NULL && !region->marks_are_refused)
         region->dumped = page_bits_new(region_page_count(region));
@@ -134,7 +135,7 @@ static int unmark_all(struct region *region)
     return 0;
 }
 
-static void mark(struct region *region, size_t page, size_t end)
+static void mark_pages(struct region *region, size_t page, size_t end)
 {
     bool before = is_marked_before(region, page);
     bool behind = is_marked_behind(region, end);
@@ -151,7 +152,8 @@ static void mark(struct region *region, size_t page, size_t end)
 }
 
 /* If one run may not become two, the smaller part is unmarked as well. */
-static void extend(const struct region *region, size_t *page, size_t *end)
+static void extend_to_border(const struct region *region, size_t *page,
+                             size_t *end)
 {
     size_t before =
         page_bits_find_back(region->dumped, *page, 0, false) + 1; /* or 0 */
@@ -163,16 +165,17 @@ static void extend(const struct region *region, size_t *page, size_t *end)
         *end = behind;
 }
 
-static int unmark(struct region *region, size_t page, size_t end)
+static int unmark_pages(struct region *region, size_t page, size_t end)
 {
     if (page_bits_find(region->dumped, page, end, true) == end)
         return 0;
     if (is_marked_before(region, page) && is_marked_behind(region, end) &&
         !mapping_count_allows(MAPPING_NEED_LITTLE))
-        extend(region, &page, &end);
+        extend_to_border(region, &page, &end);
     if (advise_pages(region, page, end, MADV_DONTDUMP) != 0)
         return unmark_all(region);
-    /* With the pages around it, so that runs which go on are counted. */
+    /* Includes the pages around the range, so that runs which go on are
+     * counted. */
     size_t first = page - is_marked_before(region, page);
     size_t last = end + is_marked_behind(region, end);
     size_t runs = count_runs(region, first, last);
@@ -181,21 +184,24 @@ static int unmark(struct region *region, size_t page, size_t end)
     return 0;
 }
 
-void region_dump_include(struct region *region, size_t offset, size_t size)
+void region_dump_note_committed(struct region *region, size_t offset,
+                                size_t size)
 {
     mapping_count_lock();
-    if (has_marks(region))
-        mark(region, region_page_of(offset), region_page_of(offset + size));
+    if (ensure_marks(region))
+        mark_pages(region, region_page_of(offset),
+                   region_page_of(offset + size));
     mapping_count_unlock();
 }
 
-int region_dump_exclude(struct region *region, size_t offset, size_t size)
+int region_dump_prepare_decommit(struct region *region, size_t offset,
+                                 size_t size)
 {
     int result = 0;
     mapping_count_lock();
     if (region->dumped != NULL)
-        result = unmark(region, region_page_of(offset),
-                        region_page_of(offset + size));
+        result = unmark_pages(region, region_page_of(offset),
+                              region_page_of(offset + size));
     mapping_count_unlock();
     return result;
 }

@@ -33,17 +33,19 @@ void region_dump_fini(struct region *region);
 void region_dump_inherit(struct region *region, bool copied);
 
 /* A part of the region can be touched from now on. */
-void region_dump_opened(const struct region *region, size_t offset,
-                        size_t size);
+void region_dump_note_opened(const struct region *region, size_t offset,
+                             size_t size);
 
 /* A part of a private region was mapped anew. */
-void region_dump_remapped(const struct region *region, size_t offset,
-                          size_t size);
+void region_dump_note_remapped(const struct region *region, size_t offset,
+                               size_t size);
 
 /* The range was committed. */
-void region_dump_include(struct region *region, size_t offset, size_t size);
+void region_dump_note_committed(struct region *region, size_t offset,
+                                size_t size);
 
 /* The range will be decommitted. If this fails, it must not be. */
-int region_dump_exclude(struct region *region, size_t offset, size_t size);
+int region_dump_prepare_decommit(struct region *region, size_t offset,
+                                 size_t size);
 
 #endif

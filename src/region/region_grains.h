@@ -9,13 +9,14 @@
 
 #include "region.h"
 
-/* As region_pool_commit() and _decommit(); offsets are within the region. */
+/* Do what region_pool_commit() and _decommit() do; offsets are within the
+ * region. */
 int region_grains_commit(struct memkind_region_pool *pool,
                          struct region *region, size_t offset, size_t size);
 int region_grains_decommit(struct memkind_region_pool *pool,
                            struct region *region, size_t offset, size_t size);
 
-/* As region_pool_pay(). */
+/* Does what region_pool_pay() does. */
 void region_grains_pay(struct memkind_region_pool *pool, struct region *region);
 
 #endif

@@ -24,6 +24,7 @@ static bool is_owed(const struct region *region, size_t page)
 
 static int make_bitmap(struct region *region)
 {
+    ranked_lock_assert_held(&region->grain_lock);
     if (region->owed != NULL)
         return 0;
     void *bitmap = sys.mmap(NULL, bitmap_bytes(region), PROT_READ | PROT_WRITE,
@@ -113,6 +114,7 @@ int region_owed_commit(struct memkind_region_pool *pool, struct region *region,
 static bool next_owed_run(const struct region *region, size_t *page,
                           size_t *end)
 {
+    ranked_lock_assert_held(&region->grain_lock);
     const size_t pages = region->size / region_page_size();
     while (*page < pages && !is_owed(region, *page))
         *page += region->owed[*page / BITS] == 0 ? BITS - *page % BITS : 1;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "region_pool.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -168,6 +169,7 @@ void region_pool_close(struct memkind_region_pool *pool)
     pool_list_remove(pool);
     unsigned count = atomic_load(&pool->count);
     bool still_mapped = false;
+    assert(pool_charge_is_sound(pool));
     for (unsigned i = 0; i < count; i++)
         still_mapped |= !pool_remove_region(pool, &pool->regions[i]);
     for (unsigned i = 0; i < count; i++)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "region_private.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
@@ -23,7 +24,7 @@ static void drop_tables(struct region *region)
     page_bits_drop(&region->mergeable, region_page_of(region->inherited));
 }
 
-static bool has_tables(struct region *region)
+static bool ensure_tables(struct region *region)
 {
     const size_t pages = region_page_of(region->inherited);
     if (region->anonymous != NULL)
@@ -52,7 +53,7 @@ static int map_memory_over(const struct region *region, size_t offset,
                         -1, 0);
     if (at == MAP_FAILED)
         return -errno;
-    region_dump_remapped(region, offset, size);
+    region_dump_note_remapped(region, offset, size);
     return 0;
 }
 
@@ -83,7 +84,7 @@ static int map_piece(struct region *region, size_t page, size_t end,
 static int map_pieces(struct region *region, size_t page, size_t end,
                       enum mapping_need need)
 {
-    if (!has_tables(region))
+    if (!ensure_tables(region))
         return -ENOMEM;
     for (;;) {
         page = page_bits_find(region->anonymous, page, end, false);
@@ -130,7 +131,7 @@ static int drop_locked(struct region *region, size_t offset, size_t size)
     mapping_count_lock();
     int result = -EAGAIN;
     if (mapping_count_allows(MAPPING_NEED_MUCH) &&
-        (offset >= end || has_tables(region)))
+        (offset >= end || ensure_tables(region)))
         result = map_memory_over(region, offset, size);
     if (result == 0 && offset < end)
         page_bits_fill(region->anonymous, region_page_of(offset),
@@ -179,16 +180,17 @@ static bool make_free_tables(struct region *region)
     return false;
 }
 
-bool region_private_keeps(struct region *region, size_t offset)
+bool region_private_can_take_back(struct region *region, size_t offset)
 {
     if (offset < region->inherited)
         return false;
     return region->free_pages != NULL || make_free_tables(region);
 }
 
-void region_private_put(struct region *region, unsigned arena, size_t offset,
-                        size_t size)
+void region_private_add_free(struct region *region, unsigned arena,
+                             size_t offset, size_t size)
 {
+    assert(arena <= UINT16_MAX && offset + size <= region->used);
     size_t page = region_page_of(offset), end = region_page_of(offset + size);
     page_bits_fill(region->free_pages, page, end, true);
     for (size_t i = page; i < end; i++)
@@ -238,8 +240,8 @@ static size_t find_free(const struct region *region, unsigned arena,
     return region_page_count(region);
 }
 
-size_t region_private_get(struct region *region, unsigned arena, size_t size,
-                          size_t alignment)
+size_t region_private_take_free(struct region *region, unsigned arena,
+                                size_t size, size_t alignment)
 {
     if (region->free_pages == NULL)
         return region->size;

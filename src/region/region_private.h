@@ -32,11 +32,10 @@
 #include "region.h"
 
 /*
- * init: called after a region has become private, whose first `used` bytes are
- * its parent's file or a copy of that.
- *
- * inherit: called after a fork of a process in which it was private already:
- * mappings that come from a parent do not merge with new ones.
+ * init:    called after a region has become private, whose first `used` bytes
+ *          are its parent's file or a copy of that
+ * inherit: called in a child of a process in which the region was private:
+ *          mappings that come from a parent do not merge with new ones
  */
 void region_private_init(struct region *region, size_t used, bool copied);
 void region_private_inherit(struct region *region);
@@ -54,18 +53,16 @@ int region_private_decommit(struct region *region, size_t offset, size_t size);
 /*
  * Blocks that are taken back. The pool's lock is held.
  *
- * keeps: whether the range at an offset can be taken back. Makes the table for
- * it.
- *
- * put: notes such a range.
- *
- * get: takes a block out, and returns its offset; the region's size if there is
- * none.
+ * can_take_back: whether the range at an offset can be; makes the table that
+ *                it is noted in
+ * add_free:      notes such a range
+ * take_free:     takes a block out, and returns its offset; the region's size
+ * if there is none
  */
-bool region_private_keeps(struct region *region, size_t offset);
-void region_private_put(struct region *region, unsigned arena, size_t offset,
-                        size_t size);
-size_t region_private_get(struct region *region, unsigned arena, size_t size,
-                          size_t alignment);
+bool region_private_can_take_back(struct region *region, size_t offset);
+void region_private_add_free(struct region *region, unsigned arena,
+                             size_t offset, size_t size);
+size_t region_private_take_free(struct region *region, unsigned arena,
+                                size_t size, size_t alignment);
 
 #endif

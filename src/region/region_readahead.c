@@ -44,6 +44,7 @@ static int advise_all_regions(struct memkind_region_pool *pool, int advice)
 void region_readahead_add(struct memkind_region_pool *pool,
                           struct region *region)
 {
+    ranked_lock_assert_held(&pool->lock);
     if (!region_readahead_matters(pool))
         return;
     ranked_lock_take(&pool->readahead_lock);
