@@ -95,7 +95,7 @@ static int probe_pmem(int fd, bool *is_pmem)
     if (result != 0)
         return result;
     result = file_mapping_map_whole(fd, PROBE_SIZE, &mapping);
-    if (result == 0) {
+    if (mapping.base != NULL) {
         *is_pmem = mapping.is_pmem;
         return file_mapping_unmap(&mapping);
     }
