@@ -75,7 +75,7 @@ void heap_fork_parent(void)
  * at any moment. */
 static void renew_blocks_lock(struct memkind_heap *heap)
 {
-    pthread_mutex_init(&heap->arenas.extents.blocks_lock, NULL);
+    ranked_lock_init(&heap->arenas.extents.blocks_lock, RANK_BLOCKS);
 }
 
 static void orphan_other_caches(struct memkind_heap *heap)

@@ -16,25 +16,42 @@ static struct extent_owner *owner_of(extent_hooks_t *hooks)
                                    offsetof(struct extent_owner, hooks));
 }
 
-/* ---- over a region pool ----------------------------------------------------
+/*
+ * Around what a hook does itself: jemalloc may have called it with locks held,
+ * so it takes only locks that come after those. (Hooks of the program's own are
+ * not included. They may call whatever the program likes.)
  */
+static void hook_begin(void)
+{
+    lock_rank_take(RANK_JEMALLOC);
+}
+
+static void hook_end(void)
+{
+    lock_rank_release(RANK_JEMALLOC);
+}
+
+/* ---- over a region pool ---- */
 
 static void *pool_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
                         size_t alignment, bool *zero, bool *commit,
                         unsigned arena_ind)
 {
-    if (new_addr != NULL) /* blocks are where they are */
+    if (new_addr != NULL) /* blocks cannot be had at an address of choice */
         return NULL;
     bool zeroed;
     struct extent_owner *owner = owner_of(hooks);
-    /* An arena takes blocks ahead of need, uncommitted, and when an extent of
-     * it cannot be committed after all, takes another one the next time: a full
-     * kind would eat up address space. Refused, it asks once more, for no more
-     * than it needs, committed: for that there is space or no block is used. */
+    /* An arena takes blocks ahead of need, uncommitted. When an extent of a
+     * block cannot be committed after all, the arena takes another block the
+     * next time: a full kind would eat up address space. If such a block is
+     * refused, jemalloc asks once more, for no more than it needs, committed:
+     * then there is space for it, or no block is used. */
     if (!*commit && atomic_load_explicit(&owner->is_full, memory_order_relaxed))
         return NULL;
+    hook_begin();
     void *block = region_pool_alloc_for(owner->pool, arena_ind, size, alignment,
                                         commit, &zeroed);
+    hook_end();
     if (block == NULL)
         return NULL;
     if (*zero && !zeroed)
@@ -48,8 +65,11 @@ static void *pool_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
 static bool pool_dalloc(extent_hooks_t *hooks, void *addr, size_t size,
                         bool committed, unsigned arena_ind)
 {
-    return region_pool_take_back(owner_of(hooks)->pool, arena_ind, addr, size,
-                                 committed) != 0;
+    hook_begin();
+    int result = region_pool_take_back(owner_of(hooks)->pool, arena_ind, addr,
+                                       size, committed);
+    hook_end();
+    return result != 0;
 }
 
 static bool refuse_dalloc(extent_hooks_t *hooks, void *addr, size_t size,
@@ -71,7 +91,9 @@ static bool pool_commit(extent_hooks_t *hooks, void *addr, size_t size,
 {
     (void)size, (void)arena_ind;
     struct extent_owner *owner = owner_of(hooks);
+    hook_begin();
     int result = region_pool_commit(owner->pool, (char *)addr + offset, length);
+    hook_end();
     if (atomic_load_explicit(&owner->is_full, memory_order_relaxed) !=
         (result != 0))
         atomic_store_explicit(&owner->is_full, result != 0,
@@ -85,8 +107,11 @@ static bool pool_decommit(extent_hooks_t *hooks, void *addr, size_t size,
                           size_t offset, size_t length, unsigned arena_ind)
 {
     (void)size, (void)arena_ind;
-    return region_pool_decommit(owner_of(hooks)->pool, (char *)addr + offset,
-                                length) != 0;
+    hook_begin();
+    int result = region_pool_decommit(owner_of(hooks)->pool,
+                                      (char *)addr + offset, length);
+    hook_end();
+    return result != 0;
 }
 
 static bool allow_split(extent_hooks_t *hooks, void *addr, size_t size,
@@ -108,8 +133,7 @@ static bool pool_merge(extent_hooks_t *hooks, void *addr_a, size_t size_a,
     return region == NULL || !region_contains(region, addr_b);
 }
 
-/* ---- over blocks of the program's own ---------------------------------------
- */
+/* ---- over blocks of the program's own ---- */
 
 /* Records of blocks, in mappings of their own: hooks may not allocate. */
 #define RECORDS_SIZE ((size_t)16 << 10)
@@ -123,8 +147,12 @@ struct source_block {
     } entries[];
 };
 
+_Static_assert(RECORDS_SIZE > sizeof(struct source_block),
+               "a page of records has no room for one");
+
 static bool remember_block(struct extent_owner *owner, void *base, size_t size)
 {
+    ranked_lock_assert_held(&owner->blocks_lock);
     const size_t capacity = (RECORDS_SIZE - sizeof(struct source_block)) /
                             sizeof owner->blocks->entries[0];
     struct source_block *page = owner->blocks;
@@ -145,13 +173,16 @@ static bool remember_block(struct extent_owner *owner, void *base, size_t size)
     return true;
 }
 
+/* Whether the block is one of the pool, or has been noted. */
 static bool know_block(struct extent_owner *owner, void *base, size_t size)
 {
     if (owner->pool != NULL && region_pool_find(owner->pool, base) != NULL)
         return true;
-    pthread_mutex_lock(&owner->blocks_lock);
+    hook_begin();
+    ranked_lock_take(&owner->blocks_lock);
     bool known = remember_block(owner, base, size);
-    pthread_mutex_unlock(&owner->blocks_lock);
+    ranked_lock_release(&owner->blocks_lock);
+    hook_end();
     return known;
 }
 
@@ -192,8 +223,7 @@ static bool allow_merge(extent_hooks_t *hooks, void *addr_a, size_t size_a,
     return false;
 }
 
-/* ---- by hooks of the program's own ------------------------------------------
- */
+/* ---- by hooks of the program's own ---- */
 
 static void *user_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
                         size_t alignment, bool *zero, bool *commit,
@@ -268,8 +298,7 @@ static void user_destroy(extent_hooks_t *hooks, void *addr, size_t size,
         user->destroy(user, addr, size, committed, arena_ind);
 }
 
-/* ---- owners
- * ------------------------------------------------------------------- */
+/* ---- owners ---- */
 
 void extent_owner_init(struct extent_owner *owner,
                        struct memkind_region_pool *pool,
@@ -291,7 +320,7 @@ void extent_owner_init(struct extent_owner *owner,
     };
     if (source != NULL)
         owner->source = *source;
-    pthread_mutex_init(&owner->blocks_lock, NULL);
+    ranked_lock_init(&owner->blocks_lock, RANK_BLOCKS);
 }
 
 void extent_owner_init_user(struct extent_owner *owner, extent_hooks_t *user,
@@ -313,7 +342,7 @@ void extent_owner_init_user(struct extent_owner *owner, extent_hooks_t *user,
         .user = user,
         .address_owner = address_owner,
     };
-    pthread_mutex_init(&owner->blocks_lock, NULL);
+    ranked_lock_init(&owner->blocks_lock, RANK_BLOCKS);
 }
 
 void extent_owner_retire(struct extent_owner *owner)
@@ -336,5 +365,5 @@ void extent_owner_fini(struct extent_owner *owner)
         owner->blocks = page->next;
         sys.munmap(page, RECORDS_SIZE);
     }
-    pthread_mutex_destroy(&owner->blocks_lock);
+    ranked_lock_destroy(&owner->blocks_lock);
 }

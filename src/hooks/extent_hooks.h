@@ -4,17 +4,22 @@
  *
  * The rules, each of which was learned from a crash:
  *
- * - No piece of a block ever goes back through `dalloc` while arenas are
- *   alive. jemalloc keeps extents of different arenas apart by a mark on the
- *   first piece of each block; given back, and handed to another arena, that
- *   piece lets the two arenas merge their extents. (What some forked children
- *   take back goes to the same arena only; see region_private.h.)
- * - A page without file space is an uncommitted page. `purge_*` would leave it
- *   committed, and its next touch on a full file system would be SIGBUS; so
- *   pages are given up by `decommit` alone.
- * - Extents merge within a region only.
- * - Hooks run under jemalloc's locks: they use the region layer and nothing
- *   above it.
+ *  - No piece of a block ever goes back through `dalloc` while arenas are
+ *    alive. jemalloc keeps extents of different arenas apart by a mark on the
+ *    first piece of each block. If that piece were given back and handed to
+ *    another arena, the two arenas would merge their extents. (What some forked
+ *    children take back goes to the same arena only; see region_private.h.)
+ *  - A page without file space is an uncommitted page. `purge_*` would leave it
+ *    committed, and its next touch on a full file system would be SIGBUS; so
+ *    pages are given up by `decommit` alone.
+ *  - Extents merge within a region only.
+ *  - Hooks run under jemalloc's locks: they use the region layer and nothing
+ *    above it. Debug builds check that they take only locks that come after
+ *    jemalloc's (RANK_JEMALLOC).
+ *
+ * "Owner" has two meanings here. A `struct extent_owner` is the heap that a
+ * table of hooks belongs to; its `address_owner` is the kind that its addresses
+ * belong to, in the address table.
  */
 #ifndef EXTENT_HOOKS_H
 #define EXTENT_HOOKS_H
@@ -24,6 +29,7 @@
 #include <stddef.h>
 
 #include "jemalloc_private.h"
+#include "ranked_lock.h"
 #include "region_pool.h"
 
 /* Where blocks come from if they are not bumped off a region. */
@@ -31,7 +37,7 @@ struct block_source {
     /* A committed, page-aligned block; NULL with errno set. */
     void *(*map)(void *context, size_t size);
     void *context;
-    bool unmap; /* blocks are munmap()ed when the owner is done */
+    bool unmap; /* blocks are unmapped when the owner is done */
 };
 
 /* jemalloc hands each hook the address of its table, which leads here. */
@@ -41,34 +47,34 @@ struct extent_owner {
     struct block_source source;       /* .map may be NULL */
     extent_hooks_t *user;             /* the program's own hooks, or NULL */
     void *address_owner;              /* for the address table */
-    /* Uncommitted blocks are said to be zero, which saves calloc() from
-     * clearing them. A debug jemalloc reads what it is told that of, and
+    /* Uncommitted blocks are reported as zero, which saves calloc() from
+     * clearing them. A debug jemalloc reads what is reported as zero, and
      * reading a hole takes file space on tmpfs. */
     bool says_zero;
     atomic_bool is_full;         /* the last commit failed */
     struct source_block *blocks; /* that are in no region */
-    pthread_mutex_t blocks_lock;
+    struct ranked_lock blocks_lock;
 };
 
-/* Blocks are bumped off the pool, or, where `source` is not NULL, come from
- * there (and may lie in the pool's regions nevertheless). One of the two may
- * be NULL. */
+/* Blocks are bumped off the pool, or come from `source` if that is not NULL
+ * (and may lie in the pool's regions nevertheless). One of the two may be
+ * NULL. */
 void extent_owner_init(struct extent_owner *owner,
                        struct memkind_region_pool *pool,
                        const struct block_source *source, void *address_owner);
 
-/* Hooks of the program's own do everything. */
+/* Makes hooks that pass every call to hooks of the program's own. */
 void extent_owner_init_user(struct extent_owner *owner, extent_hooks_t *user,
                             void *address_owner);
 
 /*
  * From now on whatever jemalloc gives up is forgotten, without a system call:
- * the regions go as a whole. To be called before the arenas are destroyed.
+ * the regions go as a whole. Called before the arenas are destroyed.
  */
 void extent_owner_retire(struct extent_owner *owner);
 
-/* After the arenas are gone: takes blocks that are in no region out of the
- * address table, and unmaps them where the source says so. */
+/* Called when the arenas are gone. Takes blocks that are in no region out of
+ * the address table, and unmaps them if the source asks for that. */
 void extent_owner_fini(struct extent_owner *owner);
 
 #endif

@@ -6,11 +6,11 @@
 
 #include "allocator_gate.h"
 #include "cancellation.h"
+#include "dax_device.h"
 #include "kind_heap.h"
 #include "kind_operations.h"
 #include "kind_place.h"
 #include "options.h"
-#include "region_file.h"
 #include "thread_cache.h"
 
 struct memkind_ops MEMKIND_PMEM_OPS = {

@@ -7,12 +7,16 @@
 
 #include "sys_calls.h"
 
+/* New in Linux 5.18; headers may not have it. */
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
 #define LARGE_PAGE ((size_t)2 << 20)
 #define HUGE_PAGE ((size_t)1 << 30)
 
-/* A part of address space that is not needed; if it cannot go, it is in
- * nobody's way. */
-static void trim(char *from, const char *to)
+/* Unmaps address space that is not needed. If that fails, it does no harm. */
+static void unmap_rest(char *from, const char *to)
 {
     if (from < to)
         sys.munmap(from, (size_t)(to - from));
@@ -31,8 +35,8 @@ static int reserve_aligned(size_t size, size_t margin, size_t alignment,
     char *start = all + margin;
     if (alignment != 0)
         start += -(uintptr_t)start & (alignment - 1);
-    trim(all, start);
-    trim(start + size, all + room);
+    unmap_rest(all, start);
+    unmap_rest(start + size, all + room);
     (void)sys.madvise(start, size, MADV_DONTDUMP);
     *base = start;
     return 0;
@@ -53,4 +57,21 @@ int address_space_reserve(size_t size, size_t margin, void **base)
 int address_space_open(void *addr, size_t size)
 {
     return sys.mprotect(addr, size, PROT_READ | PROT_WRITE) == 0 ? 0 : -errno;
+}
+
+int address_space_advise(void *addr, size_t size, int advice)
+{
+    int result;
+    do
+        result = sys.madvise(addr, size, advice);
+    while (result != 0 && errno == EINTR);
+    return result == 0 ? 0 : -errno;
+}
+
+int address_space_drop(void *addr, size_t size)
+{
+    int result = address_space_advise(addr, size, MADV_DONTNEED);
+    if (result == -EINVAL)
+        result = address_space_advise(addr, size, MADV_DONTNEED_LOCKED);
+    return result;
 }

@@ -2,13 +2,13 @@
 #include "address_table.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-#include "sys_calls.h"
 #include <sys/mman.h>
+
+#include "ranked_lock.h"
+#include "sys_calls.h"
 
 /* Five levels of page tables: x86-64 and riscv64. arm64 and ppc64 have 52 bits
  * at most, s390x 53. */
@@ -27,7 +27,7 @@
 #define TABLE_COUNT ((size_t)1 << (ADDRESS_BITS - TABLE_BITS))
 #define NODE_BLOCK_SIZE ((size_t)64 << 10)
 
-/* Part of a slot. `next` also links the free nodes. */
+/* A range that covers a part of a slot. `next` also links the free nodes. */
 struct node {
     _Atomic uintptr_t base;
     _Atomic uintptr_t end;
@@ -40,20 +40,28 @@ struct slot {
     _Atomic(struct node *) parts;
 };
 
-static struct slot near_slots[NEAR_SLOTS]; /* touched only where it is used */
-/* Of the other addresses. A table is mapped with the first range in it, and
- * stays, as readers may be in it. */
+_Static_assert(NODE_BLOCK_SIZE % sizeof(struct node) == 0,
+               "a block of nodes has a rest");
+_Static_assert(NEAR_BITS >= SLOT_BITS && TABLE_BITS >= SLOT_BITS &&
+                   TABLE_BITS <= NEAR_BITS,
+               "tables of slots do not join");
+
+static struct slot near_slots[NEAR_SLOTS]; /* pages of it are touched only when
+                                              they are used */
+/* Slots of all other addresses. A table is mapped with the first range in it,
+ * and stays, as readers may be in it. */
 static _Atomic(struct slot *) far_slots[TABLE_COUNT];
 static _Atomic unsigned long sequence; /* odd while a writer is at work */
-static pthread_mutex_t writer = PTHREAD_MUTEX_INITIALIZER;
-static struct node *free_nodes; /* guarded by writer */
+static struct ranked_lock writer_lock =
+    RANKED_LOCK_INITIALIZER(RANK_ADDRESS_TABLE);
+static struct node *free_nodes; /* guarded by writer_lock */
 
-/* A signal handler that looks something up here has interrupted the writer. It
- * must not wait for it, and need not: each link is whole at any time, and
- * nobody else writes. */
+/* Whether this thread is the writer. A signal handler that looks an address up
+ * may have interrupted the writer: it must not wait, and need not. Each link is
+ * whole at any time, and no other thread writes. */
 static __thread bool is_writer;
 
-/* NULL where there is no table. */
+/* NULL if there is no table. */
 static struct slot *slot_of(uintptr_t at)
 {
     if (__builtin_expect(at >> NEAR_BITS == 0, 1))
@@ -85,6 +93,7 @@ static int make_tables(uintptr_t base, uintptr_t last)
 
 static struct node *node_get(void)
 {
+    ranked_lock_assert_held(&writer_lock);
     if (free_nodes == NULL) {
         struct node *block =
             sys.mmap(NULL, NODE_BLOCK_SIZE, PROT_READ | PROT_WRITE,
@@ -104,6 +113,7 @@ static struct node *node_get(void)
 
 static void node_put(struct node *node)
 {
+    ranked_lock_assert_held(&writer_lock);
     atomic_store_explicit(&node->next, free_nodes, memory_order_release);
     free_nodes = node;
 }
@@ -179,7 +189,7 @@ static bool range_overlaps(uintptr_t base, uintptr_t end)
 
 static void write_begin(void)
 {
-    pthread_mutex_lock(&writer);
+    ranked_lock_take(&writer_lock);
     is_writer = true;
     atomic_signal_fence(memory_order_seq_cst);
     atomic_fetch_add_explicit(&sequence, 1, memory_order_acq_rel);
@@ -190,7 +200,7 @@ static void write_end(void)
     atomic_fetch_add_explicit(&sequence, 1, memory_order_release);
     atomic_signal_fence(memory_order_seq_cst);
     is_writer = false;
-    pthread_mutex_unlock(&writer);
+    ranked_lock_release(&writer_lock);
 }
 
 int address_table_add(const void *base_addr, size_t size, void *owner)
@@ -264,17 +274,17 @@ void *address_table_find(const void *addr)
 
 void address_table_lock(void)
 {
-    pthread_mutex_lock(&writer);
+    ranked_lock_take(&writer_lock);
 }
 
 void address_table_unlock(void)
 {
-    pthread_mutex_unlock(&writer);
+    ranked_lock_release(&writer_lock);
 }
 
-void address_table_renew(void)
+void address_table_renew_lock(void)
 {
-    pthread_mutex_init(&writer, NULL);
+    (void)ranked_lock_renew(&writer_lock, RANK_ADDRESS_TABLE);
     if (atomic_load(&sequence) % 2 != 0)
         atomic_fetch_add(&sequence, 1);
 }

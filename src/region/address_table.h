@@ -6,7 +6,7 @@
  * that are made as they are needed beyond what processes commonly use. A slot
  * that one range covers wholly holds that range's owner, so that most look-ups
  * are one load; ranges that cover part of a slot hang in a list there. Readers
- * take no lock: a sequence number tells them that a writer came in between.
+ * take no lock: by a sequence number they see that a writer came in between.
  * List nodes are never returned to the system, so a reader may follow a stale
  * one.
  */
@@ -16,8 +16,8 @@
 #include <stddef.h>
 
 /*
- * Adds a range. Returns 0; -EEXIST where it overlaps one that is there;
- * -EINVAL where it is empty or outside of the user address space; -ENOMEM.
+ * Adds a range. Returns 0; -EEXIST if it overlaps one that is there; -EINVAL if
+ * it is empty or outside of the user address space; -ENOMEM.
  */
 int address_table_add(const void *base, size_t size, void *owner);
 
@@ -31,7 +31,8 @@ void *address_table_find(const void *addr);
 void address_table_lock(void);
 void address_table_unlock(void);
 
-/* In a forked child, where a writer may have been at work: there is none. */
-void address_table_renew(void);
+/* In a forked child, if a writer may have been at work in the parent: there is
+ * none in the child. */
+void address_table_renew_lock(void);
 
 #endif

@@ -39,7 +39,7 @@ void file_size_guard_end(const struct file_size_guard *guard, bool is_too_big)
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGXFSZ);
-    /* Of one that was pending before, there is still only one. */
+    /* A signal that was pending before is still pending, once. */
     if (is_too_big && !guard->was_pending)
         while (take_signal(&signals) < 0 && errno == EINTR)
             ;

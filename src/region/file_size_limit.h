@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * RLIMIT_FSIZE. Who takes a file beyond it is sent SIGXFSZ, which ends a
- * process that does not expect it; and the limit may be lowered at any time.
+ * RLIMIT_FSIZE. A thread that takes a file beyond it is sent SIGXFSZ, which
+ * ends a process that does not expect it; and the limit may be lowered at any
+ * time.
  */
 #ifndef FILE_SIZE_LIMIT_H
 #define FILE_SIZE_LIMIT_H
@@ -21,6 +22,7 @@ struct file_size_guard {
 /*
  * Around a call that may meet the limit: the signal that this thread is sent in
  * between never reaches the program. One that was sent before does.
+ *
  * is_too_big: the call failed with EFBIG
  */
 void file_size_guard_begin(struct file_size_guard *guard);

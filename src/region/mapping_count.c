@@ -3,9 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 
+#include "ranked_lock.h"
 #include "sys_calls.h"
 
 /* One in so many of the mappings that a process may have. */
@@ -13,26 +13,27 @@
 #define SHARE_MUCH 8
 #define MAPPINGS_DEFAULT 65530
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct ranked_lock mapping_lock =
+    RANKED_LOCK_INITIALIZER(RANK_MAPPING_COUNT);
 static size_t count;
 static size_t most_mappings; /* 0: not known yet */
 
 void mapping_count_lock(void)
 {
-    pthread_mutex_lock(&lock);
+    ranked_lock_take(&mapping_lock);
 }
 
 void mapping_count_unlock(void)
 {
-    pthread_mutex_unlock(&lock);
+    ranked_lock_release(&mapping_lock);
 }
 
-void mapping_count_renew(void)
+void mapping_count_renew_lock(void)
 {
-    pthread_mutex_init(&lock, NULL);
+    (void)ranked_lock_renew(&mapping_lock, RANK_MAPPING_COUNT);
 }
 
-/* Where somebody has set it to a billion, the usual number will do as well. */
+/* A limit of a billion is not made use of: the usual number will do. */
 static size_t read_most(void)
 {
     char text[32] = "";
@@ -47,6 +48,7 @@ static size_t read_most(void)
 
 bool mapping_count_allows(enum mapping_need need)
 {
+    ranked_lock_assert_held(&mapping_lock);
     if (most_mappings == 0) {
         int saved_errno = errno;
         most_mappings = read_most();
@@ -58,10 +60,12 @@ bool mapping_count_allows(enum mapping_need need)
 
 void mapping_count_add(size_t pieces)
 {
+    ranked_lock_assert_held(&mapping_lock);
     count += pieces;
 }
 
 void mapping_count_remove(size_t pieces)
 {
+    ranked_lock_assert_held(&mapping_lock);
     count -= pieces;
 }

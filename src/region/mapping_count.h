@@ -11,19 +11,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Guards the count, and the tables of pieces. No other lock is taken under it.
- * Held around fork(2), or made anew in the child. */
+/* Guards the count, and the tables of pieces. Held around fork(2), or made anew
+ * in the child. */
 void mapping_count_lock(void);
 void mapping_count_unlock(void);
-void mapping_count_renew(void);
+void mapping_count_renew_lock(void);
 
 enum mapping_need {
     MAPPING_NEED_LITTLE, /* there is another way */
     MAPPING_NEED_MUCH,   /* there is none */
 };
 
-/* With the lock held: whether there may be another piece; pieces that were
- * made, and pieces that are no more. */
+/* With the lock held: whether there may be another piece; note pieces that were
+ * made, and pieces that are gone. */
 bool mapping_count_allows(enum mapping_need need);
 void mapping_count_add(size_t pieces);
 void mapping_count_remove(size_t pieces);

@@ -9,8 +9,8 @@
 
 #define PAGE_BITS_WORD ((size_t)64)
 
-/* In a mapping of its own, all 0; NULL where there is none to be had. Dropping
- * makes it NULL, which it may be already. */
+/* Makes a bitmap, all 0, in a mapping of its own; NULL if there is no
+ * memory. */
 uint64_t *page_bits_new(size_t pages);
 void page_bits_drop(uint64_t **bits, size_t pages);
 
@@ -25,8 +25,8 @@ static inline bool page_bits_has(const uint64_t *bits, size_t page)
     return (bits[page / PAGE_BITS_WORD] >> page % PAGE_BITS_WORD & 1) != 0;
 }
 
-/* The first page of [page, end) whose bit is `value`; `end` if there is none.
- */
+/* Finds the first page of [page, end) whose bit is `value`; `end` if there is
+ * none. */
 static inline size_t page_bits_find(const uint64_t *bits, size_t page,
                                     size_t end, bool value)
 {
@@ -42,8 +42,8 @@ static inline size_t page_bits_find(const uint64_t *bits, size_t page,
     return end;
 }
 
-/* As above, backwards: the last page before `page` and not below `least` whose
- * bit is `value`; SIZE_MAX if there is none. */
+/* Finds, going backwards, the last page before `page` and not below `least`
+ * whose bit is `value`; SIZE_MAX if there is none. */
 static inline size_t page_bits_find_back(const uint64_t *bits, size_t page,
                                          size_t least, bool value)
 {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "page_map.h"
 
-/* Of the word that `page` lies in: the bits of [page, end). */
+#include <assert.h>
+
+/* The bits of [page, end) that are in the word of `page`. */
 static uint64_t mask_of(size_t page, size_t end)
 {
     uint64_t mask = ~(uint64_t)0 << page % 64;
@@ -27,10 +29,19 @@ static size_t count_bits(const uint64_t *bits, size_t first, size_t end)
     return count;
 }
 
-/* Cuts [first, end) where grains begin: a part of a grain (which may be empty),
- * whole grains, from `whole` on, and a part of the last one. */
-static void cut(const struct page_map *map, size_t first, size_t end,
-                size_t *whole, size_t *last)
+bool page_map_is_sound(const struct page_map *map, size_t grain)
+{
+    const size_t first = grain * map->per_grain;
+    const size_t count = map->counts[grain];
+    return count == 0 || count == map->per_grain ||
+           (count < map->per_grain &&
+            count_bits(map->bits, first, first + map->per_grain) == count);
+}
+
+/* Cuts [first, end) at the borders of grains: a part of a grain (which may be
+ * empty), whole grains, from `whole` on, and a part of the last one. */
+static void cut_at_grains(const struct page_map *map, size_t first, size_t end,
+                          size_t *whole, size_t *last)
 {
     const size_t per_grain = map->per_grain;
     *whole = (first + per_grain - 1) / per_grain * per_grain;
@@ -39,7 +50,7 @@ static void cut(const struct page_map *map, size_t first, size_t end,
         *whole = *last = end; /* all within one */
 }
 
-/* For a part of one grain. */
+/* Sets the bits of a part of one grain. */
 static void set_part(const struct page_map *map, size_t first, size_t end,
                      bool value)
 {
@@ -55,6 +66,7 @@ static void set_part(const struct page_map *map, size_t first, size_t end,
     size_t has = value ? end - first : 0;
     fill_bits(map->bits, first, end, value);
     *count = (uint16_t)(*count + has - had);
+    assert(page_map_is_sound(map, grain));
 }
 
 void page_map_set(const struct page_map *map, size_t first, size_t end,
@@ -62,7 +74,7 @@ void page_map_set(const struct page_map *map, size_t first, size_t end,
 {
     const uint16_t even = (uint16_t)(value ? map->per_grain : 0);
     size_t whole, last;
-    cut(map, first, end, &whole, &last);
+    cut_at_grains(map, first, end, &whole, &last);
     set_part(map, first, whole, value);
     const size_t last_grain = last / map->per_grain;
     for (size_t i = whole / map->per_grain; whole < last && i < last_grain; i++)
@@ -82,7 +94,7 @@ static size_t count_part(const struct page_map *map, size_t first, size_t end)
 size_t page_map_count(const struct page_map *map, size_t first, size_t end)
 {
     size_t whole, last;
-    cut(map, first, end, &whole, &last);
+    cut_at_grains(map, first, end, &whole, &last);
     size_t count = count_part(map, first, whole) + count_part(map, last, end);
     const size_t last_grain = last / map->per_grain;
     for (size_t i = whole / map->per_grain; whole < last && i < last_grain; i++)

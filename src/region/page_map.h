@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A bit for each page of a region, and a count for each grain of how many of
- * its pages have it. Where a count says all or none, the bits are not looked
- * at, nor written: whole grains are what most ranges consist of, and those of
- * an object of many TiB cost two bytes each then, and no time to speak of.
+ * its pages have it. If a count is none or all, the bits are not looked at, and
+ * not written: most ranges consist of whole grains, and those of an object of
+ * many TiB then cost two bytes each, and hardly any time.
  */
 #ifndef PAGE_MAP_H
 #define PAGE_MAP_H
@@ -33,15 +33,18 @@ static inline bool page_map_is_even(const struct page_map *map, size_t page)
     return count == 0 || count == map->per_grain;
 }
 
-/* For the pages of [first, end). */
+/* For assertions: whether the count of a grain is right. */
+bool page_map_is_sound(const struct page_map *map, size_t grain);
+
+/* Sets what the pages of [first, end) have. */
 void page_map_set(const struct page_map *map, size_t first, size_t end,
                   bool value);
 
 /* How many pages of [first, end) have it. */
 size_t page_map_count(const struct page_map *map, size_t first, size_t end);
 
-/* Goes on from `page`, where that is the first of a grain, over whole grains
- * all pages of which have it, or have not; up to `end` at most. */
+/* Goes on from `page`, if that is the first of a grain, over whole grains all
+ * pages of which have the bit, or none of which has; up to `end` at most. */
 size_t page_map_skip(const struct page_map *map, size_t page, size_t end,
                      bool value);
 

@@ -12,17 +12,17 @@
 #include <sys/sysmacros.h>
 
 #include "debug_log.h"
-#include "region_file.h"
+#include "file_space.h"
 #include "sys_calls.h"
 
 #define GRAIN REGION_ALIGN_GRAIN
 
-/* So much has to be free, and more than a few times what is set aside: others
+/* So much has to be free, and a few times what is set aside: other programs
  * would miss it. */
 #define ROOM_LEAST (8 * GRAIN)
 #define ROOM_PER_ASIDE (4 * GRAIN)
 
-/* So much is looked at before more is taken: what is wrong is given back. */
+/* So much is taken and looked at at once: what is wrong is given back. */
 #define PART_MOST (32 * GRAIN)
 
 /* How often something is set aside for one grain, and in one call. */
@@ -54,8 +54,7 @@ size_t region_align_start(int fd)
                       : 0;
 }
 
-/* ---- where blocks are -----------------------------------------------------
- */
+/* ---- where blocks are ---- */
 
 /* Whether an extent's place is one on the device. */
 static bool has_place(const struct fiemap_extent *extent)
@@ -112,8 +111,8 @@ static int count_aligned(struct region_align *align,
     return 0;
 }
 
-/* How much of a range is aligned, from its beginning on. Fails where nothing
- * tells. */
+/* Finds how much of a range is aligned, from its beginning on. Fails if the
+ * file system does not report it. */
 static int find_aligned(struct region_align *align, int fd, size_t offset,
                         size_t size, size_t *aligned)
 {
@@ -135,8 +134,9 @@ static int find_aligned(struct region_align *align, int fd, size_t offset,
     return 0;
 }
 
-/* How many bytes lie between the first grain of a file that has nothing else
- * and the next place that is aligned; 0 where it is, or nothing tells. */
+/* Finds how many bytes lie between the first grain of a file that has nothing
+ * else and the next place that is aligned; 0 if it is aligned, or if the file
+ * system does not report it. */
 static size_t find_missing(struct region_align *align, int fd)
 {
     struct file_extents extents;
@@ -149,10 +149,9 @@ static size_t find_missing(struct region_align *align, int fd)
     return (GRAIN - place) % GRAIN;
 }
 
-/* ---- setting aside --------------------------------------------------------
- */
+/* ---- setting aside ---- */
 
-/* A file that holds blocks, so that nobody is given them. */
+/* A file that holds blocks, so that they are not given out. */
 struct aside {
     int fd;
     struct file_identity identity;
@@ -176,22 +175,24 @@ static bool has_room(const struct placing *placing)
            st.f_bavail > needed / st.f_frsize;
 }
 
-/* Beyond the end of the file, which stays: no limit of file sizes is met. */
-static bool hold(int fd, size_t offset, size_t size)
+/* Takes space beyond the end of the file, which stays: no limit of file sizes
+ * is met. */
+static bool hold_blocks(int fd, size_t offset, size_t size)
 {
     return sys.fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size) ==
            0;
 }
 
-/* On the same file system: a number may have become another directory. */
+/* Makes such a file, on the same file system: a number may have become that of
+ * another directory. */
 static bool make_aside(struct placing *placing, struct aside *aside)
 {
     aside->fd = placing->file->directory < 0
                     ? -1
-                    : region_file_create(placing->file->directory);
+                    : descriptor_create_file(placing->file->directory);
     if (aside->fd < 0)
         return false;
-    if (region_file_identify(aside->fd, &aside->identity) == 0 &&
+    if (descriptor_identify(aside->fd, &aside->identity) == 0 &&
         aside->identity.device == placing->file->identity->device)
         return true;
     sys.close(aside->fd);
@@ -211,53 +212,54 @@ static bool set_aside(struct placing *placing)
     if (!make_aside(placing, aside))
         return false;
     placing->aside_count++;
-    if (!hold(aside->fd, 0, GRAIN))
+    if (!hold_blocks(aside->fd, 0, GRAIN))
         return false;
     size_t missing = find_missing(placing->align, aside->fd);
     if (missing == 0)
         return true;
-    (void)hold(aside->fd, GRAIN, missing);
+    (void)hold_blocks(aside->fd, GRAIN, missing);
     if (!placing->is_flushed)
         (void)sys.fsync(aside->fd);
     placing->is_flushed = true;
     return true;
 }
 
-/* Closes no file but ours, should the program have closed that. */
-static void release(struct placing *placing)
+/* Closes the files, unless the program has closed one and put another one in
+ * its place. */
+static void release_asides(struct placing *placing)
 {
     while (placing->aside_count > 0) {
         const struct aside *aside = &placing->aside[--placing->aside_count];
-        if (region_file_is(aside->fd, &aside->identity))
+        if (descriptor_is_of(aside->fd, &aside->identity))
             sys.close(aside->fd);
     }
 }
 
-/* ---- placing grains -------------------------------------------------------
- */
+/* ---- placing grains ---- */
 
-static int allocate(struct placing *placing, size_t offset, size_t size)
+static int allocate_blocks(struct placing *placing, size_t offset, size_t size)
 {
-    return region_file_allocate(placing->file->fd, offset, size,
-                                placing->no_fallocate);
+    return file_space_allocate(placing->file->fd, offset, size,
+                               placing->no_fallocate);
 }
 
-static int punch(struct placing *placing, size_t offset, size_t size)
+static int punch_blocks(struct placing *placing, size_t offset, size_t size)
 {
-    if (!region_file_is(placing->file->fd, placing->file->identity))
+    if (!descriptor_is_of(placing->file->fd, placing->file->identity))
         return -EBADF;
-    return region_file_punch(placing->file->fd, offset, size);
+    return file_space_punch(placing->file->fd, offset, size);
 }
 
-/* again: the blocks were there before, so that a failure may pass. */
-static int take(struct placing *placing, size_t offset, size_t size, bool again)
+/* Takes blocks. again: they were there before, so that a failure may pass. */
+static int take_blocks(struct placing *placing, size_t offset, size_t size,
+                       bool again)
 {
-    int result = region_file_allocate(placing->file->fd, offset, size,
-                                      placing->no_fallocate);
+    int result = file_space_allocate(placing->file->fd, offset, size,
+                                     placing->no_fallocate);
     /* It may be what was set aside that is missing. */
     if (result != 0 && (again || placing->aside_count > 0)) {
-        release(placing);
-        result = allocate(placing, offset, size);
+        release_asides(placing);
+        result = allocate_blocks(placing, offset, size);
     }
     return result;
 }
@@ -271,19 +273,19 @@ static void note_search_in_vain(struct region_align *align)
               align->skip);
 }
 
-/* Looks for a better place for a grain that has its blocks. Fails only where it
- * has none any more. */
-static int search(struct placing *placing, size_t offset)
+/* Looks for a better place for a grain that has its blocks. Fails only if the
+ * grain has none any more. */
+static int search_aligned_place(struct placing *placing, size_t offset)
 {
     struct region_align *align = placing->align;
     size_t aligned = 0;
     bool more = true;
     for (unsigned tries = 0; more && tries <= TRIES_FOR_GRAIN; tries++) {
-        if (!has_room(placing) || punch(placing, offset, GRAIN) != 0)
+        if (!has_room(placing) || punch_blocks(placing, offset, GRAIN) != 0)
             break;
         /* At first it may be enough not to follow the blocks before it. */
         more = tries == 0 || set_aside(placing);
-        int result = take(placing, offset, GRAIN, true);
+        int result = take_blocks(placing, offset, GRAIN, true);
         if (result != 0 || *placing->no_fallocate)
             return result;
         if (find_aligned(align, placing->file->fd, offset, GRAIN, &aligned) !=
@@ -299,13 +301,13 @@ static int search(struct placing *placing, size_t offset)
     return 0;
 }
 
-/* Takes a part of the range. *size: how much of it has blocks then. Where they
- * are wrong, but for a first part, only that is kept. */
-static int place(struct placing *placing, size_t offset, size_t *size)
+/* Takes a part of the range. *size: out: how much of it has blocks then. If
+ * only a first part of them is aligned, only that part is kept. */
+static int place_part(struct placing *placing, size_t offset, size_t *size)
 {
     struct region_align *align = placing->align;
     size_t aligned;
-    int result = take(placing, offset, *size, false);
+    int result = take_blocks(placing, offset, *size, false);
     if (result != 0 || align->is_off || *placing->no_fallocate)
         return result;
     if (align->skip > 0) {
@@ -319,15 +321,15 @@ static int place(struct placing *placing, size_t offset, size_t *size)
     if (aligned == *size)
         return 0;
     if (*size == GRAIN)
-        return search(placing, offset);
+        return search_aligned_place(placing, offset);
     if (has_room(placing) &&
-        punch(placing, offset + aligned, *size - aligned) == 0)
+        punch_blocks(placing, offset + aligned, *size - aligned) == 0)
         *size = aligned;
     return 0;
 }
 
-/* A grain alone, and what is behind an aligned one all together; but grain by
- * grain once that has gone wrong. */
+/* How much to take next: a grain alone, or all that is behind an aligned one;
+ * grain by grain once that has gone wrong. */
 static size_t next_part(const struct placing *placing, size_t offset,
                         size_t left, bool is_wary)
 {
@@ -345,10 +347,10 @@ static int place_all(struct placing *placing, size_t offset, size_t size)
     for (size_t done = 0; done < size;) {
         size_t part = next_part(placing, offset + done, size - done, is_wary);
         size_t kept = part;
-        int result = place(placing, offset + done, &kept);
+        int result = place_part(placing, offset + done, &kept);
         if (result != 0) {
             if (done > 0)
-                (void)punch(placing, offset, done);
+                (void)punch_blocks(placing, offset, done);
             return result;
         }
         is_wary |= kept < part;
@@ -364,6 +366,6 @@ int region_align_allocate(struct region_align *align,
     struct placing placing = {
         .align = align, .file = file, .no_fallocate = no_fallocate};
     int result = place_all(&placing, offset, size);
-    release(&placing);
+    release_asides(&placing);
     return result;
 }

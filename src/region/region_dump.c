@@ -14,11 +14,6 @@ static bool is_file_backed(const struct memkind_region_pool *pool)
            pool->backing == REGION_DEVICE;
 }
 
-static size_t page_count(const struct region *region)
-{
-    return region->size / region_page_size();
-}
-
 static int advise_pages(const struct region *region, size_t page, size_t end,
                         int advice)
 {
@@ -29,7 +24,7 @@ static int advise_pages(const struct region *region, size_t page, size_t end,
                : -errno;
 }
 
-/* A kernel without it leaves things as they are. */
+/* A kernel that does not know the advice changes nothing. */
 static void leave_out(const struct region *region, size_t offset, size_t size)
 {
     if (size != 0)
@@ -45,42 +40,44 @@ void region_dump_init(const struct memkind_region_pool *pool,
         leave_out(region, 0, region->size);
 }
 
-void region_dump_opened(const struct region *region, size_t offset, size_t size)
+void region_dump_note_opened(const struct region *region, size_t offset,
+                             size_t size)
 {
-    /* Of a file, what is committed. */
+    /* Ranges of a file are dumped when they are committed. */
     if (region->dumps_objects && region->fd < 0)
         (void)sys.madvise(region->base + offset, size, MADV_DODUMP);
 }
 
 void region_dump_fini(struct region *region)
 {
-    page_bits_drop(&region->dumped, page_count(region));
+    page_bits_drop(&region->dumped, region_page_count(region));
     mapping_count_lock();
     mapping_count_remove(region->dumped_runs);
     mapping_count_unlock();
     region->dumped_runs = 0;
 }
 
-/* In a child nobody else has the lock; its own handler does. */
+/* The handler of fork() holds the lock of the count. */
 void region_dump_inherit(struct region *region, bool copied)
 {
-    page_bits_drop(&region->dumped, page_count(region));
+    page_bits_drop(&region->dumped, region_page_count(region));
     mapping_count_remove(region->dumped_runs);
     region->dumped_runs = 0;
     const size_t kept = region->dumps_objects && copied ? region->used : 0;
     leave_out(region, kept, region->size - kept);
 }
 
-void region_dump_remapped(const struct region *region, size_t offset,
-                          size_t size)
+void region_dump_note_remapped(const struct region *region, size_t offset,
+                               size_t size)
 {
     if (!region->dumps_objects)
         leave_out(region, offset, size);
 }
 
-/* ---- marks -----------------------------------------------------------------
- * A bit for each page that is marked, and the number of runs of such pages.
- */
+/* ---- marks ---- */
+
+/* `dumped` has a bit for each page that is marked, `dumped_runs` is the number
+ * of runs of such pages. */
 
 static bool is_marked(const struct region *region, size_t page)
 {
@@ -94,10 +91,10 @@ static bool is_marked_before(const struct region *region, size_t page)
 
 static bool is_marked_behind(const struct region *region, size_t end)
 {
-    return end != page_count(region) && is_marked(region, end);
+    return end != region_page_count(region) && is_marked(region, end);
 }
 
-/* The runs that begin in [page, end), or go on into it. */
+/* Counts the runs that begin in [page, end), or go on into it. */
 static size_t count_runs(const struct region *region, size_t page, size_t end)
 {
     size_t runs = 0;
@@ -117,27 +114,28 @@ static void note_runs(struct region *region, size_t before, size_t after)
     mapping_count_add(after);
 }
 
-static bool has_marks(struct region *region)
+static bool ensure_marks(struct region *region)
 {
     if (region->dumped == NULL && !region->marks_are_refused)
-        region->dumped = page_bits_new(page_count(region));
+        region->dumped = page_bits_new(region_page_count(region));
     return region->dumped != NULL;
 }
 
-/* From now on all of the region is left out; what a child has in its place need
+/* Leaves all of the region out from now on. What a child has in its place need
  * not be. */
 static int unmark_all(struct region *region)
 {
-    int result = advise_pages(region, 0, page_count(region), MADV_DONTDUMP);
+    int result =
+        advise_pages(region, 0, region_page_count(region), MADV_DONTDUMP);
     if (result != 0)
         return result;
     region->marks_are_refused = true;
-    page_bits_drop(&region->dumped, page_count(region));
+    page_bits_drop(&region->dumped, region_page_count(region));
     note_runs(region, region->dumped_runs, 0);
     return 0;
 }
 
-static void mark(struct region *region, size_t page, size_t end)
+static void mark_pages(struct region *region, size_t page, size_t end)
 {
     bool before = is_marked_before(region, page);
     bool behind = is_marked_behind(region, end);
@@ -153,29 +151,31 @@ static void mark(struct region *region, size_t page, size_t end)
     }
 }
 
-/* Where one run may not become two, the smaller part goes as well. */
-static void extend(const struct region *region, size_t *page, size_t *end)
+/* If one run may not become two, the smaller part is unmarked as well. */
+static void extend_to_border(const struct region *region, size_t *page,
+                             size_t *end)
 {
     size_t before =
         page_bits_find_back(region->dumped, *page, 0, false) + 1; /* or 0 */
     size_t behind =
-        page_bits_find(region->dumped, *end, page_count(region), false);
+        page_bits_find(region->dumped, *end, region_page_count(region), false);
     if (*page - before < behind - *end)
         *page = before;
     else
         *end = behind;
 }
 
-static int unmark(struct region *region, size_t page, size_t end)
+static int unmark_pages(struct region *region, size_t page, size_t end)
 {
     if (page_bits_find(region->dumped, page, end, true) == end)
         return 0;
     if (is_marked_before(region, page) && is_marked_behind(region, end) &&
         !mapping_count_allows(MAPPING_NEED_LITTLE))
-        extend(region, &page, &end);
+        extend_to_border(region, &page, &end);
     if (advise_pages(region, page, end, MADV_DONTDUMP) != 0)
         return unmark_all(region);
-    /* With the pages around it, so that runs which go on are counted. */
+    /* Includes the pages around the range, so that runs which go on are
+     * counted. */
     size_t first = page - is_marked_before(region, page);
     size_t last = end + is_marked_behind(region, end);
     size_t runs = count_runs(region, first, last);
@@ -184,25 +184,24 @@ static int unmark(struct region *region, size_t page, size_t end)
     return 0;
 }
 
-static size_t page_of(size_t offset)
-{
-    return offset / region_page_size();
-}
-
-void region_dump_include(struct region *region, size_t offset, size_t size)
+void region_dump_note_committed(struct region *region, size_t offset,
+                                size_t size)
 {
     mapping_count_lock();
-    if (has_marks(region))
-        mark(region, page_of(offset), page_of(offset + size));
+    if (ensure_marks(region))
+        mark_pages(region, region_page_of(offset),
+                   region_page_of(offset + size));
     mapping_count_unlock();
 }
 
-int region_dump_exclude(struct region *region, size_t offset, size_t size)
+int region_dump_prepare_decommit(struct region *region, size_t offset,
+                                 size_t size)
 {
     int result = 0;
     mapping_count_lock();
     if (region->dumped != NULL)
-        result = unmark(region, page_of(offset), page_of(offset + size));
+        result = unmark_pages(region, region_page_of(offset),
+                              region_page_of(offset + size));
     mapping_count_unlock();
     return result;
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "region_grains.h"
+#include "region_space.h"
 #include "sys_calls.h"
 
 /* A bit for each page, in a mapping that is made when it is first needed. */
@@ -24,6 +24,7 @@ static bool is_owed(const struct region *region, size_t page)
 
 static int make_bitmap(struct region *region)
 {
+    ranked_lock_assert_held(&region->grain_lock);
     if (region->owed != NULL)
         return 0;
     void *bitmap = sys.mmap(NULL, bitmap_bytes(region), PROT_READ | PROT_WRITE,
@@ -41,7 +42,7 @@ void region_owed_fini(struct region *region)
     region->owed = NULL;
 }
 
-/* How many pages of a range are owed. */
+/* Counts the pages of a range that are owed. */
 static size_t count_owed(const struct region *region, size_t first, size_t end)
 {
     size_t count = 0;
@@ -50,8 +51,10 @@ static size_t count_owed(const struct region *region, size_t first, size_t end)
     return count;
 }
 
-static void note(struct region *region, size_t first, size_t end, bool owed)
+static void note_owed(struct region *region, size_t first, size_t end,
+                      bool owed)
 {
+    ranked_lock_assert_held(&region->grain_lock);
     for (size_t page = first; page < end; page++) {
         uint64_t mask = (uint64_t)1 << page % BITS;
         if (is_owed(region, page) == owed)
@@ -67,11 +70,12 @@ static void note(struct region *region, size_t first, size_t end, bool owed)
 int region_owed_add(struct region *region, size_t offset, size_t size)
 {
     const size_t page_size = region_page_size();
-    pthread_mutex_lock(&region->grain_lock);
+    ranked_lock_take(&region->grain_lock);
     int result = make_bitmap(region);
     if (result == 0)
-        note(region, offset / page_size, (offset + size) / page_size, true);
-    pthread_mutex_unlock(&region->grain_lock);
+        note_owed(region, offset / page_size, (offset + size) / page_size,
+                  true);
+    ranked_lock_release(&region->grain_lock);
     return result;
 }
 
@@ -91,24 +95,26 @@ int region_owed_commit(struct memkind_region_pool *pool, struct region *region,
     const size_t first = offset / page_size, end = (offset + size) / page_size;
     if (!region_owes(region))
         return region_space_take(pool, region, offset, size);
-    pthread_mutex_lock(&region->grain_lock);
+    ranked_lock_take(&region->grain_lock);
     size_t held = count_owed(region, first, end) * page_size;
-    /* What is charged already is charged with the rest. */
+    /* Owed pages are charged already: credit them, and charge all. */
     region_space_credit(pool, held);
     int result = region_space_take(pool, region, offset, size);
     if (result == 0) {
         clear_owed(region, first, end);
-        note(region, first, end, false);
+        note_owed(region, first, end, false);
     } else {
         region_space_charge_again(pool, held);
     }
-    pthread_mutex_unlock(&region->grain_lock);
+    ranked_lock_release(&region->grain_lock);
     return result;
 }
 
-/* The first run of owed pages from `*page` on; false if there is none. */
-static bool next_run(const struct region *region, size_t *page, size_t *end)
+/* Finds the first run of owed pages from `*page` on; false if there is none. */
+static bool next_owed_run(const struct region *region, size_t *page,
+                          size_t *end)
 {
+    ranked_lock_assert_held(&region->grain_lock);
     const size_t pages = region->size / region_page_size();
     while (*page < pages && !is_owed(region, *page))
         *page += region->owed[*page / BITS] == 0 ? BITS - *page % BITS : 1;
@@ -122,13 +128,14 @@ void region_owed_pay(struct memkind_region_pool *pool, struct region *region)
 {
     const size_t page_size = region_page_size();
     size_t end;
-    pthread_mutex_lock(&region->grain_lock);
-    for (size_t page = 0; region_owes(region) && next_run(region, &page, &end);
+    ranked_lock_take(&region->grain_lock);
+    for (size_t page = 0;
+         region_owes(region) && next_owed_run(region, &page, &end);
          page = end) {
         size_t size = (end - page) * page_size;
         if (region_space_give(pool, region, page * page_size, size, size) != 0)
             break;
-        note(region, page, end, false);
+        note_owed(region, page, end, false);
     }
-    pthread_mutex_unlock(&region->grain_lock);
+    ranked_lock_release(&region->grain_lock);
 }

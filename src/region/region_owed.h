@@ -3,30 +3,31 @@
  * File space that could not be given back when it was to be: a hole could not
  * be punched that moment (I/O errors, no space for the file system's own
  * tables, locked pages). To the layers above such pages are uncommitted like
- * others, but they stay charged and keep what they hold, and giving them back
- * is tried again: after the next decommit that succeeds, when space is lacking,
+ * others, but they stay charged and keep what they hold. To give them back is
+ * tried again: after the next decommit that succeeds, when space is lacking,
  * and with each purge.
  *
- * A page that is owed is nobody's until it is committed, so whoever commits its
- * range finds it here, if he holds the region's lock.
+ * No thread uses a page that is owed until it is committed; the thread that
+ * commits its range finds it here, with the region's grain_lock held.
  *
- * For regions whose grain is a page; region_grains.c has tables of its own.
+ * This is for regions whose grain is a page; region_grains.c has tables of its
+ * own.
  */
 #ifndef REGION_OWED_H
 #define REGION_OWED_H
 
-#include "region_pool.h"
+#include "region.h"
 
 static inline bool region_owes(const struct region *region)
 {
     return atomic_load_explicit(&region->owed_pages, memory_order_acquire) != 0;
 }
 
-/* Notes a range. -ENOMEM where that cannot be: it stays committed then. */
+/* Notes a range. -ENOMEM if that cannot be: the range stays committed then. */
 int region_owed_add(struct region *region, size_t offset, size_t size);
 
-/* Commits a range that may have such pages: they need no more space, but are to
- * be cleared. As region_space_take(). */
+/* Commits a range that may have such pages: they need no more space, but are
+ * cleared. Else like region_space_take(). */
 int region_owed_commit(struct memkind_region_pool *pool, struct region *region,
                        size_t offset, size_t size);
 

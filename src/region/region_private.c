@@ -1,36 +1,32 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "region_private.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "address_space.h"
 #include "page_bits.h"
 #include "region_dump.h"
-#include "region_file.h"
 #include "region_owed.h"
 #include "sys_calls.h"
 
-/* ---- pieces ----------------------------------------------------------------
- * Two bits for each page that is inherited: it is anonymous; and a mapping
- * beside it that is new becomes one with it.
- */
+/* ---- pieces ---- */
 
-static size_t page_of(size_t offset)
-{
-    return offset / region_page_size();
-}
+/* Each page that is inherited has a bit in two tables: `anonymous`, and
+ * `mergeable`, which says that a new mapping beside it becomes one with it. */
 
 static void drop_tables(struct region *region)
 {
-    page_bits_drop(&region->anonymous, page_of(region->inherited));
-    page_bits_drop(&region->mergeable, page_of(region->inherited));
+    page_bits_drop(&region->anonymous, region_page_of(region->inherited));
+    page_bits_drop(&region->mergeable, region_page_of(region->inherited));
 }
 
-static bool has_tables(struct region *region)
+static bool ensure_tables(struct region *region)
 {
-    const size_t pages = page_of(region->inherited);
+    const size_t pages = region_page_of(region->inherited);
     if (region->anonymous != NULL)
         return true;
     region->anonymous = page_bits_new(pages);
@@ -45,18 +41,19 @@ static bool adjoins_a_piece(const struct region *region, size_t page,
                             size_t end)
 {
     return (page != 0 && page_bits_has(region->mergeable, page - 1)) ||
-           (end < page_of(region->inherited) &&
+           (end < region_page_of(region->inherited) &&
             page_bits_has(region->mergeable, end));
 }
 
-static int map_over(const struct region *region, size_t offset, size_t size)
+static int map_memory_over(const struct region *region, size_t offset,
+                           size_t size)
 {
     void *at = sys.mmap(region->base + offset, size, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
                         -1, 0);
     if (at == MAP_FAILED)
         return -errno;
-    region_dump_remapped(region, offset, size);
+    region_dump_note_remapped(region, offset, size);
     return 0;
 }
 
@@ -73,7 +70,8 @@ static int map_piece(struct region *region, size_t page, size_t end,
     bool is_new = !adjoins_a_piece(region, page, end);
     if (is_new && !mapping_count_allows(need))
         return -EAGAIN;
-    int result = map_over(region, page * page_size, (end - page) * page_size);
+    int result =
+        map_memory_over(region, page * page_size, (end - page) * page_size);
     if (result != 0)
         return result;
     page_bits_fill(region->anonymous, page, end, true);
@@ -86,7 +84,7 @@ static int map_piece(struct region *region, size_t page, size_t end,
 static int map_pieces(struct region *region, size_t page, size_t end,
                       enum mapping_need need)
 {
-    if (!has_tables(region))
+    if (!ensure_tables(region))
         return -ENOMEM;
     for (;;) {
         page = page_bits_find(region->anonymous, page, end, false);
@@ -103,7 +101,7 @@ static int map_pieces(struct region *region, size_t page, size_t end,
 static void clear_stale(struct region *region, size_t offset, size_t size)
 {
     if (offset < region->stale &&
-        region_memory_drop(region->base + offset, size) != 0)
+        address_space_drop(region->base + offset, size) != 0)
         memset(region->base + offset, 0, size);
 }
 
@@ -117,12 +115,14 @@ int region_private_commit(struct region *region, size_t offset, size_t size,
     if (offset >= end)
         return 0;
     mapping_count_lock();
-    int result = map_pieces(region, page_of(offset), page_of(end), need);
+    int result =
+        map_pieces(region, region_page_of(offset), region_page_of(end), need);
     mapping_count_unlock();
     return result;
 }
 
-/* Memory that is locked: Linux before 5.18 drops none of it. */
+/* Gives back locked memory, of which Linux before 5.18 drops nothing: maps over
+ * it. */
 static int drop_locked(struct region *region, size_t offset, size_t size)
 {
     size_t end = offset + size;
@@ -131,53 +131,48 @@ static int drop_locked(struct region *region, size_t offset, size_t size)
     mapping_count_lock();
     int result = -EAGAIN;
     if (mapping_count_allows(MAPPING_NEED_MUCH) &&
-        (offset >= end || has_tables(region)))
-        result = map_over(region, offset, size);
+        (offset >= end || ensure_tables(region)))
+        result = map_memory_over(region, offset, size);
     if (result == 0 && offset < end)
-        page_bits_fill(region->anonymous, page_of(offset), page_of(end), true);
+        page_bits_fill(region->anonymous, region_page_of(offset),
+                       region_page_of(end), true);
     if (result == 0)
         count_piece(region);
     mapping_count_unlock();
     return result;
 }
 
-/* What is the file's shows the file again. Nobody looks until it is committed,
- * and then it is mapped anew. */
+/* Gives memory back. A private mapping of the file shows the file again; no
+ * thread looks before the range is committed, and then it is mapped anew. */
 int region_private_decommit(struct region *region, size_t offset, size_t size)
 {
-    int result = region_memory_drop(region->base + offset, size);
+    int result = address_space_drop(region->base + offset, size);
     if (result != -EINVAL)
         return result;
     return drop_locked(region, offset, size);
 }
 
-/* ---- blocks that are taken back --------------------------------------------
- */
+/* ---- blocks that are taken back ---- */
 
-static size_t page_count(const struct region *region)
-{
-    return page_of(region->size);
-}
-
-/* Of numbers, as many bits as fit in take the place of one. */
+/* The table of arena numbers is made as a bitmap of as many bits. */
 static size_t numbers_as_bits(const struct region *region)
 {
-    return page_count(region) * sizeof *region->free_for * CHAR_BIT;
+    return region_page_count(region) * sizeof *region->free_for * CHAR_BIT;
 }
 
 static void drop_free_tables(struct region *region)
 {
     uint64_t *numbers = (uint64_t *)(void *)region->free_for;
     page_bits_drop(&numbers, numbers_as_bits(region));
-    page_bits_drop(&region->free_pages, page_count(region));
+    page_bits_drop(&region->free_pages, region_page_count(region));
     region->free_for = NULL;
 }
 
 static bool make_free_tables(struct region *region)
 {
-    region->free_pages = page_bits_new(page_count(region));
+    region->free_pages = page_bits_new(region_page_count(region));
     region->free_for = (void *)page_bits_new(numbers_as_bits(region));
-    region->free_first = page_count(region);
+    region->free_first = region_page_count(region);
     region->free_end = 0;
     if (region->free_pages != NULL && region->free_for != NULL)
         return true;
@@ -185,17 +180,18 @@ static bool make_free_tables(struct region *region)
     return false;
 }
 
-bool region_private_keeps(struct region *region, size_t offset)
+bool region_private_can_take_back(struct region *region, size_t offset)
 {
     if (offset < region->inherited)
         return false;
     return region->free_pages != NULL || make_free_tables(region);
 }
 
-void region_private_put(struct region *region, unsigned arena, size_t offset,
-                        size_t size)
+void region_private_add_free(struct region *region, unsigned arena,
+                             size_t offset, size_t size)
 {
-    size_t page = page_of(offset), end = page_of(offset + size);
+    assert(arena <= UINT16_MAX && offset + size <= region->used);
+    size_t page = region_page_of(offset), end = region_page_of(offset + size);
     page_bits_fill(region->free_pages, page, end, true);
     for (size_t i = page; i < end; i++)
         region->free_for[i] = (uint16_t)arena;
@@ -211,11 +207,11 @@ static size_t align_page(const struct region *region, size_t page,
 {
     uintptr_t at = (uintptr_t)region->base + page * region_page_size();
     uintptr_t aligned = (at + alignment - 1) & ~(alignment - 1);
-    return page + page_of(aligned - at);
+    return page + region_page_of(aligned - at);
 }
 
-/* The first page of [page, end) that was of this arena when it was taken back
- * last, or was not; `end` if there is none. */
+/* Finds the first page of [page, end) that was of this arena when it was taken
+ * back last (is: true), or was not; `end` if there is none. */
 static size_t find_of_arena(const struct region *region, size_t page,
                             size_t end, unsigned arena, bool is)
 {
@@ -241,17 +237,17 @@ static size_t find_free(const struct region *region, unsigned arena,
             return page;
         page = find_of_arena(region, free_to, end, arena, true);
     }
-    return page_count(region);
+    return region_page_count(region);
 }
 
-size_t region_private_get(struct region *region, unsigned arena, size_t size,
-                          size_t alignment)
+size_t region_private_take_free(struct region *region, unsigned arena,
+                                size_t size, size_t alignment)
 {
     if (region->free_pages == NULL)
         return region->size;
-    const size_t pages = page_of(size);
+    const size_t pages = region_page_of(size);
     size_t page = find_free(region, arena, pages, alignment);
-    if (page == page_count(region))
+    if (page == region_page_count(region))
         return region->size;
     page_bits_fill(region->free_pages, page, page + pages, false);
     region->free_first = page_bits_find(region->free_pages, region->free_first,
@@ -259,13 +255,13 @@ size_t region_private_get(struct region *region, unsigned arena, size_t size,
     return page * region_page_size();
 }
 
-/* ---- beginning and end -----------------------------------------------------
- */
+/* ---- beginning and end ---- */
 
 void region_private_init(struct region *region, size_t used, bool copied)
 {
     region->inherited = copied ? 0 : used;
-    /* Free pages may have kept their file space, and what is in it. */
+    /* Pages that are not committed may have kept their file space, and what is
+     * in it. */
     bool is_clean = region->grain_live == NULL && !region_owes(region);
     region->stale = copied && !is_clean ? used : 0;
 }
@@ -274,8 +270,8 @@ void region_private_inherit(struct region *region)
 {
     if (region->mergeable == NULL)
         return;
-    const size_t bytes = page_bits_bytes(page_of(region->inherited));
-    if (region_memory_drop(region->mergeable, bytes) != 0)
+    const size_t bytes = page_bits_bytes(region_page_of(region->inherited));
+    if (address_space_drop(region->mergeable, bytes) != 0)
         memset(region->mergeable, 0, bytes);
 }
 

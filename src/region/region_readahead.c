@@ -11,7 +11,7 @@ bool region_readahead_matters(const struct memkind_region_pool *pool)
     return pool->file_system.largest_folio > region_page_size();
 }
 
-/* So many grains let each arena begin a few. */
+/* With so many grains each arena can begin a few. */
 #define GRAINS_LEAST 128
 
 size_t region_readahead_grain(const struct file_system *file_system,
@@ -24,7 +24,7 @@ size_t region_readahead_grain(const struct file_system *file_system,
     return folio;
 }
 
-static int advise(const struct region *region, int advice)
+static int advise_region(const struct region *region, int advice)
 {
     /* A forked child's own pages take no space from the file. */
     if (region->is_pmem || region->is_private || region->fd < 0)
@@ -32,30 +32,31 @@ static int advise(const struct region *region, int advice)
     return sys.madvise(region->base, region->size, advice) == 0 ? 0 : -errno;
 }
 
-static int advise_all(struct memkind_region_pool *pool, int advice)
+static int advise_all_regions(struct memkind_region_pool *pool, int advice)
 {
     int result = 0;
     unsigned count = atomic_load(&pool->count);
     for (unsigned i = 0; i < count && result == 0; i++)
-        result = advise(&pool->regions[i], advice);
+        result = advise_region(&pool->regions[i], advice);
     return result;
 }
 
 void region_readahead_add(struct memkind_region_pool *pool,
                           struct region *region)
 {
+    ranked_lock_assert_held(&pool->lock);
     if (!region_readahead_matters(pool))
         return;
-    pthread_mutex_lock(&pool->readahead_lock);
-    /* There is no grain that is large enough. */
+    ranked_lock_take(&pool->readahead_lock);
+    /* No grain is large enough for a folio. */
     if (pool->file_system.largest_folio > pool->grain &&
         !pool->readahead_is_forbidden) {
         atomic_fetch_add(&pool->part_grains, 1);
         pool->readahead_is_forbidden = true;
     }
     if (pool->readahead_is_forbidden)
-        (void)advise(region, MADV_RANDOM);
-    pthread_mutex_unlock(&pool->readahead_lock);
+        (void)advise_region(region, MADV_RANDOM);
+    ranked_lock_release(&pool->readahead_lock);
 }
 
 int region_readahead_forbid(struct memkind_region_pool *pool)
@@ -64,25 +65,25 @@ int region_readahead_forbid(struct memkind_region_pool *pool)
     if (!region_readahead_matters(pool))
         return 0;
     atomic_fetch_add(&pool->part_grains, 1);
-    pthread_mutex_lock(&pool->readahead_lock);
+    ranked_lock_take(&pool->readahead_lock);
     if (!pool->readahead_is_forbidden)
-        result = advise_all(pool, MADV_RANDOM);
+        result = advise_all_regions(pool, MADV_RANDOM);
     if (result == 0)
         pool->readahead_is_forbidden = true;
-    pthread_mutex_unlock(&pool->readahead_lock);
+    ranked_lock_release(&pool->readahead_lock);
     if (result != 0)
         atomic_fetch_sub(&pool->part_grains, 1);
     return result;
 }
 
-static void allow(struct memkind_region_pool *pool)
+static void allow_readahead(struct memkind_region_pool *pool)
 {
-    pthread_mutex_lock(&pool->readahead_lock);
+    ranked_lock_take(&pool->readahead_lock);
     if (pool->readahead_is_forbidden && atomic_load(&pool->part_grains) == 0) {
-        (void)advise_all(pool, MADV_NORMAL);
+        (void)advise_all_regions(pool, MADV_NORMAL);
         pool->readahead_is_forbidden = false;
     }
-    pthread_mutex_unlock(&pool->readahead_lock);
+    ranked_lock_release(&pool->readahead_lock);
 }
 
 void region_readahead_note(struct memkind_region_pool *pool, size_t before,
@@ -93,7 +94,7 @@ void region_readahead_note(struct memkind_region_pool *pool, size_t before,
     size_t others =
         atomic_fetch_add(&pool->part_grains, after - before) - before;
     if (others + after == 0)
-        allow(pool);
+        allow_readahead(pool);
 }
 
 void region_readahead_release(struct memkind_region_pool *pool)

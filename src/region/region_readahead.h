@@ -1,43 +1,45 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Readahead over a pool's mappings. Where a file system has large folios, a
- * page fault may read ahead into one that lies over holes and over pages in use
- * at once, and a store to any page of it takes space for all: space that nobody
- * has charged, or SIGBUS where there is none.
+ * Readahead over a pool's mappings. If a file system has large folios, a page
+ * fault may read ahead into one that lies over holes and over pages in use at
+ * once, and a store to any page of it takes space for all: space that was not
+ * charged, or SIGBUS if there is none.
  *
  * A folio never crosses a grain's border, since grains are no smaller; so as
- * long as each grain has all of its space or none, nothing can happen. Once one
- * has a part of it, there is no readahead in the pool, until all are whole
- * again. (Reading in order is then 8 to 22 times slower, and the kernel takes
- * pages for unused.)
+ * long as each grain has all of its space or none, nothing can happen. Once a
+ * grain has a part of it, there is no readahead in the pool, until all are
+ * whole again. (Reading in order is then 8 to 22 times slower, and the kernel
+ * takes pages for unused.)
  */
 #ifndef REGION_READAHEAD_H
 #define REGION_READAHEAD_H
 
-#include "region_pool.h"
+#include "region.h"
 
-/* Whether holes within a grain are of any matter. */
+/* Whether holes within a grain matter: readahead may lie over them. */
 bool region_readahead_matters(const struct memkind_region_pool *pool);
 
 /* The grain of a pool with ordinary files, of which there will be `capacity`
- * bytes at most (0: not known). Where that is few grains, which would have to
- * be split soon, it does without readahead. */
+ * bytes at most (0: not known). If that would be only a few grains, which would
+ * have to be split soon, the grain is smaller and there is no readahead. */
 size_t region_readahead_grain(const struct file_system *file_system,
                               size_t capacity);
 
-/* For a region that is now one of the pool's. With the pool's lock held. */
+/* Called for a region that is now one of the pool's. The pool's lock is
+ * held. */
 void region_readahead_add(struct memkind_region_pool *pool,
                           struct region *region);
 
 /*
  * From now on, until region_readahead_release(), grains may get parts of their
- * space. Fails where readahead cannot be forbidden. Both, and the next one,
- * with the region's grain_lock held.
+ * space. Fails if readahead cannot be forbidden. The region's grain_lock is
+ * held around all of that.
  */
 int region_readahead_forbid(struct memkind_region_pool *pool);
 void region_readahead_release(struct memkind_region_pool *pool);
 
-/* When the number of grains with a part of their space has changed. */
+/* Called with a grain_lock held when the number of grains with a part of their
+ * space has changed. */
 void region_readahead_note(struct memkind_region_pool *pool, size_t before,
                            size_t after);
 

@@ -8,7 +8,7 @@
 #include "sys_calls.h"
 
 /* Tags are opened by so much at once, whole pages: those of 128 MiB. */
-#define STEP ((size_t)64 << 10)
+#define TAGS_OPEN_STEP ((size_t)64 << 10)
 
 static size_t bytes_for(size_t size)
 {
@@ -36,7 +36,7 @@ void region_tags_drop(struct region *region)
 
 int region_tags_open(struct region *region, size_t size)
 {
-    const size_t all = bytes_for(region->size), step = STEP;
+    const size_t all = bytes_for(region->size), step = TAGS_OPEN_STEP;
     size_t wanted = bytes_for(size);
     if (wanted <= region->tags_open)
         return 0;

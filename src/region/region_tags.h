@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A region's tags, a number for each REGION_TAG_UNIT. All of them can be read,
- * for whichever address somebody comes with; those of what was not handed out
- * yet are 0 and take no memory, even under mlockall(2).
+ * for any address at all; those of what was not handed out yet are 0 and take
+ * no memory, even under mlockall(2).
  */
 #ifndef REGION_TAGS_H
 #define REGION_TAGS_H
 
-#include "region_pool.h"
+#include "region.h"
 
 /* Returns 0 or a negative errno. */
 int region_tags_make(struct region *region);

@@ -102,6 +102,18 @@ static inline void ranked_lock_init(struct ranked_lock *lock,
 #endif
 }
 
+/* In a forked child, for a lock that another thread may have left locked.
+ * Returns whether it was free. */
+static inline bool ranked_lock_renew(struct ranked_lock *lock,
+                                     enum lock_rank rank)
+{
+    const bool was_free = pthread_mutex_trylock(&lock->mutex) == 0;
+    if (was_free)
+        pthread_mutex_unlock(&lock->mutex);
+    ranked_lock_init(lock, rank);
+    return was_free;
+}
+
 static inline void ranked_lock_destroy(struct ranked_lock *lock)
 {
     pthread_mutex_destroy(&lock->mutex);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Linked with a suite of the layers: it then runs with pages of TEST_PAGE_SIZE
- * bytes, where that is set. */
+ * bytes, if that is set. */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -15,7 +15,7 @@ static long with_larger_pages(int name)
     return name == _SC_PAGESIZE ? size : value;
 }
 
-/* Before anyone has asked. */
+/* Runs before the library asks for the size. */
 __attribute__((constructor(101))) static void tell_of_larger_pages(void)
 {
     if (getenv("TEST_PAGE_SIZE") != NULL)

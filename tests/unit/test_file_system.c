@@ -11,10 +11,12 @@
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
 
+#include "descriptor.h"
 #include "file_size_limit.h"
+#include "file_space.h"
 #include "file_system.h"
+#include "file_system_space.h"
 #include "layer_test.h"
-#include "region_file.h"
 #include "region_pool.h"
 #include "region_readahead.h"
 #include "sys_calls.h"
@@ -30,8 +32,8 @@ static struct sys_calls real;
 static void begin(void)
 {
     real = sys;
-    int directory = region_file_open_directory(test_dir());
-    fd = region_file_create(directory);
+    int directory = descriptor_open_directory(test_dir());
+    fd = descriptor_create_file(directory);
     close(directory);
     CU_ASSERT_FATAL(fd >= 0);
 }
@@ -394,11 +396,11 @@ static int refuse_fallocate(int file, int mode, off_t offset, off_t len)
 static void meet_limit(void)
 {
     bool no_fallocate = false;
-    CU_ASSERT_EQUAL(region_file_resize(fd, 2 * MIB), -EFBIG);
-    CU_ASSERT_EQUAL(region_file_allocate(fd, MIB, MIB, &no_fallocate), -EFBIG);
+    CU_ASSERT_EQUAL(file_space_resize(fd, 2 * MIB), -EFBIG);
+    CU_ASSERT_EQUAL(file_space_allocate(fd, MIB, MIB, &no_fallocate), -EFBIG);
     sys.fallocate = refuse_fallocate;
-    CU_ASSERT_EQUAL(region_file_allocate(fd, MIB, MIB, &no_fallocate), -EFBIG);
-    CU_ASSERT_EQUAL(region_file_allocate(fd, 0, MIB, &no_fallocate), -EFBIG);
+    CU_ASSERT_EQUAL(file_space_allocate(fd, MIB, MIB, &no_fallocate), -EFBIG);
+    CU_ASSERT_EQUAL(file_space_allocate(fd, 0, MIB, &no_fallocate), -EFBIG);
     CU_ASSERT_TRUE(no_fallocate);
     sys.fallocate = real.fallocate;
 }
@@ -432,7 +434,7 @@ static void test_no_signal(void)
     CU_ASSERT_EQUAL(signals, 1);
     setrlimit(RLIMIT_FSIZE, &before);
     sys = real;
-    CU_ASSERT_EQUAL(region_file_resize(fd, 0), 0);
+    CU_ASSERT_EQUAL(file_space_resize(fd, 0), 0);
     sigaction(SIGXFSZ, &before_action, NULL);
     end();
 }

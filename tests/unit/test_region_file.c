@@ -11,8 +11,11 @@
 #include <sys/resource.h>
 
 #include "address_space.h"
+#include "dax_device.h"
+#include "descriptor.h"
+#include "file_mapping.h"
+#include "file_space.h"
 #include "layer_test.h"
-#include "region_file.h"
 #include "sys_calls.h"
 
 static size_t names_in_directory(void)
@@ -30,10 +33,10 @@ static size_t names_in_directory(void)
 
 static int create_in(const char *path)
 {
-    int directory = region_file_open_directory(path);
+    int directory = descriptor_open_directory(path);
     if (directory < 0)
         return directory;
-    int fd = region_file_create(directory);
+    int fd = descriptor_create_file(directory);
     close(directory);
     return fd;
 }
@@ -43,7 +46,7 @@ static int make_file(size_t size)
 {
     int fd = create_in(test_dir());
     CU_ASSERT_FATAL(fd >= 0);
-    CU_ASSERT_EQUAL_FATAL(region_file_resize(fd, size), 0);
+    CU_ASSERT_EQUAL_FATAL(file_space_resize(fd, size), 0);
     return fd;
 }
 
@@ -254,9 +257,9 @@ static void test_descriptors_are_none_of_the_standard_ones(void)
         saved[i] = fcntl(i, F_DUPFD_CLOEXEC, 10);
         close(i);
     }
-    int directory = region_file_open_directory(test_dir());
-    int file = region_file_create(directory);
-    int copy = region_file_duplicate(file);
+    int directory = descriptor_open_directory(test_dir());
+    int file = descriptor_create_file(directory);
+    int copy = descriptor_duplicate(file);
     bool left_free =
         fcntl(0, F_GETFD) < 0 && fcntl(1, F_GETFD) < 0 && fcntl(2, F_GETFD) < 0;
     for (int i = 0; i < 3; i++)
@@ -310,19 +313,19 @@ static void test_resize_within_limits(void)
     sigaction(SIGXFSZ, &action, &before_action);
     struct rlimit small = {MIB, before.rlim_max};
     CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_FSIZE, &small), 0);
-    CU_ASSERT_EQUAL(region_file_resize(fd, MIB), 0);
-    CU_ASSERT_EQUAL(region_file_resize(fd, MIB + 1), -EFBIG);
-    CU_ASSERT_EQUAL(region_file_resize(fd, 64 * GIB), -EFBIG);
+    CU_ASSERT_EQUAL(file_space_resize(fd, MIB), 0);
+    CU_ASSERT_EQUAL(file_space_resize(fd, MIB + 1), -EFBIG);
+    CU_ASSERT_EQUAL(file_space_resize(fd, 64 * GIB), -EFBIG);
     setrlimit(RLIMIT_FSIZE, &before);
     sigaction(SIGXFSZ, &before_action, NULL);
     CU_ASSERT_EQUAL(size_signals, 0);
     CU_ASSERT_EQUAL(fstat(fd, &st), 0);
     CU_ASSERT_EQUAL((size_t)st.st_size, MIB);
 
-    CU_ASSERT_EQUAL(region_file_resize(fd, SIZE_MAX), -EFBIG);
-    CU_ASSERT_EQUAL(region_file_resize(fd, (size_t)INT64_MAX + 1), -EFBIG);
-    CU_ASSERT_EQUAL(region_file_resize(fd, 0), 0);
-    CU_ASSERT_EQUAL(region_file_resize(-1, 0), -EBADF);
+    CU_ASSERT_EQUAL(file_space_resize(fd, SIZE_MAX), -EFBIG);
+    CU_ASSERT_EQUAL(file_space_resize(fd, (size_t)INT64_MAX + 1), -EFBIG);
+    CU_ASSERT_EQUAL(file_space_resize(fd, 0), 0);
+    CU_ASSERT_EQUAL(file_space_resize(-1, 0), -EBADF);
     close(fd);
 }
 
@@ -349,7 +352,7 @@ static void test_resize_is_retried(void)
     int fd = make_file(0);
     sys.ftruncate = ftruncate_interrupted;
     interruptions = 5;
-    CU_ASSERT_EQUAL(region_file_resize(fd, MIB), 0);
+    CU_ASSERT_EQUAL(file_space_resize(fd, MIB), 0);
     CU_ASSERT_EQUAL(interruptions, 0);
     sys = real;
     CU_ASSERT_EQUAL(fstat(fd, &st), 0);
@@ -440,7 +443,7 @@ static void check_mapping(int fd, size_t offset, struct mapping *mapping,
     byte = 99;
     CU_ASSERT_EQUAL(pwrite(fd, &byte, 1, (off_t)offset), 1);
     CU_ASSERT_EQUAL(bytes[0], 99);
-    region_file_unmap(mapping);
+    file_mapping_unmap(mapping);
 }
 
 static void test_map(void)
@@ -450,8 +453,8 @@ static void test_map(void)
     int fd = make_file(16 * MIB);
     test_resources_take(&before);
     for (size_t offset = 0; offset < 8 * MIB; offset += 2 * MIB) {
-        CU_ASSERT_EQUAL_FATAL(region_file_map(fd, offset, 8 * MIB, 0, &mapping),
-                              0);
+        CU_ASSERT_EQUAL_FATAL(
+            file_mapping_map(fd, offset, 8 * MIB, 0, &mapping), 0);
         CU_ASSERT_FALSE(mapping.is_pmem || mapping.by_libpmem);
         check_mapping(fd, offset, &mapping, 8 * MIB);
     }
@@ -466,21 +469,21 @@ static void test_map_pmem(void)
     struct mapping mapping;
     int fd = make_file(8 * MIB);
     /* What libpmem keeps. */
-    CU_ASSERT_EQUAL_FATAL(region_file_map_pmem(fd, 0, 8 * MIB, false, &mapping),
-                          0);
+    CU_ASSERT_EQUAL_FATAL(
+        file_mapping_map_pmem(fd, 0, 8 * MIB, false, &mapping), 0);
     check_mapping(fd, 0, &mapping, 8 * MIB);
     test_resources_take(&before);
     sys.pmem_map_file = pmem_map_claiming;
     claimed_pmem = 1;
     for (int durable = 0; durable < 2; durable++) {
         CU_ASSERT_EQUAL_FATAL(
-            region_file_map_pmem(fd, 0, 8 * MIB, durable, &mapping), 0);
+            file_mapping_map_pmem(fd, 0, 8 * MIB, durable, &mapping), 0);
         CU_ASSERT_TRUE(mapping.is_pmem && mapping.by_libpmem);
         CU_ASSERT_EQUAL(pmem_mapped, 8 * MIB);
         check_mapping(fd, 0, &mapping, 8 * MIB);
         /* A part of a file is nothing for libpmem. */
         CU_ASSERT_EQUAL_FATAL(
-            region_file_map_pmem(fd, 4 * MIB, 4 * MIB, durable, &mapping), 0);
+            file_mapping_map_pmem(fd, 4 * MIB, 4 * MIB, durable, &mapping), 0);
         CU_ASSERT_TRUE(mapping.is_pmem && !mapping.by_libpmem);
         check_mapping(fd, 4 * MIB, &mapping, 4 * MIB);
     }
@@ -498,25 +501,25 @@ static void test_map_failures(void)
     test_resources_take(&before);
     sys.mmap = refuse_mmap;
     mmaps_to_refuse = 3; /* for the second, alignment is not asked for */
-    CU_ASSERT_EQUAL(region_file_map(fd, 0, 4 * MIB, 0, &mapping), -EACCES);
+    CU_ASSERT_EQUAL(file_mapping_map(fd, 0, 4 * MIB, 0, &mapping), -EACCES);
     mmaps_to_refuse = 2;
-    CU_ASSERT_EQUAL(region_file_map(fd, 0, 4 * MIB, 0, &mapping), -EACCES);
+    CU_ASSERT_EQUAL(file_mapping_map(fd, 0, 4 * MIB, 0, &mapping), -EACCES);
     mmaps_to_refuse = 1;
-    CU_ASSERT_EQUAL(region_file_map_pmem(fd, 0, 4 * MIB, false, &mapping),
+    CU_ASSERT_EQUAL(file_mapping_map_pmem(fd, 0, 4 * MIB, false, &mapping),
                     -EACCES);
     mmaps_to_refuse = 4;
-    CU_ASSERT_EQUAL(region_file_map_pmem(fd, 2 * MIB, 2 * MIB, true, &mapping),
+    CU_ASSERT_EQUAL(file_mapping_map_pmem(fd, 2 * MIB, 2 * MIB, true, &mapping),
                     -EACCES);
     mmaps_to_refuse = 0;
     sys.mprotect = refuse_mprotect;
-    CU_ASSERT_EQUAL(region_file_map_pmem(fd, 0, 4 * MIB, true, &mapping),
+    CU_ASSERT_EQUAL(file_mapping_map_pmem(fd, 0, 4 * MIB, true, &mapping),
                     -EACCES);
     sys.pmem_map_file = pmem_map_other_size;
-    CU_ASSERT_EQUAL(region_file_map_pmem(fd, 0, 4 * MIB, true, &mapping),
+    CU_ASSERT_EQUAL(file_mapping_map_pmem(fd, 0, 4 * MIB, true, &mapping),
                     -EINVAL);
     sys.pmem_map_file = refuse_pmem_map;
     libpmem_error = ENOMEM;
-    CU_ASSERT_EQUAL(region_file_map_pmem(fd, 0, 4 * MIB, true, &mapping),
+    CU_ASSERT_EQUAL(file_mapping_map_pmem(fd, 0, 4 * MIB, true, &mapping),
                     -ENOMEM);
     sys = real;
     CU_ASSERT_TRUE(nothing_leaked(&before));
@@ -538,12 +541,12 @@ static void test_libpmem_is_asked(void)
     struct test_resources before;
     bool is_pmem;
     int fd = make_file(0);
-    CU_ASSERT_EQUAL(region_file_is_pmem(fd, &is_pmem), 0);
+    CU_ASSERT_EQUAL(file_mapping_is_pmem(fd, &is_pmem), 0);
     test_resources_take(&before);
     sys.pmem_map_file = pmem_map_claiming;
     for (claimed_pmem = 0; claimed_pmem < 2; claimed_pmem++) {
         is_pmem = claimed_pmem == 0;
-        CU_ASSERT_EQUAL(region_file_is_pmem(fd, &is_pmem), 0);
+        CU_ASSERT_EQUAL(file_mapping_is_pmem(fd, &is_pmem), 0);
         CU_ASSERT_EQUAL(is_pmem, claimed_pmem == 1);
         /* By a mapping so small that it costs nothing to fill it. */
         CU_ASSERT_TRUE(pmem_mapped <= 64 * KIB);
@@ -567,7 +570,7 @@ static void test_libpmem_that_cannot_say(void)
         bool is_pmem = true;
         libpmem_error = unknown[i];
         pmem_maps = 0;
-        CU_ASSERT_EQUAL(region_file_is_pmem(fd, &is_pmem), 0);
+        CU_ASSERT_EQUAL(file_mapping_is_pmem(fd, &is_pmem), 0);
         CU_ASSERT_FALSE(is_pmem);
         /* By both names of the descriptor, if one is not there. */
         CU_ASSERT_EQUAL(pmem_maps, unknown[i] == ENOENT ? 2 : 1);
@@ -575,7 +578,7 @@ static void test_libpmem_that_cannot_say(void)
     for (size_t i = 0; i < sizeof no_room / sizeof no_room[0]; i++) {
         bool is_pmem;
         libpmem_error = no_room[i];
-        CU_ASSERT_EQUAL(region_file_is_pmem(fd, &is_pmem), -no_room[i]);
+        CU_ASSERT_EQUAL(file_mapping_is_pmem(fd, &is_pmem), -no_room[i]);
     }
     sys = real;
     CU_ASSERT_TRUE(file_is_empty(fd));
@@ -592,12 +595,12 @@ static void test_allocate_and_punch(void)
     struct mapping mapping;
     bool no_fallocate = false;
     int fd = make_file(size);
-    CU_ASSERT_EQUAL_FATAL(region_file_map(fd, 0, size, 0, &mapping), 0);
+    CU_ASSERT_EQUAL_FATAL(file_mapping_map(fd, 0, size, 0, &mapping), 0);
     char *bytes = mapping.base;
     CU_ASSERT_EQUAL_FATAL(address_space_open(bytes, size), 0);
     CU_ASSERT_EQUAL(file_bytes(fd), 0);
 
-    CU_ASSERT_EQUAL(region_file_allocate(fd, 4 * MIB, 4 * MIB, &no_fallocate),
+    CU_ASSERT_EQUAL(file_space_allocate(fd, 4 * MIB, 4 * MIB, &no_fallocate),
                     0);
     CU_ASSERT_FALSE(no_fallocate);
     CU_ASSERT_TRUE(file_bytes(fd) >= 4 * MIB);
@@ -605,19 +608,19 @@ static void test_allocate_and_punch(void)
     CU_ASSERT_TRUE(is_zero(bytes + 4 * MIB, 4 * MIB));
     test_fill(bytes + 4 * MIB, 4 * MIB, 1);
 
-    CU_ASSERT_EQUAL(region_file_punch(fd, 5 * MIB, MIB), 0);
+    CU_ASSERT_EQUAL(file_space_punch(fd, 5 * MIB, MIB), 0);
     CU_ASSERT_TRUE(file_bytes(fd) >= 3 * MIB);
     CU_ASSERT_TRUE(file_bytes(fd) < 4 * MIB);
-    CU_ASSERT_EQUAL(region_file_allocate(fd, 5 * MIB, MIB, &no_fallocate), 0);
+    CU_ASSERT_EQUAL(file_space_allocate(fd, 5 * MIB, MIB, &no_fallocate), 0);
     CU_ASSERT_TRUE(is_zero(bytes + 5 * MIB, MIB));
     CU_ASSERT_TRUE(test_check(bytes + 4 * MIB, MIB, 1));
 
-    CU_ASSERT_EQUAL(region_file_punch(fd, 0, size), 0);
+    CU_ASSERT_EQUAL(file_space_punch(fd, 0, size), 0);
     CU_ASSERT_TRUE(file_bytes(fd) < MIB);
     struct stat st;
     CU_ASSERT_EQUAL(fstat(fd, &st), 0);
     CU_ASSERT_EQUAL((size_t)st.st_size, size);
-    region_file_unmap(&mapping);
+    file_mapping_unmap(&mapping);
     close(fd);
 }
 
@@ -675,7 +678,7 @@ static void test_interrupted_allocation_takes_smaller_steps(void)
     sys.fallocate = fallocate_in_steps;
 
     steps_reset(MIB, false);
-    CU_ASSERT_EQUAL(region_file_allocate(fd, MIB, 500 * MIB, &no_fallocate), 0);
+    CU_ASSERT_EQUAL(file_space_allocate(fd, MIB, 500 * MIB, &no_fallocate), 0);
     CU_ASSERT_EQUAL(steps.at, 501 * MIB);
     CU_ASSERT_FALSE(steps.gap);
     size_t largest = steps.largest;
@@ -683,7 +686,7 @@ static void test_interrupted_allocation_takes_smaller_steps(void)
 
     steps_reset(MIB, false);
     steps.interrupt_at = MIB;
-    CU_ASSERT_EQUAL(region_file_allocate(fd, MIB, 500 * MIB, &no_fallocate), 0);
+    CU_ASSERT_EQUAL(file_space_allocate(fd, MIB, 500 * MIB, &no_fallocate), 0);
     CU_ASSERT_EQUAL(steps.at, 501 * MIB);
     CU_ASSERT_FALSE(steps.gap);
     CU_ASSERT_TRUE(steps.steps >= 500);
@@ -691,7 +694,7 @@ static void test_interrupted_allocation_takes_smaller_steps(void)
     /* The least step is tried again and again. */
     steps_reset(0, false);
     interruptions = 50;
-    CU_ASSERT_EQUAL(region_file_allocate(fd, 0, 3 * MIB + 4096, &no_fallocate),
+    CU_ASSERT_EQUAL(file_space_allocate(fd, 0, 3 * MIB + 4096, &no_fallocate),
                     0);
     CU_ASSERT_EQUAL(interruptions, 0);
     CU_ASSERT_EQUAL(steps.at, 3 * MIB + 4096);
@@ -711,7 +714,7 @@ static void test_full_disk_leaves_no_blocks(void)
         steps_reset(0, true);
         steps.interrupt_at = MIB;
         steps.fail_at = step;
-        CU_ASSERT_EQUAL(region_file_allocate(fd, 0, 8 * MIB, &no_fallocate),
+        CU_ASSERT_EQUAL(file_space_allocate(fd, 0, 8 * MIB, &no_fallocate),
                         -ENOSPC);
         CU_ASSERT_EQUAL(steps.steps, step);
         CU_ASSERT_TRUE(file_bytes(fd) < 64 * KIB);
@@ -728,9 +731,9 @@ static void test_punch_is_retried(void)
     int fd = make_file(MIB);
     sys.fallocate = fallocate_in_steps;
     steps_reset(0, true);
-    CU_ASSERT_EQUAL(region_file_allocate(fd, 0, MIB, &no_fallocate), 0);
+    CU_ASSERT_EQUAL(file_space_allocate(fd, 0, MIB, &no_fallocate), 0);
     interruptions = 3;
-    CU_ASSERT_EQUAL(region_file_punch(fd, 0, MIB), 0);
+    CU_ASSERT_EQUAL(file_space_punch(fd, 0, MIB), 0);
     CU_ASSERT_EQUAL(steps.punches, 4);
     CU_ASSERT_TRUE(file_bytes(fd) < 64 * KIB);
     sys = real;
@@ -789,7 +792,7 @@ static void test_allocate_by_writing(void)
         fallocate_calls = 0;
         interruptions = 7;
         disk_left = SIZE_MAX;
-        CU_ASSERT_EQUAL(region_file_allocate(fd, MIB, MIB, &no_fallocate), 0);
+        CU_ASSERT_EQUAL(file_space_allocate(fd, MIB, MIB, &no_fallocate), 0);
         CU_ASSERT_TRUE(no_fallocate);
         CU_ASSERT_EQUAL(fallocate_calls, 1);
         CU_ASSERT_TRUE(file_bytes(fd) >= MIB);
@@ -800,13 +803,13 @@ static void test_allocate_by_writing(void)
         CU_ASSERT_TRUE(is_zero(page, sizeof page));
 
         /* It is not asked a second time. */
-        CU_ASSERT_EQUAL(region_file_allocate(fd, 0, 4096, &no_fallocate), 0);
+        CU_ASSERT_EQUAL(file_space_allocate(fd, 0, 4096, &no_fallocate), 0);
         CU_ASSERT_EQUAL(fallocate_calls, 1);
         struct stat st;
         CU_ASSERT_EQUAL(fstat(fd, &st), 0);
         CU_ASSERT_EQUAL((size_t)st.st_size, 4 * MIB);
 
-        CU_ASSERT_EQUAL(region_file_punch(fd, 0, 4096), -answers[i]);
+        CU_ASSERT_EQUAL(file_space_punch(fd, 0, 4096), -answers[i]);
         sys = real;
         close(fd);
     }
@@ -822,11 +825,11 @@ static void test_full_disk_while_writing(void)
     fallocate_error = EOPNOTSUPP;
     punch_works = true;
     disk_left = MIB;
-    CU_ASSERT_EQUAL(region_file_allocate(fd, 0, 2 * MIB, &no_fallocate),
+    CU_ASSERT_EQUAL(file_space_allocate(fd, 0, 2 * MIB, &no_fallocate),
                     -ENOSPC);
     CU_ASSERT_TRUE(file_bytes(fd) < 64 * KIB);
     sys.pwrite = pwrite_nothing;
-    CU_ASSERT_EQUAL(region_file_allocate(fd, 0, 2 * MIB, &no_fallocate),
+    CU_ASSERT_EQUAL(file_space_allocate(fd, 0, 2 * MIB, &no_fallocate),
                     -ENOSPC);
     punch_works = false;
     sys = real;
@@ -842,8 +845,8 @@ static void test_devices(void)
     CU_ASSERT_FALSE(region_file_is_device(test_dir()));
     CU_ASSERT_FALSE(region_file_is_device(test_path("missing")));
     /* Not one that can be mapped. */
-    CU_ASSERT_EQUAL(region_file_open_device("/dev/null"), -ENOTTY);
-    CU_ASSERT_EQUAL(region_file_open_device(test_path("missing")), -ENOENT);
+    CU_ASSERT_EQUAL(dax_device_open("/dev/null"), -ENOTTY);
+    CU_ASSERT_EQUAL(dax_device_open(test_path("missing")), -ENOENT);
     bool unused;
     CU_ASSERT_EQUAL(region_file_probe_dax("/dev/null", &unused), -ENOTTY);
 }
@@ -852,7 +855,7 @@ static void test_holes(void)
 {
     struct stat st;
     int fd = make_file(0);
-    CU_ASSERT_TRUE(region_file_has_holes(fd));
+    CU_ASSERT_TRUE(file_space_has_holes(fd));
     CU_ASSERT_EQUAL(fstat(fd, &st), 0);
     CU_ASSERT_EQUAL(st.st_size, 0);
     CU_ASSERT_EQUAL(file_bytes(fd), 0);

@@ -70,11 +70,11 @@ static void open_dir(void)
         region_pool_open_files(&pool, test_dir(), 64 * MIB, &owner), 0);
 }
 
-static bool is_held(pthread_mutex_t *lock)
+static bool is_held(struct ranked_lock *lock)
 {
-    if (pthread_mutex_trylock(lock) != 0)
+    if (pthread_mutex_trylock(&lock->mutex) != 0)
         return true;
-    pthread_mutex_unlock(lock);
+    pthread_mutex_unlock(&lock->mutex);
     return false;
 }
 

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "pool_blocks.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "address_space.h"
+#include "grain_tables.h"
+#include "pool_commit.h"
+#include "pool_growth.h"
+#include "pool_state.h"
+#include "region_dump.h"
+#include "region_private.h"
+#include "region_tags.h"
+#include "rounding.h"
+
+/* Blocks are opened by so much at once: no mapping by large pages is split. */
+#define REGION_OPEN_STEP ((size_t)2 << 20)
+
+/* Blocks of up to this size are tried even in a smaller pool. */
+#define BLOCK_ALWAYS_TRIED ((size_t)8 << 30)
+
+#define NO_PLACE SIZE_MAX
+
+/* The end of a region's blocks. What is always committed is charged with each
+ * block: no commit keeps it within the budget. */
+static size_t end_of_blocks(const struct memkind_region_pool *pool,
+                            const struct region *region)
+{
+    return pool_is_always_committed(pool) && pool->budget < region->size
+               ? pool->budget
+               : region->size;
+}
+
+/* The offset that a block would have in a region; NO_PLACE if there is no
+ * room. */
+static size_t place_block(const struct memkind_region_pool *pool,
+                          const struct region *region, size_t size,
+                          size_t alignment)
+{
+    uintptr_t base = (uintptr_t)region->base;
+    size_t offset = round_up(base + region->used, alignment) - base;
+    size_t end = end_of_blocks(pool, region);
+    return offset <= end && size <= end - offset ? offset : NO_PLACE;
+}
+
+size_t region_pool_room(struct memkind_region_pool *pool)
+{
+    ranked_lock_take(&pool->lock);
+    const struct region *region = &pool->regions[0];
+    size_t room = end_of_blocks(pool, region) - region->used;
+    ranked_lock_release(&pool->lock);
+    return room;
+}
+
+/* Makes the start of a region usable up to `end`, and before that the tables of
+ * what is noted about it. */
+static int open_up_to(const struct memkind_region_pool *pool,
+                      struct region *region, size_t end)
+{
+    ranked_lock_assert_held(&pool->lock);
+    int result = region_tags_open(region, end);
+    if (result == 0)
+        result = grain_tables_open(pool, region, end);
+    if (result != 0 || end <= region->open)
+        return result;
+    size_t open = round_up(end, REGION_OPEN_STEP);
+    if (open > region->size)
+        open = region->size;
+    result =
+        address_space_open(region->base + region->open, open - region->open);
+    if (result != 0)
+        return result;
+    region_dump_note_opened(region, region->open, open - region->open);
+    region->open = open;
+    return 0;
+}
+
+static void *take_block(struct memkind_region_pool *pool, struct region *region,
+                        size_t offset, size_t size, bool *commit, bool *zeroed)
+{
+    char *block = region->base + offset;
+    *zeroed = true;
+    int result = open_up_to(pool, region, offset + size);
+    bool always = pool_is_always_committed(pool);
+    if (result == 0 && (always || atomic_load(&pool->pretending))) {
+        if (always) {
+            atomic_fetch_add(&pool->charged, size);
+            pool_note_committed(pool, region, offset, size);
+        }
+        *commit = true;
+        *zeroed = false;
+    } else if (result == 0 && *commit) {
+        result = region_pool_commit(pool, block, size);
+    }
+    if (result != 0) {
+        errno = -result;
+        return NULL;
+    }
+    assert(offset >= region->used);
+    region->used = offset + size;
+    assert(region->used <= region->open && region->open <= region->size);
+    return block;
+}
+
+/* A block that could never be committed as a whole is not worth a region that
+ * is made for it: address space does not come back. jemalloc then asks for
+ * less. */
+static size_t largest_block(const struct memkind_region_pool *pool)
+{
+    size_t capacity =
+        pool->backing == REGION_MEMORY ? 0 : region_pool_capacity(pool);
+    if (capacity == 0 || capacity > SIZE_MAX / 8)
+        return SIZE_MAX / 4;
+    size_t most = power_of_two_from(capacity) * 2;
+    return most > BLOCK_ALWAYS_TRIED ? most : BLOCK_ALWAYS_TRIED;
+}
+
+/* Takes a block at the end of the newest region, which is the largest; older
+ * ones have been used up. If there is no room, the pool grows. */
+static void *take_new_block(struct memkind_region_pool *pool, size_t size,
+                            size_t alignment, bool *commit, bool *zeroed)
+{
+    struct region *region = &pool->regions[atomic_load(&pool->count) - 1];
+    size_t offset = place_block(pool, region, size, alignment);
+    if (offset == NO_PLACE && pool_can_grow(pool) &&
+        size <= largest_block(pool)) {
+        int result = pool_grow(pool, -1, size + alignment);
+        pool->could_not_grow = result != 0;
+        if (result != 0) {
+            errno = -result;
+            return NULL;
+        }
+        region = &pool->regions[atomic_load(&pool->count) - 1];
+        offset = place_block(pool, region, size, alignment);
+    }
+    if (offset != NO_PLACE)
+        return take_block(pool, region, offset, size, commit, zeroed);
+    errno = ENOMEM;
+    return NULL;
+}
+
+/* No arena: no block is ever taken back from it. */
+#define NO_ARENA UINT16_MAX
+
+/* Takes a block that was taken back from the arena; NULL if there is none. */
+static void *take_old_block(struct memkind_region_pool *pool, unsigned arena,
+                            size_t size, size_t alignment, bool commit,
+                            bool *zeroed)
+{
+    for (unsigned i = 0; i < atomic_load(&pool->count); i++) {
+        struct region *region = &pool->regions[i];
+        size_t offset =
+            region_private_take_free(region, arena, size, alignment);
+        if (offset == region->size)
+            continue;
+        *zeroed = true;
+        char *block = region->base + offset;
+        if (!commit || region_pool_commit(pool, block, size) == 0)
+            return block;
+        region_private_add_free(region, arena, offset, size);
+        return NULL;
+    }
+    return NULL;
+}
+
+void *region_pool_alloc(struct memkind_region_pool *pool, size_t size,
+                        size_t alignment, bool *commit, bool *zeroed)
+{
+    return region_pool_alloc_for(pool, NO_ARENA, size, alignment, commit,
+                                 zeroed);
+}
+
+void *region_pool_alloc_for(struct memkind_region_pool *pool, unsigned arena,
+                            size_t size, size_t alignment, bool *commit,
+                            bool *zeroed)
+{
+    void *block = NULL;
+    bool takes_back = atomic_load(&pool->takes_back);
+    /* Uncommitted blocks are taken ahead of need; the arena would use older
+     * ones first. */
+    if (size > SIZE_MAX / 4 || alignment > SIZE_MAX / 4 ||
+        (*commit && size > pool->budget) || (!*commit && takes_back) ||
+        pool->is_lost) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    ranked_lock_take(&pool->lock);
+    if (takes_back)
+        block = take_old_block(pool, arena, size, alignment, *commit, zeroed);
+    if (block == NULL)
+        block = take_new_block(pool, size, alignment, commit, zeroed);
+    ranked_lock_release(&pool->lock);
+    return block;
+}
+
+/* Nothing can fail once the decommit has been done: what can, comes first. */
+int region_pool_take_back(struct memkind_region_pool *pool, unsigned arena,
+                          void *addr, size_t size, bool committed)
+{
+    if (!atomic_load_explicit(&pool->takes_back, memory_order_relaxed))
+        return -EOPNOTSUPP;
+    struct region *region = region_pool_find(pool, addr);
+    if (region == NULL || pool->is_lost)
+        return -EOPNOTSUPP;
+    size_t offset = (size_t)((char *)addr - region->base);
+    ranked_lock_take(&pool->lock);
+    int result = region_private_can_take_back(region, offset) ? 0 : -EOPNOTSUPP;
+    if (result == 0 && committed)
+        result = region_pool_decommit(pool, addr, size);
+    if (result == 0)
+        region_private_add_free(region, arena, offset, size);
+    ranked_lock_release(&pool->lock);
+    return result;
+}

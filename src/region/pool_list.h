@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The list of all pools of the process, which a forked child goes through, and
+ * the directories that pools share.
+ */
+#ifndef POOL_LIST_H
+#define POOL_LIST_H
+
+#include "region.h"
+
+/* A pool is in the list while it is open. The pool's lock is there when it is
+ * added; regions are added with that lock held. */
+void pool_list_add(struct memkind_region_pool *pool);
+void pool_list_remove(struct memkind_region_pool *pool);
+
+/* Around a walk through the list by `next`. */
+void pool_list_lock(void);
+void pool_list_unlock(void);
+
+/* The first pool, while the list is locked; NULL if there is none. */
+struct memkind_region_pool *pool_list_first(void);
+
+/*
+ * Gives a pool that is in the list its directory: takes the descriptor over, or
+ * closes it and takes that of another pool which has the same directory.
+ * Returns 0; a negative errno, and the descriptor is closed.
+ */
+int pool_list_share_directory(struct memkind_region_pool *pool, int directory);
+
+/* To be called once the pool is out of the list: the last pool that has the
+ * directory closes it. */
+void pool_list_drop_directory(struct memkind_region_pool *pool);
+
+#endif

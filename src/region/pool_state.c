@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "pool_state.h"
+
+#include "cpu_count.h"
+#include "file_system_space.h"
+
+/* How much of a limited pool is worth an arena, which has slabs of some pages
+ * for each size class. */
+#define BUDGET_PER_ARENA ((size_t)8 << 20)
+#define EXTENT_PAGES_PER_ARENA 1024
+
+struct region *region_pool_find(struct memkind_region_pool *pool,
+                                const void *addr)
+{
+    unsigned count = atomic_load_explicit(&pool->count, memory_order_acquire);
+    for (unsigned i = 0; i < count; i++)
+        if (region_contains(&pool->regions[i], addr))
+            return &pool->regions[i];
+    return NULL;
+}
+
+bool region_pool_is_fixed(const struct memkind_region_pool *pool)
+{
+    return pool->backing == REGION_BUFFER || pool->backing == REGION_DEVICE ||
+           (pool->no_holes && pool->budget != SIZE_MAX);
+}
+
+bool region_pool_is_pmem(const struct memkind_region_pool *pool)
+{
+    return atomic_load(&pool->count) != 0 && pool->regions[0].is_pmem;
+}
+
+size_t region_pool_charged(const struct memkind_region_pool *pool)
+{
+    return atomic_load_explicit(&pool->charged, memory_order_relaxed);
+}
+
+size_t region_pool_capacity(const struct memkind_region_pool *pool)
+{
+    if (pool->budget != SIZE_MAX)
+        return pool->budget;
+    if (pool_has_files(pool) && pool->regions[0].fd >= 0)
+        return region_has_descriptor(&pool->regions[0])
+                   ? file_system_size(pool->regions[0].fd)
+                   : pool->first_capacity;
+    return physical_memory_size();
+}
+
+bool region_pool_lacks_space(const struct memkind_region_pool *pool)
+{
+    return atomic_load_explicit(&pool->lacks_space, memory_order_relaxed);
+}
+
+bool region_pool_shares_space(const struct memkind_region_pool *pool,
+                              const struct memkind_region_pool *other)
+{
+    return pool != NULL && other != NULL && pool_has_files(pool) &&
+           pool_has_files(other) && pool->regions[0].fd >= 0 &&
+           other->regions[0].fd >= 0 &&
+           pool->regions[0].identity.device ==
+               other->regions[0].identity.device;
+}
+
+bool region_pool_shows_parent(const struct memkind_region_pool *pool)
+{
+    return pool->regions[0].is_private && pool->fork_policy != REGION_FORK_COPY;
+}
+
+bool region_pool_is_lost(const struct memkind_region_pool *pool)
+{
+    return pool->is_lost;
+}
+
+unsigned region_pool_arenas(const struct memkind_region_pool *pool,
+                            unsigned per_cpu, size_t extent_page)
+{
+    size_t most = (size_t)cpu_count() * per_cpu;
+    size_t by_size = SIZE_MAX, least = EXTENT_PAGES_PER_ARENA * extent_page;
+    if (least < BUDGET_PER_ARENA)
+        least = BUDGET_PER_ARENA;
+    /* Without spare address space, no other arena gets what one has had. */
+    if (region_pool_is_fixed(pool))
+        return 1;
+    /* An arena keeps some slabs half empty. */
+    if (pool->budget != SIZE_MAX)
+        by_size = pool->budget / (pool->grain + least);
+    if (by_size < most)
+        most = by_size;
+    return most == 0 ? 1 : (unsigned)most;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a pool is like, and what it holds. Any thread may ask. */
+#ifndef POOL_STATE_H
+#define POOL_STATE_H
+
+#include "region.h"
+
+/* Finds the region that an address lies in; NULL if there is none. Lock-free.
+ */
+struct region *region_pool_find(struct memkind_region_pool *pool,
+                                const void *addr);
+
+/* Whether the pool's regions are in regular files. */
+static inline bool pool_has_files(const struct memkind_region_pool *pool)
+{
+    return pool->backing == REGION_FILES || pool->backing == REGION_FILE;
+}
+
+/* Whether the pool can never have more address space than it has now. */
+bool region_pool_is_fixed(const struct memkind_region_pool *pool);
+
+static inline bool pool_can_grow(const struct memkind_region_pool *pool)
+{
+    return !region_pool_is_fixed(pool);
+}
+
+/* Whether the pool's space is its own from the start, and of no use to others.
+ * If some of that were committed and some not, extents would not merge. */
+static inline bool
+pool_is_always_committed(const struct memkind_region_pool *pool)
+{
+    return pool->backing == REGION_BUFFER ||
+           (pool->no_holes && region_pool_is_fixed(pool));
+}
+
+/* Whether the pool's mappings are persistent memory. */
+bool region_pool_is_pmem(const struct memkind_region_pool *pool);
+
+/* Bytes of file space (or memory) that the pool holds. */
+size_t region_pool_charged(const struct memkind_region_pool *pool);
+
+/* The budget, or else the size of the file system or memory; 0 if that is not
+ * known. */
+size_t region_pool_capacity(const struct memkind_region_pool *pool);
+
+/* Whether the file space that was last asked for could not be had although the
+ * budget allows for it: the file system is full, or a quota is used up. */
+bool region_pool_lacks_space(const struct memkind_region_pool *pool);
+
+/* Whether what one pool gives back may be of use to the other: both have files
+ * in the same file system. Either may be NULL. */
+bool region_pool_shares_space(const struct memkind_region_pool *pool,
+                              const struct memkind_region_pool *other);
+
+/* Whether this is a forked child's pool in which memory that the child has not
+ * stored to yet may show what its parent has stored since. */
+bool region_pool_shows_parent(const struct memkind_region_pool *pool);
+
+/* Whether this process is a child that cannot have the pool's memory. Nothing
+ * can be allocated or committed then. */
+bool region_pool_is_lost(const struct memkind_region_pool *pool);
+
+/* Most arenas that make sense for a pool, at `per_cpu` for each CPU, if their
+ * extents are multiples of `extent_page` bytes. */
+unsigned region_pool_arenas(const struct memkind_region_pool *pool,
+                            unsigned per_cpu, size_t extent_page);
+
+#endif

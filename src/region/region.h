@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The data of regions and pools, which all modules of this layer share.
+ *
+ * A pool is a list of regions. A region is one large mapping, of which blocks
+ * are handed out by bumping an offset; blocks are never taken back. Address
+ * space is cheap, so regions are larger than what is stored in them; file space
+ * is what counts, and it is allocated and given back within blocks:
+ *
+ *     region:   | block of arena 0 | block of arena 1 | arena 0 |  unused ...
+ *     file:     |####....##........|######............|#........|
+ *
+ *     '#' committed: file space is allocated, and charged to the budget
+ *     '.' a hole: a touch could be SIGBUS, so no program gets its address
+ *     ' ' not handed out: cannot be touched, so that a pass over all memory of
+ *         a process (mlockall(2), say) takes no file space there
+ *
+ * The regions of a pool follow one another in one file, which grows with them;
+ * that needs no directory, and no permission for one. If the file can get no
+ * larger, or if libpmem has to map a file as a whole (DAX), there are further
+ * files. A forked child never makes a file of its parent's larger.
+ *
+ * File space is allocated in whole grains: 2 MiB on DAX, because only whole
+ * aligned units of 2 MiB are mapped by huge pages, and because the first touch
+ * of each smaller piece waits for the file system; a page on tmpfs; on other
+ * file systems the least that they allocate, or what readahead may treat as one
+ * piece (region_readahead.h).
+ */
+#ifndef REGION_H
+#define REGION_H
+
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "descriptor.h"
+#include "file_system.h"
+#include "page_size.h"
+#include "ranked_lock.h"
+#include "region_align.h"
+
+/* Each further region is as large as those before it together, or larger. */
+#define REGION_POOL_MAX_REGIONS 24
+
+/* Bytes for which a region has a tag. No page is smaller. */
+#define REGION_TAG_SHIFT 12
+#define REGION_TAG_UNIT ((size_t)1 << REGION_TAG_SHIFT)
+
+/* What regions are made of. */
+enum region_backing {
+    REGION_FILES,  /* a file in a directory; more when one has no more room */
+    REGION_FILE,   /* one file of the caller's */
+    REGION_DEVICE, /* a device DAX: of fixed size, and without holes */
+    REGION_BUFFER, /* memory of the caller's: always committed */
+    REGION_MEMORY, /* private anonymous memory */
+};
+
+/* What the regions of files are in a forked child (region_fork.c). A device
+ * that is neither shared nor unavailable can only be read there. Memory and
+ * buffers are as fork(2) leaves them. */
+enum region_fork_policy {
+    REGION_FORK_PRIVATE,     /* a private mapping */
+    REGION_FORK_SHARED,      /* the parent's */
+    REGION_FORK_UNAVAILABLE, /* no memory at all */
+    REGION_FORK_COPY,        /* a copy */
+};
+
+struct region {
+    char *base;
+    size_t size;
+    /* used <= open <= size. Both are guarded by the pool's lock. */
+    size_t used; /* bytes handed out in blocks */
+    size_t open; /* bytes that can be touched */
+    int fd;      /* -1 if there is no file; see region_has_descriptor() */
+    struct file_identity identity; /* of that file */
+    size_t file_offset;            /* of the region's start in the file */
+    bool owns_file;                /* the first of the regions that are in it */
+    bool is_parents_file;          /* this process shares it with its parent */
+    bool is_pmem;
+    bool by_libpmem; /* pmem_map_file() made the mapping */
+    /* A number for each REGION_TAG_UNIT of the region, in which the layers
+     * above note what lies there; 0 at first. */
+    _Atomic uint16_t *tags;
+    size_t tags_open;                /* bytes of them that can be written */
+    bool guard_before, guard_behind; /* a page that cannot be touched */
+    bool is_private; /* in a forked child: no file is behind it any more */
+
+    /* Of private regions (region_private.h). */
+    size_t inherited;     /* bytes, its first, that the parent had in use */
+    uint64_t *anonymous;  /* bit for a page of these: it is memory of its own */
+    uint64_t *mergeable;  /* bit: a new mapping beside it becomes one with it */
+    size_t pieces;        /* separate mappings that were made */
+    size_t stale;         /* bytes of a copy that is not zero if uncommitted */
+    uint64_t *free_pages; /* bit: in a block taken back. By the pool's lock */
+    uint16_t *free_for;   /* index of the arena that such a page was of */
+    size_t free_first, free_end; /* the range of all such pages */
+
+    /* Core dumps (region_dump.h). */
+    bool dumps_objects;
+    bool marks_are_refused;
+    uint64_t *dumped;   /* bit for each page: it goes into a core dump */
+    size_t dumped_runs; /* of such pages */
+
+    /* While fork() runs: a copy of what is in use, or NULL. */
+    char *copy;
+    size_t copy_size;
+
+    struct ranked_lock grain_lock; /* guards what follows */
+    /* If a grain is a page: a bit for each page whose space is to be given
+     * back, and their number (region_owed.h). Else NULL, and 1 if there are
+     * any. */
+    uint64_t *owed;
+    _Atomic size_t owed_pages;
+    /* If a grain is more than a page, else NULL (grain_tables.h): a bit for
+     * each page, and for each grain how many of its pages have that bit. */
+    size_t grains_open;   /* bytes of the region whose tables can be written */
+    uint64_t *page_space; /* the page has file space */
+    uint64_t *page_live;  /* the page is committed */
+    uint64_t *page_dirty; /* the page may not be all zero */
+    uint16_t *grain_space;
+    uint16_t *grain_live;
+    uint16_t *grain_dirty;
+    size_t grain_end; /* behind the last grain that has ever had space */
+    struct region_align align; /* where the file's blocks are */
+};
+
+struct memkind_region_pool {
+    enum region_backing backing;
+    size_t budget;   /* most bytes of file space; SIZE_MAX: no limit */
+    size_t grain;    /* unit of file space, a power of two, >= page size */
+    size_t new_size; /* of the next region */
+    bool no_holes;   /* a file takes space for all of its size */
+    struct file_system file_system; /* of files; see region_readahead.h */
+    /* Grains with a part of their space, and threads that may make some. */
+    _Atomic size_t part_grains;
+    struct ranked_lock readahead_lock;
+    bool readahead_is_forbidden;
+    void *owner; /* what address_table_find() returns for its addresses */
+    enum region_fork_policy fork_policy;
+    bool dumps_objects;       /* what is committed goes into core dumps */
+    bool is_inherited;        /* it was made by a parent of this process */
+    bool is_lost;             /* and this process cannot have it */
+    atomic_bool takes_back;   /* see region_pool_take_back() */
+    _Atomic size_t charged;   /* bytes of file space held now */
+    atomic_bool pretending;   /* see region_pool_set_pretending() */
+    atomic_bool lacks_space;  /* see region_pool_lacks_space() */
+    atomic_bool no_punch;     /* the file system cannot punch holes */
+    atomic_bool no_fallocate; /* it cannot allocate but by writing */
+    struct ranked_lock lock;  /* guards growth, region.used and region.open */
+    bool could_not_grow;      /* when it was last tried; guarded by the lock */
+    _Atomic unsigned count;
+    struct region regions[REGION_POOL_MAX_REGIONS];
+    size_t first_capacity; /* of the file system, when the pool was made */
+    /* Of REGION_FILES. Other pools may use the number, too. */
+    int directory;
+    struct file_identity directory_identity;
+    char path[PATH_MAX];                     /* that leads there, or "" */
+    struct memkind_region_pool *next, *prev; /* pool_list.c */
+};
+
+static inline bool region_contains(const struct region *region,
+                                   const void *addr)
+{
+    return (uintptr_t)addr - (uintptr_t)region->base < region->size;
+}
+
+static inline size_t region_page_of(size_t offset)
+{
+    return offset / region_page_size();
+}
+
+static inline size_t region_page_count(const struct region *region)
+{
+    return region_page_of(region->size);
+}
+
+/*
+ * Whether the region's descriptor is there, and is still of its file: programs
+ * close descriptors that they do not know, and other files get the numbers.
+ * Nothing is done by number, least of all closing it, unless this is true. A
+ * kind goes on without the descriptor; its file cannot grow then.
+ */
+static inline bool region_has_descriptor(const struct region *region)
+{
+    return region->fd >= 0 && descriptor_is_of(region->fd, &region->identity);
+}
+
+#endif

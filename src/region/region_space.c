@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "region_space.h"
+
+#include <assert.h>
+#include <libpmem.h>
+
+#include "address_space.h"
+#include "file_space.h"
+#include "region_align.h"
+
+/* ---- the budget ---- */
+
+static bool charge_within_budget(struct memkind_region_pool *pool, size_t size)
+{
+    size_t held = atomic_load_explicit(&pool->charged, memory_order_relaxed);
+    do {
+        if (held > pool->budget || size > pool->budget - held)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(
+        &pool->charged, &held, held + size, memory_order_relaxed,
+        memory_order_relaxed));
+    return true;
+}
+
+void region_space_credit(struct memkind_region_pool *pool, size_t size)
+{
+    const size_t held =
+        atomic_fetch_sub_explicit(&pool->charged, size, memory_order_relaxed);
+    assert(held >= size);
+    (void)held;
+}
+
+void region_space_charge_again(struct memkind_region_pool *pool, size_t size)
+{
+    atomic_fetch_add_explicit(&pool->charged, size, memory_order_relaxed);
+}
+
+/* ---- file space ---- */
+
+/* Notes whether it is the file system that has no space. */
+static void note_whether_full(struct memkind_region_pool *pool, int result)
+{
+    bool lacks = result == -ENOSPC || result == -EDQUOT;
+    if (atomic_load_explicit(&pool->lacks_space, memory_order_relaxed) != lacks)
+        atomic_store_explicit(&pool->lacks_space, lacks, memory_order_relaxed);
+}
+
+/* Whole grains are placed so that large pages can map them. Only regions with
+ * tables have those, and the grain_lock is held then. */
+static int allocate_by_number(struct memkind_region_pool *pool,
+                              struct region *region, size_t offset, size_t size,
+                              bool *no_fallocate)
+{
+    const struct region_align_file file = {
+        region->fd, &region->identity,
+        pool->backing == REGION_FILES ? pool->directory : -1};
+    const size_t at = region->file_offset + offset;
+    if (!region->is_pmem || pool->grain != REGION_ALIGN_GRAIN ||
+        (at | size) % REGION_ALIGN_GRAIN != 0)
+        return file_space_allocate(region->fd, at, size, no_fallocate);
+    return region_align_allocate(&region->align, &file, at, size, no_fallocate);
+}
+
+/* Allocates by the descriptor; by the mapping if there is none, or if the
+ * process may not write that far. */
+static int allocate_space(struct memkind_region_pool *pool,
+                          struct region *region, size_t offset, size_t size)
+{
+    int result = -EBADF;
+    if (region_has_descriptor(region)) {
+        bool no_fallocate = atomic_load(&pool->no_fallocate);
+        result = allocate_by_number(pool, region, offset, size, &no_fallocate);
+        if (no_fallocate)
+            atomic_store(&pool->no_fallocate, true);
+    }
+    if (result == -EBADF || result == -EFBIG)
+        result = file_space_populate(region->base + offset, size);
+    return result;
+}
+
+int region_space_take(struct memkind_region_pool *pool, struct region *region,
+                      size_t offset, size_t size)
+{
+    if (!charge_within_budget(pool, size))
+        return -ENOMEM;
+    if (pool->backing == REGION_DEVICE) {
+        /* What was there before is cleared: it may be of another kind. */
+        pmem_memset_nodrain(region->base + offset, 0, size);
+        return 0;
+    }
+    if (region->fd < 0)
+        return 0;
+    int result = allocate_space(pool, region, offset, size);
+    if (result != 0)
+        region_space_credit(pool, size);
+    note_whether_full(pool, result);
+    return result;
+}
+
+/* Goes by the mapping, which is of the right file whichever file has its number
+ * by now; by the number if the mapping cannot, for locked pages, say. */
+int region_space_punch(const struct region *region, size_t offset, size_t size)
+{
+    int result = file_space_remove(region->base + offset, size);
+    if (result != 0 && region_has_descriptor(region))
+        result =
+            file_space_punch(region->fd, region->file_offset + offset, size);
+    return result;
+}
+
+int region_space_give(struct memkind_region_pool *pool, struct region *region,
+                      size_t offset, size_t size, size_t held)
+{
+    int result = 0;
+    if (region->is_private) {
+        region_space_credit(pool, held);
+        return 0;
+    }
+    if (atomic_load_explicit(&pool->no_punch, memory_order_relaxed))
+        return -EOPNOTSUPP;
+    /* The space of a device is the device's; it is cleared when taken. */
+    if (region->fd < 0)
+        result = address_space_drop(region->base + offset, size);
+    else if (pool->backing != REGION_DEVICE)
+        result = region_space_punch(region, offset, size);
+    if (result == 0)
+        region_space_credit(pool, held);
+    else if (region_space_is_kept(result))
+        atomic_store(&pool->no_punch, true);
+    return result;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * File space of regions, and the budget that it is charged to. Functions return
+ * 0 or a negative errno.
+ */
+#ifndef REGION_SPACE_H
+#define REGION_SPACE_H
+
+#include <errno.h>
+
+#include "region.h"
+
+/* Charges and allocates the file space of a range that has none. */
+int region_space_take(struct memkind_region_pool *pool, struct region *region,
+                      size_t offset, size_t size);
+
+/* Frees the file space of a range, `held` bytes of which it has, and credits
+ * those. */
+int region_space_give(struct memkind_region_pool *pool, struct region *region,
+                      size_t offset, size_t size, size_t held);
+
+/* Whether a failure of region_space_give() means that it never can be done. */
+static inline bool region_space_is_kept(int error)
+{
+    return error == -EOPNOTSUPP || error == -ENOSYS;
+}
+
+/* Change only what is charged. To charge again never fails, even if other
+ * threads have used up the budget meanwhile. */
+void region_space_credit(struct memkind_region_pool *pool, size_t size);
+void region_space_charge_again(struct memkind_region_pool *pool, size_t size);
+
+/* Punches a hole into the region's file; what is charged does not change. */
+int region_space_punch(const struct region *region, size_t offset, size_t size);
+
+#endif
