@@ -18,12 +18,10 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "test_child.h"
 #include "test_support.h"
-
-#define MIB ((size_t)1 << 20)
 
 static memkind_t kind;
 
@@ -41,8 +39,9 @@ static bool forbid_membarrier(void)
                    SECCOMP_FILTER_FLAG_TSYNC, &program) == 0;
 }
 
-/* ---- objects are handed out once ------------------------------------------
- * A thread whose cache is open allocates and frees while others purge.
+/* ---- objects are handed out once ---------------------------------------- */
+
+/* A thread whose cache is open allocates and frees while others purge.
  */
 
 static atomic_bool stop;
@@ -83,31 +82,34 @@ static bool allocate_beside_purges(void)
     return whole;
 }
 
-static int in_child_of_fork(void)
+/* Makes a kind, uses it, and only then forbids membarrier(2). */
+static int forbid_in_use(void)
 {
     if (memkind_create_pmem(test_dir(), 0, &kind) != MEMKIND_SUCCESS)
         return 2;
     for (int i = 0; i < 1000; i++)
         memkind_free(kind, memkind_malloc(kind, 64));
-    if (!forbid_membarrier())
-        return TEST_SKIPPED;
+    return forbid_membarrier() ? 0 : TEST_SKIPPED;
+}
+
+static int in_child_of_fork(void)
+{
+    const int status = forbid_in_use();
+    if (status != 0)
+        return status;
     pid_t child = fork();
     if (child == 0)
         _exit(allocate_beside_purges() ? 0 : 1);
-    int status = -1;
-    if (waitpid(child, &status, 0) != child || status != 0)
+    if (child_wait(child) != 0)
         return 3;
     return memkind_destroy_kind(kind) == MEMKIND_SUCCESS ? 0 : 4;
 }
 
 static int after_the_first_use(void)
 {
-    if (memkind_create_pmem(test_dir(), 0, &kind) != MEMKIND_SUCCESS)
-        return 2;
-    for (int i = 0; i < 1000; i++)
-        memkind_free(kind, memkind_malloc(kind, 64));
-    if (!forbid_membarrier())
-        return TEST_SKIPPED;
+    const int status = forbid_in_use();
+    if (status != 0)
+        return status;
     return allocate_beside_purges() ? 0 : 1;
 }
 
@@ -181,19 +183,7 @@ static int of_sleepers_meanwhile(void)
 
 static void run(const char *name, int (*body)(void))
 {
-    int status = -1;
-    fflush(stdout);
-    pid_t child = fork();
-    if (child == 0)
-        _exit(body());
-    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == TEST_SKIPPED) {
-        printf("skipped: %s: seccomp(2) is not available\n", name);
-        return;
-    }
-    if (status != 0)
-        printf("%s: status %#x\n", name, (unsigned)status);
-    CU_ASSERT_EQUAL(status, 0);
+    (void)scenario_check(name, child_run(body));
 }
 
 static void test_forbidden_before_a_fork(void)

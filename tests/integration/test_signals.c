@@ -79,17 +79,17 @@ static void start_signals(void)
     const struct itimerval timer = {{0, PERIOD}, {0, PERIOD}};
     signals = given = refused = damaged = wrong_frees = 0;
     sigemptyset(&action.sa_mask);
-    CU_ASSERT_EQUAL(sigaction(SIGALRM, &action, NULL), 0);
-    CU_ASSERT_EQUAL(setitimer(ITIMER_REAL, &timer, NULL), 0);
+    CHECK_EQ(sigaction(SIGALRM, &action, NULL), 0);
+    CHECK_EQ(setitimer(ITIMER_REAL, &timer, NULL), 0);
 }
 
 static void stop_signals(void)
 {
     const struct itimerval none = {{0, 0}, {0, 0}};
-    CU_ASSERT_EQUAL(setitimer(ITIMER_REAL, &none, NULL), 0);
-    CU_ASSERT(given > 0);
-    CU_ASSERT_EQUAL(damaged, 0);
-    CU_ASSERT_EQUAL(wrong_frees, 0);
+    CHECK_EQ(setitimer(ITIMER_REAL, &none, NULL), 0);
+    CHECK_GT(given, 0);
+    CHECK_EQ(damaged, 0);
+    CHECK_EQ(wrong_frees, 0);
     for (int i = 0; i < HIS; i++) {
         memkind_free(kind, his[i]);
         his[i] = NULL;
@@ -99,8 +99,7 @@ static void stop_signals(void)
 static void begin(size_t size)
 {
     object_size = size;
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 0, &kind),
-                          MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), 0, &kind), MEMKIND_SUCCESS);
     for (int i = 0; i < 1000; i++)
         memkind_free(kind, memkind_malloc(kind, size));
     start_signals();
@@ -109,7 +108,7 @@ static void begin(size_t size)
 static void end(void)
 {
     stop_signals();
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
 static bool go_on(int round)
@@ -271,7 +270,7 @@ static void test_in_fork(void)
             bad++;
         allocate_and_free(&seed, 100);
     }
-    CU_ASSERT_EQUAL(bad, 0);
+    CHECK_EQ(bad, 0);
     free_mine();
     end();
     memkind_set_misuse_handler(NULL, NULL);
@@ -302,7 +301,7 @@ static void test_at_the_end_of_threads(void)
         const struct itimerval timer = {.it_value = {0, 10 + i % 300}};
         pthread_t thread;
         setitimer(ITIMER_REAL, &timer, NULL);
-        CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, end_soon, NULL), 0);
+        REQUIRE_EQ(pthread_create(&thread, NULL, end_soon, NULL), 0);
         pthread_sigmask(SIG_BLOCK, &alarm, &before);
         pthread_join(thread, NULL);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -334,10 +333,9 @@ static void test_handler_forks(void)
     struct sigaction before;
     sigset_t mask;
     forks = damaged = 0;
-    CU_ASSERT_EQUAL_FATAL(
-        memkind_create_pmem(test_dir(), MEMKIND_PMEM_MIN_SIZE, &kind),
-        MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL_FATAL(sigaction(SIGALRM, &action, &before), 0);
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), MEMKIND_PMEM_MIN_SIZE, &kind),
+               MEMKIND_SUCCESS);
+    REQUIRE_EQ(sigaction(SIGALRM, &action, &before), 0);
     for (int round = 0; round < 1000; round++) {
         const struct itimerval timer = {.it_value = {0, 1 + round % 400}};
         int status = -1;
@@ -355,12 +353,12 @@ static void test_handler_forks(void)
     const struct itimerval none = {{0, 0}, {0, 0}};
     setitimer(ITIMER_REAL, &none, NULL);
     sigaction(SIGALRM, &before, NULL);
-    CU_ASSERT(forks > 0);
-    CU_ASSERT_EQUAL(damaged, 0);
-    CU_ASSERT_EQUAL(sigprocmask(SIG_SETMASK, NULL, &mask), 0);
-    CU_ASSERT_EQUAL(sigismember(&mask, SIGALRM), 0);
-    CU_ASSERT_EQUAL(sigismember(&mask, SIGTERM), 0);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_GT(forks, 0);
+    CHECK_EQ(damaged, 0);
+    CHECK_EQ(sigprocmask(SIG_SETMASK, NULL, &mask), 0);
+    CHECK_EQ(sigismember(&mask, SIGALRM), 0);
+    CHECK_EQ(sigismember(&mask, SIGTERM), 0);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
 static const struct test_case tests[] = {

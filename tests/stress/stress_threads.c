@@ -17,7 +17,6 @@
 
 #include "test_support.h"
 
-#define MIB ((size_t)1 << 20)
 #define KINDS 3
 #define PLACES 4096
 #define THREADS_MAX 64
