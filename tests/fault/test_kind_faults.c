@@ -474,12 +474,12 @@ static bool failed_to_unmap(void)
 
 static bool file_space_is_kept(uint64_t calls, bool for_good)
 {
-    /* Where neither munmap() nor ftruncate() ever works, nothing helps. */
+    /* If neither munmap() nor ftruncate() ever works, nothing helps. */
     return for_good && calls == FAULT_ALL;
 }
 
-/* Whose number it is cannot be told where fstat() never works: it is not closed
- * then, rather than somebody else's. Returns whether there were any. */
+/* If fstat() never works, the library cannot see whether a descriptor is still
+ * its own, and does not close it. Returns whether there were any. */
 static bool close_what_was_not_told(uint64_t calls, bool for_good)
 {
     char link[64], target[4200];
@@ -538,8 +538,8 @@ static bool attempt(uint64_t calls, unsigned at, bool for_good, int error)
 
 static bool run_once(uint64_t calls, unsigned at, bool for_good, int error)
 {
-    /* jemalloc's tables grow where a region lies at an address that none was
-     * at before: once. */
+    /* jemalloc's tables grow once if a region lies at an address at which none
+     * was before. */
     bool same = false;
     for (int i = 0; i < 4 && !same; i++)
         same = attempt(calls, at, for_good, error);
@@ -578,7 +578,7 @@ static void warm_up(void)
     }
 }
 
-/* With one error: once, and for good with and without an end. */
+/* With one error: once, and for good, with and without an end. */
 static unsigned walk_error(uint64_t calls, int error)
 {
     ending = LIFTED;
@@ -666,7 +666,7 @@ static void everything(void)
 }
 
 /* Which of the mappings that make a kind is its arena's: the third, or a later
- * one where guard pages and records are mapped first. 0: none. */
+ * one if guard pages and records are mapped first. 0: none. */
 static unsigned arenas_mapping(void)
 {
     enum { MAPPINGS_MOST = 20 };

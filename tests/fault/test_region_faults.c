@@ -23,7 +23,7 @@ static struct memkind_region_pool pool;
 
 enum backing { FILES, ONE_FILE, MEMORY };
 
-/* A grain at least, where there are grains. */
+/* A grain at least, if there are grains. */
 #define PART_OF_GRAINS (2 * MIB)
 static size_t part_size = PART_OF_GRAINS;
 #define BLOCK (3 * part_size)

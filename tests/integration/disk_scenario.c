@@ -199,7 +199,7 @@ static int rewrite(size_t limit)
     return 0;
 }
 
-/* Where each store on a full file system takes its time (btrfs). */
+/* If each store on a full file system takes its time (btrfs). */
 static int store_on_full_file_system(size_t mib)
 {
     unsigned count = 0, again = 0;

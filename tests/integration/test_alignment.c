@@ -24,7 +24,7 @@ static void test_every_alignment(void)
                      memkind_malloc_usable_size(kind, ptr) < size;
             memkind_free(kind, held[tries % HELD]);
             held[tries++ % HELD] = ptr;
-            /* Of the same class, and with no alignment in mind. */
+            /* An object of this class without an alignment. */
             ptr = memkind_malloc(kind, size);
             memkind_free(kind, held[tries % HELD]);
             held[tries++ % HELD] = ptr;

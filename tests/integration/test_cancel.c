@@ -178,7 +178,7 @@ static void test_no_call_is_a_cancellation_point(void)
         }
     while (waitpid(-1, NULL, 0) > 0)
         ;
-    /* Nobody has left a lock behind. */
+    /* No lock is held any more. */
     take_space();
     give_space();
     pid_t child = fork();

@@ -13,7 +13,7 @@
 
 /* ---- hardened kinds ----------------------------------------------------- */
 
-/* What follows is found by a hardened library alone. */
+/* Only a hardened library finds what follows. */
 static bool cannot_be_found(void)
 {
     if (!test_is_hardened())
@@ -99,7 +99,7 @@ static void test_written_after_free(void)
         CHECK_EQ(count_reports(), 0);
         CHECK_EQ(memkind_purge_kind(kind), MEMKIND_SUCCESS);
         CHECK(was_reported(MEMKIND_MISUSE_AFTER_FREE, kind, object));
-        /* Its memory can be anyone's now. */
+        /* Its memory may be handed out now. */
         memkind_free(kind, object);
         CHECK(was_reported(MEMKIND_MISUSE_NO_OBJECT, kind, object));
     }
@@ -126,7 +126,8 @@ static void test_freed_long_ago(void)
     memkind_t kind = make_watched_kind();
     for (int i = 0; i < COUNT; i++)
         objects[i] = memkind_malloc(kind, (size_t)i + 1);
-    /* Together, without any order: one of them frees, two are told. */
+    /* All at once, in any order: one thread frees an object, and two frees are
+     * reported. */
     for (int i = 0; i < THREADS; i++)
         REQUIRE_EQ(pthread_create(&threads[i], NULL, free_again, objects), 0);
     for (int i = 0; i < THREADS; i++)
@@ -134,7 +135,7 @@ static void test_freed_long_ago(void)
     CHECK_EQ(report_counts[MEMKIND_MISUSE_DOUBLE_FREE], (THREADS - 1) * COUNT);
     CHECK_EQ(count_reports(), (THREADS - 1) * COUNT);
     forget_reports();
-    /* And nothing that waits is handed out. */
+    /* No object that waits is handed out. */
     for (int i = 0; i < COUNT; i++) {
         void *object = memkind_malloc(kind, 500);
         for (int j = 0; j < COUNT; j++)
@@ -161,7 +162,7 @@ static void test_not_all_of_a_kind_waits(void)
     size_t held;
     memkind_get_stat(kind, MEMKIND_STAT_TYPE_RESIDENT, &held);
     CHECK_LT(held, 16u << 20);
-    /* Nor is what waits in the way of what is needed. */
+    /* Objects that wait make room for those that are needed. */
     void *first = memkind_malloc(kind, 30u << 20);
     CHECK_NOT_NULL(first);
     memkind_free(kind, first);

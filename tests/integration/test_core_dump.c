@@ -59,7 +59,7 @@ struct dumped {
     size_t bytes, mappings;
 };
 
-/* As whoever writes a core does, whatever it is. */
+/* Reads pages as a writer of cores does. */
 __attribute__((no_sanitize_address)) static void
 read_pages(const struct mapping *mapping)
 {
@@ -137,7 +137,8 @@ static void test_nothing_by_default(void)
     }
 }
 
-/* As malloc's memory, and not all of their address space. */
+/* Objects of DRAM kinds are dumped like malloc's memory, but not the rest of
+ * the kinds' address space. */
 static void test_kinds_of_dram(void)
 {
     char *object = memkind_malloc(MEMKIND_DEFAULT, MIB);

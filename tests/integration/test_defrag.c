@@ -112,7 +112,8 @@ static void test_the_wrong_kind_is_named(void)
     CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* Where nothing is to be gained, or was done already, little moves. */
+/* Few objects move if nothing is to be gained, or defragmentation was done
+ * before. */
 static void test_full_slabs_stay(void)
 {
     memkind_t kind = kind_make_limited(0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Whose object is it? */
+/* Which kind an object belongs to. */
 #include <errno.h>
 #include <memkind.h>
 #include <pthread.h>
@@ -131,8 +131,8 @@ static void test_foreign_addresses(void)
 
 static void test_before_there_is_a_kind(void)
 {
-    /* In a process of its own it would be the very first call; DRAM kinds
-     * that nobody has used yet have no heap. */
+    /* In a process of its own this would be the very first call; DRAM kinds
+     * that were not used yet have no heap. */
     check_all_foreign(MEMKIND_REGULAR);
 }
 

@@ -153,7 +153,7 @@ static int child_count_threads(void)
     return memkind_destroy_kind(kind) == 0 ? started : 101;
 }
 
-/* Much that fails, which is nobody's business but the caller's. */
+/* Many calls that fail: only the caller learns of it. */
 static int child_fail(void)
 {
     memkind_t kind, other;

@@ -131,7 +131,7 @@ static void test_the_kind_goes_on_with_it(void)
     end();
 }
 
-/* Freeing tells nobody of it. */
+/* Freeing does not report it. */
 static void test_errno_stays(void)
 {
     begin(EIO);

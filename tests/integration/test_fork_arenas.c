@@ -22,7 +22,7 @@ static memkind_t kind;
 static char *objects[OBJECTS];
 static pthread_barrier_t barrier;
 
-/* So that there is an arena for each thread of the child. */
+/* There is an arena for each thread of the child. */
 static void *use_an_arena(void *unused)
 {
     (void)unused;

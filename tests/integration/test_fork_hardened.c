@@ -53,7 +53,7 @@ static int use_in_child(void)
     memkind_purge_kind(kind);
     if (atomic_load(&reports) != 0)
         return 1;
-    /* What the child does wrong is told as ever. */
+    /* What the child does wrong is reported. */
     memkind_free(kind, objects[1]);
     if (atomic_load(&reports) != 1)
         return 2;
@@ -120,7 +120,7 @@ static void *allocate_and_free(void *unused)
     return unused;
 }
 
-/* What a thread was about to do when another one forked, is not half done. */
+/* What a thread does when another one forks is done before, or not at all. */
 static void test_threads_at_work(void)
 {
     pthread_t threads[2];

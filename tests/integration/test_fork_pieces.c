@@ -162,7 +162,7 @@ static void test_a_child_makes_gaps(void)
     run(MEMKIND_FORK_COPY, 0, child_makes_gaps);
 }
 
-/* It can do so for ever, at the same addresses. */
+/* A child can do so for ever, at the same addresses. */
 static int child_goes_on(void)
 {
     NEED(fill(0, 2) == 0);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Unlimited kinds on a file system that gets full. Argument: "tmpfs" or
- * "ext4". The file system is made and mounted for each test, in a child with a
- * mount namespace of its own, which runs this program once more; where that is
- * not allowed, the test is skipped.
+ * Unlimited kinds on a file system that gets full. Argument: "tmpfs" or "ext4".
+ * The file system is made and mounted for each test, in a child with a mount
+ * namespace of its own, which runs this program once more. If that is not
+ * allowed, the test is skipped.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -263,8 +263,8 @@ static int threads_on_a_full_file_system(void)
     return 0;
 }
 
-/* What one kind has freed, and keeps for its next objects, another one gets:
- * where a quota or a full disk is the limit, not the kind's own size. */
+/* What one kind has freed, and keeps for its next objects, another one gets if
+ * a quota or a full disk is the limit, not the kind's own size. */
 static int kinds_share_the_file_system(void)
 {
     memkind_t first, second;

@@ -327,7 +327,7 @@ static void test_calloc_clears_used_memory(void)
     on_every_kind(check_calloc);
 }
 
-/* Where each freed page is given back and allocated anew. */
+/* Each freed page is given back, and allocated anew. */
 static void test_calloc_clears_under_the_conservative_policy(void)
 {
     memkind_t kind = kind_make(.usage = MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE);

@@ -59,7 +59,8 @@ static void test_where_mmap_begins(void)
     CHECK_EQ(munmap(place, MIB), 0);
 }
 
-/* An area that ends where so many bits do; false where there is none. */
+/* An area that ends at the last address of so many bits; false if there is
+ * none. */
 static bool check_area(unsigned bits)
 {
     const size_t size = 8 * MIB;

@@ -107,7 +107,7 @@ static void test_a_kind_in_a_file(void)
     CHECK_EQ(fstat(fd, &st), 0);
     CHECK_GE(st.st_blocks * 512, (off_t)(8 * MIB));
     CHECK_LE(st.st_blocks * 512, (off_t)(32 * MIB));
-    /* It is in there. */
+    /* The object is in the file. */
     char mark[] = "Where is it?", page[PAGE];
     memcpy(object, mark, sizeof mark);
     bool seen = false;
@@ -128,7 +128,7 @@ static void test_a_kind_in_a_file(void)
     test_resources_take(&after);
     CHECK_EQ(after.fds, before.fds);
 
-    /* The same file again; this time the caller closes it early. */
+    /* The file is used once more; this time the caller closes it early. */
     REQUIRE_EQ(create_in_file(&kind, fd, 0), MEMKIND_SUCCESS);
     close(fd);
     CHECK(works(&kind));

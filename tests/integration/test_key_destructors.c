@@ -80,8 +80,8 @@ static void *begin_with_the_end(void *object)
     return NULL;
 }
 
-/* The same, but the library has done something else for it before, for which
- * jemalloc has a part of its own in the thread, and this library has none. */
+/* A thread for which the library has done something else before: jemalloc has
+ * data of its own in the thread then, and this library has none. */
 static void *begin_with_statistics(void *object)
 {
     size_t allocated;

@@ -89,7 +89,7 @@ static void test_bad_directories(void)
     refuse(long_name, 0, ENAMETOOLONG);
 }
 
-/* In a child that nobody gives any rights to. */
+/* In a child that is another user. */
 static int create_as_nobody(const char *dir)
 {
     pid_t child = fork();

@@ -34,8 +34,7 @@
 #define OBJECT (64 * MIB)
 #define UNITS (OBJECT / UNIT)
 #define KINDS 100
-#define TOUCHES                                                                \
-    32 /* of a unit: so many faults where it is not mapped at once */
+#define TOUCHES 32 /* of a unit: so many faults if it is not mapped at once */
 
 static bool is_real;  /* persistent memory: faults tell, too */
 static bool is_exact; /* the file system has all that is asked for */
@@ -146,8 +145,8 @@ static size_t fault_count(void)
     return (size_t)(usage.ru_minflt + usage.ru_majflt);
 }
 
-/* Of the units of an object that is touched for the first time, how many are
- * mapped at once. */
+/* How many units of an object are mapped at once when it is touched for the
+ * first time. */
 static size_t count_large(char *object, size_t size)
 {
     size_t before = fault_count(), units = size / UNIT;
@@ -313,7 +312,7 @@ static void *grow(void *number)
     return NULL;
 }
 
-/* Of the objects of a list, those whose unit is such. */
+/* How many objects of a list lie in such units. */
 static size_t count_of_list(const struct object *list)
 {
     size_t count = 0;

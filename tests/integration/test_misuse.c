@@ -43,7 +43,7 @@ static void test_free_twice(void)
     destroy_watched_kind(kind);
 }
 
-/* Where nothing is kept, objects with pages of their own are gone at once. */
+/* If nothing is kept, objects with pages of their own are gone at once. */
 static void test_free_twice_of_a_conservative_kind(void)
 {
     memkind_t kind = kind_make(.usage = MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE);

@@ -29,7 +29,8 @@ static void use_the_library(memkind_misuse what, memkind_t kind,
     void *object = memkind_malloc(kind, 5000);
     CHECK_NOT_NULL(object);
     memkind_free(kind, object);
-    memkind_free(kind, object); /* misuse in here is not told in here */
+    memkind_free(kind,
+                 object); /* a handler's own misuse is not reported to it */
     CHECK_EQ(memkind_purge_kind(kind), MEMKIND_SUCCESS);
     memkind_set_misuse_handler(use_the_library, arg);
 }
@@ -47,7 +48,8 @@ static void test_a_handler_that_uses_the_library(void)
     destroy_watched_kind(kind);
 }
 
-/* Handler and argument belong together, whoever sets them meanwhile. */
+/* A handler is called with its own argument, also if other threads set others
+ * meanwhile. */
 static atomic_bool setting;
 static atomic_int torn, told_in_all;
 
@@ -178,7 +180,7 @@ static void count_signal(memkind_misuse what, memkind_t kind, const void *ptr,
                          void *arg)
 {
     (void)ptr, (void)arg;
-    /* It may allocate, as anywhere. */
+    /* The handler may allocate, like any other code. */
     void *object = memkind_malloc(kind, 10);
     if (what == MEMKIND_MISUSE_SIGNAL && object != NULL)
         atomic_fetch_add(&told_in_all, 1);
@@ -210,8 +212,8 @@ static void test_allocation_in_signal_handlers(void)
     destroy_watched_kind(signal_kind);
 }
 
-/* A kind of the program's own, for which the library asks it for memory: so the
- * signal comes where it has interrupted the library for certain. */
+/* A kind of the program's own, for which the library asks the program for
+ * memory: a signal that is raised there has interrupted the library. */
 static void *map_and_raise(struct memkind *kind, void *addr, size_t size)
 {
     raise(SIGUSR2);
@@ -255,7 +257,8 @@ static void test_a_signal_inside_the_library(void)
     sigaction(SIGUSR2, &before, NULL);
     CHECK_GT(handled, 0);
     CHECK_EQ(refused, handled);
-    /* Of each handler's call the one that allocates, and the one that frees. */
+    /* Each call of the signal handler makes two reports: one for the
+     * allocation, one for the free. */
     int told_now = report_counts[MEMKIND_MISUSE_SIGNAL];
     CHECK_EQ(told_now, handled < 2 ? 2 * handled : 4);
     CHECK_EQ(count_reports(), told_now);

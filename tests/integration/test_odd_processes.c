@@ -30,7 +30,7 @@
 #define REPORT_FD 200
 
 static char place[4200];  /* the suite's directory */
-static char tmpfs[4300];  /* one of 256 MiB, where it can be mounted */
+static char tmpfs[4300];  /* one of 256 MiB, if it can be mounted */
 static char beside[4300]; /* a file of the program's own */
 
 /* ---- helpers ------------------------------------------------------------ */
@@ -103,10 +103,11 @@ static int lock_memory(int flags, bool before)
     memset(object, 1, MIB);
     NEED(at_first - free_space(tmpfs) <= 16 * MIB);
     NEED(test_status_kib("VmRSS:") * KIB - resident_at_first <= 100 * MIB);
-    /* It goes on, and what is freed goes back although it is locked. */
+    /* The kind still works, and freed memory goes back although it is locked.
+     */
     NEED(work(kind) == 0);
     NEED(at_first - free_space(tmpfs) <= 32 * MIB);
-    /* Addresses in it that nobody was given. */
+    /* Addresses of the kind that no object has. */
     char *wild = (char *)((uintptr_t)object & ~(GIB - 1)) + 700 * MIB;
     if (memkind_detect_kind(wild) == kind) {
         errno = 0;
@@ -255,7 +256,7 @@ static int growth_after_closing(void)
     return use_after_closing(kind, 200 * MIB);
 }
 
-/* Others print to the standard descriptors although nobody has opened them. */
+/* Other code prints to the standard descriptors although they are closed. */
 static int standard_descriptors(void)
 {
     memkind_t kind, dram = MEMKIND_DEFAULT;
@@ -292,8 +293,8 @@ static int directory_by_number(void)
     NEED(fcntl(fd, F_GETFD) == FD_CLOEXEC);
     if (geteuid() != 0)
         return 0;
-    /* In a jail the path of the directory means nothing; where /proc is, its
-     * number does. */
+    /* In a jail the directory's path means nothing, but its number does if
+     * there is /proc. */
     char proc[4400];
     NEED(mkdir(beside, 0755) == 0);
     snprintf(proc, sizeof proc, "%s/proc", beside);
@@ -397,7 +398,7 @@ static int without_main_thread(void)
     memkind_t kind;
     NEED(pthread_join(main_thread, NULL) == 0);
     usleep(50000); /* it is no more in /proc a moment later */
-    /* That libpmem was reached shows by what it was told to say. */
+    /* The answer that libpmem was set to give shows that it was reached. */
     NEED(memkind_check_dax_path(place) == MEMKIND_SUCCESS);
     NEED(memkind_create_pmem(place, 0, &kind) == MEMKIND_SUCCESS);
     NEED(memkind_pmem_is_pmem(kind));

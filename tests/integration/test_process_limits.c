@@ -86,7 +86,7 @@ static int address_space(void)
 {
     if (SANITIZED)
         return TEST_SKIPPED;
-    /* With less left each time, down to what is less than any kind needs. */
+    /* Less is left each time, and at last less than any kind needs. */
     static const size_t rooms[] = {8 * GIB, GIB, 256 * MIB, 80 * MIB, 4 * MIB};
     const size_t in_use = test_status_kib("VmSize:") * KIB;
     NEED(in_use != 0);
@@ -192,7 +192,7 @@ static int mappings(void)
     enum { KINDS_MAX = 100, OBJECTS = 2000 };
     static void *objects[KINDS_MAX][OBJECTS];
     memkind_t kinds[KINDS_MAX];
-    /* Where memory is counted as it is mapped, each has some megabytes. */
+    /* If memory is counted when it is mapped, each kind has some megabytes. */
     const int count = counts_all_memory() ? 30 : KINDS_MAX;
     unsigned long long random = 17;
     const size_t before = test_mappings();
@@ -252,8 +252,8 @@ static int refusals(void)
     return 0;
 }
 
-/* DRAM kinds must leave memory to the rest of the process where the system
- * counts what is mapped: vm.overcommit_memory=2, or RLIMIT_AS. */
+/* DRAM kinds must leave memory to the rest of the process if the system counts
+ * what is mapped: vm.overcommit_memory=2, or RLIMIT_AS. */
 static int ordinary_memory(void)
 {
     if (SANITIZED)

@@ -34,7 +34,7 @@ static bool forbid_membarrier(void)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
     struct sock_fprog program = {sizeof filter / sizeof filter[0], filter};
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           /* For all threads that there are. */
+           /* for all threads that exist */
            syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
                    SECCOMP_FILTER_FLAG_TSYNC, &program) == 0;
 }
@@ -115,7 +115,7 @@ static int after_the_first_use(void)
 
 /* ---- what sleeping threads hold ----------------------------------------- */
 
-/* So many that what they may keep is all of the kind's limit. */
+/* With so many threads, what each may keep adds up to the kind's limit. */
 enum { SLEEPERS = 64 };
 
 static sem_t has_freed, may_leave;

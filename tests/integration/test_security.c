@@ -82,7 +82,7 @@ static void check_file(int fd)
     CHECK_EQ(st.st_uid, geteuid());
     CHECK_EQ(st.st_nlink, 0);
     CHECK(fcntl(fd, F_GETFD) & FD_CLOEXEC);
-    /* Nor can it be given a name. */
+    /* The file cannot be given a name. */
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     CHECK_NE(
         linkat(AT_FDCWD, path, AT_FDCWD, test_path("named"), AT_SYMLINK_FOLLOW),
@@ -131,7 +131,7 @@ static void test_other_programs_inherit_nothing(void)
 
 static char victim[4200];
 
-/* Someone gets hold of the file before it is unlinked, and puts a link to
+/* An attacker gets hold of the file before it is unlinked, and puts a link to
  * another one of ours in its place. */
 static int unlink_too_late(int dir, const char *name, int flags)
 {
@@ -155,7 +155,7 @@ static void test_symlinks_are_not_followed(void)
     char *object = memkind_malloc(kind, MIB);
     REQUIRE_NOT_NULL(object);
     test_fill(object, MIB, 1);
-    /* What was stolen can be read by nobody else. */
+    /* What was stolen can be read by no other user. */
     CHECK_EQ(stat(test_path("stolen"), &st), 0);
     CHECK_EQ(st.st_mode & 07777, 0600);
     CHECK_EQ(fstat(fd, &st), 0);

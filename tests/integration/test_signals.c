@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A signal handler that allocates and frees in a kind that it names, and that
- * was in use before. Whatever it has interrupted, it is given an object that
- * nobody else has, or is refused.
+ * was in use before. Whatever it has interrupted, it is given an object of its
+ * own, or is refused.
  */
 #include <errno.h>
 #include <memkind.h>
@@ -67,7 +67,8 @@ static void on_signal(int signal)
         refused++;
         if (errno != ENOMEM)
             wrong_frees++;
-        /* Which is told, later; and must not wait for its own thread either. */
+        /* This is reported later, and must not wait for the handler's own
+         * thread either. */
         memkind_free(kind, (void *)&turn);
     }
     errno = saved_errno;
@@ -257,7 +258,7 @@ static void test_in_fork(void)
         pid_t child = fork();
         if (child == 0) {
             const struct itimerval timer = {{0, PERIOD}, {0, PERIOD}};
-            /* Of these, it may see what its parent makes of them. */
+            /* The child may see what its parent makes of these. */
             memset(mine, 0, sizeof mine);
             memset(his, 0, sizeof his);
             setitimer(ITIMER_REAL, &timer, NULL);
@@ -325,7 +326,8 @@ static void fork_in_handler(int signal)
 }
 
 /* A handler that forks has interrupted fork(). (If it waited for a lock of its
- * own thread, the alarm clock would go on, and nobody would hear it.) */
+ * own thread, the test would hang: alarms go on, but no thread handles them.)
+ */
 static void test_handler_forks(void)
 {
     struct sigaction action = {.sa_handler = fork_in_handler,

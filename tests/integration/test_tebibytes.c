@@ -100,8 +100,8 @@ static struct cost take_cost(void)
                          .address_space = test_status_kib("VmSize:")};
 }
 
-/* Time is told, not checked: DRAM says whether something is touched that should
- * not be. */
+/* Time is printed, not checked: DRAM says whether something is touched that
+ * should not be. */
 static void check_cost(const char *what, struct cost before, size_t most_kib)
 {
     struct cost now = take_cost();
@@ -139,7 +139,7 @@ static void close_kind(void)
     check_cost("destruction", before, 0);
 }
 
-/* NULL where there is none. Its first and last bytes can be used. */
+/* NULL if there is none. Its first and last bytes can be used. */
 static char *make_object(size_t size)
 {
     char *object = memkind_malloc(kind, size);
@@ -175,8 +175,8 @@ static size_t file_space(void)
     return value;
 }
 
-/* DRAM that an object may cost, in KiB: where file space is taken in grains,
- * each of 2 MiB has three counts. */
+/* DRAM that an object may cost, in KiB: if file space is taken in grains, each
+ * of 2 MiB has three counts. */
 static size_t cost_of(size_t size)
 {
     const char *force = getenv("PMEM_IS_PMEM_FORCE");
@@ -244,7 +244,7 @@ static void test_8_tib(void)
     real_space();
 }
 
-/* An object grows and shrinks, by copying nothing where there is room. */
+/* An object grows and shrinks; nothing is copied if there is room. */
 static void test_resizing(void)
 {
     fake_space();
@@ -270,7 +270,7 @@ static void test_resizing(void)
     real_space();
 }
 
-/* Where pages of tags cannot be given back they are written. */
+/* If pages of tags cannot be given back, they are written. */
 static void test_locked_tags(void)
 {
     fake_space();
@@ -287,8 +287,8 @@ static void test_locked_tags(void)
     real_space();
 }
 
-/* Of 128 TiB of addresses a region takes a power of two; so the limit is met by
- * several, and no object is larger than one. */
+/* A region takes a power of two of the 128 TiB of addresses; so several
+ * regions meet the limit, and no object is larger than one of them. */
 static void test_64_tib(void)
 {
     size_t size = 64 * TIB;

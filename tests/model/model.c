@@ -104,7 +104,7 @@ static size_t choose_size(struct choices *choices, size_t most)
 
 /* ---- contents ----------------------------------------------------------- */
 
-/* Of large objects, the ends and a part of each page. */
+/* Large objects are filled at their ends, and in a part of each page. */
 #define WHOLE_MOST (8 * KIB)
 #define PART 32
 
@@ -206,8 +206,7 @@ static void destroy_kind(struct slot *slot)
     slot->generation++;
 }
 
-/* A slot that can be used, locked for reading; NULL where its kind is not
- * there. */
+/* A slot that can be used, locked for reading; NULL if it has no kind. */
 static struct slot *enter(struct model *model, size_t index)
 {
     struct slot *slot = &model->slots[index];
@@ -223,8 +222,8 @@ static void leave(struct slot *slot)
     pthread_rwlock_unlock(&slot->lock);
 }
 
-/* An object's slot, likewise; the object is forgotten where its kind has gone
- * and taken it along. */
+/* An object's slot, locked for reading; the object is forgotten if it went
+ * with its kind. */
 static struct slot *enter_of(struct model *model, struct object *object)
 {
     if (object->at == NULL)

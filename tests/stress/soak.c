@@ -7,7 +7,7 @@
  * threads that live for a moment; kinds that are made, purged and destroyed
  * meanwhile, limited and unlimited, of every policy; children that are forked
  * in the middle of it and do the same; and system calls that fail. Every
- * object's contents are checked. Prints what was done, and fails where a byte
+ * object's contents are checked. Prints what was done, and fails if a byte
  * was wrong, a child has failed, or anything was lost.
  */
 #include <errno.h>
@@ -224,7 +224,7 @@ static void step(unsigned long long *random)
                                 : make(slot->kind, random);
         if (object != NULL)
             object = atomic_exchange(place, object);
-        if (object != NULL) /* someone else has put one there meanwhile */
+        if (object != NULL) /* another thread has put one there meanwhile */
             memkind_free(slot->kind, object);
     }
     pthread_rwlock_unlock(&slot->lock);

@@ -4,7 +4,7 @@
  *
  * Threads allocate from two limited kinds and an unlimited one, hand objects
  * to each other, run into the limits, and check all contents; meanwhile kinds
- * are made and destroyed. Prints what was done; fails where a byte is wrong.
+ * are made and destroyed. Prints what was done; fails if a byte is wrong.
  */
 #include <memkind.h>
 #include <pthread.h>

@@ -11,7 +11,6 @@
 
 static struct ranked_lock outer = RANKED_LOCK_INITIALIZER(RANK_KIND_REGISTRY);
 static struct ranked_lock inner = RANKED_LOCK_INITIALIZER(RANK_POOL);
-static struct ranked_lock twin = RANKED_LOCK_INITIALIZER(RANK_POOL);
 
 /* ---- all builds --------------------------------------------------------- */
 
@@ -122,6 +121,8 @@ static void test_other_threads_hold_nothing_of_ours(void)
 /* ---- Debug builds ------------------------------------------------------- */
 
 #ifndef NDEBUG
+static struct ranked_lock twin = RANKED_LOCK_INITIALIZER(RANK_POOL);
+
 static void test_what_is_held(void)
 {
     CHECK(!lock_rank_is_held(RANK_POOL));
