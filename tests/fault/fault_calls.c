@@ -170,7 +170,7 @@ static bool fails(enum fault_call call)
     return error != 0;
 }
 
-/* ---- the calls ---------------------------------------------------------- */
+/* ---- the calls --------------------------------------------------------- */
 
 static int fault_open(const char *path, int flags, mode_t mode)
 {

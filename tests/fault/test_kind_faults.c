@@ -71,7 +71,7 @@ static bool worked(bool success, const char *what)
     return success;
 }
 
-/* ---- making kinds ------------------------------------------------------- */
+/* ---- making kinds ------------------------------------------------------ */
 
 static bool is_documented(int err)
 {
@@ -173,7 +173,7 @@ static memkind_t create(void)
     return NULL;
 }
 
-/* ---- the workload ------------------------------------------------------- */
+/* ---- the workload ------------------------------------------------------ */
 
 #define OBJECTS 28
 
@@ -443,7 +443,7 @@ static void run_workload(void)
     expect(memkind_detect_kind(kept) == NULL, "address table");
 }
 
-/* ---- one run ------------------------------------------------------------ */
+/* ---- one run ----------------------------------------------------------- */
 
 static unsigned arena_count(void)
 {
@@ -554,7 +554,7 @@ static bool run_once(uint64_t calls, unsigned at, bool for_good, int error)
     return fault_hit();
 }
 
-/* ---- walks -------------------------------------------------------------- */
+/* ---- walks ------------------------------------------------------------- */
 
 #define POINTS_MAX 5000
 #define FAILURES_MAX 20

@@ -16,7 +16,7 @@
 #include "region_pool.h"
 #include "sys_calls.h"
 
-/* ---- the workload ------------------------------------------------------- */
+/* ---- the workload ------------------------------------------------------ */
 
 static int owner;
 static struct memkind_region_pool pool;
@@ -197,7 +197,7 @@ static void run_workload(enum backing backing, int fd)
     expect(address_table_find(base) == NULL, "address table");
 }
 
-/* ---- the walk ----------------------------------------------------------- */
+/* ---- the walk ---------------------------------------------------------- */
 
 static unsigned points;
 

@@ -93,7 +93,7 @@ static bool sync_file_system(void)
     return synced;
 }
 
-/* ---- objects that are written, written back, dropped, read and written -- */
+/* ---- objects that are written, written back, dropped, read and written - */
 
 #define OBJECTS 20000
 
@@ -235,7 +235,7 @@ static int rewrite_on_full_file_system(size_t mib)
     return rewrite(0);
 }
 
-/* ---- reading in order --------------------------------------------------- */
+/* ---- reading in order -------------------------------------------------- */
 
 static long major_faults(void)
 {
@@ -273,7 +273,7 @@ static int read_in_order(size_t mib)
     return 0;
 }
 
-/* ---- limits of files and of the file system ----------------------------- */
+/* ---- limits of files and of the file system ---------------------------- */
 
 static int lower_limit(size_t mib)
 {

@@ -35,7 +35,7 @@ static bool use(memkind_t kind, size_t total)
     return good;
 }
 
-/* ---- giving back -------------------------------------------------------- */
+/* ---- giving back ------------------------------------------------------- */
 
 static struct {
     pthread_barrier_t done, leave;
@@ -121,7 +121,7 @@ static void test_freed_space_goes_back_by_itself(void)
     CHECK_EQ(memkind_destroy_kind(other), MEMKIND_SUCCESS);
 }
 
-/* ---- misuse ------------------------------------------------------------- */
+/* ---- misuse ------------------------------------------------------------ */
 
 static void count_misuse(memkind_misuse what, memkind_t kind, const void *ptr,
                          void *count)
@@ -163,7 +163,7 @@ static void test_wrong_frees_do_nothing(void)
     CHECK_EQ(memkind_destroy_kind(other), MEMKIND_SUCCESS);
 }
 
-/* ---- kinds that go ------------------------------------------------------ */
+/* ---- kinds that go ----------------------------------------------------- */
 
 /* Others hold objects of a kind that goes; another one takes its place. */
 static void *outlive_kinds(void *unused)
@@ -202,7 +202,7 @@ static void test_kinds_go_while_others_cache(void)
     pthread_barrier_destroy(&stage.leave);
 }
 
-/* ---- many kinds, many threads ------------------------------------------- */
+/* ---- many kinds, many threads ------------------------------------------ */
 
 #define MANY_THREADS 64
 

@@ -11,7 +11,7 @@
 #include "test_child.h"
 #include "test_kinds.h"
 
-/* ---- hardened kinds ----------------------------------------------------- */
+/* ---- hardened kinds ---------------------------------------------------- */
 
 /* Only a hardened library finds what follows. */
 static bool cannot_be_found(void)

@@ -2,7 +2,7 @@
 /*
  * What of a kind goes into core dumps: by the flags of its mappings, by cores
  * that the kernel writes (root, with a core_pattern that this suite may set),
- * and by those of gcore, where that is installed.
+ * and by those of gcore, if that is installed.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -28,7 +28,7 @@
 
 enum { OBJECTS = 12000, MAPPINGS_MOST = 65530 };
 
-/* ---- flags of mappings -------------------------------------------------- */
+/* ---- flags of mappings ------------------------------------------------- */
 
 struct mapping {
     uintptr_t start, end;
@@ -192,7 +192,7 @@ static void test_the_environment(void)
     memkind_config_set_core_dump(NULL, true);
 }
 
-/* ---- what is committed, and nothing else -------------------------------- */
+/* ---- what is committed, and nothing else ------------------------------- */
 
 static struct memkind file_kind;
 static int file = -1;
@@ -301,7 +301,7 @@ static void test_many_ranges(void)
     destroy_file_kind();
 }
 
-/* ---- cores -------------------------------------------------------------- */
+/* ---- cores ------------------------------------------------------------- */
 
 static const char secret[] = "what only an object of the kind has in it: ";
 
@@ -476,7 +476,7 @@ static void test_cores(void)
     memcpy(folder + sizeof folder - 7, "XXXXXX", 6);
 }
 
-/* ---- gcore, of a process that goes on ----------------------------------- */
+/* ---- gcore, of a process that goes on ---------------------------------- */
 
 static int dump_by_gcore(void *dump_objects)
 {

@@ -14,7 +14,7 @@
 
 #define UNTOUCHED 4711
 
-/* ---- one's own ---------------------------------------------------------- */
+/* ---- one's own --------------------------------------------------------- */
 
 static void test_objects_know_their_kind(void)
 {
@@ -51,7 +51,7 @@ static void test_objects_know_their_kind(void)
         kind_destroy(kinds[i]);
 }
 
-/* ---- foreign ------------------------------------------------------------ */
+/* ---- foreign ----------------------------------------------------------- */
 
 static int in_data = 1;
 
@@ -157,7 +157,7 @@ static void test_addresses_of_destroyed_kinds(void)
     kind_destroy(survivor);
 }
 
-/* ---- the wrong kind ----------------------------------------------------- */
+/* ---- the wrong kind ---------------------------------------------------- */
 
 #define WRONG_OBJECTS 2000
 
@@ -236,7 +236,7 @@ static void test_the_wrong_kind_in_another_thread(void)
     kind_destroy(named);
 }
 
-/* ---- while kinds come and go -------------------------------------------- */
+/* ---- while kinds come and go ------------------------------------------- */
 
 #define CHURN 3000
 #define WATCHERS 2

@@ -17,7 +17,7 @@
 
 #define KIND_SIZE (64 * MIB)
 
-/* ---- what the children do: 0 (or a number) is the answer ---------------- */
+/* ---- what the children do: 0 (or a number) is the answer --------------- */
 
 static const char *child_dir;
 
@@ -234,7 +234,7 @@ static int run_scenario(const char *name, const char *dir)
     return 99;
 }
 
-/* ---- running them ------------------------------------------------------- */
+/* ---- running them ------------------------------------------------------ */
 
 static char output[1 << 16];
 
@@ -299,7 +299,7 @@ static void expect_each(char *const variables[], const char *scenario,
         expect(*variables, scenario, answer);
 }
 
-/* ---- the tests ---------------------------------------------------------- */
+/* ---- the tests --------------------------------------------------------- */
 
 static void test_number_of_arenas(void)
 {

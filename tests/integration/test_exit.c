@@ -10,7 +10,7 @@
 #include "test_child.h"
 #include "test_kinds.h"
 
-/* ---- the ends of threads and of the process ----------------------------- */
+/* ---- the ends of threads and of the process ---------------------------- */
 
 static void *kept;
 static pthread_key_t early_key, late_key;

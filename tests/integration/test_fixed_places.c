@@ -69,7 +69,7 @@ static void check_holds_one_object(size_t place)
     CHECK_EQ(errno, ENOMEM);
 }
 
-/* ---- filling, and emptying by others ------------------------------------ */
+/* ---- filling, and emptying by others ----------------------------------- */
 
 struct object {
     struct object *next;
@@ -156,7 +156,7 @@ static void fill_and_empty(size_t place, unsigned threads,
 static const unsigned thread_numbers[] = {1, 2, THREADS_MAX};
 enum { THREAD_NUMBERS = sizeof thread_numbers / sizeof thread_numbers[0] };
 
-/* ---- areas -------------------------------------------------------------- */
+/* ---- areas ------------------------------------------------------------- */
 
 /* A fresh place for each: what was one object at first might stay one. */
 static void fill_area(size_t size)
@@ -253,7 +253,7 @@ static void test_blocks_of_areas(void)
     close_area(size);
 }
 
-/* ---- files without holes ------------------------------------------------ */
+/* ---- files without holes ----------------------------------------------- */
 
 static void fill_file(size_t limit, unsigned threads)
 {
@@ -287,7 +287,7 @@ static void test_files_without_holes(void)
     CHECK(nothing_leaked_but_metadata(&before));
 }
 
-/* ---- devices ------------------------------------------------------------ */
+/* ---- devices ----------------------------------------------------------- */
 
 #define DEVICE "/dev/fake-dax"
 

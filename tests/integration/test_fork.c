@@ -18,7 +18,7 @@
 #include "test_child.h"
 #include "test_kinds.h"
 
-/* ---- children ----------------------------------------------------------- */
+/* ---- children ---------------------------------------------------------- */
 
 #define CHILD_SECONDS 100
 
@@ -81,7 +81,7 @@ static int run_child(int (*run)(void))
     return child_wait(start_child(run));
 }
 
-/* ---- kinds and objects -------------------------------------------------- */
+/* ---- kinds and objects ------------------------------------------------- */
 
 #define OBJECTS 3000
 
@@ -177,7 +177,7 @@ static bool is_clear(const unsigned char *object, size_t size)
     return true;
 }
 
-/* ---- what a child can do ------------------------------------------------ */
+/* ---- what a child can do ----------------------------------------------- */
 
 static int child_reads(void)
 {
@@ -301,7 +301,7 @@ static void test_a_child_works_on_a_copy(void)
     child_works_in(64 * MIB, MEMKIND_FORK_COPY);
 }
 
-/* ---- both sides work ---------------------------------------------------- */
+/* ---- both sides work --------------------------------------------------- */
 
 /* Memory that is free when the child is made is zero when it takes it, and what
  * it has stored to stays, whatever the parent does. */
@@ -398,7 +398,7 @@ static void test_the_limit_holds_in_a_child(void)
     check_and_destroy();
 }
 
-/* ---- threads that allocate while others fork ---------------------------- */
+/* ---- threads that allocate while others fork --------------------------- */
 
 #define WORKERS 3
 #define FORKERS 2
@@ -502,7 +502,7 @@ static void test_threads_allocate_while_others_fork(void)
     check_and_destroy();
 }
 
-/* ---- chains ------------------------------------------------------------- */
+/* ---- chains ------------------------------------------------------------ */
 
 static int generation;
 
@@ -548,7 +548,7 @@ static void test_chains(void)
     }
 }
 
-/* ---- policies ----------------------------------------------------------- */
+/* ---- policies ---------------------------------------------------------- */
 
 static int child_stores(void)
 {
@@ -678,7 +678,7 @@ static void test_a_policy_must_be_one(void)
     memkind_config_delete(config);
 }
 
-/* ---- other memory ------------------------------------------------------- */
+/* ---- other memory ------------------------------------------------------ */
 
 static struct memkind in_file;
 static int file;

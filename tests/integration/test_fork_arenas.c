@@ -57,7 +57,7 @@ static bool make_gaps(void)
     return memkind_purge_kind(kind) == 0;
 }
 
-/* ---- in the child ------------------------------------------------------- */
+/* ---- in the child ------------------------------------------------------ */
 
 static bool fill_gaps(void)
 {

@@ -109,7 +109,7 @@ static void test_child_with_a_copy(void)
     check_policy(MEMKIND_FORK_COPY);
 }
 
-/* ---- other threads at work ---------------------------------------------- */
+/* ---- other threads at work --------------------------------------------- */
 
 static atomic_bool stop;
 

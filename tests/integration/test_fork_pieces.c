@@ -111,7 +111,7 @@ static void run(memkind_fork_policy policy, size_t limit, int (*child)(void))
     end(space);
 }
 
-/* ---- one child ---------------------------------------------------------- */
+/* ---- one child --------------------------------------------------------- */
 
 static bool others_get_memory(void)
 {
@@ -182,7 +182,7 @@ static void test_a_child_goes_on(void)
     run(MEMKIND_FORK_PRIVATE, 0, child_goes_on);
 }
 
-/* ---- more of them ------------------------------------------------------- */
+/* ---- more of them ------------------------------------------------------ */
 
 static int grandchild(void)
 {
@@ -252,7 +252,7 @@ static void test_threads_of_a_child(void)
     run(MEMKIND_FORK_PRIVATE, 0, child_with_threads);
 }
 
-/* ---- limits ------------------------------------------------------------- */
+/* ---- limits ------------------------------------------------------------ */
 
 /* What the parent could have, the child can have: its limit is the same. */
 static int child_at_its_limit(void)

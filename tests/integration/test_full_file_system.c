@@ -26,7 +26,7 @@ static const char *file_system;
 static char mount_point[4096];
 static char image[4096];
 
-/* ---- mounting ----------------------------------------------------------- */
+/* ---- mounting ---------------------------------------------------------- */
 
 static int mount_it(const char *name)
 {
@@ -71,7 +71,7 @@ static size_t free_space(void)
     return st.f_bfree * st.f_frsize;
 }
 
-/* ---- scenarios ---------------------------------------------------------- */
+/* ---- scenarios --------------------------------------------------------- */
 
 struct object {
     struct object *next;
@@ -284,7 +284,7 @@ static int kinds_share_the_file_system(void)
     return 0;
 }
 
-/* ---- children ----------------------------------------------------------- */
+/* ---- children ---------------------------------------------------------- */
 
 /* Whatever a child does takes no space, and works without. */
 static int child_on_a_full_file_system(void)
@@ -422,7 +422,7 @@ static int run_scenario(const char *name, const char *directory)
                          name);
 }
 
-/* ---- tests -------------------------------------------------------------- */
+/* ---- tests ------------------------------------------------------------- */
 
 static void test_small_objects(void)
 {
@@ -494,7 +494,7 @@ static const struct test_case tests[] = {
     {NULL, NULL},
 };
 
-/* ---- can it be done here? ----------------------------------------------- */
+/* ---- can it be done here? ---------------------------------------------- */
 
 static bool mounted;
 

@@ -65,7 +65,7 @@ static void for_sizes_up_to(size_t most, memkind_t kind,
         }
 }
 
-/* ---- what an object is -------------------------------------------------- */
+/* ---- what an object is ------------------------------------------------- */
 
 static void check_object_of_size(memkind_t kind, size_t size)
 {
@@ -105,7 +105,7 @@ static void test_every_size_up_to_a_page(void)
     on_every_kind(check_small_sizes_one_by_one);
 }
 
-/* ---- no two objects share a byte ---------------------------------------- */
+/* ---- no two objects share a byte --------------------------------------- */
 
 struct live_object {
     unsigned char *start;
@@ -158,7 +158,7 @@ static void test_objects_do_not_overlap(void)
     on_every_kind(check_no_overlap);
 }
 
-/* ---- sizes of nothing and of too much ----------------------------------- */
+/* ---- sizes of nothing and of too much ---------------------------------- */
 
 static void check_nothing_is_null(memkind_t kind)
 {
@@ -273,7 +273,7 @@ static void test_more_than_the_limit_is_refused(void)
     CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- calloc ------------------------------------------------------------- */
+/* ---- calloc ------------------------------------------------------------ */
 
 static void check_calloc_overflow(memkind_t kind)
 {
@@ -335,7 +335,7 @@ static void test_calloc_clears_under_the_conservative_policy(void)
     CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- alignment ---------------------------------------------------------- */
+/* ---- alignment --------------------------------------------------------- */
 
 static void check_alignments(memkind_t kind)
 {
@@ -422,7 +422,7 @@ static void test_objects_in_further_files(void)
     CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- realloc ------------------------------------------------------------ */
+/* ---- realloc ----------------------------------------------------------- */
 
 static void check_realloc_from(memkind_t kind, size_t from)
 {
@@ -523,7 +523,7 @@ static void test_a_failed_realloc_keeps_the_object(void)
     CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- NULL --------------------------------------------------------------- */
+/* ---- NULL -------------------------------------------------------------- */
 
 static void test_no_kind(void)
 {

@@ -52,7 +52,7 @@ static int create_in_dir(struct memkind *kind, struct memkind_ops *ops,
     return err;
 }
 
-/* ---- files -------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------- */
 
 static void test_a_kind_in_a_directory(void)
 {
@@ -181,7 +181,7 @@ static void test_files_that_will_not_do(void)
     close(fd);
 }
 
-/* ---- creation that fails ------------------------------------------------ */
+/* ---- creation that fails ----------------------------------------------- */
 
 static void test_sources_that_will_not_do(void)
 {
@@ -285,7 +285,7 @@ static void test_names(void)
     CHECK_EQ(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
 }
 
-/* ---- operations of one's own -------------------------------------------- */
+/* ---- operations of one's own ------------------------------------------- */
 
 static atomic_size_t mallocs, mmaps, frees;
 
@@ -360,7 +360,7 @@ static void test_own_mmap_in_the_files(void)
     CHECK_EQ(ops.destroy(&kind), MEMKIND_SUCCESS);
 }
 
-/* ---- memory of one's own ------------------------------------------------ */
+/* ---- memory of one's own ----------------------------------------------- */
 
 #define AREA (64 * MIB)
 static char *area;
@@ -490,7 +490,7 @@ static void test_advice_for_each_block(void)
     }
 }
 
-/* ---- extent hooks of one's own ------------------------------------------ */
+/* ---- extent hooks of one's own ----------------------------------------- */
 
 /* As in <jemalloc/jemalloc.h>. */
 struct extent_hooks_s {
@@ -548,7 +548,7 @@ static void test_own_extent_hooks(void)
     CHECK_EQ(memkind_arena_destroy(&kind), MEMKIND_SUCCESS);
 }
 
-/* ---- memkind_pmem_mmap() ------------------------------------------------ */
+/* ---- memkind_pmem_mmap() ----------------------------------------------- */
 
 static void expect_no_block(struct memkind *kind, size_t size, int reason)
 {
@@ -627,7 +627,7 @@ static void test_mmap_flags(void)
     CHECK_EQ(memkind_posix_check_alignment(NULL, 24), EINVAL);
 }
 
-/* ---- persistence -------------------------------------------------------- */
+/* ---- persistence ------------------------------------------------------- */
 
 static void test_persist(void)
 {
@@ -671,7 +671,7 @@ static void test_persist(void)
     CHECK_EQ(memkind_pmem_validate_dir("/nowhere"), MEMKIND_ERROR_RUNTIME);
 }
 
-/* ---- arenas ------------------------------------------------------------- */
+/* ---- arenas ------------------------------------------------------------ */
 
 #define THREADS 6
 static pthread_barrier_t barrier;
@@ -746,7 +746,7 @@ static void test_policies(void)
     CHECK_EQ(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
 }
 
-/* ---- fixed -------------------------------------------------------------- */
+/* ---- fixed ------------------------------------------------------------- */
 
 static void test_a_fixed_kind(void)
 {

@@ -148,7 +148,7 @@ static void test_nothing_is_kept(void)
     CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- kinds that such destructors make ----------------------------------- */
+/* ---- kinds that such destructors make ---------------------------------- */
 
 static size_t address_space(void)
 {

@@ -49,7 +49,7 @@ static void make_use_destroy(const char *dir, size_t max_size)
     CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- directories -------------------------------------------------------- */
+/* ---- directories ------------------------------------------------------- */
 
 static void refuse(const char *dir, size_t max_size, int reason)
 {
@@ -189,7 +189,7 @@ static void test_files_stay_out_of_sight(void)
     CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- sizes -------------------------------------------------------------- */
+/* ---- sizes ------------------------------------------------------------- */
 
 static void test_sizes(void)
 {
@@ -250,7 +250,7 @@ static void test_capacity(void)
     CHECK_EQ(memkind_get_capacity(NULL), -1);
 }
 
-/* ---- configurations ----------------------------------------------------- */
+/* ---- configurations ---------------------------------------------------- */
 
 static void test_configuration(void)
 {
@@ -325,7 +325,7 @@ static void test_bad_configurations(void)
     memkind_config_delete(config);
 }
 
-/* ---- destroying what cannot be destroyed -------------------------------- */
+/* ---- destroying what cannot be destroyed ------------------------------- */
 
 static void test_what_cannot_be_destroyed(void)
 {
@@ -375,7 +375,7 @@ static void test_a_handle_of_a_destroyed_kind(void)
     CHECK_EQ(memkind_get_capacity(kind), -1);
 }
 
-/* ---- fixed kinds -------------------------------------------------------- */
+/* ---- fixed kinds ------------------------------------------------------- */
 
 static void test_fixed_areas(void)
 {
@@ -493,7 +493,7 @@ static void test_overlapping_fixed_areas(void)
     CHECK_EQ(memkind_destroy_kind(first), MEMKIND_SUCCESS);
 }
 
-/* ---- memkind_create_kind() ---------------------------------------------- */
+/* ---- memkind_create_kind() --------------------------------------------- */
 
 static bool is_documented(int types, int policy)
 {
@@ -540,7 +540,7 @@ static void test_memory_types_and_policies(void)
              MEMKIND_ERROR_INVALID);
 }
 
-/* ---- static kinds ------------------------------------------------------- */
+/* ---- static kinds ------------------------------------------------------ */
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
@@ -618,7 +618,7 @@ static void test_static_kinds(void)
     CHECK_EQ(kind, UNTOUCHED);
 }
 
-/* ---- version and messages ----------------------------------------------- */
+/* ---- version and messages ---------------------------------------------- */
 
 static void test_version(void)
 {
@@ -666,7 +666,7 @@ static void test_dax_paths(void)
 #define ADDRESS_SLACK_KIB (64 * 1024)
 #define RESIDENT_SLACK_KIB (16 * 1024)
 
-/* ---- many kinds --------------------------------------------------------- */
+/* ---- many kinds -------------------------------------------------------- */
 
 static void test_as_many_kinds_as_there_can_be(void)
 {

@@ -39,7 +39,7 @@
 static bool is_real;  /* persistent memory: faults tell, too */
 static bool is_exact; /* the file system has all that is asked for */
 
-/* ---- where blocks are --------------------------------------------------- */
+/* ---- where blocks are -------------------------------------------------- */
 
 /* A mapping of a file, which was opened once more. */
 struct mapped {
@@ -136,7 +136,7 @@ static size_t count_aligned(const char *object, size_t size)
     return count;
 }
 
-/* ---- page faults -------------------------------------------------------- */
+/* ---- page faults ------------------------------------------------------- */
 
 static size_t fault_count(void)
 {
@@ -159,7 +159,7 @@ static size_t count_large(char *object, size_t size)
     return missed < units ? units - missed : 0;
 }
 
-/* ---- files of others ---------------------------------------------------- */
+/* ---- files of others --------------------------------------------------- */
 
 #define FILES_MOST 4000
 
@@ -212,7 +212,7 @@ static void remove_others(unsigned count)
     sync();
 }
 
-/* ---- tests -------------------------------------------------------------- */
+/* ---- tests ------------------------------------------------------------- */
 
 /* Kinds one after another; `least` of them have every unit, and all together
  * at least so many units. */
@@ -383,7 +383,7 @@ static const struct test_case tests[] = {
     {NULL, NULL},
 };
 
-/* ---- file systems ------------------------------------------------------- */
+/* ---- file systems ------------------------------------------------------ */
 
 static const struct {
     const char *name, *make;

@@ -14,7 +14,7 @@
 
 #define LIMIT (64 * MIB)
 
-/* ---- lists of objects --------------------------------------------------- */
+/* ---- lists of objects -------------------------------------------------- */
 
 /* Each object holds the next one's address. */
 struct object {
@@ -44,7 +44,7 @@ static void free_objects(memkind_t kind, struct object **list)
     }
 }
 
-/* ---- the limit ---------------------------------------------------------- */
+/* ---- the limit --------------------------------------------------------- */
 
 static void test_the_limit_holds(void)
 {
@@ -129,7 +129,7 @@ static void test_limits_are_separate(void)
     CHECK_EQ(memkind_destroy_kind(other), MEMKIND_SUCCESS);
 }
 
-/* ---- filled, emptied, and filled again ---------------------------------- */
+/* ---- filled, emptied, and filled again --------------------------------- */
 
 #define FILLERS 4
 #define FILLINGS 2
@@ -253,7 +253,7 @@ static void test_one_size_after_the_other(void)
     CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- space that goes back ----------------------------------------------- */
+/* ---- space that goes back ---------------------------------------------- */
 
 static void test_conservative_kinds_give_back_at_once(void)
 {

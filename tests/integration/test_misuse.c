@@ -12,7 +12,7 @@
 
 #define UNTOUCHED 4711
 
-/* ---- pointers ----------------------------------------------------------- */
+/* ---- pointers ---------------------------------------------------------- */
 
 static void test_free_twice(void)
 {
@@ -171,7 +171,7 @@ static void test_wrong_kind(void)
     destroy_watched_kind(kind);
 }
 
-/* ---- kinds -------------------------------------------------------------- */
+/* ---- kinds ------------------------------------------------------------- */
 
 static void test_a_destroyed_kind(void)
 {

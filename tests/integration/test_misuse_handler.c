@@ -17,7 +17,7 @@
 #include "test_child.h"
 #include "test_kinds.h"
 
-/* ---- the handler -------------------------------------------------------- */
+/* ---- the handler ------------------------------------------------------- */
 
 static int told;
 
@@ -128,7 +128,7 @@ static void test_the_default_is_a_message(void)
     CHECK_EQ(second, 0);
 }
 
-/* ---- signals ------------------------------------------------------------ */
+/* ---- signals ----------------------------------------------------------- */
 
 static memkind_t signal_kind;
 static void *kept;

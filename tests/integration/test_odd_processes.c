@@ -33,7 +33,7 @@ static char place[4200];  /* the suite's directory */
 static char tmpfs[4300];  /* one of 256 MiB, if it can be mounted */
 static char beside[4300]; /* a file of the program's own */
 
-/* ---- helpers ------------------------------------------------------------ */
+/* ---- helpers ----------------------------------------------------------- */
 
 static bool have_tmpfs(void)
 {
@@ -84,7 +84,7 @@ static int work(memkind_t kind)
     return 0;
 }
 
-/* ---- memory that is locked ---------------------------------------------- */
+/* ---- memory that is locked --------------------------------------------- */
 
 static int lock_memory(int flags, bool before)
 {
@@ -151,7 +151,7 @@ static int locked_dram(void)
     return 0;
 }
 
-/* ---- address space ------------------------------------------------------ */
+/* ---- address space ----------------------------------------------------- */
 
 static void *in_thread(void *kind)
 {
@@ -182,7 +182,7 @@ static int less_address_space(void)
     return 0;
 }
 
-/* ---- descriptors -------------------------------------------------------- */
+/* ---- descriptors ------------------------------------------------------- */
 
 /* A program that closes what it does not know, and opens its own data. */
 static int use_after_closing(memkind_t kind, size_t growth)
@@ -279,7 +279,7 @@ static int standard_descriptors(void)
     return 0;
 }
 
-/* ---- directories -------------------------------------------------------- */
+/* ---- directories ------------------------------------------------------- */
 
 static int directory_by_number(void)
 {
@@ -389,7 +389,7 @@ static int growth_after_rmdir(void)
     return grow_and_finish(kind);
 }
 
-/* ---- the main thread has ended ------------------------------------------ */
+/* ---- the main thread has ended ----------------------------------------- */
 
 static pthread_t main_thread;
 
@@ -421,7 +421,7 @@ static int main_thread_ends(void)
     pthread_exit(NULL);
 }
 
-/* ---- around them -------------------------------------------------------- */
+/* ---- around them ------------------------------------------------------- */
 
 static const struct scenario scenarios[] = {
     {"mlockall: future", locked_future, NULL},

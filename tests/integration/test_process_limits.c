@@ -24,7 +24,7 @@
 #include "test_child.h"
 #include "test_support.h"
 
-/* ---- in a scenario ------------------------------------------------------ */
+/* ---- in a scenario ----------------------------------------------------- */
 
 static const char *place; /* the suite's directory */
 
@@ -80,7 +80,7 @@ static size_t free_space(const char *dir)
     return statvfs(dir, &st) == 0 ? st.f_bavail * st.f_frsize : 0;
 }
 
-/* ---- scenarios ---------------------------------------------------------- */
+/* ---- scenarios --------------------------------------------------------- */
 
 static int address_space(void)
 {
@@ -387,7 +387,7 @@ static const struct scenario scenarios[] = {
 };
 #define SCENARIOS (sizeof scenarios / sizeof scenarios[0])
 
-/* ---- around them -------------------------------------------------------- */
+/* ---- around them ------------------------------------------------------- */
 
 static void show(const char *path, const char *wanted, bool all)
 {

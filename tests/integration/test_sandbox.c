@@ -39,7 +39,7 @@ static bool forbid_membarrier(void)
                    SECCOMP_FILTER_FLAG_TSYNC, &program) == 0;
 }
 
-/* ---- objects are handed out once ---------------------------------------- */
+/* ---- objects are handed out once --------------------------------------- */
 
 /* A thread whose cache is open allocates and frees while others purge.
  */
@@ -113,7 +113,7 @@ static int after_the_first_use(void)
     return allocate_beside_purges() ? 0 : 1;
 }
 
-/* ---- what sleeping threads hold ----------------------------------------- */
+/* ---- what sleeping threads hold ---------------------------------------- */
 
 /* With so many threads, what each may keep adds up to the kind's limit. */
 enum { SLEEPERS = 64 };
@@ -179,7 +179,7 @@ static int of_sleepers_meanwhile(void)
     return of_sleeping_threads(false);
 }
 
-/* ---- cases -------------------------------------------------------------- */
+/* ---- cases ------------------------------------------------------------- */
 
 static void run(const char *name, int (*body)(void))
 {

@@ -71,7 +71,7 @@ static unsigned entries(void)
     return count - 2;
 }
 
-/* ---- files -------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------- */
 
 static void check_file(int fd)
 {
@@ -127,7 +127,7 @@ static void test_other_programs_inherit_nothing(void)
     CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- a directory that anyone can write to ------------------------------- */
+/* ---- a directory that anyone can write to ------------------------------ */
 
 static char victim[4200];
 
@@ -170,7 +170,7 @@ static void test_symlinks_are_not_followed(void)
     close(fd);
 }
 
-/* ---- data of others ----------------------------------------------------- */
+/* ---- data of others ---------------------------------------------------- */
 
 #define SECRET "what nobody else may see, 0123456789"
 
@@ -229,7 +229,7 @@ static void test_buffers_are_the_callers(void)
     munmap(buffer, size + 8192);
 }
 
-/* ---- sizes -------------------------------------------------------------- */
+/* ---- sizes ------------------------------------------------------------- */
 
 static void test_sizes_do_not_overflow(void)
 {
@@ -273,7 +273,7 @@ static void test_sizes_do_not_overflow(void)
     CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- set-uid programs --------------------------------------------------- */
+/* ---- set-uid programs -------------------------------------------------- */
 
 static int in_set_uid_program(void)
 {

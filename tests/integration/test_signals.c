@@ -236,7 +236,7 @@ static void test_in_other_calls(void)
     }
 }
 
-/* ---- fork --------------------------------------------------------------- */
+/* ---- fork -------------------------------------------------------------- */
 
 static void count_misuse(memkind_misuse what, memkind_t where, const void *ptr,
                          void *arg)
@@ -277,7 +277,7 @@ static void test_in_fork(void)
     memkind_set_misuse_handler(NULL, NULL);
 }
 
-/* ---- the end of threads ------------------------------------------------- */
+/* ---- the end of threads ------------------------------------------------ */
 
 static void *end_soon(void *unused)
 {

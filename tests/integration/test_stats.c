@@ -34,7 +34,7 @@ static struct stats stats_now(memkind_t kind)
     return stats;
 }
 
-/* ---- numbers ------------------------------------------------------------ */
+/* ---- numbers ----------------------------------------------------------- */
 
 static void check_sums(memkind_t kind)
 {
@@ -372,7 +372,7 @@ static void test_bad_arguments(void)
     CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- printing ----------------------------------------------------------- */
+/* ---- printing ---------------------------------------------------------- */
 
 struct text {
     size_t length;

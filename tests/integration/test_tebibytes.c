@@ -24,7 +24,7 @@
 /* More is not left of 128 TiB when a region has been found that fits. */
 #define FREE_SPACE (100 * TIB)
 
-/* ---- file space that is only counted ------------------------------------ */
+/* ---- file space that is only counted ----------------------------------- */
 
 static struct sys_calls real;
 static struct {
@@ -83,7 +83,7 @@ static void real_space(void)
     sys = real;
 }
 
-/* ---- what it costs ------------------------------------------------------ */
+/* ---- what it costs ----------------------------------------------------- */
 
 struct cost {
     double seconds;
@@ -113,7 +113,7 @@ static void check_cost(const char *what, struct cost before, size_t most_kib)
     CHECK_LE(now.dram, before.dram + most_kib);
 }
 
-/* ---- objects ------------------------------------------------------------ */
+/* ---- objects ----------------------------------------------------------- */
 
 static memkind_t kind;
 static int misused;
@@ -219,7 +219,7 @@ static void use_large_object(size_t size)
     CHECK_LE(file_space(), 16 * MIB);
 }
 
-/* ---- tests -------------------------------------------------------------- */
+/* ---- tests ------------------------------------------------------------- */
 
 static void test_8_tib(void)
 {

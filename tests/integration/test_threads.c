@@ -40,7 +40,7 @@ static void run_threads(int count, void *(*run)(void *number))
     CHECK_EQ(atomic_load(&mistakes), 0);
 }
 
-/* ---- allocation and free in turn ---------------------------------------- */
+/* ---- allocation and free in turn --------------------------------------- */
 
 struct object {
     unsigned char *start;
@@ -134,7 +134,7 @@ static void test_threads_on_dram(void)
     CHECK_EQ(kind_allocated(MEMKIND_DEFAULT), 0);
 }
 
-/* ---- freed by another thread -------------------------------------------- */
+/* ---- freed by another thread ------------------------------------------- */
 
 #define QUEUE 256
 #define MESSAGES 20000
@@ -210,7 +210,7 @@ static void test_freed_by_another_thread(void)
     }
 }
 
-/* ---- threads that come and go ------------------------------------------- */
+/* ---- threads that come and go ------------------------------------------ */
 
 static atomic_uint greatest_arena;
 
@@ -271,7 +271,7 @@ static void test_thousands_of_short_lives(void)
     CHECK_EQ(memkind_destroy_kind(shared_kind), MEMKIND_SUCCESS);
 }
 
-/* ---- kinds that come and go --------------------------------------------- */
+/* ---- kinds that come and go -------------------------------------------- */
 
 #define KINDS 300
 #define ADDRESS_SLACK_KIB (64 * 1024)
@@ -374,7 +374,7 @@ static void test_each_thread_its_own_kinds(void)
     run_threads(4, make_and_destroy);
 }
 
-/* ---- snapshots while others allocate ------------------------------------ */
+/* ---- snapshots while others allocate ----------------------------------- */
 
 static void *alternate_or_look(void *number)
 {
@@ -415,7 +415,7 @@ static void test_background_threads(void)
     }
 }
 
-/* ---- the first use of a DRAM kind, which others look at meanwhile ------- */
+/* ---- the first use of a DRAM kind, which others look at meanwhile ------ */
 
 static void *use_first_or_look(void *number)
 {

@@ -66,7 +66,7 @@ void model_fail(const char *file, int line, const char *what)
     abort();
 }
 
-/* ---- choices ------------------------------------------------------------ */
+/* ---- choices ----------------------------------------------------------- */
 
 bool choices_are_left(const struct choices *choices)
 {
@@ -102,7 +102,7 @@ static size_t choose_size(struct choices *choices, size_t most)
     return size < most ? size : most;
 }
 
-/* ---- contents ----------------------------------------------------------- */
+/* ---- contents ---------------------------------------------------------- */
 
 /* Large objects are filled at their ends, and in a part of each page. */
 #define WHOLE_MOST (8 * KIB)
@@ -140,7 +140,7 @@ static bool is_clear(const unsigned char *bytes, size_t size)
     return bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
 }
 
-/* ---- kinds -------------------------------------------------------------- */
+/* ---- kinds ------------------------------------------------------------- */
 
 static int make_kind(struct model *model, struct slot *slot)
 {
@@ -237,7 +237,7 @@ static struct slot *enter_of(struct model *model, struct object *object)
     return NULL;
 }
 
-/* ---- objects ------------------------------------------------------------ */
+/* ---- objects ----------------------------------------------------------- */
 
 static void note_new(struct slot *slot, struct object *object)
 {
@@ -407,7 +407,7 @@ static void inspect(struct model *model, struct object *object,
     leave(slot);
 }
 
-/* ---- steps -------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------- */
 
 static void come_or_go(struct model *model, struct choices *choices)
 {
@@ -557,7 +557,7 @@ void model_step(struct model *model, unsigned index, struct choices *choices)
         come_or_go(model, choices);
 }
 
-/* ---- everything --------------------------------------------------------- */
+/* ---- everything -------------------------------------------------------- */
 
 static int by_address(const void *a, const void *b)
 {
@@ -645,7 +645,7 @@ void model_check(struct model *model)
     MODEL_NEED(space + 64 * KIB >= held && space <= held + MIB);
 }
 
-/* ---- models ------------------------------------------------------------- */
+/* ---- models ------------------------------------------------------------ */
 
 struct model *model_new(const char *dir, unsigned actors)
 {

@@ -59,7 +59,7 @@ static void mistake(const char *what)
         fprintf(stderr, "soak: %s\n", what);
 }
 
-/* ---- system calls that fail --------------------------------------------- */
+/* ---- system calls that fail -------------------------------------------- */
 
 static struct sys_calls real;
 
@@ -126,7 +126,7 @@ static void install_faults(void)
     sys.pmem_map_file = failing_map_file;
 }
 
-/* ---- objects ------------------------------------------------------------ */
+/* ---- objects ----------------------------------------------------------- */
 
 static void fill(struct object *object)
 {
@@ -230,7 +230,7 @@ static void step(unsigned long long *random)
     pthread_rwlock_unlock(&slot->lock);
 }
 
-/* ---- threads ------------------------------------------------------------ */
+/* ---- threads ----------------------------------------------------------- */
 
 static void *work(void *seed)
 {
@@ -262,7 +262,7 @@ static void *churn_threads(void *seed)
     return NULL;
 }
 
-/* ---- kinds -------------------------------------------------------------- */
+/* ---- kinds ------------------------------------------------------------- */
 
 static memkind_t make_kind(unsigned long long *random)
 {
@@ -347,7 +347,7 @@ static void *churn_kinds(void *seed)
     return NULL;
 }
 
-/* ---- children ----------------------------------------------------------- */
+/* ---- children ---------------------------------------------------------- */
 
 /* In the child: the parent's objects cannot be checked, as its threads change
  * them; objects of its own can. */
@@ -415,7 +415,7 @@ static void *toggle_faults(void *unused)
     return NULL;
 }
 
-/* ---- all of it ---------------------------------------------------------- */
+/* ---- all of it --------------------------------------------------------- */
 
 static unsigned long long soak(int seconds, int count,
                                unsigned long long random)

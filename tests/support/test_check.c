@@ -17,7 +17,7 @@ __attribute__((constructor)) static void remember_process(void)
     test_process = getpid();
 }
 
-/* ---- values ------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------ */
 
 struct check_value check_value_signed(long long value)
 {
@@ -115,7 +115,7 @@ static bool holds(struct check_value left, enum check_relation relation,
     }
 }
 
-/* ---- reports ------------------------------------------------------------ */
+/* ---- reports ----------------------------------------------------------- */
 
 static void print_value(char *text, size_t size, struct check_value value)
 {

@@ -30,7 +30,7 @@ void child_report_to(FILE *to)
     report = to;
 }
 
-/* ---- children ----------------------------------------------------------- */
+/* ---- children ---------------------------------------------------------- */
 
 pid_t child_start(int (*run)(void))
 {
@@ -74,7 +74,7 @@ int child_run_with(int (*run)(void *), void *argument)
     return child_run(run_job);
 }
 
-/* ---- scenarios ---------------------------------------------------------- */
+/* ---- scenarios --------------------------------------------------------- */
 
 bool scenario_is_asked_for(int argc, char **argv)
 {
@@ -117,7 +117,7 @@ bool scenario_check(const char *name, int status)
     return status == 0;
 }
 
-/* ---- file systems of a child -------------------------------------------- */
+/* ---- file systems of a child ------------------------------------------- */
 
 bool mounts_become_own(void)
 {

@@ -27,7 +27,7 @@ int child_lacks(const char *file, int line, const char *condition);
 /* Where messages go from now on; stderr at first. */
 void child_report_to(FILE *report);
 
-/* ---- children ----------------------------------------------------------- */
+/* ---- children ---------------------------------------------------------- */
 
 /* What child_wait() adds to the number of a signal. */
 #define CHILD_KILLED 1000
@@ -44,7 +44,7 @@ int child_wait(pid_t child);
 int child_run(int (*run)(void));
 int child_run_with(int (*run)(void *), void *argument);
 
-/* ---- scenarios ---------------------------------------------------------- */
+/* ---- scenarios --------------------------------------------------------- */
 
 struct scenario {
     const char *name;
@@ -72,7 +72,7 @@ int scenario_run(const char *name, const char *directory,
  * with 0. Returns whether the status was 0. */
 bool scenario_check(const char *name, int status);
 
-/* ---- file systems of a child -------------------------------------------- */
+/* ---- file systems of a child ------------------------------------------- */
 
 /* From now on mounts are this process's own. False if it may not do so. */
 bool mounts_become_own(void);

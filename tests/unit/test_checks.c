@@ -120,7 +120,7 @@ static void test_arguments_are_evaluated_once(void)
     CHECK_EQ(errno, UNTOUCHED);
 }
 
-/* ---- children ----------------------------------------------------------- */
+/* ---- children ---------------------------------------------------------- */
 
 static int end_with_seven(void)
 {

@@ -10,7 +10,7 @@
 #include "heap_registry.h"
 #include "test_support.h"
 
-/* ---- the registry's calls ----------------------------------------------- */
+/* ---- the registry's calls ---------------------------------------------- */
 
 #define SLOTS THREAD_CACHE_SLOTS
 
@@ -67,7 +67,7 @@ static void done(struct memkind_heap *heap, unsigned slot)
     heap_registry_done(heap);
 }
 
-/* ---- slots -------------------------------------------------------------- */
+/* ---- slots ------------------------------------------------------------- */
 
 enum { HEAPS = 8 };
 static struct entry entries[HEAPS];
@@ -131,7 +131,7 @@ static void test_all_slots_are_taken(void)
         discard(&many[i]);
 }
 
-/* ---- heaps in use ------------------------------------------------------- */
+/* ---- heaps in use ------------------------------------------------------ */
 
 static void test_found_by_its_place(void)
 {
@@ -218,7 +218,7 @@ static void test_a_heap_waits_for_its_users(void)
     free(entry.heap);
 }
 
-/* ---- fork --------------------------------------------------------------- */
+/* ---- fork -------------------------------------------------------------- */
 
 static unsigned visits[HEAPS];
 

@@ -10,7 +10,7 @@
 #include "kind_registry.h"
 #include "test_support.h"
 
-/* ---- storage ------------------------------------------------------------ */
+/* ---- storage ----------------------------------------------------------- */
 
 static bool is_clear(const struct memkind *kind)
 {
@@ -109,7 +109,7 @@ static void test_storage_for_threads(void)
     }
 }
 
-/* ---- kinds with a heap -------------------------------------------------- */
+/* ---- kinds with a heap ------------------------------------------------- */
 
 static struct memkind *make(int i)
 {

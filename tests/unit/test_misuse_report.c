@@ -111,7 +111,7 @@ static void test_a_handler_that_sets_another(void)
     end();
 }
 
-/* ---- messages ----------------------------------------------------------- */
+/* ---- messages ---------------------------------------------------------- */
 
 static int report_foreign(void)
 {
@@ -135,7 +135,7 @@ static void test_the_default_is_a_message(void)
     CHECK_NOT_NULL(strstr(text, address));
 }
 
-/* ---- fork --------------------------------------------------------------- */
+/* ---- fork -------------------------------------------------------------- */
 
 static atomic_bool is_set;
 

@@ -62,7 +62,7 @@ static size_t index_of(const struct object_record *record)
     return ((uintptr_t)object_of_record(record) - FIRST) / 16;
 }
 
-/* ---- records ------------------------------------------------------------ */
+/* ---- records ----------------------------------------------------------- */
 
 static void test_one_object(void)
 {
@@ -170,7 +170,7 @@ static void test_a_random_walk(void)
     end();
 }
 
-/* ---- objects that wait -------------------------------------------------- */
+/* ---- objects that wait ------------------------------------------------- */
 
 static void test_what_may_wait(void)
 {
@@ -258,7 +258,7 @@ static void test_the_latest_stays(void)
     end();
 }
 
-/* ---- all of them -------------------------------------------------------- */
+/* ---- all of them ------------------------------------------------------- */
 
 static void test_a_heap_goes(void)
 {

@@ -12,7 +12,7 @@
 static struct ranked_lock outer = RANKED_LOCK_INITIALIZER(RANK_KIND_REGISTRY);
 static struct ranked_lock inner = RANKED_LOCK_INITIALIZER(RANK_POOL);
 
-/* ---- all builds --------------------------------------------------------- */
+/* ---- all builds -------------------------------------------------------- */
 
 static void *try_outer(void *unused)
 {
@@ -118,7 +118,7 @@ static void test_other_threads_hold_nothing_of_ours(void)
     ranked_lock_release(&inner);
 }
 
-/* ---- Debug builds ------------------------------------------------------- */
+/* ---- Debug builds ------------------------------------------------------ */
 
 #ifndef NDEBUG
 static struct ranked_lock twin = RANKED_LOCK_INITIALIZER(RANK_POOL);

@@ -66,7 +66,7 @@ static size_t cached_now(void)
     return heap_stat_cached();
 }
 
-/* ---- when it is time ---------------------------------------------------- */
+/* ---- when it is time --------------------------------------------------- */
 
 /* A thread that allocates slowly looks at the clock each time. */
 static void test_how_often_the_clock_is_read(void)
@@ -98,7 +98,7 @@ static void test_errno_is_kept(void)
     end();
 }
 
-/* ---- what is done ------------------------------------------------------- */
+/* ---- what is done ------------------------------------------------------ */
 
 static pthread_barrier_t step;
 
@@ -178,7 +178,7 @@ static void test_pages_that_stay(void)
     end();
 }
 
-/* ---- snapshots ---------------------------------------------------------- */
+/* ---- snapshots --------------------------------------------------------- */
 
 static atomic_int snapshots;
 
