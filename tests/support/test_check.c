@@ -142,6 +142,8 @@ void check_that(bool condition, const char *text, struct check_place place)
         fprintf(stderr, "\n%s:%u: %s\n", place.file, place.line, text);
         if (!in_test)
             abort();
+        if (place.ends_test)
+            _exit(1); /* or the child would go on with the next test */
     }
     if (in_test)
         CU_assertImplementation(condition, place.line, text, place.file, "",

@@ -10,7 +10,8 @@
  * are compared by value: -1 is less than any unsigned number.
  *
  * In a forked child, failures are also printed at once, because the summary is
- * the parent's. In a process that runs no CUnit test a failure ends it.
+ * the parent's; REQUIRE_*() ends the child with 1. In a process that runs no
+ * CUnit test any failure ends it.
  */
 #ifndef TEST_CHECK_H
 #define TEST_CHECK_H

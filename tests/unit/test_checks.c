@@ -144,6 +144,13 @@ static int lack_something(void)
     return 0;
 }
 
+static int require_something(void)
+{
+    NEED(print_to_log() == 0);
+    REQUIRE_EQ(evaluated, -1);
+    return 0;
+}
+
 static void test_children(void)
 {
     int argument = 9;
@@ -151,6 +158,7 @@ static void test_children(void)
     CHECK_EQ(child_run(end_by_signal), CHILD_KILLED + SIGKILL);
     CHECK_EQ(child_run_with(end_with_argument, &argument), 9);
     CHECK_EQ(child_run(lack_something), 1);
+    CHECK_EQ(child_run(require_something), 1);
     CHECK_EQ(child_wait(-1), -1);
     unlink(test_path("log"));
 }
