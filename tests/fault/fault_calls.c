@@ -59,7 +59,7 @@ static const struct {
     [FAULT_PMEM_MSYNC] = {"pmem_msync", {EIO, ENOMEM}},
 };
 
-/* Of a fallocate(2) that fails; more takes time alone. */
+/* How much of a fallocate(2) that fails is done; more would only take time. */
 #define KEPT_MAX (64 << 10)
 
 static struct sys_calls real;
@@ -71,8 +71,8 @@ static unsigned first;
 static bool stays;
 static int wanted_error;
 
-/* Of calls that ask where blocks are: so many of a wrong place, then one that
- * is right. */
+/* Calls that ask where blocks are: so many answer with a wrong place, then one
+ * with a right one. */
 #define UNALIGNED_ANSWERS 4
 static _Atomic unsigned answers;
 
@@ -170,8 +170,7 @@ static bool fails(enum fault_call call)
     return error != 0;
 }
 
-/* ---- the calls ------------------------------------------------------------
- */
+/* ---- the calls --------------------------------------------------------- */
 
 static int fault_open(const char *path, int flags, mode_t mode)
 {
@@ -302,7 +301,7 @@ static int fault_fallocate(int fd, int mode, off_t offset, off_t len)
         error = EOPNOTSUPP;
     if (error == 0)
         return real.fallocate(fd, mode, offset, len);
-    /* As ext4, which keeps what it got. */
+    /* Like ext4, which keeps what it got. */
     if (error == ENOSPC || error == EDQUOT)
         (void)!real.fallocate(fd, mode, offset,
                               len / 2 < KEPT_MAX ? len / 2 : KEPT_MAX);
@@ -351,7 +350,7 @@ static void *fault_mmap(void *addr, size_t len, int prot, int flags, int fd,
     return real.mmap(addr, len, prot, flags, fd, offset);
 }
 
-/* What could not be unmapped, which nobody has a use for any more. */
+/* What could not be unmapped, and is in use no more. */
 #define REFUSED_MAX 4096
 
 static struct {

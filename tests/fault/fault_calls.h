@@ -5,7 +5,7 @@
  * file system cannot do can be chosen.
  *
  * What is left undone is what the kernel would leave undone: a descriptor is
- * closed even where close(2) fails, and a fallocate(2) that meets the end of
+ * closed even if close(2) fails, and a fallocate(2) that meets the end of
  * the space keeps some of it.
  */
 #ifndef FAULT_CALLS_H

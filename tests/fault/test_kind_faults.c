@@ -71,9 +71,7 @@ static bool worked(bool success, const char *what)
     return success;
 }
 
-/* ---- making kinds
- * ------------------------------------------------------------
- */
+/* ---- making kinds ------------------------------------------------------ */
 
 static bool is_documented(int err)
 {
@@ -175,8 +173,7 @@ static memkind_t create(void)
     return NULL;
 }
 
-/* ---- the workload -----------------------------------------------------------
- */
+/* ---- the workload ------------------------------------------------------ */
 
 #define OBJECTS 28
 
@@ -372,7 +369,7 @@ static void work_in_threads(memkind_t kind)
     pthread_t threads[8];
     for (unsigned i = 0; i < place->threads; i++) {
         tables[i] = (struct table){.kind = kind, .random = 1000 + i};
-        CU_ASSERT_EQUAL_FATAL(
+        REQUIRE_EQ(
             pthread_create(&threads[i], NULL, work_in_thread, &tables[i]), 0);
     }
     for (unsigned i = 0; i < place->threads; i++)
@@ -446,9 +443,7 @@ static void run_workload(void)
     expect(memkind_detect_kind(kept) == NULL, "address table");
 }
 
-/* ---- one run
- * ------------------------------------------------------------------
- */
+/* ---- one run ----------------------------------------------------------- */
 
 static unsigned arena_count(void)
 {
@@ -463,7 +458,7 @@ static unsigned remove_named_files(void)
 {
     unsigned removed = 0;
     DIR *dir = opendir(test_dir());
-    CU_ASSERT_PTR_NOT_NULL_FATAL(dir);
+    REQUIRE_NOT_NULL(dir);
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
         if (entry->d_name[0] != '.')
             removed += unlink(test_path(entry->d_name)) == 0;
@@ -479,12 +474,12 @@ static bool failed_to_unmap(void)
 
 static bool file_space_is_kept(uint64_t calls, bool for_good)
 {
-    /* Where neither munmap() nor ftruncate() ever works, nothing helps. */
+    /* If neither munmap() nor ftruncate() ever works, nothing helps. */
     return for_good && calls == FAULT_ALL;
 }
 
-/* Whose number it is cannot be told where fstat() never works: it is not closed
- * then, rather than somebody else's. Returns whether there were any. */
+/* If fstat() never works, the library cannot see whether a descriptor is still
+ * its own, and does not close it. Returns whether there were any. */
 static bool close_what_was_not_told(uint64_t calls, bool for_good)
 {
     char link[64], target[4200];
@@ -543,8 +538,8 @@ static bool attempt(uint64_t calls, unsigned at, bool for_good, int error)
 
 static bool run_once(uint64_t calls, unsigned at, bool for_good, int error)
 {
-    /* jemalloc's tables grow where a region lies at an address that none was
-     * at before: once. */
+    /* jemalloc's tables grow once if a region lies at an address at which none
+     * was before. */
     bool same = false;
     for (int i = 0; i < 4 && !same; i++)
         same = attempt(calls, at, for_good, error);
@@ -555,13 +550,11 @@ static bool run_once(uint64_t calls, unsigned at, bool for_good, int error)
                 fault_call_name(fault_hit_call()), at,
                 for_good ? "for good" : "once", strerror(fault_last_error()),
                 what);
-    CU_ASSERT_PTR_NULL(what);
+    CHECK_NULL(what);
     return fault_hit();
 }
 
-/* ---- walks
- * -------------------------------------------------------------------
- */
+/* ---- walks ------------------------------------------------------------- */
 
 #define POINTS_MAX 5000
 #define FAILURES_MAX 20
@@ -572,7 +565,7 @@ static unsigned walk(uint64_t calls, bool for_good, int error)
     while (run_once(calls, ++at, for_good, error) && at < POINTS_MAX &&
            CU_get_number_of_failures() < FAILURES_MAX)
         ;
-    CU_ASSERT_TRUE(at < POINTS_MAX);
+    CHECK_LT(at, POINTS_MAX);
     return at - 1;
 }
 
@@ -585,7 +578,7 @@ static void warm_up(void)
     }
 }
 
-/* With one error: once, and for good with and without an end. */
+/* With one error: once, and for good, with and without an end. */
 static unsigned walk_error(uint64_t calls, int error)
 {
     ending = LIFTED;
@@ -634,15 +627,15 @@ static void walk_all(const struct place *where)
     fault_install(where->world);
     warm_up();
     unsigned arenas = arena_count();
-    CU_ASSERT_FALSE(run_once(FAULT_ALL, UINT32_MAX, false, 0));
+    CHECK(!run_once(FAULT_ALL, UINT32_MAX, false, 0));
     /* Threads meet in the same calls as one does: all of them together. */
     for (int call = 0; call < FAULT_CALLS && where->threads == 0; call++)
         walk_call((enum fault_call)call);
     (void)walk_error(FAULT_ALL, 0);
     ending = LIFTED;
-    CU_ASSERT_FALSE(run_once(FAULT_ALL, UINT32_MAX, false, 0));
+    CHECK(!run_once(FAULT_ALL, UINT32_MAX, false, 0));
     /* What one run could not clear away, the next one could. */
-    CU_ASSERT_TRUE(arena_count() <= arenas + 8);
+    CHECK_LE(arena_count(), arenas + 8);
     fault_remove();
     if (where->backing == BUFFER)
         munmap(buffer, LIMIT);
@@ -673,7 +666,7 @@ static void everything(void)
 }
 
 /* Which of the mappings that make a kind is its arena's: the third, or a later
- * one where guard pages and records are mapped first. 0: none. */
+ * one if guard pages and records are mapped first. 0: none. */
 static unsigned arenas_mapping(void)
 {
     enum { MAPPINGS_MOST = 20 };
@@ -685,7 +678,7 @@ static unsigned arenas_mapping(void)
         if (err == MEMKIND_ERROR_ARENAS_CREATE)
             return at;
         if (err == MEMKIND_SUCCESS)
-            CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+            CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
     }
     return 0;
 }
@@ -699,20 +692,20 @@ static void arenas_that_cannot_be_made(void)
     fault_install(where.world);
     warm_up();
     const unsigned mapping = arenas_mapping();
-    CU_ASSERT_FATAL(mapping != 0);
+    REQUIRE_NE(mapping, 0);
     unsigned before = arena_count();
     for (int i = 0; i < 1000; i++) {
         memkind_t kind = NULL;
         fault_set(FAULT_BIT(FAULT_MMAP), mapping, false, ENOMEM);
         int err = create_kind_of_dram(&kind);
-        CU_ASSERT_TRUE(fault_hit());
-        CU_ASSERT_EQUAL(err, MEMKIND_ERROR_ARENAS_CREATE);
+        CHECK(fault_hit());
+        CHECK_EQ(err, MEMKIND_ERROR_ARENAS_CREATE);
         fault_lift();
-        CU_ASSERT_EQUAL_FATAL(create_kind_of_dram(&kind), MEMKIND_SUCCESS);
-        CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+        REQUIRE_EQ(create_kind_of_dram(&kind), MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
     }
     run_workload();
-    CU_ASSERT_TRUE(arena_count() <= before + 1);
+    CHECK_LE(arena_count(), before + 1);
     fault_remove();
 }
 
@@ -728,24 +721,23 @@ static void background_threads(void)
     for (unsigned at = 1;; at++) {
         fault_set(FAULT_BIT(FAULT_PTHREAD_CREATE), at, false, EAGAIN);
         int err = memkind_set_bg_threads(true);
-        CU_ASSERT_EQUAL(err, fault_hit() && at == 1
-                                 ? MEMKIND_ERROR_OPERATION_FAILED
-                                 : MEMKIND_SUCCESS);
+        CHECK_EQ(err, fault_hit() && at == 1 ? MEMKIND_ERROR_OPERATION_FAILED
+                                             : MEMKIND_SUCCESS);
         bool on = err != MEMKIND_SUCCESS;
         size_t length = sizeof on;
-        CU_ASSERT_EQUAL(
-            JE_NAME(mallctl)("background_thread", &on, &length, NULL, 0), 0);
-        CU_ASSERT_EQUAL(on, err == MEMKIND_SUCCESS);
+        CHECK_EQ(JE_NAME(mallctl)("background_thread", &on, &length, NULL, 0),
+                 0);
+        CHECK_EQ(on, err == MEMKIND_SUCCESS);
         run_workload();
         fault_lift();
         points += fault_hit();
-        CU_ASSERT_EQUAL(memkind_set_bg_threads(true), MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_set_bg_threads(true), MEMKIND_SUCCESS);
         run_workload();
-        CU_ASSERT_EQUAL(memkind_set_bg_threads(false), MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_set_bg_threads(false), MEMKIND_SUCCESS);
         if (!fault_hit() || at > 100)
             break;
     }
-    CU_ASSERT_TRUE(points >= 1);
+    CHECK_GE(points, 1);
     fault_remove();
     printf("%lu fault points ", points);
 }

@@ -16,15 +16,14 @@
 #include "region_pool.h"
 #include "sys_calls.h"
 
-/* ---- the workload
- * ------------------------------------------------------------------ */
+/* ---- the workload ------------------------------------------------------ */
 
 static int owner;
 static struct memkind_region_pool pool;
 
 enum backing { FILES, ONE_FILE, MEMORY };
 
-/* A grain at least, where there are grains. */
+/* A grain at least, if there are grains. */
 #define PART_OF_GRAINS (2 * MIB)
 static size_t part_size = PART_OF_GRAINS;
 #define BLOCK (3 * part_size)
@@ -198,8 +197,7 @@ static void run_workload(enum backing backing, int fd)
     expect(address_table_find(base) == NULL, "address table");
 }
 
-/* ---- the walk
- * ------------------------------------------------------------------------ */
+/* ---- the walk ---------------------------------------------------------- */
 
 static unsigned points;
 
@@ -223,7 +221,7 @@ static void run_once(enum backing backing, enum fault_call call, unsigned at,
     if (complaint != NULL)
         fprintf(stderr, "%s %u fails with %s: %s\n", fault_call_name(call), at,
                 strerror(error), complaint);
-    CU_ASSERT_PTR_NULL(complaint);
+    CHECK_NULL(complaint);
 }
 
 static void walk(enum backing backing, enum fault_call call, const int *errors,
@@ -236,8 +234,8 @@ static void walk(enum backing backing, enum fault_call call, const int *errors,
             points += fault_hit();
         } while (fault_hit() && at < 1000);
         /* That the workload makes such calls at all. */
-        CU_ASSERT_TRUE(at > least);
-        CU_ASSERT_TRUE(at < 1000);
+        CHECK_GT(at, least);
+        CHECK_LT(at, 1000);
         run_once(backing, FAULT_OPEN, 0, 0);
     }
 }
@@ -247,7 +245,7 @@ static void begin(enum backing backing, struct fault_world world)
 {
     points = 0;
     /* The table's nodes are mapped once, and kept. */
-    CU_ASSERT_EQUAL(address_table_add(&owner, 1, &owner), 0);
+    CHECK_EQ(address_table_add(&owner, 1, &owner), 0);
     address_table_remove(&owner, 1);
     fault_install(world);
     run_once(backing, FAULT_OPEN, 0, 0);
@@ -314,7 +312,7 @@ static void test_files_allocated_by_writing(void)
 static void test_persistent_memory(void)
 {
     begin(FILES, (struct fault_world){.pmem = true});
-    CU_ASSERT_EQUAL(pool.grain, 2 * MIB);
+    CHECK_EQ(pool.grain, 2 * MIB);
     walk(FILES, FAULT_OPEN, file_errors, 2);
     walk(FILES, FAULT_FTRUNCATE, size_errors, 2);
     walk(FILES, FAULT_FALLOCATE, space_errors, 4);
@@ -399,20 +397,20 @@ static void test_address_table_without_memory(void)
     while (fault_set(FAULT_BIT(FAULT_MMAP), 1, true, ENOMEM),
            (result = address_table_add((void *)at, 4096, &owner)) == 0)
         at += 8192;
-    CU_ASSERT_EQUAL(result, -ENOMEM);
+    CHECK_EQ(result, -ENOMEM);
     sys.ftruncate = ftruncate_less;
     /* First the nodes cannot be mapped, then the region's tags. */
     for (unsigned i = NODES; i >= TAGS; i--) {
         fault_set(FAULT_BIT(FAULT_MMAP), i, false, ENOMEM);
-        CU_ASSERT_EQUAL(
-            region_pool_open_files(&pool, test_dir(), 32 * MIB, &owner), 0);
+        CHECK_EQ(region_pool_open_files(&pool, test_dir(), 32 * MIB, &owner),
+                 0);
         /* A smaller region was tried. */
-        CU_ASSERT_TRUE(pool.regions[0].size < LESS_THAN_A_SLOT);
+        CHECK_LT(pool.regions[0].size, LESS_THAN_A_SLOT);
         region_pool_close(&pool);
         if (i == NODES) /* nodes that were mapped stay */
             test_resources_take(&before);
     }
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
     while (at > foreign) {
         at -= 8192;
         address_table_remove((void *)at, 4096);
@@ -427,9 +425,8 @@ static void test_other_devices_are_not_opened(void)
 {
     fault_install(no_faults);
     fault_set(FAULT_BIT(FAULT_OPEN), UINT32_MAX, false, EIO);
-    CU_ASSERT_EQUAL(region_pool_open_device(&pool, "/dev/null", 0, &owner),
-                    -ENOTTY);
-    CU_ASSERT_EQUAL(fault_seen(), 0);
+    CHECK_EQ(region_pool_open_device(&pool, "/dev/null", 0, &owner), -ENOTTY);
+    CHECK_EQ(fault_seen(), 0);
     fault_lift();
     fault_remove();
 }

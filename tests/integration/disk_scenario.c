@@ -28,9 +28,6 @@
 #define MADV_PAGEOUT 21
 #endif
 
-#define KIB ((size_t)1 << 10)
-#define MIB ((size_t)1 << 20)
-
 /* What a file system may keep for itself beside a file's contents. */
 #define METADATA (2 * MIB)
 
@@ -96,8 +93,7 @@ static bool sync_file_system(void)
     return synced;
 }
 
-/* ---- objects that are written, written back, dropped, read and written ----
- */
+/* ---- objects that are written, written back, dropped, read and written - */
 
 #define OBJECTS 20000
 
@@ -203,7 +199,7 @@ static int rewrite(size_t limit)
     return 0;
 }
 
-/* Where each store on a full file system takes its time (btrfs). */
+/* If each store on a full file system takes its time (btrfs). */
 static int store_on_full_file_system(size_t mib)
 {
     unsigned count = 0, again = 0;
@@ -239,8 +235,7 @@ static int rewrite_on_full_file_system(size_t mib)
     return rewrite(0);
 }
 
-/* ---- reading in order ------------------------------------------------------
- */
+/* ---- reading in order -------------------------------------------------- */
 
 static long major_faults(void)
 {
@@ -278,8 +273,7 @@ static int read_in_order(size_t mib)
     return 0;
 }
 
-/* ---- limits of files and of the file system -------------------------------
- */
+/* ---- limits of files and of the file system ---------------------------- */
 
 static int lower_limit(size_t mib)
 {

@@ -2,7 +2,7 @@
 /*
  * Loads the library at run time and allocates from several threads, some of
  * them older than it:  dropin_dlopen LIBRARY DIRECTORY
- * Exit status 2, with dlerror()'s text, where it cannot be loaded.
+ * Exit status 2, with dlerror()'s text, if it cannot be loaded.
  */
 #include <dlfcn.h>
 #include <memkind.h>

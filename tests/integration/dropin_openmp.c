@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * LLVM's OpenMP runtime loads libmemkind.so where it finds one, and allocates
- * from its kinds. Exit status 2 where it has loaded none.
+ * LLVM's OpenMP runtime loads libmemkind.so if it finds one, and allocates
+ * from its kinds. Exit status 2 if it has loaded none.
  */
 #include <dlfcn.h>
 #include <omp.h>
@@ -91,7 +91,8 @@ int main(void)
     omp_free(object, allocator);
     omp_destroy_allocator(allocator);
 
-    /* There is no high-bandwidth memory: whoever insists gets no allocator. */
+    /* There is no high-bandwidth memory: a program that insists gets no
+     * allocator. */
     allocator = omp_init_allocator(omp_high_bw_mem_space, 0, NULL);
     printf("omp_init_allocator(omp_high_bw_mem_space): %s\n",
            allocator == omp_null_allocator ? "omp_null_allocator"

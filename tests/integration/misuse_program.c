@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* One thing wrong with an object of a kind, for a tool to find:
- * misuse_program DIRECTORY WHAT. Exits with 0 where no tool is in its way. */
+ * misuse_program DIRECTORY WHAT. Exits with 0 if no tool is in its way. */
 #include <memkind.h>
 #include <stdint.h>
 #include <stdio.h>

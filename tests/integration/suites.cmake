@@ -113,10 +113,14 @@ target_link_libraries(test_cpp PRIVATE memkind_test_support memkind::memkind
 add_test(NAME test_cpp COMMAND test_cpp)
 memkind_set_test(test_cpp integration)
 memkind_suite(test_cache integration)
-memkind_suite(test_misuse integration ENVIRONMENT ${memkind_forks})
+foreach(suite test_misuse test_misuse_handler test_exit test_checked_objects)
+  memkind_suite(${suite} integration ENVIRONMENT ${memkind_forks})
+  target_sources(${suite} PRIVATE integration/misuse_reports.c)
+endforeach()
 # Any build can be hardened by a variable. (An ASan build is always hardened.)
 if(NOT MEMKIND_HARDENED AND NOT MEMKIND_SANITIZE MATCHES address)
-  foreach(suite test_misuse test_heap test_threads test_defrag)
+  foreach(suite test_misuse test_misuse_handler test_exit test_checked_objects
+      test_heap test_threads test_defrag)
     add_test(NAME ${suite}_hardened COMMAND ${suite})
     memkind_set_test(${suite}_hardened integration
       ENVIRONMENT MEMKIND_HARDENED=1 ${memkind_forks})

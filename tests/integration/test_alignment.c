@@ -7,16 +7,13 @@
 
 #include "test_support.h"
 
-#define MIB ((size_t)1 << 20)
-
 static void test_every_alignment(void)
 {
     enum { HELD = 64 };
     memkind_t kind;
     void *held[HELD] = {NULL};
     size_t tries = 0, wrong = 0;
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 0, &kind),
-                          MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), 0, &kind), MEMKIND_SUCCESS);
     for (size_t alignment = sizeof(void *); alignment <= 4 * MIB;
          alignment *= 2) {
         for (size_t size = 1; size <= 2 * MIB; size += 1 + size / 7) {
@@ -27,17 +24,17 @@ static void test_every_alignment(void)
                      memkind_malloc_usable_size(kind, ptr) < size;
             memkind_free(kind, held[tries % HELD]);
             held[tries++ % HELD] = ptr;
-            /* Of the same class, and with no alignment in mind. */
+            /* An object of this class without an alignment. */
             ptr = memkind_malloc(kind, size);
             memkind_free(kind, held[tries % HELD]);
             held[tries++ % HELD] = ptr;
         }
     }
-    CU_ASSERT_EQUAL(wrong, 0);
-    CU_ASSERT(tries > 1000);
+    CHECK_EQ(wrong, 0);
+    CHECK_GT(tries, 1000);
     for (int i = 0; i < HELD; i++)
         memkind_free(kind, held[i]);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
 static const struct test_case tests[] = {

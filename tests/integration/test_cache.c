@@ -10,32 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "heap_page.h"
-#include "test_support.h"
-
-#define KIB ((size_t)1 << 10)
-#define MIB ((size_t)1 << 20)
-
-static memkind_t make_kind(size_t max_size)
-{
-    memkind_t kind = NULL;
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), max_size, &kind),
-                          MEMKIND_SUCCESS);
-    return kind;
-}
-
-static size_t stat_of(memkind_t kind, memkind_stat_type type)
-{
-    size_t value = SIZE_MAX;
-    CU_ASSERT_EQUAL(memkind_update_cached_stats(), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_get_stat(kind, type, &value), MEMKIND_SUCCESS);
-    return value;
-}
-
-static size_t space(memkind_t kind)
-{
-    return stat_of(kind, MEMKIND_STAT_TYPE_RESIDENT);
-}
+#include "test_kinds.h"
 
 /* Allocates and frees objects of many sizes. */
 static bool use(memkind_t kind, size_t total)
@@ -60,7 +35,7 @@ static bool use(memkind_t kind, size_t total)
     return good;
 }
 
-/* ---- giving back -------------------------------------------------------- */
+/* ---- giving back ------------------------------------------------------- */
 
 static struct {
     pthread_barrier_t done, leave;
@@ -83,70 +58,70 @@ static void test_purge_gives_all_back(void)
 {
     enum { THREADS = 4 };
     pthread_t threads[THREADS];
-    stage.kind = make_kind(0);
+    stage.kind = kind_make_limited(0);
     atomic_store(&stage.failures, 0);
     pthread_barrier_init(&stage.done, NULL, THREADS + 1);
     pthread_barrier_init(&stage.leave, NULL, THREADS + 1);
     for (int i = 0; i < THREADS; i++)
-        CU_ASSERT_EQUAL_FATAL(
-            pthread_create(&threads[i], NULL, use_and_sleep, NULL), 0);
+        REQUIRE_EQ(pthread_create(&threads[i], NULL, use_and_sleep, NULL), 0);
     pthread_barrier_wait(&stage.done);
-    CU_ASSERT(space(stage.kind) >= 24 * MIB);
-    CU_ASSERT_EQUAL(stat_of(stage.kind, MEMKIND_STAT_TYPE_ALLOCATED), 0);
+    CHECK_GE(kind_resident(stage.kind), 24 * MIB);
+    CHECK_EQ(kind_stat(stage.kind, MEMKIND_STAT_TYPE_ALLOCATED), 0);
     char *kept = memkind_malloc(stage.kind, 5000);
     test_fill(kept, 5000, 5);
-    CU_ASSERT_EQUAL(memkind_purge_kind(stage.kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_purge_kind(stage.kind), MEMKIND_SUCCESS);
     /* A slab has seven pages at most. */
-    CU_ASSERT(space(stage.kind) <= test_space_unit() + 16 * test_heap_page());
-    CU_ASSERT(test_check(kept, 5000, 5));
+    CHECK_LE(kind_resident(stage.kind),
+             test_space_unit() + 16 * test_heap_page());
+    CHECK(test_check(kept, 5000, 5));
     memkind_free(stage.kind, kept);
-    CU_ASSERT_EQUAL(memkind_purge_kind(stage.kind), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(space(stage.kind), 0);
-    CU_ASSERT(use(stage.kind, 8 * MIB));
+    CHECK_EQ(memkind_purge_kind(stage.kind), MEMKIND_SUCCESS);
+    CHECK_EQ(kind_resident(stage.kind), 0);
+    CHECK(use(stage.kind, 8 * MIB));
     pthread_barrier_wait(&stage.leave);
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
-    CU_ASSERT_EQUAL(atomic_load(&stage.failures), 0);
+    CHECK_EQ(atomic_load(&stage.failures), 0);
     pthread_barrier_destroy(&stage.done);
     pthread_barrier_destroy(&stage.leave);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(stage.kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(stage.kind), MEMKIND_SUCCESS);
 }
 
 static void test_purge_of_other_kinds(void)
 {
-    CU_ASSERT_EQUAL(memkind_purge_kind(NULL), MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_purge_kind(MEMKIND_HBW), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_purge_kind(MEMKIND_DEFAULT), MEMKIND_SUCCESS);
-    CU_ASSERT(use(MEMKIND_DEFAULT, 8 * MIB));
-    CU_ASSERT_EQUAL(memkind_purge_kind(MEMKIND_DEFAULT), MEMKIND_SUCCESS);
-    CU_ASSERT(space(MEMKIND_DEFAULT) < MIB);
-    memkind_t kind = make_kind(16 * MIB);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_purge_kind(kind), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_purge_kind(NULL), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_purge_kind(MEMKIND_HBW), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_purge_kind(MEMKIND_DEFAULT), MEMKIND_SUCCESS);
+    CHECK(use(MEMKIND_DEFAULT, 8 * MIB));
+    CHECK_EQ(memkind_purge_kind(MEMKIND_DEFAULT), MEMKIND_SUCCESS);
+    CHECK_LT(kind_resident(MEMKIND_DEFAULT), MIB);
+    memkind_t kind = kind_make_limited(16 * MIB);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_purge_kind(kind), MEMKIND_ERROR_INVALID);
 }
 
 /* Without being asked, in a program that goes on allocating a little. */
 static void test_freed_space_goes_back_by_itself(void)
 {
     const struct timespec moment = {0, 100000000};
-    memkind_t kind = make_kind(0), other = make_kind(0);
-    CU_ASSERT(use(kind, 64 * MIB));
-    CU_ASSERT(space(kind) >= 32 * MIB);
+    memkind_t kind = kind_make_limited(0), other = kind_make_limited(0);
+    CHECK(use(kind, 64 * MIB));
+    CHECK_GE(kind_resident(kind), 32 * MIB);
     int moments = 0;
-    while (space(kind) > 64 * KIB && moments < 600) {
+    while (kind_resident(kind) > 64 * KIB && moments < 600) {
         nanosleep(&moment, NULL);
         void *object = memkind_malloc(other, 100);
-        CU_ASSERT_PTR_NOT_NULL(object);
+        CHECK_NOT_NULL(object);
         memkind_free(other, object);
         moments++;
     }
     printf("[after %d.%d s] ", moments / 10, moments % 10);
-    CU_ASSERT(space(kind) <= 64 * KIB);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(other), MEMKIND_SUCCESS);
+    CHECK_LE(kind_resident(kind), 64 * KIB);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(other), MEMKIND_SUCCESS);
 }
 
-/* ---- misuse ------------------------------------------------------------- */
+/* ---- misuse ------------------------------------------------------------ */
 
 static void count_misuse(memkind_misuse what, memkind_t kind, const void *ptr,
                          void *count)
@@ -157,7 +132,7 @@ static void count_misuse(memkind_misuse what, memkind_t kind, const void *ptr,
 
 static void test_wrong_frees_do_nothing(void)
 {
-    memkind_t kind = make_kind(0), other = make_kind(0);
+    memkind_t kind = kind_make_limited(0), other = kind_make_limited(0);
     int count = 0;
     memkind_set_misuse_handler(count_misuse, &count);
     char *object = memkind_malloc(kind, 100);
@@ -168,27 +143,27 @@ static void test_wrong_frees_do_nothing(void)
         memkind_free(kind, object + i);
         memkind_free(NULL, object + i);
         memkind_free(other, large + i * 3000);
-        CU_ASSERT_EQUAL(memkind_malloc_usable_size(kind, object + i), 0);
-        CU_ASSERT_PTR_NULL(memkind_realloc(kind, object + i, 50));
+        CHECK_EQ(memkind_malloc_usable_size(kind, object + i), 0);
+        CHECK_NULL(memkind_realloc(kind, object + i, 50));
     }
-    CU_ASSERT(test_check(object, 100, 1));
-    CU_ASSERT(test_check(large, 300 * KIB, 2));
+    CHECK(test_check(object, 100, 1));
+    CHECK(test_check(large, 300 * KIB, 2));
     memkind_free(kind, object);
     memkind_free(kind, object);
     /* The third of them names the wrong kind as well. */
-    CU_ASSERT_EQUAL(count, 99 * 5 + 1);
+    CHECK_EQ(count, 99 * 5 + 1);
     memkind_set_misuse_handler(NULL, NULL);
     char *a = memkind_malloc(kind, 100), *b = memkind_malloc(kind, 100);
-    CU_ASSERT_PTR_NOT_EQUAL(a, b);
+    CHECK_NE(a, b);
     memkind_free(kind, a);
     memkind_free(kind, b);
     memkind_free(kind, large);
-    CU_ASSERT_EQUAL(stat_of(kind, MEMKIND_STAT_TYPE_ALLOCATED), 0);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(other), MEMKIND_SUCCESS);
+    CHECK_EQ(kind_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED), 0);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(other), MEMKIND_SUCCESS);
 }
 
-/* ---- kinds that go ------------------------------------------------------ */
+/* ---- kinds that go ----------------------------------------------------- */
 
 /* Others hold objects of a kind that goes; another one takes its place. */
 static void *outlive_kinds(void *unused)
@@ -210,25 +185,24 @@ static void test_kinds_go_while_others_cache(void)
     atomic_store(&stage.failures, 0);
     pthread_barrier_init(&stage.done, NULL, THREADS + 1);
     pthread_barrier_init(&stage.leave, NULL, THREADS + 1);
-    stage.kind = make_kind(16 * MIB);
+    stage.kind = kind_make_limited(16 * MIB);
     for (int i = 0; i < THREADS; i++)
-        CU_ASSERT_EQUAL_FATAL(
-            pthread_create(&threads[i], NULL, outlive_kinds, NULL), 0);
+        REQUIRE_EQ(pthread_create(&threads[i], NULL, outlive_kinds, NULL), 0);
     for (int i = 0; i < 200; i++) {
         pthread_barrier_wait(&stage.done);
-        CU_ASSERT_EQUAL(memkind_destroy_kind(stage.kind), MEMKIND_SUCCESS);
-        stage.kind = make_kind(i % 2 ? 16 * MIB : 0);
+        CHECK_EQ(memkind_destroy_kind(stage.kind), MEMKIND_SUCCESS);
+        stage.kind = kind_make_limited(i % 2 ? 16 * MIB : 0);
         pthread_barrier_wait(&stage.leave);
     }
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
-    CU_ASSERT_EQUAL(atomic_load(&stage.failures), 0);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(stage.kind), MEMKIND_SUCCESS);
+    CHECK_EQ(atomic_load(&stage.failures), 0);
+    CHECK_EQ(memkind_destroy_kind(stage.kind), MEMKIND_SUCCESS);
     pthread_barrier_destroy(&stage.done);
     pthread_barrier_destroy(&stage.leave);
 }
 
-/* ---- many kinds, many threads ------------------------------------------- */
+/* ---- many kinds, many threads ------------------------------------------ */
 
 #define MANY_THREADS 64
 
@@ -274,15 +248,15 @@ static void test_all_kinds_by_many_threads(void)
     atomic_store(&stage.failures, 0);
     pthread_barrier_init(&all_here, NULL, MANY_THREADS);
     for (unsigned i = 0; i < MEMKIND_MAX_KIND; i++)
-        many[i] = make_kind(i % 2 ? UNLIMITED : 64 * MIB);
+        many[i] = kind_make_limited(i % 2 ? UNLIMITED : 64 * MIB);
     for (unsigned i = 0; i < MANY_THREADS; i++)
-        CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, use_all_kinds,
-                                             (void *)(uintptr_t)i),
-                              0);
+        REQUIRE_EQ(pthread_create(&threads[i], NULL, use_all_kinds,
+                                  (void *)(uintptr_t)i),
+                   0);
     for (unsigned i = 0; i < MANY_THREADS; i++)
         pthread_join(threads[i], NULL);
-    CU_ASSERT_EQUAL(atomic_load(&stage.failures), 0);
-    CU_ASSERT_EQUAL(memkind_update_cached_stats(), MEMKIND_SUCCESS);
+    CHECK_EQ(atomic_load(&stage.failures), 0);
+    CHECK_EQ(memkind_update_cached_stats(), MEMKIND_SUCCESS);
     for (unsigned i = 0; i < MEMKIND_MAX_KIND; i++) {
         size_t allocated = SIZE_MAX;
         memkind_get_stat(many[i], MEMKIND_STAT_TYPE_ALLOCATED, &allocated);
@@ -291,7 +265,7 @@ static void test_all_kinds_by_many_threads(void)
         if (memkind_destroy_kind(many[i]) != MEMKIND_SUCCESS)
             atomic_fetch_add(&stage.failures, 1);
     }
-    CU_ASSERT_EQUAL(atomic_load(&stage.failures), 0);
+    CHECK_EQ(atomic_load(&stage.failures), 0);
     pthread_barrier_destroy(&all_here);
 }
 

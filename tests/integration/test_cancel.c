@@ -14,9 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "test_child.h"
 #include "test_support.h"
-
-#define MIB ((size_t)1 << 20)
 
 static memkind_t kind;
 static void *object;
@@ -147,8 +146,8 @@ static bool try(struct call *call)
 {
     pthread_t thread;
     void *result = NULL;
-    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, make_call, call), 0);
-    CU_ASSERT_EQUAL(pthread_join(thread, &result), 0);
+    REQUIRE_EQ(pthread_create(&thread, NULL, make_call, call), 0);
+    CHECK_EQ(pthread_join(thread, &result), 0);
     return call->came_back && result == PTHREAD_CANCELED;
 }
 
@@ -167,8 +166,7 @@ static void test_no_call_is_a_cancellation_point(void)
     };
     directory = test_dir();
     memkind_set_misuse_handler(on_misuse, NULL);
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 0, &kind),
-                          MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), 0, &kind), MEMKIND_SUCCESS);
     object = memkind_malloc(kind, 1000);
     memset(object, 1, 1000);
     for (int round = 0; round < 3; round++)
@@ -176,21 +174,19 @@ static void test_no_call_is_a_cancellation_point(void)
             bool good = try(&calls[i]);
             if (!good)
                 printf("cancelled while %s\n", calls[i].name);
-            CU_ASSERT(good);
+            CHECK(good);
         }
     while (waitpid(-1, NULL, 0) > 0)
         ;
-    /* Nobody has left a lock behind. */
+    /* No lock is held any more. */
     take_space();
     give_space();
     pid_t child = fork();
     if (child == 0)
         _exit(memkind_malloc(kind, 20 * MIB) == NULL);
-    int status = -1;
-    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
-    CU_ASSERT_EQUAL(status, 0);
+    CHECK_EQ(child_wait(child), 0);
     memkind_set_misuse_handler(NULL, NULL);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
 /* Cancelled at any time, as a program would do it. */
@@ -209,19 +205,19 @@ static void *work(void *unused)
 
 static void test_cancelled_threads_leave_a_whole_heap(void)
 {
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 64 * MIB, &kind),
-                          MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), 64 * MIB, &kind),
+               MEMKIND_SUCCESS);
     for (int i = 0; i < 100; i++) {
         pthread_t thread;
-        CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, work, NULL), 0);
+        REQUIRE_EQ(pthread_create(&thread, NULL, work, NULL), 0);
         usleep((useconds_t)(i * 37 % 1000));
         pthread_cancel(thread);
         pthread_join(thread, NULL);
     }
     void *big = memkind_malloc(kind, test_fitting(32 * MIB));
-    CU_ASSERT_PTR_NOT_NULL(big);
+    CHECK_NOT_NULL(big);
     memkind_free(kind, big);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
 static const struct test_case tests[] = {

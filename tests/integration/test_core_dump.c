@@ -2,7 +2,7 @@
 /*
  * What of a kind goes into core dumps: by the flags of its mappings, by cores
  * that the kernel writes (root, with a core_pattern that this suite may set),
- * and by those of gcore, where that is installed.
+ * and by those of gcore, if that is installed.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -21,63 +21,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "test_support.h"
+#include "test_child.h"
+#include "test_kinds.h"
 
-#define MIB ((size_t)1 << 20)
 #define PAGE ((size_t)sysconf(_SC_PAGESIZE))
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED true
-#else
-#define SANITIZED false
-#endif
 
 enum { OBJECTS = 12000, MAPPINGS_MOST = 65530 };
 
-/* In a child: what must be so. */
-#define NEED(condition)                                                        \
-    do                                                                         \
-        if (!(condition)) {                                                    \
-            fprintf(stderr, "\n%s:%d: not in the child: %s\n", __FILE__,       \
-                    __LINE__, #condition);                                     \
-            return 1;                                                          \
-        }                                                                      \
-    while (0)
-
-static struct memkind_config *new_config(bool dump_objects)
-{
-    struct memkind_config *config = memkind_config_new();
-    memkind_config_set_path(config, test_dir());
-    memkind_config_set_core_dump(config, dump_objects);
-    return config;
-}
-
-static memkind_t make_kind(bool dump_objects, memkind_fork_policy policy)
-{
-    memkind_t kind = NULL;
-    struct memkind_config *config = new_config(dump_objects);
-    memkind_config_set_fork_policy(config, policy);
-    CU_ASSERT_EQUAL(memkind_create_pmem_with_config(config, &kind), 0);
-    memkind_config_delete(config);
-    return kind;
-}
-
-static int run_child(int (*run)(void *), void *argument)
-{
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        alarm(100);
-        _exit(run(argument));
-    }
-    int status = 0;
-    if (child < 0 || waitpid(child, &status, 0) != child)
-        return -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
-/* ---- flags of mappings ----------------------------------------------------
- */
+/* ---- flags of mappings ------------------------------------------------- */
 
 struct mapping {
     uintptr_t start, end;
@@ -108,7 +59,7 @@ struct dumped {
     size_t bytes, mappings;
 };
 
-/* As whoever writes a core does, whatever it is. */
+/* Reads pages as a writer of cores does. */
 __attribute__((no_sanitize_address)) static void
 read_pages(const struct mapping *mapping)
 {
@@ -123,7 +74,7 @@ static struct dumped dumped_of(memkind_t kind)
     struct dumped dumped = {0};
     struct mapping mapping;
     FILE *smaps = fopen("/proc/self/smaps", "r");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(smaps);
+    REQUIRE_NOT_NULL(smaps);
     while (next_mapping(smaps, &mapping)) {
         if (memkind_detect_kind((void *)mapping.start) != kind)
             continue;
@@ -176,23 +127,24 @@ static void test_nothing_by_default(void)
     static const memkind_fork_policy policies[] = {
         MEMKIND_FORK_PRIVATE, MEMKIND_FORK_COPY, MEMKIND_FORK_SHARED};
     for (size_t i = 0; i < sizeof policies / sizeof policies[0]; i++) {
-        memkind_t kind = make_kind(false, policies[i]);
+        memkind_t kind = kind_make(.core_dump = false, .fork = policies[i]);
         char *object = memkind_malloc(kind, MIB);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(object);
-        CU_ASSERT_EQUAL(dumped_of(kind).bytes, 0);
+        REQUIRE_NOT_NULL(object);
+        CHECK_EQ(dumped_of(kind).bytes, 0);
         struct child_job job = {kind, object, false, false};
-        CU_ASSERT_EQUAL(run_child(child_looks, &job), 0);
+        CHECK_EQ(child_run_with(child_looks, &job), 0);
         memkind_destroy_kind(kind);
     }
 }
 
-/* As malloc's memory, and not all of their address space. */
+/* Objects of DRAM kinds are dumped like malloc's memory, but not the rest of
+ * the kinds' address space. */
 static void test_kinds_of_dram(void)
 {
     char *object = memkind_malloc(MEMKIND_DEFAULT, MIB);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(object);
-    CU_ASSERT(is_dumped(object));
-    CU_ASSERT(dumped_of(MEMKIND_DEFAULT).bytes < 128 * MIB);
+    REQUIRE_NOT_NULL(object);
+    CHECK(is_dumped(object));
+    CHECK_LT(dumped_of(MEMKIND_DEFAULT).bytes, 128 * MIB);
     memkind_free(MEMKIND_DEFAULT, object);
 }
 
@@ -201,16 +153,16 @@ static void test_a_config_has_children_dump(void)
     static const memkind_fork_policy policies[] = {
         MEMKIND_FORK_PRIVATE, MEMKIND_FORK_COPY, MEMKIND_FORK_SHARED};
     for (size_t i = 0; i < sizeof policies / sizeof policies[0]; i++) {
-        memkind_t kind = make_kind(true, policies[i]);
+        memkind_t kind = kind_make(.core_dump = true, .fork = policies[i]);
         char *object = memkind_malloc(kind, MIB);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+        REQUIRE_NOT_NULL(object);
         if (!is_dumped(object)) { /* DAX */
             memkind_destroy_kind(kind);
             return;
         }
         struct child_job job = {kind, object, true,
                                 policies[i] != MEMKIND_FORK_PRIVATE};
-        CU_ASSERT_EQUAL(run_child(child_looks, &job), 0);
+        CHECK_EQ(child_run_with(child_looks, &job), 0);
         memkind_destroy_kind(kind);
     }
 }
@@ -229,19 +181,18 @@ static int child_has_variable(void *value)
 
 static void test_the_environment(void)
 {
-    memkind_t kind = make_kind(true, MEMKIND_FORK_PRIVATE);
+    memkind_t kind = kind_make(.core_dump = true, .fork = MEMKIND_FORK_PRIVATE);
     void *object = memkind_malloc(kind, MIB);
     int yes = is_dumped(object) ? 10 : 11; /* not on DAX */
-    CU_ASSERT_EQUAL(run_child(child_has_variable, "1"), yes);
-    CU_ASSERT_EQUAL(run_child(child_has_variable, "0"), 11);
-    CU_ASSERT_EQUAL(run_child(child_has_variable, ""), 11);
-    CU_ASSERT_EQUAL(run_child(child_has_variable, "yes"), 11);
+    CHECK_EQ(child_run_with(child_has_variable, "1"), yes);
+    CHECK_EQ(child_run_with(child_has_variable, "0"), 11);
+    CHECK_EQ(child_run_with(child_has_variable, ""), 11);
+    CHECK_EQ(child_run_with(child_has_variable, "yes"), 11);
     memkind_destroy_kind(kind);
     memkind_config_set_core_dump(NULL, true);
 }
 
-/* ---- what is committed, and nothing else ------------------------------------
- */
+/* ---- what is committed, and nothing else ------------------------------- */
 
 static struct memkind file_kind;
 static int file = -1;
@@ -260,7 +211,7 @@ static bool make_file_kind(void)
 
 static void destroy_file_kind(void)
 {
-    CU_ASSERT_EQUAL(memkind_pmem_destroy(&file_kind), 0);
+    CHECK_EQ(memkind_pmem_destroy(&file_kind), 0);
     close(file);
     unlink(test_path("file"));
 }
@@ -275,19 +226,19 @@ static void check_dump(bool is_all)
 {
     size_t space = file_bytes();
     struct dumped dumped = dumped_of(&file_kind);
-    CU_ASSERT_EQUAL(file_bytes(), space);
-    CU_ASSERT(dumped.bytes <= space);
-    CU_ASSERT(dumped.mappings < MAPPINGS_MOST / 16 + 100);
+    CHECK_EQ(file_bytes(), space);
+    CHECK_LE(dumped.bytes, space);
+    CHECK_LT(dumped.mappings, MAPPINGS_MOST / 16 + 100);
     /* Grains keep space for what is free. */
     if (is_all && !memkind_pmem_is_pmem(&file_kind))
-        CU_ASSERT_EQUAL(dumped.bytes, space);
+        CHECK_EQ(dumped.bytes, space);
 }
 
 static void fill(size_t first, size_t step)
 {
     for (size_t i = first; i < OBJECTS; i += step) {
         objects[i] = memkind_arena_malloc(&file_kind, test_fitting(PAGE));
-        CU_ASSERT_PTR_NOT_NULL_FATAL(objects[i]);
+        REQUIRE_NOT_NULL(objects[i]);
         memset(objects[i], 1, 64);
     }
 }
@@ -298,28 +249,28 @@ static void drain(size_t first, size_t step)
         memkind_arena_free(&file_kind, objects[i]);
         objects[i] = NULL;
     }
-    CU_ASSERT_EQUAL(memkind_purge_kind(&file_kind), 0);
+    CHECK_EQ(memkind_purge_kind(&file_kind), 0);
 }
 
 static void test_what_is_committed(void)
 {
-    CU_ASSERT_FATAL(make_file_kind());
+    REQUIRE(make_file_kind());
     void *object = memkind_arena_malloc(&file_kind, MIB);
     if (!is_dumped(object)) { /* DAX */
-        CU_ASSERT_EQUAL(dumped_of(&file_kind).bytes, 0);
+        CHECK_EQ(dumped_of(&file_kind).bytes, 0);
         destroy_file_kind();
         return;
     }
     check_dump(true);
     void *large = memkind_arena_malloc(&file_kind, 8 * MIB);
-    CU_ASSERT(is_dumped(large));
+    CHECK(is_dumped(large));
     check_dump(true);
     memkind_arena_free(&file_kind, object);
-    CU_ASSERT_EQUAL(memkind_purge_kind(&file_kind), 0);
+    CHECK_EQ(memkind_purge_kind(&file_kind), 0);
     check_dump(true);
-    CU_ASSERT(is_dumped(large));
+    CHECK(is_dumped(large));
     memkind_arena_free(&file_kind, large);
-    CU_ASSERT_EQUAL(memkind_purge_kind(&file_kind), 0);
+    CHECK_EQ(memkind_purge_kind(&file_kind), 0);
     check_dump(true);
     destroy_file_kind();
 }
@@ -327,7 +278,7 @@ static void test_what_is_committed(void)
 /* Every other page free: more ranges than there may be mappings for. */
 static void test_many_ranges(void)
 {
-    CU_ASSERT_FATAL(make_file_kind());
+    REQUIRE(make_file_kind());
     fill(0, 1);
     check_dump(true);
     drain(0, 2);
@@ -346,12 +297,11 @@ static void test_many_ranges(void)
     drain(0, 1);
     void *object = memkind_arena_malloc(&file_kind, MIB);
     struct dumped dumped = dumped_of(&file_kind);
-    CU_ASSERT(dumped.bytes == 0 || is_dumped(object));
+    CHECK(dumped.bytes == 0 || is_dumped(object));
     destroy_file_kind();
 }
 
-/* ---- cores ------------------------------------------------------------------
- */
+/* ---- cores ------------------------------------------------------------- */
 
 static const char secret[] = "what only an object of the kind has in it: ";
 
@@ -425,9 +375,10 @@ static int crashes(void *argument)
     let_dax_be_dumped();
     signal(SIGABRT, SIG_DFL);
     memkind_t kind =
-        make_kind(crash->dump_objects,
-                  crash->policy < 0 ? MEMKIND_FORK_PRIVATE
-                                    : (memkind_fork_policy)crash->policy);
+        kind_make(.core_dump = crash->dump_objects,
+                  .fork = crash->policy < 0
+                              ? MEMKIND_FORK_PRIVATE
+                              : (memkind_fork_policy)crash->policy);
     char *object = memkind_malloc(kind, MIB);
     NEED(object != NULL);
     memset(object, 1, MIB);
@@ -457,21 +408,21 @@ static void crash_with(bool dump_objects, int policy, bool expected)
     char path[512];
     struct stat st;
     struct crash crash = {dump_objects, policy};
-    int result = run_child(crashes, &crash);
+    int result = child_run_with(crashes, &crash);
     bool found = find_core(path, sizeof path);
     if (result == 77 || (result == 0 && !found)) {
         puts("skipped: the kernel does not write a core here");
         return;
     }
-    CU_ASSERT_EQUAL(result, 0);
+    CHECK_EQ(result, 0);
     if (!found)
         return;
-    CU_ASSERT_EQUAL(has_secret(path), expected);
-    CU_ASSERT_EQUAL(stat(path, &st), 0);
+    CHECK_EQ(has_secret(path), expected);
+    CHECK_EQ(stat(path, &st), 0);
     /* Some 30 MiB are the process's own memory, if it has large pages; a kind
      * that was dumped as it is mapped would add gigabytes. */
-    CU_ASSERT((size_t)st.st_blocks * 512 < 64 * MIB);
-    CU_ASSERT((size_t)st.st_size < 512 * MIB);
+    CHECK_LT((size_t)st.st_blocks * 512, 64 * MIB);
+    CHECK_LT((size_t)st.st_size, 512 * MIB);
     unlink(path);
 }
 
@@ -499,7 +450,7 @@ static bool get_pattern(char *pattern, size_t size)
 /* Not on DAX, to some kernels. */
 static bool objects_can_be_dumped(void)
 {
-    memkind_t kind = make_kind(true, MEMKIND_FORK_PRIVATE);
+    memkind_t kind = kind_make(.core_dump = true, .fork = MEMKIND_FORK_PRIVATE);
     bool can = is_dumped(memkind_malloc(kind, MIB));
     memkind_destroy_kind(kind);
     return can;
@@ -514,7 +465,7 @@ static void test_cores(void)
         puts("skipped: core_pattern cannot be set");
         return;
     }
-    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
+    REQUIRE_NOT_NULL(mkdtemp(folder));
     crash_with(false, -1, false);
     crash_with(false, MEMKIND_FORK_PRIVATE, false);
     crash_with(false, MEMKIND_FORK_COPY, false);
@@ -522,18 +473,18 @@ static void test_cores(void)
     crash_with(true, MEMKIND_FORK_COPY, true);
     crash_with(true, MEMKIND_FORK_SHARED, can);
     if (strcmp(pattern, "core\n") != 0)
-        CU_ASSERT(set_pattern(pattern));
+        CHECK(set_pattern(pattern));
     rmdir(folder);
     memcpy(folder + sizeof folder - 7, "XXXXXX", 6);
 }
 
-/* ---- gcore, of a process that goes on --------------------------------------
- */
+/* ---- gcore, of a process that goes on ---------------------------------- */
 
 static int dump_by_gcore(void *dump_objects)
 {
     char command[256];
-    memkind_t kind = make_kind(dump_objects != NULL, MEMKIND_FORK_PRIVATE);
+    memkind_t kind = kind_make(.core_dump = dump_objects != NULL,
+                               .fork = MEMKIND_FORK_PRIVATE);
     char *object = memkind_malloc(kind, MIB);
     NEED(object != NULL);
     write_secret(object);
@@ -555,14 +506,14 @@ static void test_gcore(void)
         return;
     }
     bool can = objects_can_be_dumped();
-    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
+    REQUIRE_NOT_NULL(mkdtemp(folder));
     for (int i = 0; i < 2; i++) {
         char path[512];
         struct stat st;
-        CU_ASSERT_EQUAL(run_child(dump_by_gcore, i == 0 ? NULL : "yes"), 0);
-        CU_ASSERT_FATAL(find_core(path, sizeof path));
-        CU_ASSERT_EQUAL(has_secret(path), i == 1 && can);
-        CU_ASSERT(stat(path, &st) == 0 && st.st_size < (off_t)(512 * MIB));
+        CHECK_EQ(child_run_with(dump_by_gcore, i == 0 ? NULL : "yes"), 0);
+        REQUIRE(find_core(path, sizeof path));
+        CHECK_EQ(has_secret(path), i == 1 && can);
+        CHECK(stat(path, &st) == 0 && st.st_size < (off_t)(512 * MIB));
         unlink(path);
     }
     rmdir(folder);

@@ -39,8 +39,6 @@ namespace static_kind = libmemkind::static_kind;
 namespace
 {
 
-constexpr std::size_t MIB = std::size_t{1} << 20;
-
 std::size_t open_files()
 {
     test_resources resources;

@@ -6,42 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "heap_page.h"
-#include "test_support.h"
+#include "test_kinds.h"
 
-#define MIB ((size_t)1 << 20)
 #define COUNT 60000
 
 static struct object {
     unsigned char *start;
     size_t size;
 } objects[COUNT];
-
-static memkind_t make_kind(void)
-{
-    memkind_t kind = NULL;
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 0, &kind),
-                          MEMKIND_SUCCESS);
-    return kind;
-}
-
-static size_t active(memkind_t kind)
-{
-    size_t value = 0;
-    CU_ASSERT_EQUAL(memkind_update_cached_stats(), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_get_stat(kind, MEMKIND_STAT_TYPE_ACTIVE, &value),
-                    MEMKIND_SUCCESS);
-    return value;
-}
-
-static size_t allocated(memkind_t kind)
-{
-    size_t value = 0;
-    CU_ASSERT_EQUAL(memkind_update_cached_stats(), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_get_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED, &value),
-                    MEMKIND_SUCCESS);
-    return value;
-}
 
 /* Fills the kind with objects of `least`..`most` bytes, and leaves one out of
  * ten, at random. */
@@ -51,7 +23,7 @@ static void make_sparse(memkind_t kind, size_t least, size_t most)
     for (size_t i = 0; i < COUNT; i++) {
         objects[i].size = least + test_random(&random) % (most - least + 1);
         objects[i].start = memkind_malloc(kind, objects[i].size);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(objects[i].start);
+        REQUIRE_NOT_NULL(objects[i].start);
         test_fill(objects[i].start, objects[i].size, (unsigned)i);
     }
     for (size_t i = 0; i < COUNT; i++)
@@ -72,8 +44,8 @@ static size_t defragment(memkind_t kind, memkind_t named)
             memkind_defrag_reallocate(named, objects[i].start);
         if (moved == NULL)
             continue;
-        CU_ASSERT_PTR_NOT_EQUAL(moved, objects[i].start);
-        CU_ASSERT_PTR_EQUAL(memkind_detect_kind(moved), kind);
+        CHECK_NE(moved, objects[i].start);
+        CHECK_EQ(memkind_detect_kind(moved), kind);
         objects[i].start = moved;
         moves++;
     }
@@ -85,106 +57,107 @@ static void check_and_free(memkind_t kind)
     for (size_t i = 0; i < COUNT; i++) {
         if (objects[i].start == NULL)
             continue;
-        CU_ASSERT(test_check(objects[i].start, objects[i].size, (unsigned)i));
+        CHECK(test_check(objects[i].start, objects[i].size, (unsigned)i));
         memkind_free(kind, objects[i].start);
     }
-    CU_ASSERT_EQUAL(allocated(kind), 0);
+    CHECK_EQ(kind_allocated(kind), 0);
 }
 
 static void check_defragmentation(memkind_t kind, memkind_t named, size_t least,
                                   size_t most)
 {
     make_sparse(kind, least, most);
-    size_t live = allocated(kind), before = active(kind);
+    size_t live = kind_allocated(kind), before = kind_active(kind);
     size_t moves = defragment(kind, named);
-    CU_ASSERT(moves > 0);
-    size_t after = active(kind);
+    CHECK_GT(moves, 0);
+    size_t after = kind_active(kind);
     printf("[%zu moved, active %zu -> %zu KiB] ", moves, before / 1024,
            after / 1024);
-    CU_ASSERT_EQUAL(allocated(kind), live);
+    CHECK_EQ(kind_allocated(kind), live);
     /* Large pages make large slabs, of which there are few for each size. */
     size_t slack = 32 * (test_heap_page() - 4096);
-    CU_ASSERT(after < before / 2 + slack);
-    CU_ASSERT(after >= live);
+    CHECK_LT(after, before / 2 + slack);
+    CHECK_GE(after, live);
     check_and_free(kind);
 }
 
 static void test_objects_of_one_size(void)
 {
-    memkind_t kind = make_kind();
+    memkind_t kind = kind_make_limited(0);
     check_defragmentation(kind, kind, 128, 128);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
 static void test_objects_of_many_sizes(void)
 {
-    memkind_t kind = make_kind();
+    memkind_t kind = kind_make_limited(0);
     check_defragmentation(kind, kind, 16, 1000);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
 static void test_the_kind_is_found(void)
 {
-    memkind_t kind = make_kind();
+    memkind_t kind = kind_make_limited(0);
     check_defragmentation(kind, NULL, 48, 300);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
     check_defragmentation(MEMKIND_DEFAULT, NULL, 48, 300);
 }
 
 static void test_the_wrong_kind_is_named(void)
 {
-    memkind_t kind = make_kind(), other = make_kind();
+    memkind_t kind = kind_make_limited(0), other = kind_make_limited(0);
     check_defragmentation(kind, other, 48, 300);
-    CU_ASSERT_EQUAL(allocated(other), 0);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(other), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(kind_allocated(other), 0);
+    CHECK_EQ(memkind_destroy_kind(other), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* Where nothing is to be gained, or was done already, little moves. */
+/* Few objects move if nothing is to be gained, or defragmentation was done
+ * before. */
 static void test_full_slabs_stay(void)
 {
-    memkind_t kind = make_kind();
+    memkind_t kind = kind_make_limited(0);
     for (size_t i = 0; i < COUNT; i++) {
         objects[i].size = 64;
         objects[i].start = memkind_malloc(kind, 64);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(objects[i].start);
+        REQUIRE_NOT_NULL(objects[i].start);
         test_fill(objects[i].start, 64, (unsigned)i);
     }
-    CU_ASSERT(defragment(kind, kind) <= 256);
+    CHECK_LE(defragment(kind, kind), 256);
     check_and_free(kind);
     make_sparse(kind, 64, 64);
     size_t first = defragment(kind, kind);
     size_t second = defragment(kind, kind);
     size_t third = defragment(kind, kind);
-    CU_ASSERT(first > 0);
-    CU_ASSERT(second + third < first);
+    CHECK_GT(first, 0);
+    CHECK_LT(second + third, first);
     check_and_free(kind);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
 static void test_what_is_never_moved(void)
 {
     static const size_t sizes[] = {32768, 100000, MIB, 9 * MIB};
     int on_stack = 0;
-    memkind_t kind = make_kind();
-    CU_ASSERT_PTR_NULL(memkind_defrag_reallocate(NULL, NULL));
-    CU_ASSERT_PTR_NULL(memkind_defrag_reallocate(kind, NULL));
-    CU_ASSERT_PTR_NULL(memkind_defrag_reallocate(kind, &on_stack));
-    CU_ASSERT_PTR_NULL(memkind_defrag_reallocate(NULL, &on_stack));
-    CU_ASSERT_PTR_NULL(memkind_defrag_reallocate(MEMKIND_HBW, &on_stack));
-    CU_ASSERT_PTR_NULL(memkind_defrag_reallocate(kind, (void *)UINTPTR_MAX));
+    memkind_t kind = kind_make_limited(0);
+    CHECK_NULL(memkind_defrag_reallocate(NULL, NULL));
+    CHECK_NULL(memkind_defrag_reallocate(kind, NULL));
+    CHECK_NULL(memkind_defrag_reallocate(kind, &on_stack));
+    CHECK_NULL(memkind_defrag_reallocate(NULL, &on_stack));
+    CHECK_NULL(memkind_defrag_reallocate(MEMKIND_HBW, &on_stack));
+    CHECK_NULL(memkind_defrag_reallocate(kind, (void *)UINTPTR_MAX));
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         void *object = memkind_malloc(kind, sizes[i]);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(object);
-        CU_ASSERT_PTR_NULL(memkind_defrag_reallocate(kind, object));
-        CU_ASSERT_PTR_NULL(memkind_defrag_reallocate(NULL, object));
+        REQUIRE_NOT_NULL(object);
+        CHECK_NULL(memkind_defrag_reallocate(kind, object));
+        CHECK_NULL(memkind_defrag_reallocate(NULL, object));
         memkind_free(kind, object);
     }
     void *single = memkind_malloc(kind, 100);
-    CU_ASSERT_PTR_NULL(memkind_defrag_reallocate(kind, single));
-    CU_ASSERT_PTR_NULL(memkind_defrag_reallocate(MEMKIND_HBW, single));
+    CHECK_NULL(memkind_defrag_reallocate(kind, single));
+    CHECK_NULL(memkind_defrag_reallocate(MEMKIND_HBW, single));
     memkind_free(kind, single);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
 static const struct test_case tests[] = {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Whose object is it? */
+/* Which kind an object belongs to. */
 #include <errno.h>
 #include <memkind.h>
 #include <pthread.h>
@@ -10,102 +10,76 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "test_support.h"
+#include "test_kinds.h"
 
-#define MIB ((size_t)1 << 20)
 #define UNTOUCHED 4711
 
-static memkind_t make_kind(size_t max_size)
-{
-    memkind_t kind = NULL;
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), max_size, &kind),
-                          MEMKIND_SUCCESS);
-    return kind;
-}
-
-static void destroy(memkind_t kind)
-{
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
-}
-
-static size_t allocated(memkind_t kind)
-{
-    size_t value = SIZE_MAX;
-    CU_ASSERT_EQUAL(memkind_update_cached_stats(), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_get_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED, &value),
-                    MEMKIND_SUCCESS);
-    return value;
-}
-
-/* ---- one's own
- * ------------------------------------------------------------------ */
+/* ---- one's own --------------------------------------------------------- */
 
 static void test_objects_know_their_kind(void)
 {
     enum { KINDS = 5, SIZES = 6 };
     static const size_t sizes[SIZES] = {1, 100, 5000, 40000, MIB, 9 * MIB};
-    memkind_t kinds[KINDS] = {make_kind(0), make_kind(32 * MIB), make_kind(0),
-                              MEMKIND_DEFAULT, MEMKIND_REGULAR};
+    memkind_t kinds[KINDS] = {kind_make_limited(0), kind_make_limited(32 * MIB),
+                              kind_make_limited(0), MEMKIND_DEFAULT,
+                              MEMKIND_REGULAR};
     char *objects[KINDS][SIZES];
     for (int i = 0; i < KINDS; i++)
         for (int j = 0; j < SIZES; j++) {
             objects[i][j] = memkind_malloc(kinds[i], sizes[j]);
-            CU_ASSERT_PTR_NOT_NULL_FATAL(objects[i][j]);
+            REQUIRE_NOT_NULL(objects[i][j]);
             memset(objects[i][j], 1, sizes[j]);
         }
     for (int i = 0; i < KINDS; i++)
         for (int j = 0; j < SIZES; j++) {
             char *object = objects[i][j];
             size_t usable = memkind_malloc_usable_size(NULL, object);
-            CU_ASSERT(usable >= sizes[j]);
-            CU_ASSERT_PTR_EQUAL(memkind_detect_kind(object), kinds[i]);
+            CHECK_GE(usable, sizes[j]);
+            CHECK_EQ(memkind_detect_kind(object), kinds[i]);
             /* Also within, and whichever kind is asked for the size. */
-            CU_ASSERT_PTR_EQUAL(memkind_detect_kind(object + usable / 2),
-                                kinds[i]);
+            CHECK_EQ(memkind_detect_kind(object + usable / 2), kinds[i]);
             for (int k = 0; k < KINDS; k++)
-                CU_ASSERT_EQUAL(memkind_malloc_usable_size(kinds[k], object),
-                                usable);
+                CHECK_EQ(memkind_malloc_usable_size(kinds[k], object), usable);
             char *moved = memkind_realloc(NULL, object, sizes[j] * 2);
-            CU_ASSERT_PTR_EQUAL(memkind_detect_kind(moved), kinds[i]);
-            CU_ASSERT_EQUAL(moved[sizes[j] - 1], 1);
+            CHECK_EQ(memkind_detect_kind(moved), kinds[i]);
+            CHECK_EQ(moved[sizes[j] - 1], 1);
             memkind_free(NULL, moved);
         }
     for (int i = 0; i < KINDS; i++)
-        CU_ASSERT_EQUAL(allocated(kinds[i]), 0);
+        CHECK_EQ(kind_allocated(kinds[i]), 0);
     for (int i = 0; i < 3; i++)
-        destroy(kinds[i]);
+        kind_destroy(kinds[i]);
 }
 
-/* ---- foreign
- * ---------------------------------------------------------------------- */
+/* ---- foreign ----------------------------------------------------------- */
 
 static int in_data = 1;
 
 static void check_foreign(memkind_t kind, void *address)
 {
     errno = UNTOUCHED;
-    CU_ASSERT_PTR_NULL(memkind_detect_kind(address));
-    CU_ASSERT_EQUAL(memkind_malloc_usable_size(NULL, address), 0);
-    CU_ASSERT_EQUAL(memkind_malloc_usable_size(kind, address), 0);
+    CHECK_NULL(memkind_detect_kind(address));
+    CHECK_EQ(memkind_malloc_usable_size(NULL, address), 0);
+    CHECK_EQ(memkind_malloc_usable_size(kind, address), 0);
     memkind_free(NULL, address);
     memkind_free(kind, address);
     memkind_free(MEMKIND_DEFAULT, address);
     memkind_free(MEMKIND_HBW, address);
-    CU_ASSERT_PTR_NULL(memkind_defrag_reallocate(NULL, address));
-    CU_ASSERT_PTR_NULL(memkind_defrag_reallocate(kind, address));
-    CU_ASSERT_EQUAL(errno, UNTOUCHED);
+    CHECK_NULL(memkind_defrag_reallocate(NULL, address));
+    CHECK_NULL(memkind_defrag_reallocate(kind, address));
+    CHECK_EQ(errno, UNTOUCHED);
     if (address == NULL)
         return;
     errno = 0;
-    CU_ASSERT_PTR_NULL(memkind_realloc(NULL, address, 100));
-    CU_ASSERT_EQUAL(errno, EINVAL);
+    CHECK_NULL(memkind_realloc(NULL, address, 100));
+    CHECK_EQ(errno, EINVAL);
     errno = 0;
-    CU_ASSERT_PTR_NULL(memkind_realloc(kind, address, 100));
-    CU_ASSERT_EQUAL(errno, EINVAL);
+    CHECK_NULL(memkind_realloc(kind, address, 100));
+    CHECK_EQ(errno, EINVAL);
     errno = 0;
-    CU_ASSERT_PTR_NULL(memkind_realloc(MEMKIND_REGULAR, address, 100));
-    CU_ASSERT_EQUAL(errno, EINVAL);
-    CU_ASSERT_PTR_NULL(memkind_realloc(kind, address, 0));
+    CHECK_NULL(memkind_realloc(MEMKIND_REGULAR, address, 100));
+    CHECK_EQ(errno, EINVAL);
+    CHECK_NULL(memkind_realloc(kind, address, 0));
 }
 
 static void check_all_foreign(memkind_t kind)
@@ -135,9 +109,9 @@ static void check_all_foreign(memkind_t kind)
     check_foreign(kind, (void *)(((uintptr_t)1 << 47) - 4096));
     check_foreign(kind, (void *)((uintptr_t)1 << 63));
     check_foreign(kind, kind);
-    CU_ASSERT_EQUAL(on_stack, 2);
-    CU_ASSERT_EQUAL(in_data, 1);
-    CU_ASSERT_EQUAL(from_libc[0], 3);
+    CHECK_EQ(on_stack, 2);
+    CHECK_EQ(in_data, 1);
+    CHECK_EQ(from_libc[0], 3);
     free(from_libc);
     free(from_libc_large);
     munmap(unreadable, MIB);
@@ -145,20 +119,20 @@ static void check_all_foreign(memkind_t kind)
 
 static void test_foreign_addresses(void)
 {
-    memkind_t kind = make_kind(0);
+    memkind_t kind = kind_make_limited(0);
     void *kept = memkind_malloc(kind, 1000);
     test_fill(kept, 1000, 1);
     check_all_foreign(kind);
-    CU_ASSERT(test_check(kept, 1000, 1));
+    CHECK(test_check(kept, 1000, 1));
     memkind_free(kind, kept);
-    CU_ASSERT_EQUAL(allocated(kind), 0);
-    destroy(kind);
+    CHECK_EQ(kind_allocated(kind), 0);
+    kind_destroy(kind);
 }
 
 static void test_before_there_is_a_kind(void)
 {
-    /* In a process of its own it would be the very first call; DRAM kinds
-     * that nobody has used yet have no heap. */
+    /* In a process of its own this would be the very first call; DRAM kinds
+     * that were not used yet have no heap. */
     check_all_foreign(MEMKIND_REGULAR);
 }
 
@@ -166,50 +140,49 @@ static void test_addresses_of_destroyed_kinds(void)
 {
     enum { COUNT = 4 };
     static const size_t sizes[COUNT] = {8, 3000, 100000, 4 * MIB};
-    memkind_t survivor = make_kind(0);
+    memkind_t survivor = kind_make_limited(0);
     for (int round = 0; round < 20; round++) {
-        memkind_t kind = make_kind(round % 2 ? 32 * MIB : 0);
+        memkind_t kind = kind_make_limited(round % 2 ? 32 * MIB : 0);
         char *objects[COUNT];
         for (int i = 0; i < COUNT; i++) {
             objects[i] = memkind_malloc(kind, sizes[i]);
-            CU_ASSERT_PTR_NOT_NULL_FATAL(objects[i]);
+            REQUIRE_NOT_NULL(objects[i]);
         }
-        destroy(kind);
+        kind_destroy(kind);
         for (int i = 0; i < COUNT; i++) {
             check_foreign(survivor, objects[i]);
             check_foreign(survivor, objects[i] + sizes[i] - 1);
         }
     }
-    destroy(survivor);
+    kind_destroy(survivor);
 }
 
-/* ---- the wrong kind
- * -------------------------------------------------------------------- */
+/* ---- the wrong kind ---------------------------------------------------- */
 
 #define WRONG_OBJECTS 2000
 
 static void free_as(memkind_t owner, memkind_t named)
 {
     static void *objects[WRONG_OBJECTS];
-    size_t in_owner = allocated(owner), in_named = allocated(named);
+    size_t in_owner = kind_allocated(owner), in_named = kind_allocated(named);
     for (size_t i = 0; i < WRONG_OBJECTS; i++) {
         objects[i] = memkind_malloc(owner, 1 + i * 13 % 40000);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(objects[i]);
+        REQUIRE_NOT_NULL(objects[i]);
     }
     for (size_t i = 0; i < WRONG_OBJECTS; i++) {
         /* Moved first: it stays with its owner. */
         if (i % 4 == 0) {
             objects[i] = memkind_realloc(named, objects[i], 1 + i * 29 % 9000);
-            CU_ASSERT_PTR_EQUAL(memkind_detect_kind(objects[i]), owner);
+            CHECK_EQ(memkind_detect_kind(objects[i]), owner);
         }
         memkind_free(named, objects[i]);
     }
-    CU_ASSERT_EQUAL(allocated(owner), in_owner);
-    CU_ASSERT_EQUAL(allocated(named), in_named);
+    CHECK_EQ(kind_allocated(owner), in_owner);
+    CHECK_EQ(kind_allocated(named), in_named);
     /* Nothing of the owner's has got into the other kind's caches. */
     for (size_t i = 0; i < WRONG_OBJECTS; i++) {
         objects[i] = memkind_malloc(named, 1 + i * 13 % 40000);
-        CU_ASSERT_PTR_EQUAL(memkind_detect_kind(objects[i]), named);
+        CHECK_EQ(memkind_detect_kind(objects[i]), named);
     }
     for (size_t i = 0; i < WRONG_OBJECTS; i++)
         memkind_free(named, objects[i]);
@@ -217,7 +190,7 @@ static void free_as(memkind_t owner, memkind_t named)
 
 static void test_the_wrong_kind(void)
 {
-    memkind_t one = make_kind(0), other = make_kind(256 * MIB);
+    memkind_t one = kind_make_limited(0), other = kind_make_limited(256 * MIB);
     free_as(one, other);
     free_as(other, one);
     free_as(one, MEMKIND_DEFAULT);
@@ -225,11 +198,11 @@ static void test_the_wrong_kind(void)
     free_as(MEMKIND_REGULAR, MEMKIND_DEFAULT);
     void *object = memkind_malloc(one, 100);
     object = memkind_realloc(MEMKIND_HBW, object, 50);
-    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(object), one);
+    CHECK_EQ(memkind_detect_kind(object), one);
     memkind_free(MEMKIND_HBW, object);
-    CU_ASSERT_EQUAL(allocated(one), 0);
-    destroy(one);
-    destroy(other);
+    CHECK_EQ(kind_allocated(one), 0);
+    kind_destroy(one);
+    kind_destroy(other);
 }
 
 struct named_objects {
@@ -248,24 +221,22 @@ static void *free_elsewhere(void *context)
 static void test_the_wrong_kind_in_another_thread(void)
 {
     static struct named_objects batch;
-    memkind_t owner = make_kind(0), named = make_kind(0);
+    memkind_t owner = kind_make_limited(0), named = kind_make_limited(0);
     pthread_t thread;
     for (int round = 0; round < 5; round++) {
         batch.named = named;
         for (size_t i = 0; i < WRONG_OBJECTS; i++)
             batch.objects[i] = memkind_malloc(owner, 1 + i * 17 % 30000);
-        CU_ASSERT_EQUAL_FATAL(
-            pthread_create(&thread, NULL, free_elsewhere, &batch), 0);
+        REQUIRE_EQ(pthread_create(&thread, NULL, free_elsewhere, &batch), 0);
         pthread_join(thread, NULL);
-        CU_ASSERT_EQUAL(allocated(owner), 0);
-        CU_ASSERT_EQUAL(allocated(named), 0);
+        CHECK_EQ(kind_allocated(owner), 0);
+        CHECK_EQ(kind_allocated(named), 0);
     }
-    destroy(owner);
-    destroy(named);
+    kind_destroy(owner);
+    kind_destroy(named);
 }
 
-/* ---- while kinds come and go
- * ------------------------------------------------------------- */
+/* ---- while kinds come and go ------------------------------------------- */
 
 #define CHURN 3000
 #define WATCHERS 2
@@ -304,23 +275,22 @@ static void *watch(void *seed)
 static void test_while_kinds_come_and_go(void)
 {
     pthread_t watchers[WATCHERS];
-    steady = make_kind(0);
+    steady = kind_make_limited(0);
     atomic_store(&churning, true);
     for (int i = 0; i < WATCHERS; i++)
-        CU_ASSERT_EQUAL_FATAL(pthread_create(&watchers[i], NULL, watch, NULL),
-                              0);
+        REQUIRE_EQ(pthread_create(&watchers[i], NULL, watch, NULL), 0);
     for (int i = 0; i < CHURN; i++) {
-        memkind_t kind = make_kind(i % 2 ? MEMKIND_PMEM_MIN_SIZE : 0);
+        memkind_t kind = kind_make_limited(i % 2 ? MEMKIND_PMEM_MIN_SIZE : 0);
         void *object = memkind_malloc(kind, 100);
         if (memkind_detect_kind(object) != kind)
             atomic_fetch_add(&wrong_answers, 1);
-        destroy(kind);
+        kind_destroy(kind);
     }
     atomic_store(&churning, false);
     for (int i = 0; i < WATCHERS; i++)
         pthread_join(watchers[i], NULL);
-    CU_ASSERT_EQUAL(atomic_load(&wrong_answers), 0);
-    destroy(steady);
+    CHECK_EQ(atomic_load(&wrong_answers), 0);
+    kind_destroy(steady);
 }
 
 static const struct test_case tests[] = {

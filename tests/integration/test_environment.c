@@ -10,12 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "test_child.h"
 #include "test_support.h"
 
-#define MIB ((size_t)1 << 20)
 #define KIND_SIZE (64 * MIB)
 
 /* ---- what the children do: 0 (or a number) is the answer --------------- */
@@ -178,7 +177,7 @@ static int child_count_threads(void)
     return memkind_destroy_kind(kind) == 0 ? started : 101;
 }
 
-/* Much that fails, which is nobody's business but the caller's. */
+/* Many calls that fail: only the caller learns of it. */
 static int child_fail(void)
 {
     memkind_t kind, other;
@@ -267,8 +266,6 @@ static int run_scenario(const char *name, const char *dir)
 
 /* ---- running them ------------------------------------------------------ */
 
-#define KILLED 1000
-
 static char output[1 << 16];
 
 /* Runs a scenario with "NAME=value" added to the environment (NULL: nothing);
@@ -279,7 +276,7 @@ static int run_with(char *variable, const char *scenario)
     static char option[] = "--child";
     snprintf(path, sizeof path, "%s", test_path("output"));
     int fd = open(path, O_CREAT | O_TRUNC | O_RDWR, 0600);
-    CU_ASSERT_FATAL(fd >= 0);
+    REQUIRE_GE(fd, 0);
     pid_t child = fork();
     if (child == 0) {
         char name[64], dir[4096];
@@ -294,13 +291,13 @@ static int run_with(char *variable, const char *scenario)
         execv("/proc/self/exe", arguments);
         _exit(98);
     }
-    int status = 0;
-    CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, 0), child);
+    const int status = child_wait(child);
+    REQUIRE_GE(status, 0);
     ssize_t length = pread(fd, output, sizeof output - 1, 0);
     output[length > 0 ? length : 0] = '\0';
     close(fd);
     unlink(path);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : KILLED + status;
+    return status;
 }
 
 static void forget_variables(void)
@@ -322,8 +319,8 @@ static void expect(char *variable, const char *scenario, int answer)
     if (got != answer)
         printf("\n%s: \"%s\" gives %d, not %d\n",
                variable != NULL ? variable : "(none)", scenario, got, answer);
-    CU_ASSERT_EQUAL(got, answer);
-    CU_ASSERT_STRING_EQUAL(output, "");
+    CHECK_EQ(got, answer);
+    CHECK_STR(output, "");
 }
 
 static void expect_each(char *const variables[], const char *scenario,
@@ -342,9 +339,9 @@ static void test_number_of_arenas(void)
     expect("MEMKIND_ARENA_NUM_PER_KIND=512", "count arenas", THREADS);
     expect("MEMKIND_ARENA_NUM_PER_KIND=2147483647", "count arenas", THREADS);
     int by_default = run_with(NULL, "count arenas");
-    CU_ASSERT(by_default >= 1 && by_default <= THREADS);
+    CHECK(by_default >= 1 && by_default <= THREADS);
     /* 8 MiB and less are not worth an arena. */
-    CU_ASSERT(by_default <= 8);
+    CHECK_LE(by_default, 8);
 }
 
 static void test_bad_numbers_of_arenas(void)
@@ -424,7 +421,7 @@ static void test_background_threads(void)
     expect_each(good, "create", 0);
     expect("MEMKIND_BACKGROUND_THREAD_LIMIT=1", "count threads", 1);
     int threads = run_with(good[0], "count threads");
-    CU_ASSERT(threads >= 1 && threads <= (int)sysconf(_SC_NPROCESSORS_ONLN));
+    CHECK(threads >= 1 && threads <= (int)sysconf(_SC_NPROCESSORS_ONLN));
 }
 
 static void test_messages_on_demand_only(void)
@@ -433,12 +430,12 @@ static void test_messages_on_demand_only(void)
                                 "MEMKIND_DEBUG=", "MEMKIND_DEBUG=no", NULL};
     expect(NULL, "fail", 0);
     expect_each(off, "fail", 0);
-    CU_ASSERT_EQUAL(run_with("MEMKIND_DEBUG=1", "fail"), 0);
-    CU_ASSERT_PTR_NOT_NULL(strstr(output, "memkind"));
+    CHECK_EQ(run_with("MEMKIND_DEBUG=1", "fail"), 0);
+    CHECK_NOT_NULL(strstr(output, "memkind"));
     /* Whole lines, each with the library's name. */
     for (char *line = strtok(output, "\n"); line != NULL;
          line = strtok(NULL, "\n"))
-        CU_ASSERT_EQUAL(strncmp(line, "[memkind] ", 10), 0);
+        CHECK_EQ(strncmp(line, "[memkind] ", 10), 0);
 }
 
 static void test_jemalloc_options_of_others(void)

@@ -24,7 +24,7 @@ static void check(const char *call, bool good)
 {
     if (good && errno != MARK)
         printf("%s has changed errno to %d\n", call, errno);
-    CU_ASSERT(!good || errno == MARK);
+    CHECK(!good || errno == MARK);
     errno = MARK;
 }
 
@@ -156,8 +156,7 @@ static void make_and_destroy(void)
 
 static void run_all(void)
 {
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 0, &kind),
-                          MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), 0, &kind), MEMKIND_SUCCESS);
     errno = MARK;
     use_heap();
     ask();
@@ -208,8 +207,8 @@ static void test_of_a_question(void)
         fault_set(FAULT_BIT(FAULT_CLOSE), 1, true, 0);
         errno = MARK;
         int err = memkind_check_dax_path(test_dir());
-        CU_ASSERT_EQUAL(err, pmem ? MEMKIND_SUCCESS : MEMKIND_ERROR_MMAP);
-        CU_ASSERT_EQUAL(errno, MARK);
+        CHECK_EQ(err, pmem ? MEMKIND_SUCCESS : MEMKIND_ERROR_MMAP);
+        CHECK_EQ(errno, MARK);
         fault_lift();
         fault_remove();
         fault_unmap_refused();

@@ -13,7 +13,6 @@
 #include "sys_calls.h"
 #include "test_support.h"
 
-#define MIB ((size_t)1 << 20)
 #define LIMIT (64 * MIB)
 #define SIZE ((size_t)100000)
 #define COUNT ((size_t)480) /* of the limit, most */
@@ -49,7 +48,7 @@ static void fill(void)
 {
     for (size_t i = 0; i < COUNT; i++) {
         objects[i] = memkind_malloc(kind, SIZE);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(objects[i]);
+        REQUIRE_NOT_NULL(objects[i]);
         test_fill(objects[i], SIZE, (unsigned)i);
     }
 }
@@ -57,7 +56,7 @@ static void fill(void)
 static void check_and_empty(void)
 {
     for (size_t i = 0; i < COUNT; i++) {
-        CU_ASSERT(test_check(objects[i], SIZE, (unsigned)i));
+        CHECK(test_check(objects[i], SIZE, (unsigned)i));
         memkind_free(kind, objects[i]);
     }
 }
@@ -65,24 +64,23 @@ static void check_and_empty(void)
 /* A kind, all of whose objects were freed in vain. */
 static void begin(int error)
 {
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), LIMIT, &kind),
-                          MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), LIMIT, &kind), MEMKIND_SUCCESS);
     real = sys;
     sys.madvise = failing_madvise;
     sys.fallocate = failing_fallocate;
     fill();
     atomic_store(&failure, error);
     check_and_empty();
-    CU_ASSERT_EQUAL(memkind_purge_kind(kind), MEMKIND_SUCCESS);
-    CU_ASSERT(test_file_space() >= COUNT * SIZE / 2);
+    CHECK_EQ(memkind_purge_kind(kind), MEMKIND_SUCCESS);
+    CHECK_GE(test_file_space(), COUNT * SIZE / 2);
 }
 
 static void end(void)
 {
     atomic_store(&failure, 0);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
     sys = real;
-    CU_ASSERT(test_file_space() == 0);
+    CHECK_EQ(test_file_space(), 0);
 }
 
 static const int errors[] = {EIO, ENOSPC, EPERM, EBUSY, ENOMEM};
@@ -93,8 +91,8 @@ static void test_a_purge_gives_it_back(void)
     for (size_t i = 0; i < ERRORS; i++) {
         begin(errors[i]);
         atomic_store(&failure, 0);
-        CU_ASSERT_EQUAL(memkind_purge_kind(kind), MEMKIND_SUCCESS);
-        CU_ASSERT(test_file_space() <= 4 * MIB);
+        CHECK_EQ(memkind_purge_kind(kind), MEMKIND_SUCCESS);
+        CHECK_LE(test_file_space(), 4 * MIB);
         end();
     }
 }
@@ -105,7 +103,7 @@ static void test_a_large_object_gets_it(void)
     atomic_store(&failure, 0);
     size_t size = test_fitting(56 * MIB);
     char *large = memkind_malloc(kind, size);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(large);
+    REQUIRE_NOT_NULL(large);
     memset(large, 1, size);
     memkind_free(kind, large);
     end();
@@ -119,7 +117,7 @@ static void test_the_kind_goes_on_with_it(void)
         fill();
         check_and_empty();
         char *zero = memkind_calloc(kind, 1, MIB);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(zero);
+        REQUIRE_NOT_NULL(zero);
         for (size_t at = 0; at < MIB; at++)
             if (zero[at] != 0) {
                 CU_FAIL("calloc() is not zero");
@@ -127,20 +125,20 @@ static void test_the_kind_goes_on_with_it(void)
             }
         memset(zero, 1, MIB);
         memkind_free(kind, zero);
-        CU_ASSERT_EQUAL(memkind_purge_kind(kind), MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_purge_kind(kind), MEMKIND_SUCCESS);
     }
-    CU_ASSERT(test_file_space() <= LIMIT + MIB);
+    CHECK_LE(test_file_space(), LIMIT + MIB);
     end();
 }
 
-/* Freeing tells nobody of it. */
+/* Freeing does not report it. */
 static void test_errno_stays(void)
 {
     begin(EIO);
     fill();
     errno = 12345;
     check_and_empty();
-    CU_ASSERT_EQUAL(errno, 12345);
+    CHECK_EQ(errno, 12345);
     end();
 }
 

@@ -29,14 +29,13 @@ static void open_area(size_t size)
 {
     area = mmap(NULL, size, PROT_READ | PROT_WRITE,
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    CU_ASSERT_FATAL(area != MAP_FAILED);
-    CU_ASSERT_EQUAL_FATAL(memkind_create_fixed(area, size, &kind),
-                          MEMKIND_SUCCESS);
+    REQUIRE_NE(area, MAP_FAILED);
+    REQUIRE_EQ(memkind_create_fixed(area, size, &kind), MEMKIND_SUCCESS);
 }
 
 static void close_area(size_t size)
 {
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
     munmap(area, size);
 }
 
@@ -65,12 +64,12 @@ static bool holds(size_t size)
 static void check_holds_one_object(size_t place)
 {
     size_t largest = largest_class(place);
-    CU_ASSERT(holds(test_fitting(largest)));
-    CU_ASSERT_FALSE(holds(largest + 1));
-    CU_ASSERT_EQUAL(errno, ENOMEM);
+    CHECK(holds(test_fitting(largest)));
+    CHECK(!holds(largest + 1));
+    CHECK_EQ(errno, ENOMEM);
 }
 
-/* ---- filling, and emptying by others ------------------------------------- */
+/* ---- filling, and emptying by others ----------------------------------- */
 
 struct object {
     struct object *next;
@@ -142,8 +141,8 @@ static void fill_and_empty(size_t place, unsigned threads,
     pthread_barrier_init(&fill.emptied, NULL, threads + 1);
     pthread_barrier_init(&fill.looked, NULL, threads + 1);
     for (unsigned i = 0; i < threads; i++)
-        CU_ASSERT_EQUAL_FATAL(
-            pthread_create(&ids[i], NULL, work, (void *)(uintptr_t)i), 0);
+        REQUIRE_EQ(pthread_create(&ids[i], NULL, work, (void *)(uintptr_t)i),
+                   0);
     pthread_barrier_wait(&fill.emptied);
     check(place);
     pthread_barrier_wait(&fill.looked);
@@ -157,8 +156,7 @@ static void fill_and_empty(size_t place, unsigned threads,
 static const unsigned thread_numbers[] = {1, 2, THREADS_MAX};
 enum { THREAD_NUMBERS = sizeof thread_numbers / sizeof thread_numbers[0] };
 
-/* ---- areas ----------------------------------------------------------------
- */
+/* ---- areas ------------------------------------------------------------- */
 
 /* A fresh place for each: what was one object at first might stay one. */
 static void fill_area(size_t size)
@@ -203,14 +201,13 @@ static void test_nothing_is_lost(void)
         size_t held = 0;
         struct object *first = NULL, *object;
         while ((object = memkind_malloc(kind, test_fitting(piece))) != NULL) {
-            CU_ASSERT_FATAL((char *)object >= area &&
-                            (char *)object + piece <= area + size);
+            REQUIRE((char *)object >= area &&
+                    (char *)object + piece <= area + size);
             object->next = first;
             first = object;
             held += piece;
         }
-        CU_ASSERT(held >=
-                  size - 4 * piece - (test_is_hardened() ? size / 4 : 0));
+        CHECK_GE(held, size - 4 * piece - (test_is_hardened() ? size / 4 : 0));
         empty_place(first);
     }
     close_area(size);
@@ -218,7 +215,7 @@ static void test_nothing_is_lost(void)
 
 static void check_holds_half(size_t place)
 {
-    CU_ASSERT(holds(place / 2));
+    CHECK(holds(place / 2));
 }
 
 /* Small objects that stay keep large ones out of their own pages only. */
@@ -232,7 +229,7 @@ static void test_leftovers(void)
     open_area(size);
     for (int i = 0; i < LEFT; i++) {
         left[i] = memkind_malloc(kind, 64);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(left[i]);
+        REQUIRE_NOT_NULL(left[i]);
     }
     fill_and_empty(size, THREADS_MAX, check_holds_half);
     for (int i = 0; i < LEFT; i++)
@@ -246,33 +243,30 @@ static void test_blocks_of_areas(void)
     const size_t size = 16 * MIB, page = (size_t)sysconf(_SC_PAGESIZE);
     open_area(size);
     char *block = memkind_fixed_mmap(kind, NULL, MIB + 1);
-    CU_ASSERT_FATAL(block != MAP_FAILED);
-    CU_ASSERT(block >= area && block + MIB + page <= area + size);
-    CU_ASSERT_EQUAL((uintptr_t)block % page, 0);
+    REQUIRE_NE(block, MAP_FAILED);
+    CHECK(block >= area && block + MIB + page <= area + size);
+    CHECK_EQ((uintptr_t)block % page, 0);
     memset(block, 1, MIB + page);
-    CU_ASSERT(memkind_fixed_mmap(kind, NULL, size) == MAP_FAILED);
-    CU_ASSERT_EQUAL(errno, ENOMEM);
-    CU_ASSERT(holds(8 * MIB));
+    CHECK_EQ(memkind_fixed_mmap(kind, NULL, size), MAP_FAILED);
+    CHECK_EQ(errno, ENOMEM);
+    CHECK(holds(8 * MIB));
     close_area(size);
 }
 
-/* ---- files without holes
- * ---------------------------------------------------
- */
+/* ---- files without holes ----------------------------------------------- */
 
 static void fill_file(size_t limit, unsigned threads)
 {
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), limit, &kind),
-                          MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), limit, &kind), MEMKIND_SUCCESS);
     /* A part of it at first, which does not go back to the file system. */
-    CU_ASSERT(holds(limit / 3));
+    CHECK(holds(limit / 3));
     check_holds_one_object(limit);
     fill_and_empty(limit, threads, check_holds_one_object);
     char *object = memkind_calloc(kind, 1, test_fitting(largest_class(limit)));
-    CU_ASSERT_PTR_NOT_NULL_FATAL(object);
-    CU_ASSERT(is_zero(object, test_fitting(largest_class(limit))));
+    REQUIRE_NOT_NULL(object);
+    CHECK(is_zero(object, test_fitting(largest_class(limit))));
     memkind_free(kind, object);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
 static void test_files_without_holes(void)
@@ -290,11 +284,10 @@ static void test_files_without_holes(void)
             fill_file(limits[j], thread_numbers[i]);
             fault_remove();
         }
-    CU_ASSERT(nothing_leaked_but_metadata(&before));
+    CHECK(nothing_leaked_but_metadata(&before));
 }
 
-/* ---- devices ---------------------------------------------------------------
- */
+/* ---- devices ----------------------------------------------------------- */
 
 #define DEVICE "/dev/fake-dax"
 
@@ -309,7 +302,7 @@ static int device_open(const char *path, int flags, mode_t mode)
     if (strcmp(path, DEVICE) != 0)
         return real.open(path, flags, mode);
     device_fd = memfd_create("device", MFD_CLOEXEC);
-    CU_ASSERT_EQUAL(ftruncate(device_fd, (off_t)device_size), 0);
+    CHECK_EQ(ftruncate(device_fd, (off_t)device_size), 0);
     return device_fd;
 }
 
@@ -351,7 +344,7 @@ static char *device_realpath(const char *path, char *resolved)
 static void open_device(size_t size)
 {
     FILE *file = fopen(test_path("size"), "we");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    REQUIRE_NOT_NULL(file);
     fprintf(file, "%zu\n", size);
     fclose(file);
     real = sys;
@@ -375,16 +368,15 @@ static void test_devices(void)
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         for (unsigned j = 0; j < THREAD_NUMBERS; j++) {
             open_device(sizes[i]);
-            CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(DEVICE, 0, &kind),
-                                  MEMKIND_SUCCESS);
-            CU_ASSERT_NOT_EQUAL(device_fd, -1);
+            REQUIRE_EQ(memkind_create_pmem(DEVICE, 0, &kind), MEMKIND_SUCCESS);
+            CHECK_NE(device_fd, -1);
             fill_and_empty(sizes[i], thread_numbers[j], check_holds_one_object);
             char *object =
                 memkind_calloc(kind, 1, test_fitting(largest_class(sizes[i])));
-            CU_ASSERT_PTR_NOT_NULL_FATAL(object);
-            CU_ASSERT(is_zero(object, test_fitting(largest_class(sizes[i]))));
+            REQUIRE_NOT_NULL(object);
+            CHECK(is_zero(object, test_fitting(largest_class(sizes[i]))));
             memkind_free(kind, object);
-            CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+            CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
             close_device();
         }
 }

@@ -7,38 +7,18 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "test_support.h"
+#include "test_child.h"
+#include "test_kinds.h"
 
-#define MIB ((size_t)1 << 20)
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED true
-#else
-#define SANITIZED false
-#endif
-
-/* ---- children
- * ------------------------------------------------------------------------ */
-
-/* In a child: what must be so. */
-#define NEED(condition)                                                        \
-    do                                                                         \
-        if (!(condition)) {                                                    \
-            fprintf(stderr, "\n%s:%d: not in the child: %s\n", __FILE__,       \
-                    __LINE__, #condition);                                     \
-            return 1;                                                          \
-        }                                                                      \
-    while (0)
+/* ---- children ---------------------------------------------------------- */
 
 #define CHILD_SECONDS 100
 
@@ -47,8 +27,8 @@ static int to_child[2] = {-1, -1}, to_parent[2] = {-1, -1};
 
 static void open_turns(void)
 {
-    CU_ASSERT_EQUAL_FATAL(pipe(to_child), 0);
-    CU_ASSERT_EQUAL_FATAL(pipe(to_parent), 0);
+    REQUIRE_EQ(pipe(to_child), 0);
+    REQUIRE_EQ(pipe(to_parent), 0);
 }
 
 static void child_side(void)
@@ -96,22 +76,12 @@ static pid_t start_child(int (*run)(void))
     return child;
 }
 
-/* Its exit status, or 1000 + the signal that ended it. */
-static int end_of(pid_t child)
-{
-    int status = 0;
-    if (child < 0 || waitpid(child, &status, 0) != child)
-        return -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
 static int run_child(int (*run)(void))
 {
-    return end_of(start_child(run));
+    return child_wait(start_child(run));
 }
 
-/* ---- kinds and objects
- * --------------------------------------------------------------- */
+/* ---- kinds and objects ------------------------------------------------- */
 
 #define OBJECTS 3000
 
@@ -124,20 +94,6 @@ struct object {
 static memkind_t kind;
 static struct object objects[OBJECTS];
 static memkind_fork_policy policy;
-
-static memkind_t make_kind_of(size_t max_size, memkind_fork_policy how)
-{
-    memkind_t made = NULL;
-    struct memkind_config *config = memkind_config_new();
-    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
-    memkind_config_set_path(config, test_dir());
-    memkind_config_set_size(config, max_size);
-    memkind_config_set_fork_policy(config, how);
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem_with_config(config, &made),
-                          MEMKIND_SUCCESS);
-    memkind_config_delete(config);
-    return made;
-}
 
 static size_t any_size(unsigned long long *random)
 {
@@ -196,30 +152,21 @@ static void free_all(void)
 static void setup(size_t max_size, memkind_fork_policy how)
 {
     policy = how;
-    kind = make_kind_of(max_size, how);
-    CU_ASSERT_FATAL(fill_all());
-}
-
-static size_t stat_of(memkind_t of, memkind_stat_type type)
-{
-    size_t value = SIZE_MAX;
-    if (memkind_update_cached_stats() != MEMKIND_SUCCESS ||
-        memkind_get_stat(of, type, &value) != MEMKIND_SUCCESS)
-        return SIZE_MAX;
-    return value;
+    kind = kind_make(.limit = max_size, .fork = how);
+    REQUIRE(fill_all());
 }
 
 /* The parent's kind is as it was, and still works. */
 static void check_and_destroy(void)
 {
-    CU_ASSERT(all_right());
+    CHECK(all_right());
     unsigned long long random = 12;
     for (int i = 0; i < OBJECTS; i += 3)
-        CU_ASSERT(fill_object(kind, &objects[i], &random));
-    CU_ASSERT(all_right());
+        CHECK(fill_object(kind, &objects[i], &random));
+    CHECK(all_right());
     free_all();
-    CU_ASSERT_EQUAL(stat_of(kind, MEMKIND_STAT_TYPE_ALLOCATED), 0);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(kind_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED), 0);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
 static bool is_clear(const unsigned char *object, size_t size)
@@ -230,8 +177,7 @@ static bool is_clear(const unsigned char *object, size_t size)
     return true;
 }
 
-/* ---- what a child can do
- * -------------------------------------------------------------- */
+/* ---- what a child can do ----------------------------------------------- */
 
 static int child_reads(void)
 {
@@ -251,11 +197,11 @@ static void test_a_child_reads_all(void)
     static const size_t sizes[] = {0, 128 * MIB};
     for (int i = 0; i < 2; i++) {
         setup(sizes[i], MEMKIND_FORK_PRIVATE);
-        CU_ASSERT_EQUAL(run_child(child_reads), 0);
+        CHECK_EQ(run_child(child_reads), 0);
         check_and_destroy();
     }
     setup(0, MEMKIND_FORK_COPY);
-    CU_ASSERT_EQUAL(run_child(child_reads), 0);
+    CHECK_EQ(run_child(child_reads), 0);
     check_and_destroy();
 }
 
@@ -318,7 +264,7 @@ static int child_works(void)
     NEED(!memkind_pmem_is_pmem(kind));
     memkind_free(kind, cleared);
     free_all();
-    NEED(stat_of(kind, MEMKIND_STAT_TYPE_ALLOCATED) == 0);
+    NEED(kind_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED) == 0);
     NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
     NEED(memkind_destroy_kind(kind) == MEMKIND_ERROR_OPERATION_FAILED);
     /* Kinds of its own, and of the place that the other one had. */
@@ -334,12 +280,12 @@ static void child_works_in(size_t max_size, memkind_fork_policy how)
 {
     setup(max_size, how);
     struct test_resources before, after;
-    size_t space = stat_of(kind, MEMKIND_STAT_TYPE_RESIDENT);
+    size_t space = kind_stat(kind, MEMKIND_STAT_TYPE_RESIDENT);
     test_resources_take(&before);
-    CU_ASSERT_EQUAL(run_child(child_works), 0);
+    CHECK_EQ(run_child(child_works), 0);
     test_resources_take(&after);
-    CU_ASSERT_EQUAL(after.fds, before.fds);
-    CU_ASSERT_EQUAL(stat_of(kind, MEMKIND_STAT_TYPE_RESIDENT), space);
+    CHECK_EQ(after.fds, before.fds);
+    CHECK_EQ(kind_stat(kind, MEMKIND_STAT_TYPE_RESIDENT), space);
     check_and_destroy();
 }
 
@@ -355,8 +301,7 @@ static void test_a_child_works_on_a_copy(void)
     child_works_in(64 * MIB, MEMKIND_FORK_COPY);
 }
 
-/* ---- both sides work
- * ------------------------------------------------------------------ */
+/* ---- both sides work --------------------------------------------------- */
 
 /* Memory that is free when the child is made is zero when it takes it, and what
  * it has stored to stays, whatever the parent does. */
@@ -401,24 +346,24 @@ static void both_sides_work(size_t max_size, memkind_fork_policy how)
     pid_t child = start_child(child_among_changes);
     parent_side();
     hear(to_parent);
-    CU_ASSERT(all_right());
+    CHECK(all_right());
     free_all();
     void *large[LARGE];
     for (int i = 0; i < LARGE; i++) {
         large[i] = memkind_malloc(kind, MIB);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(large[i]);
+        REQUIRE_NOT_NULL(large[i]);
         memset(large[i], 0x33, MIB);
     }
     say(to_child);
     hear(to_parent);
     for (int i = 0; i < LARGE; i++) {
         const unsigned char *bytes = large[i];
-        CU_ASSERT_EQUAL(bytes[0], 0x33);
-        CU_ASSERT_EQUAL(memcmp(bytes, bytes + 1, MIB - 1), 0);
+        CHECK_EQ(bytes[0], 0x33);
+        CHECK_EQ(memcmp(bytes, bytes + 1, MIB - 1), 0);
     }
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
     say(to_child);
-    CU_ASSERT_EQUAL(end_of(child), 0);
+    CHECK_EQ(child_wait(child), 0);
     close_turns();
 }
 
@@ -440,21 +385,20 @@ static int child_is_limited(void)
         total += MIB;
     NEED(errno == ENOMEM);
     NEED(total >= 8 * MIB);
-    NEED(stat_of(kind, MEMKIND_STAT_TYPE_RESIDENT) <= 32 * MIB);
+    NEED(kind_stat(kind, MEMKIND_STAT_TYPE_RESIDENT) <= 32 * MIB);
     return 0;
 }
 
 static void test_the_limit_holds_in_a_child(void)
 {
     setup(32 * MIB, MEMKIND_FORK_PRIVATE);
-    size_t space = stat_of(kind, MEMKIND_STAT_TYPE_RESIDENT);
-    CU_ASSERT_EQUAL(run_child(child_is_limited), 0);
-    CU_ASSERT_EQUAL(stat_of(kind, MEMKIND_STAT_TYPE_RESIDENT), space);
+    size_t space = kind_stat(kind, MEMKIND_STAT_TYPE_RESIDENT);
+    CHECK_EQ(run_child(child_is_limited), 0);
+    CHECK_EQ(kind_stat(kind, MEMKIND_STAT_TYPE_RESIDENT), space);
     check_and_destroy();
 }
 
-/* ---- threads that allocate while others fork
- * --------------------------------------------------- */
+/* ---- threads that allocate while others fork --------------------------- */
 
 #define WORKERS 3
 #define FORKERS 2
@@ -536,33 +480,29 @@ static void test_threads_allocate_while_others_fork(void)
     atomic_store(&mistakes, 0);
     setup(0, MEMKIND_FORK_PRIVATE);
     kinds[0] = kind;
-    kinds[1] = make_kind_of(64 * MIB, MEMKIND_FORK_PRIVATE);
-    kinds[2] = make_kind_of(64 * MIB, MEMKIND_FORK_COPY);
+    kinds[1] = kind_make(.limit = 64 * MIB, .fork = MEMKIND_FORK_PRIVATE);
+    kinds[2] = kind_make(.limit = 64 * MIB, .fork = MEMKIND_FORK_COPY);
     kinds[3] = MEMKIND_DEFAULT;
     for (int i = 0; i < WORKERS; i++) {
         numbers[i] = i;
-        CU_ASSERT_EQUAL_FATAL(
-            pthread_create(&workers[i], NULL, work, &numbers[i]), 0);
+        REQUIRE_EQ(pthread_create(&workers[i], NULL, work, &numbers[i]), 0);
     }
     for (int i = 0; i < FORKERS; i++)
-        CU_ASSERT_EQUAL_FATAL(
-            pthread_create(&forkers[i], NULL, fork_often, NULL), 0);
+        REQUIRE_EQ(pthread_create(&forkers[i], NULL, fork_often, NULL), 0);
     for (int i = 0; i < FORKERS; i++)
         pthread_join(forkers[i], NULL);
     atomic_store(&stop, true);
     for (int i = 0; i < WORKERS; i++)
         pthread_join(workers[i], NULL);
-    CU_ASSERT_EQUAL(atomic_load(&mistakes), 0);
-    CU_ASSERT_EQUAL(stat_of(kinds[1], MEMKIND_STAT_TYPE_ALLOCATED), 0);
-    CU_ASSERT_EQUAL(stat_of(kinds[2], MEMKIND_STAT_TYPE_ALLOCATED), 0);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kinds[1]), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kinds[2]), MEMKIND_SUCCESS);
+    CHECK_EQ(atomic_load(&mistakes), 0);
+    CHECK_EQ(kind_stat(kinds[1], MEMKIND_STAT_TYPE_ALLOCATED), 0);
+    CHECK_EQ(kind_stat(kinds[2], MEMKIND_STAT_TYPE_ALLOCATED), 0);
+    CHECK_EQ(memkind_destroy_kind(kinds[1]), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kinds[2]), MEMKIND_SUCCESS);
     check_and_destroy();
 }
 
-/* ---- chains
- * -----------------------------------------------------------------------------
- */
+/* ---- chains ------------------------------------------------------------ */
 
 static int generation;
 
@@ -602,14 +542,13 @@ static void test_chains(void)
     for (int i = 0; i < 2; i++) {
         setup(0, policies[i]);
         generation = 0;
-        CU_ASSERT_EQUAL(run_child(descend), 0);
-        CU_ASSERT_EQUAL(run_child(descend), 0);
+        CHECK_EQ(run_child(descend), 0);
+        CHECK_EQ(run_child(descend), 0);
         check_and_destroy();
     }
 }
 
-/* ---- policies
- * ------------------------------------------------------------------------- */
+/* ---- policies ---------------------------------------------------------- */
 
 static int child_stores(void)
 {
@@ -627,10 +566,10 @@ static int child_destroys(void)
 static void test_shared(void)
 {
     setup(0, MEMKIND_FORK_SHARED);
-    CU_ASSERT_EQUAL(run_child(child_stores), 0);
+    CHECK_EQ(run_child(child_stores), 0);
     objects[1].seed++;
-    CU_ASSERT(all_right());
-    CU_ASSERT_EQUAL(run_child(child_destroys), 0);
+    CHECK(all_right());
+    CHECK_EQ(run_child(child_destroys), 0);
     check_and_destroy();
 }
 
@@ -672,12 +611,12 @@ static int child_has_no_kind(void)
     memkind_free(kind, objects[1].start);
     memkind_free(NULL, objects[2].start);
     memkind_free(MEMKIND_DEFAULT, objects[4].start);
-    NEED(stat_of(kind, MEMKIND_STAT_TYPE_ALLOCATED) == 0);
+    NEED(kind_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED) == 0);
     /* Another kind is not affected. */
     void *object = memkind_malloc(MEMKIND_DEFAULT, 100);
     NEED(object != NULL);
     memkind_free(NULL, object);
-    NEED(run_child(child_writes) == 1000 + SIGSEGV);
+    NEED(run_child(child_writes) == CHILD_KILLED + SIGSEGV);
     NEED(run_child(child_destroys) == 0);
     NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
     NEED(memkind_detect_kind(objects[1].start) == NULL);
@@ -686,7 +625,7 @@ static int child_has_no_kind(void)
 
 static int child_has_no_memory(void)
 {
-    NEED(run_child(child_touches) == 1000 + SIGSEGV);
+    NEED(run_child(child_touches) == CHILD_KILLED + SIGSEGV);
     return child_has_no_kind();
 }
 
@@ -694,7 +633,7 @@ static void test_unavailable(void)
 {
     setup(0, MEMKIND_FORK_UNAVAILABLE);
     void *object = memkind_malloc(MEMKIND_DEFAULT, 10);
-    CU_ASSERT_EQUAL(run_child(child_has_no_memory), 0);
+    CHECK_EQ(run_child(child_has_no_memory), 0);
     memkind_free(MEMKIND_DEFAULT, object);
     check_and_destroy();
 }
@@ -711,14 +650,14 @@ static void test_what_cannot_be_private_can_be_read(void)
     if (SANITIZED) /* whose own memory is private data as well */
         return;
     struct rlimit before, small;
-    CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_DATA, &before), 0);
+    REQUIRE_EQ(getrlimit(RLIMIT_DATA, &before), 0);
     small = before;
     setup(0, MEMKIND_FORK_PRIVATE);
     void *object = memkind_malloc(MEMKIND_DEFAULT, 10);
     small.rlim_cur = MIB;
-    CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_DATA, &small), 0);
-    CU_ASSERT_EQUAL(run_child(child_can_only_read), 0);
-    CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_DATA, &before), 0);
+    REQUIRE_EQ(setrlimit(RLIMIT_DATA, &small), 0);
+    CHECK_EQ(run_child(child_can_only_read), 0);
+    REQUIRE_EQ(setrlimit(RLIMIT_DATA, &before), 0);
     memkind_free(MEMKIND_DEFAULT, object);
     check_and_destroy();
 }
@@ -727,20 +666,19 @@ static void test_a_policy_must_be_one(void)
 {
     memkind_t none = NULL;
     struct memkind_config *config = memkind_config_new();
-    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+    REQUIRE_NOT_NULL(config);
     memkind_config_set_path(config, test_dir());
     memkind_config_set_fork_policy(config, MEMKIND_FORK_POLICY_MAX_VALUE);
-    CU_ASSERT_EQUAL(memkind_create_pmem_with_config(config, &none),
-                    MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_create_pmem_with_config(config, &none),
+             MEMKIND_ERROR_INVALID);
     memkind_config_set_fork_policy(config, (memkind_fork_policy)-1);
-    CU_ASSERT_EQUAL(memkind_create_pmem_with_config(config, &none),
-                    MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_create_pmem_with_config(config, &none),
+             MEMKIND_ERROR_INVALID);
     memkind_config_set_fork_policy(NULL, MEMKIND_FORK_COPY);
     memkind_config_delete(config);
 }
 
-/* ---- other memory
- * --------------------------------------------------------------------- */
+/* ---- other memory ------------------------------------------------------ */
 
 static struct memkind in_file;
 static int file;
@@ -769,24 +707,24 @@ static void test_a_child_leaves_the_callers_file_alone(void)
     for (int i = 0; i < 4; i++) {
         unsigned long long random = 2;
         file = open(test_dir(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-        CU_ASSERT_FATAL(file >= 0);
+        REQUIRE_GE(file, 0);
         const struct memkind_pmem_source source = {NULL, file, 32 * MIB,
                                                    policies[i], false};
         memset(&in_file, 0, sizeof in_file);
-        CU_ASSERT_EQUAL(memkind_pmem_set_source(&in_file, &source), 0);
-        CU_ASSERT_EQUAL_FATAL(
-            memkind_pmem_create(&in_file, &MEMKIND_PMEM_OPS, "in_file"), 0);
-        CU_ASSERT_FATAL(fill_object(&in_file, &objects[0], &random));
-        CU_ASSERT_EQUAL(lseek(file, 5, SEEK_SET), 5);
+        CHECK_EQ(memkind_pmem_set_source(&in_file, &source), 0);
+        REQUIRE_EQ(memkind_pmem_create(&in_file, &MEMKIND_PMEM_OPS, "in_file"),
+                   0);
+        REQUIRE(fill_object(&in_file, &objects[0], &random));
+        CHECK_EQ(lseek(file, 5, SEEK_SET), 5);
         policy = policies[i];
-        CU_ASSERT_EQUAL(run_child(child_destroys_kind_in_file), 0);
-        CU_ASSERT_EQUAL(lseek(file, 0, SEEK_CUR), 5);
-        CU_ASSERT(object_is_right(&objects[0]));
-        CU_ASSERT(fill_object(&in_file, &objects[1], &random));
-        CU_ASSERT_EQUAL(memkind_pmem_destroy(&in_file), MEMKIND_SUCCESS);
+        CHECK_EQ(run_child(child_destroys_kind_in_file), 0);
+        CHECK_EQ(lseek(file, 0, SEEK_CUR), 5);
+        CHECK(object_is_right(&objects[0]));
+        CHECK(fill_object(&in_file, &objects[1], &random));
+        CHECK_EQ(memkind_pmem_destroy(&in_file), MEMKIND_SUCCESS);
         struct stat st;
-        CU_ASSERT_EQUAL(fstat(file, &st), 0);
-        CU_ASSERT_EQUAL(st.st_size, 0);
+        CHECK_EQ(fstat(file, &st), 0);
+        CHECK_EQ(st.st_size, 0);
         close(file);
         memset(objects, 0, sizeof objects);
     }
@@ -797,16 +735,16 @@ static void test_dram_and_fixed_kinds(void)
 {
     static unsigned char area[32 << 20];
     kind = MEMKIND_DEFAULT;
-    CU_ASSERT_FATAL(fill_all());
-    CU_ASSERT_EQUAL(run_child(child_reads), 0);
-    CU_ASSERT_EQUAL(run_child(descend), 0);
-    CU_ASSERT(all_right());
+    REQUIRE(fill_all());
+    CHECK_EQ(run_child(child_reads), 0);
+    CHECK_EQ(run_child(descend), 0);
+    CHECK(all_right());
     free_all();
-    CU_ASSERT_EQUAL_FATAL(memkind_create_fixed(area, sizeof area, &kind), 0);
-    CU_ASSERT_FATAL(fill_all());
-    CU_ASSERT_EQUAL(run_child(child_reads), 0);
+    REQUIRE_EQ(memkind_create_fixed(area, sizeof area, &kind), 0);
+    REQUIRE(fill_all());
+    CHECK_EQ(run_child(child_reads), 0);
     generation = 2; /* which destroys it */
-    CU_ASSERT_EQUAL(run_child(descend), 0);
+    CHECK_EQ(run_child(descend), 0);
     generation = 0;
     check_and_destroy();
 }
@@ -818,14 +756,14 @@ static void test_nothing_is_left_in_the_parent(void)
     setup(0, MEMKIND_FORK_COPY);
     struct test_resources with_kind;
     test_resources_take(&with_kind);
-    CU_ASSERT_EQUAL(run_child(child_reads), 0);
-    CU_ASSERT_EQUAL(run_child(child_works), 0);
+    CHECK_EQ(run_child(child_reads), 0);
+    CHECK_EQ(run_child(child_works), 0);
     test_resources_take(&after);
-    CU_ASSERT_EQUAL(after.fds, with_kind.fds);
-    CU_ASSERT(after.mapped_kib <= with_kind.mapped_kib + 16 * 1024);
+    CHECK_EQ(after.fds, with_kind.fds);
+    CHECK_LE(after.mapped_kib, with_kind.mapped_kib + 16 * 1024);
     check_and_destroy();
     test_resources_take(&after);
-    CU_ASSERT_EQUAL(after.fds, before.fds);
+    CHECK_EQ(after.fds, before.fds);
 }
 
 static const struct test_case tests[] = {

@@ -9,9 +9,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "test_child.h"
 #include "test_support.h"
 
 #define PAGE ((size_t)sysconf(_SC_PAGESIZE))
@@ -22,7 +22,7 @@ static memkind_t kind;
 static char *objects[OBJECTS];
 static pthread_barrier_t barrier;
 
-/* So that there is an arena for each thread of the child. */
+/* There is an arena for each thread of the child. */
 static void *use_an_arena(void *unused)
 {
     (void)unused;
@@ -35,12 +35,11 @@ static void *use_an_arena(void *unused)
 static void use_arenas(void)
 {
     pthread_t threads[THREADS];
-    CU_ASSERT_FATAL(pthread_barrier_init(&barrier, NULL, THREADS) == 0);
+    REQUIRE_EQ(pthread_barrier_init(&barrier, NULL, THREADS), 0);
     for (size_t i = 0; i < THREADS; i++)
-        CU_ASSERT_FATAL(pthread_create(&threads[i], NULL, use_an_arena, NULL) ==
-                        0);
+        REQUIRE_EQ(pthread_create(&threads[i], NULL, use_an_arena, NULL), 0);
     for (size_t i = 0; i < THREADS; i++)
-        CU_ASSERT_FATAL(pthread_join(threads[i], NULL) == 0);
+        REQUIRE_EQ(pthread_join(threads[i], NULL), 0);
     pthread_barrier_destroy(&barrier);
 }
 
@@ -58,8 +57,7 @@ static bool make_gaps(void)
     return memkind_purge_kind(kind) == 0;
 }
 
-/* ---- in the child ----------------------------------------------------------
- */
+/* ---- in the child ------------------------------------------------------ */
 
 static bool fill_gaps(void)
 {
@@ -134,16 +132,11 @@ static int child(void)
 
 static void test_arenas_stay_apart(void)
 {
-    int status = -1;
-    CU_ASSERT_FATAL(memkind_create_pmem(test_dir(), 0, &kind) == 0);
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), 0, &kind), 0);
     use_arenas();
-    CU_ASSERT(make_gaps());
-    pid_t pid = fork();
-    if (pid == 0)
-        _exit(child());
-    CU_ASSERT(pid > 0 && waitpid(pid, &status, 0) == pid);
-    CU_ASSERT(status == 0);
-    CU_ASSERT(memkind_destroy_kind(kind) == 0);
+    CHECK(make_gaps());
+    CHECK_EQ(child_run(child), 0);
+    CHECK_EQ(memkind_destroy_kind(kind), 0);
 }
 
 int main(int argc, char **argv)

@@ -9,10 +9,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "test_support.h"
+#include "test_child.h"
+#include "test_kinds.h"
 
 #define COUNT 2000
 
@@ -30,23 +30,11 @@ static void count_report(memkind_misuse what, memkind_t of, const void *ptr,
     atomic_fetch_add(&reports, 1);
 }
 
-static void make_kind(memkind_fork_policy policy)
-{
-    struct memkind_config *config = memkind_config_new();
-    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
-    memkind_config_set_path(config, test_dir());
-    memkind_config_set_size(config, 0);
-    memkind_config_set_fork_policy(config, policy);
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem_with_config(config, &kind),
-                          MEMKIND_SUCCESS);
-    memkind_config_delete(config);
-}
-
 static void fill_objects(int byte)
 {
     for (int i = 0; i < COUNT; i++) {
         objects[i] = memkind_malloc(kind, 1000);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(objects[i]);
+        REQUIRE_NOT_NULL(objects[i]);
         memset(objects[i], byte, 1000);
     }
 }
@@ -65,7 +53,7 @@ static int use_in_child(void)
     memkind_purge_kind(kind);
     if (atomic_load(&reports) != 0)
         return 1;
-    /* What the child does wrong is told as ever. */
+    /* What the child does wrong is reported. */
     memkind_free(kind, objects[1]);
     if (atomic_load(&reports) != 1)
         return 2;
@@ -90,22 +78,21 @@ static pid_t fork_child(int parent_done)
 
 static void check_policy(memkind_fork_policy policy)
 {
-    int status = -1, done[2];
+    int done[2];
     atomic_store(&reports, 0);
-    make_kind(policy);
+    kind = kind_make(.fork = policy);
     fill_objects('a');
     free_objects(0, 2); /* which wait */
-    CU_ASSERT_EQUAL_FATAL(pipe(done), 0);
+    REQUIRE_EQ(pipe(done), 0);
     pid_t pid = fork_child(done[0]);
-    CU_ASSERT_FATAL(pid > 0);
+    REQUIRE_GT(pid, 0);
     free_objects(1, 2);
     memkind_purge_kind(kind);
     fill_objects('b');
-    CU_ASSERT_EQUAL(write(done[1], "x", 1), 1);
-    CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
-    CU_ASSERT_EQUAL(status, 0);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(atomic_load(&reports), 0);
+    CHECK_EQ(write(done[1], "x", 1), 1);
+    CHECK_EQ(child_wait(pid), 0);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(atomic_load(&reports), 0);
     close(done[0]);
     close(done[1]);
 }
@@ -122,7 +109,7 @@ static void test_child_with_a_copy(void)
     check_policy(MEMKIND_FORK_COPY);
 }
 
-/* ---- other threads at work ---------------------------------------------- */
+/* ---- other threads at work --------------------------------------------- */
 
 static atomic_bool stop;
 
@@ -133,33 +120,31 @@ static void *allocate_and_free(void *unused)
     return unused;
 }
 
-/* What a thread was about to do when another one forked, is not half done. */
+/* What a thread does when another one forks is done before, or not at all. */
 static void test_threads_at_work(void)
 {
     pthread_t threads[2];
     int told = 0;
     memkind_set_misuse_handler(count_report, NULL);
     atomic_store(&reports, 0);
-    make_kind(MEMKIND_FORK_COPY);
+    kind = kind_make(.fork = MEMKIND_FORK_COPY);
     for (int i = 0; i < 2; i++)
-        CU_ASSERT_EQUAL_FATAL(
-            pthread_create(&threads[i], NULL, allocate_and_free, NULL), 0);
+        REQUIRE_EQ(pthread_create(&threads[i], NULL, allocate_and_free, NULL),
+                   0);
     for (int i = 0; i < 50; i++) {
-        int status = -1;
         pid_t pid = fork();
         if (pid == 0) {
             memkind_destroy_kind(kind);
             _exit(atomic_load(&reports));
         }
-        CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
-        told += status != 0;
+        told += child_wait(pid) != 0;
     }
     atomic_store(&stop, true);
     for (int i = 0; i < 2; i++)
         pthread_join(threads[i], NULL);
-    CU_ASSERT_EQUAL(told, 0);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(atomic_load(&reports), 0);
+    CHECK_EQ(told, 0);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(atomic_load(&reports), 0);
 }
 
 static const struct test_case tests[] = {

@@ -11,12 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "test_support.h"
+#include "test_child.h"
+#include "test_kinds.h"
 
-#define MIB ((size_t)1 << 20)
 #define PAGE ((size_t)sysconf(_SC_PAGESIZE))
 
 #define EDGE ((size_t)64)
@@ -26,25 +25,8 @@ enum { OBJECTS = 12000, THREADS = 4, ROUNDS = 3, MAPPINGS_MOST = 65530 };
 /* A sixteenth for pieces and what is between them, and some for all else. */
 #define MAPPINGS_MORE ((size_t)MAPPINGS_MOST / 16 + 100)
 
-/* In a child: what must be so. */
-#define NEED(condition)                                                        \
-    do                                                                         \
-        if (!(condition)) {                                                    \
-            fprintf(stderr, "\n%s:%d: not in the child: %s\n", __FILE__,       \
-                    __LINE__, #condition);                                     \
-            return 1;                                                          \
-        }                                                                      \
-    while (0)
-
 static memkind_t kind;
 static char *objects[OBJECTS]; /* the odd ones are the parent's */
-
-static size_t mappings(void)
-{
-    struct test_resources now;
-    test_resources_take(&now);
-    return now.maps;
-}
 
 static unsigned seed_of(size_t i)
 {
@@ -107,49 +89,29 @@ static uintptr_t highest(void)
 
 static void begin(memkind_fork_policy policy, size_t limit)
 {
-    struct memkind_config *config = memkind_config_new();
-    memkind_config_set_path(config, test_dir());
-    memkind_config_set_size(config, limit);
-    memkind_config_set_fork_policy(config, policy);
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem_with_config(config, &kind), 0);
-    memkind_config_delete(config);
-    CU_ASSERT_EQUAL(fill(0, 1), 0);
+    kind = kind_make(.limit = limit, .fork = policy);
+    CHECK_EQ(fill(0, 1), 0);
     drain(0, 2);
-    CU_ASSERT_EQUAL(memkind_purge_kind(kind), 0);
-}
-
-static int run_child(int (*run)(void))
-{
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        alarm(100);
-        _exit(run());
-    }
-    int status = 0;
-    if (child < 0 || waitpid(child, &status, 0) != child)
-        return -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+    CHECK_EQ(memkind_purge_kind(kind), 0);
 }
 
 /* The parent's objects and file space are what they were. */
 static void end(size_t space)
 {
-    CU_ASSERT_EQUAL(test_file_space(), space);
-    CU_ASSERT(all_are_right());
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), 0);
+    CHECK_EQ(test_file_space(), space);
+    CHECK(all_are_right());
+    CHECK_EQ(memkind_destroy_kind(kind), 0);
 }
 
 static void run(memkind_fork_policy policy, size_t limit, int (*child)(void))
 {
     begin(policy, limit);
     size_t space = test_file_space();
-    CU_ASSERT_EQUAL(run_child(child), 0);
+    CHECK_EQ(child_run(child), 0);
     end(space);
 }
 
-/* ---- one child ------------------------------------------------------------
- */
+/* ---- one child --------------------------------------------------------- */
 
 static bool others_get_memory(void)
 {
@@ -162,16 +124,16 @@ static bool others_get_memory(void)
 
 static int child_fills_the_gaps(void)
 {
-    size_t before = mappings();
+    size_t before = test_mappings();
     NEED(fill(0, 2) == 0);
-    NEED(mappings() < before + MAPPINGS_MORE);
+    NEED(test_mappings() < before + MAPPINGS_MORE);
     NEED(others_get_memory());
     NEED(all_are_right());
     drain(0, 1);
     NEED(memkind_purge_kind(kind) == 0);
-    NEED(mappings() < before + MAPPINGS_MORE);
+    NEED(test_mappings() < before + MAPPINGS_MORE);
     NEED(fill(0, 1) == 0);
-    NEED(mappings() < before + MAPPINGS_MORE);
+    NEED(test_mappings() < before + MAPPINGS_MORE);
     NEED(all_are_right());
     NEED(memkind_destroy_kind(kind) == 0);
     return 0;
@@ -186,10 +148,10 @@ static void test_a_child_fills_the_gaps(void)
 /* What a child frees is no mapping either. */
 static int child_makes_gaps(void)
 {
-    size_t before = mappings();
+    size_t before = test_mappings();
     drain(1, 4);
     NEED(memkind_purge_kind(kind) == 0);
-    NEED(mappings() < before + 100);
+    NEED(test_mappings() < before + 100);
     NEED(all_are_right());
     return 0;
 }
@@ -200,7 +162,7 @@ static void test_a_child_makes_gaps(void)
     run(MEMKIND_FORK_COPY, 0, child_makes_gaps);
 }
 
-/* It can do so for ever, at the same addresses. */
+/* A child can do so for ever, at the same addresses. */
 static int child_goes_on(void)
 {
     NEED(fill(0, 2) == 0);
@@ -220,18 +182,17 @@ static void test_a_child_goes_on(void)
     run(MEMKIND_FORK_PRIVATE, 0, child_goes_on);
 }
 
-/* ---- more of them ---------------------------------------------------------
- */
+/* ---- more of them ------------------------------------------------------ */
 
 static int grandchild(void)
 {
-    size_t before = mappings();
+    size_t before = test_mappings();
     for (int i = 0; i < 2; i++) {
         drain(0, 2);
         NEED(memkind_purge_kind(kind) == 0);
         NEED(fill(0, 2) == 0);
     }
-    NEED(mappings() < before + MAPPINGS_MORE);
+    NEED(test_mappings() < before + MAPPINGS_MORE);
     NEED(others_get_memory());
     NEED(all_are_right());
     return 0;
@@ -239,12 +200,12 @@ static int grandchild(void)
 
 static int child_with_children(void)
 {
-    NEED(run_child(grandchild) == 0);
+    NEED(child_run(grandchild) == 0);
     for (size_t i = 0; i < OBJECTS / 8; i += 2)
         NEED(make_object(i));
-    NEED(run_child(grandchild) == 0);
+    NEED(child_run(grandchild) == 0);
     NEED(fill(OBJECTS / 8 * 2, 2) == 0);
-    NEED(run_child(grandchild) == 0);
+    NEED(child_run(grandchild) == 0);
     NEED(all_are_right());
     return 0;
 }
@@ -268,7 +229,7 @@ static void *fill_a_share(void *first)
 static int child_with_threads(void)
 {
     pthread_t threads[THREADS];
-    size_t before = mappings();
+    size_t before = test_mappings();
     for (size_t i = 0; i < THREADS; i++)
         NEED(pthread_create(&threads[i], NULL, fill_a_share,
                             (void *)(uintptr_t)i) == 0);
@@ -277,7 +238,7 @@ static int child_with_threads(void)
         NEED(pthread_join(threads[i], &failed) == 0);
         NEED(failed == NULL);
     }
-    NEED(mappings() < before + MAPPINGS_MORE + 20 * THREADS);
+    NEED(test_mappings() < before + MAPPINGS_MORE + 20 * THREADS);
     NEED(all_are_right());
     return 0;
 }
@@ -291,8 +252,7 @@ static void test_threads_of_a_child(void)
     run(MEMKIND_FORK_PRIVATE, 0, child_with_threads);
 }
 
-/* ---- limits ---------------------------------------------------------------
- */
+/* ---- limits ------------------------------------------------------------ */
 
 /* What the parent could have, the child can have: its limit is the same. */
 static int child_at_its_limit(void)

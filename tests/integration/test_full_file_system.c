@@ -1,95 +1,59 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Unlimited kinds on a file system that gets full. Argument: "tmpfs" or
- * "ext4". The file system is made and mounted for each test, in a child with a
- * mount namespace of its own, which runs this program once more; where that is
- * not allowed, the test is skipped.
+ * Unlimited kinds on a file system that gets full. Argument: "tmpfs" or "ext4".
+ * The file system is made and mounted for each test, in a child with a mount
+ * namespace of its own, which runs this program once more. If that is not
+ * allowed, the test is skipped.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <memkind.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "test_child.h"
 #include "test_support.h"
-
-#define MIB ((size_t)1 << 20)
 
 static const char *file_system;
 static char mount_point[4096];
 static char image[4096];
 
-/* ---- mounting
- * ------------------------------------------------------------------ */
+/* ---- mounting ---------------------------------------------------------- */
 
-static bool run_command(const char *format, const char *a, const char *b)
+static int mount_it(const char *name)
 {
-    char command[10000];
-    snprintf(command, sizeof command, format, a, b);
-    return system(command) == 0;
+    (void)name;
+    bool mounted = false;
+    if (mounts_become_own())
+        mounted = strcmp(file_system, "tmpfs") == 0
+                      ? mount_tmpfs(mount_point, "size=64m")
+                      : mount_image("mkfs.ext4 -q -m 0", image, 96 * MIB, "",
+                                    mount_point);
+    return mounted ? 0 : TEST_SKIPPED;
 }
 
-static bool mount_it(void)
-{
-    if (unshare(CLONE_NEWNS) != 0 ||
-        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
-        return false;
-    if (strcmp(file_system, "tmpfs") == 0)
-        return mount("none", mount_point, "tmpfs", 0, "size=64m") == 0;
-    return run_command("mkfs.ext4 -q -m 0 %s >/dev/null 2>&1", image, "") &&
-           run_command("mount -o loop %s %s >/dev/null 2>&1", image,
-                       mount_point);
-}
-
-#define NOT_MOUNTED 90
-#define KILLED 1000
-
-/* Runs a scenario on the file system. Its answer: 0, 1 where something went
- * wrong, or KILLED + the signal. */
+/* Runs a scenario on the file system: what child_wait() returns. */
 static int run_there(const char *scenario)
 {
     snprintf(mount_point, sizeof mount_point, "%s", test_path("mounted"));
     snprintf(image, sizeof image, "%s", test_path("image"));
     if (mkdir(mount_point, 0700) != 0)
-        return NOT_MOUNTED;
-    int fd = open(image, O_CREAT | O_RDWR, 0600);
-    if (fd < 0 || ftruncate(fd, (off_t)(96 * MIB)) != 0)
-        return NOT_MOUNTED;
-    close(fd);
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        if (!mount_it())
-            _exit(NOT_MOUNTED);
-        execl("/proc/self/exe", "scenario", scenario, mount_point, NULL);
-        _exit(1);
-    }
-    int status = 0;
-    waitpid(child, &status, 0);
+        return TEST_SKIPPED;
+    const int status = scenario_run(scenario, mount_point, mount_it);
     unlink(image);
     rmdir(mount_point);
-    if (WIFSIGNALED(status))
-        fprintf(stderr, "\nkilled by signal %d\n", WTERMSIG(status));
-    return WIFEXITED(status) ? WEXITSTATUS(status) : KILLED + WTERMSIG(status);
+    if (status >= CHILD_KILLED)
+        fprintf(stderr, "\nkilled by signal %d\n", status - CHILD_KILLED);
+    return status;
 }
-
-/* In a scenario: what must be so. */
-#define NEED(condition)                                                        \
-    do                                                                         \
-        if (!(condition))                                                      \
-            return __LINE__;                                                   \
-    while (0)
 
 static size_t used_space(void)
 {
@@ -107,8 +71,7 @@ static size_t free_space(void)
     return st.f_bfree * st.f_frsize;
 }
 
-/* ---- scenarios
- * --------------------------------------------------------------------- */
+/* ---- scenarios --------------------------------------------------------- */
 
 struct object {
     struct object *next;
@@ -300,8 +263,8 @@ static int threads_on_a_full_file_system(void)
     return 0;
 }
 
-/* What one kind has freed, and keeps for its next objects, another one gets:
- * where a quota or a full disk is the limit, not the kind's own size. */
+/* What one kind has freed, and keeps for its next objects, another one gets if
+ * a quota or a full disk is the limit, not the kind's own size. */
 static int kinds_share_the_file_system(void)
 {
     memkind_t first, second;
@@ -321,17 +284,7 @@ static int kinds_share_the_file_system(void)
     return 0;
 }
 
-/* ---- children
- */
-
-/* A child's answer: 0, a line, or KILLED + the signal. */
-static int end_of(pid_t child)
-{
-    int status = 0;
-    if (child < 0 || waitpid(child, &status, 0) != child)
-        return __LINE__;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : KILLED + WTERMSIG(status);
-}
+/* ---- children ---------------------------------------------------------- */
 
 /* Whatever a child does takes no space, and works without. */
 static int child_on_a_full_file_system(void)
@@ -361,7 +314,7 @@ static int child_on_a_full_file_system(void)
         status |= used_space() > when_full + 64 * 1024 ? 8 : 0;
         _exit(status);
     }
-    NEED(end_of(child) == 0);
+    NEED(child_wait(child) == 0);
     NEED(used_space() <= when_full + 64 * 1024);
     NEED(used_space() + 64 * 1024 >= when_full);
     NEED(empty_kind(kind, &list));
@@ -412,7 +365,7 @@ static int read_after_free(memkind_fork_policy policy, int *answer)
     while (write(fd, zeroes, sizeof zeroes) > 0)
         ;
     NEED(write(turn[1], "", 1) == 1);
-    *answer = end_of(child);
+    *answer = child_wait(child);
     close(fd);
     close(turn[0]);
     close(turn[1]);
@@ -438,7 +391,7 @@ static int a_private_kind_loses_what_the_parent_frees(void)
     NEED(statfs(mount_point, &fs) == 0);
     NEED(read_after_free(MEMKIND_FORK_PRIVATE, &answer) == 0);
     NEED(answer == 1 ||
-         (fs.f_type == TMPFS_MAGIC && answer == KILLED + SIGBUS));
+         (fs.f_type == TMPFS_MAGIC && answer == CHILD_KILLED + SIGBUS));
     return 0;
 }
 
@@ -447,93 +400,83 @@ static int do_nothing(void)
     return 0;
 }
 
-static const struct {
-    const char *name;
-    int (*run)(void);
-} scenarios[] = {
-    {"nothing", do_nothing},
-    {"small objects", small_objects},
-    {"mixed objects", mixed_objects},
-    {"large objects", large_objects},
-    {"give back", give_back},
-    {"others fill the file system", others_fill_the_file_system},
-    {"absurd sizes", absurd_sizes},
-    {"threads on a full file system", threads_on_a_full_file_system},
-    {"kinds share the file system", kinds_share_the_file_system},
-    {"child on a full file system", child_on_a_full_file_system},
-    {"copy", a_copy_outlives_the_parents_objects},
-    {"private", a_private_kind_loses_what_the_parent_frees},
+static const struct scenario scenarios[] = {
+    {"nothing", do_nothing, NULL},
+    {"small objects", small_objects, NULL},
+    {"mixed objects", mixed_objects, NULL},
+    {"large objects", large_objects, NULL},
+    {"give back", give_back, NULL},
+    {"others fill the file system", others_fill_the_file_system, NULL},
+    {"absurd sizes", absurd_sizes, NULL},
+    {"threads on a full file system", threads_on_a_full_file_system, NULL},
+    {"kinds share the file system", kinds_share_the_file_system, NULL},
+    {"child on a full file system", child_on_a_full_file_system, NULL},
+    {"copy", a_copy_outlives_the_parents_objects, NULL},
+    {"private", a_private_kind_loses_what_the_parent_frees, NULL},
 };
 
 static int run_scenario(const char *name, const char *directory)
 {
-    int line = __LINE__;
     snprintf(mount_point, sizeof mount_point, "%s", directory);
-    for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++)
-        if (strcmp(scenarios[i].name, name) == 0)
-            line = scenarios[i].run();
-    if (line != 0)
-        fprintf(stderr, "\n%s:%d: failed\n", __FILE__, line);
-    return line == 0 ? 0 : 1;
+    return scenario_main(scenarios, sizeof scenarios / sizeof scenarios[0],
+                         name);
 }
 
-/* ---- tests
- * ----------------------------------------------------------------------------
- */
+/* ---- tests ------------------------------------------------------------- */
 
 static void test_small_objects(void)
 {
-    CU_ASSERT_EQUAL(run_there("small objects"), 0);
+    CHECK_EQ(run_there("small objects"), 0);
 }
 
 static void test_mixed_objects(void)
 {
-    CU_ASSERT_EQUAL(run_there("mixed objects"), 0);
+    CHECK_EQ(run_there("mixed objects"), 0);
 }
 
 static void test_large_objects(void)
 {
-    CU_ASSERT_EQUAL(run_there("large objects"), 0);
+    CHECK_EQ(run_there("large objects"), 0);
 }
 
 static void test_give_back(void)
 {
-    CU_ASSERT_EQUAL(run_there("give back"), 0);
+    CHECK_EQ(run_there("give back"), 0);
 }
 
 static void test_others(void)
 {
-    CU_ASSERT_EQUAL(run_there("others fill the file system"), 0);
+    CHECK_EQ(run_there("others fill the file system"), 0);
 }
 
 static void test_absurd_sizes(void)
 {
-    CU_ASSERT_EQUAL(run_there("absurd sizes"), 0);
+    CHECK_EQ(run_there("absurd sizes"), 0);
 }
 
 static void test_threads(void)
 {
-    CU_ASSERT_EQUAL(run_there("threads on a full file system"), 0);
+    CHECK_EQ(run_there("threads on a full file system"), 0);
 }
 
 static void test_two_kinds(void)
 {
-    CU_ASSERT_EQUAL(run_there("kinds share the file system"), 0);
+    CHECK_EQ(run_there("kinds share the file system"), 0);
 }
 
 static void test_child(void)
 {
-    CU_ASSERT_EQUAL(run_there("child on a full file system"), 0);
+    CHECK_EQ(run_there("child on a full file system"), 0);
 }
 
 static void test_copy(void)
 {
-    CU_ASSERT_EQUAL(run_there("copy"), 0);
+    CHECK_EQ(run_there("copy"), 0);
 }
 
 static void test_private(void)
 {
-    CU_ASSERT_EQUAL(run_there("private"), 0);
+    CHECK_EQ(run_there("private"), 0);
 }
 
 static const struct test_case tests[] = {
@@ -551,14 +494,13 @@ static const struct test_case tests[] = {
     {NULL, NULL},
 };
 
-/* ---- can it be done here?
- * ---------------------------------------------------------------- */
+/* ---- can it be done here? ---------------------------------------------- */
 
 static bool mounted;
 
 static void try_to_mount(void)
 {
-    mounted = run_there("nothing") != NOT_MOUNTED;
+    mounted = run_there("nothing") != TEST_SKIPPED;
 }
 
 static const struct test_case trial[] = {
@@ -568,7 +510,7 @@ static const struct test_case trial[] = {
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[0], "scenario") == 0)
+    if (scenario_is_asked_for(argc, argv))
         return run_scenario(argv[1], argv[2]);
     file_system = argc > 1 ? argv[1] : "tmpfs";
     if (test_main("trial", trial, 1, argv) != EXIT_SUCCESS)

@@ -6,28 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "test_support.h"
-
-#define KIB ((size_t)1 << 10)
-#define MIB ((size_t)1 << 20)
-#define GIB ((size_t)1 << 30)
+#include "test_kinds.h"
 
 /* No function of the library sets it. */
 #define UNTOUCHED 4711
 
-static memkind_t make_kind(size_t max_size)
-{
-    memkind_t kind = NULL;
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), max_size, &kind),
-                          MEMKIND_SUCCESS);
-    return kind;
-}
-
 static void on_every_kind(void (*run)(memkind_t kind))
 {
-    memkind_t files = make_kind(0);
+    memkind_t files = kind_make_limited(0);
     run(files);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(files), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(files), MEMKIND_SUCCESS);
     run(MEMKIND_DEFAULT);
     run(MEMKIND_REGULAR);
 }
@@ -77,24 +65,23 @@ static void for_sizes_up_to(size_t most, memkind_t kind,
         }
 }
 
-/* ---- what an object is
- * -------------------------------------------------------- */
+/* ---- what an object is ------------------------------------------------- */
 
 static void check_object_of_size(memkind_t kind, size_t size)
 {
     unsigned char *object = memkind_malloc(kind, size);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+    REQUIRE_NOT_NULL(object);
     size_t usable = memkind_malloc_usable_size(kind, object);
-    CU_ASSERT(usable >= size);
-    CU_ASSERT_EQUAL(memkind_malloc_usable_size(NULL, object), usable);
-    CU_ASSERT_EQUAL((uintptr_t)object % (size > 8 ? 16 : 8), 0);
-    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(object), kind);
-    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(object + usable - 1), kind);
+    CHECK_GE(usable, size);
+    CHECK_EQ(memkind_malloc_usable_size(NULL, object), usable);
+    CHECK_EQ((uintptr_t)object % (size > 8 ? 16 : 8), 0);
+    CHECK_EQ(memkind_detect_kind(object), kind);
+    CHECK_EQ(memkind_detect_kind(object + usable - 1), kind);
     fill(object, usable, (unsigned)size);
-    CU_ASSERT(check(object, usable, (unsigned)size));
+    CHECK(check(object, usable, (unsigned)size));
     errno = UNTOUCHED;
     memkind_free(kind, object);
-    CU_ASSERT_EQUAL(errno, UNTOUCHED);
+    CHECK_EQ(errno, UNTOUCHED);
 }
 
 static void check_objects(memkind_t kind)
@@ -118,8 +105,7 @@ static void test_every_size_up_to_a_page(void)
     on_every_kind(check_small_sizes_one_by_one);
 }
 
-/* ---- no two objects share a byte
- * ---------------------------------------------- */
+/* ---- no two objects share a byte --------------------------------------- */
 
 struct live_object {
     unsigned char *start;
@@ -144,13 +130,13 @@ static void check_no_overlap(memkind_t kind)
             if (test_random(&random) % 2 == 0)
                 continue;
             if (live[i].start != NULL) {
-                CU_ASSERT(check(live[i].start, live[i].size, live[i].seed));
+                CHECK(check(live[i].start, live[i].size, live[i].seed));
                 memkind_free(kind, live[i].start);
             }
             size_t most = (size_t)16 << test_random(&random) % 15;
             live[i].start =
                 memkind_malloc(kind, 1 + test_random(&random) % most);
-            CU_ASSERT_PTR_NOT_NULL_FATAL(live[i].start);
+            REQUIRE_NOT_NULL(live[i].start);
             live[i].size = memkind_malloc_usable_size(kind, live[i].start);
             live[i].seed = (unsigned)test_random(&random);
             fill(live[i].start, live[i].size, live[i].seed);
@@ -158,12 +144,11 @@ static void check_no_overlap(memkind_t kind)
         qsort(live, OBJECTS, sizeof live[0], by_address);
         for (size_t i = 1; i < OBJECTS; i++)
             if (live[i - 1].start != NULL)
-                CU_ASSERT(live[i - 1].start + live[i - 1].size <=
-                          live[i].start);
+                CHECK_LE(live[i - 1].start + live[i - 1].size, live[i].start);
     }
     for (size_t i = 0; i < OBJECTS; i++) {
         if (live[i].start != NULL)
-            CU_ASSERT(check(live[i].start, live[i].size, live[i].seed));
+            CHECK(check(live[i].start, live[i].size, live[i].seed));
         memkind_free(kind, live[i].start);
     }
 }
@@ -173,25 +158,24 @@ static void test_objects_do_not_overlap(void)
     on_every_kind(check_no_overlap);
 }
 
-/* ---- sizes of nothing and of too much
- * -------------------------------------------- */
+/* ---- sizes of nothing and of too much ---------------------------------- */
 
 static void check_nothing_is_null(memkind_t kind)
 {
     void *object = &object;
     errno = UNTOUCHED;
-    CU_ASSERT_PTR_NULL(memkind_malloc(kind, 0));
-    CU_ASSERT_PTR_NULL(memkind_calloc(kind, 0, 8));
-    CU_ASSERT_PTR_NULL(memkind_calloc(kind, 8, 0));
-    CU_ASSERT_PTR_NULL(memkind_calloc(kind, 0, SIZE_MAX));
-    CU_ASSERT_PTR_NULL(memkind_realloc(kind, NULL, 0));
-    CU_ASSERT_EQUAL(memkind_posix_memalign(kind, &object, 64, 0), 0);
-    CU_ASSERT_PTR_NULL(object);
-    CU_ASSERT_EQUAL(errno, UNTOUCHED);
+    CHECK_NULL(memkind_malloc(kind, 0));
+    CHECK_NULL(memkind_calloc(kind, 0, 8));
+    CHECK_NULL(memkind_calloc(kind, 8, 0));
+    CHECK_NULL(memkind_calloc(kind, 0, SIZE_MAX));
+    CHECK_NULL(memkind_realloc(kind, NULL, 0));
+    CHECK_EQ(memkind_posix_memalign(kind, &object, 64, 0), 0);
+    CHECK_NULL(object);
+    CHECK_EQ(errno, UNTOUCHED);
     object = memkind_malloc(kind, 100);
     errno = UNTOUCHED;
-    CU_ASSERT_PTR_NULL(memkind_realloc(kind, object, 0));
-    CU_ASSERT_EQUAL(errno, UNTOUCHED);
+    CHECK_NULL(memkind_realloc(kind, object, 0));
+    CHECK_EQ(errno, UNTOUCHED);
 }
 
 static void test_nothing_is_null_by_default(void)
@@ -208,21 +192,21 @@ static void check_nothing_is_an_object(memkind_t kind)
     objects[1] = memkind_calloc(kind, 0, 8);
     objects[2] = memkind_calloc(kind, 8, 0);
     objects[3] = memkind_realloc(kind, NULL, 0);
-    CU_ASSERT_EQUAL(memkind_posix_memalign(kind, &objects[4], 4096, 0), 0);
+    CHECK_EQ(memkind_posix_memalign(kind, &objects[4], 4096, 0), 0);
     objects[5] = memkind_malloc(kind, 0);
     for (int i = 0; i < COUNT; i++) {
-        CU_ASSERT_PTR_EQUAL(memkind_detect_kind(objects[i]), kind);
-        CU_ASSERT(memkind_malloc_usable_size(kind, objects[i]) > 0);
+        CHECK_EQ(memkind_detect_kind(objects[i]), kind);
+        CHECK_GT(memkind_malloc_usable_size(kind, objects[i]), 0);
         for (int j = 0; j < i; j++)
-            CU_ASSERT_PTR_NOT_EQUAL(objects[i], objects[j]);
+            CHECK_NE(objects[i], objects[j]);
     }
-    CU_ASSERT_EQUAL((uintptr_t)objects[4] % 4096, 0);
+    CHECK_EQ((uintptr_t)objects[4] % 4096, 0);
     /* A realloc to nothing frees all the same. */
-    CU_ASSERT_PTR_NULL(memkind_realloc(kind, objects[0], 0));
+    CHECK_NULL(memkind_realloc(kind, objects[0], 0));
     for (int i = 1; i < COUNT; i++)
         memkind_free(kind, objects[i]);
     memkind_set_allow_zero_allocs(kind, false);
-    CU_ASSERT_PTR_NULL(memkind_malloc(kind, 0));
+    CHECK_NULL(memkind_malloc(kind, 0));
 }
 
 static void test_nothing_is_an_object_if_wanted(void)
@@ -238,32 +222,31 @@ static void check_too_much(memkind_t kind)
         PTRDIFF_MAX,     PTRDIFF_MAX - 1,  PTRDIFF_MAX - 4096,
     };
     unsigned char *kept = memkind_malloc(kind, 1000);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(kept);
+    REQUIRE_NOT_NULL(kept);
     fill(kept, 1000, 1);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         void *object = kept;
         errno = 0;
-        CU_ASSERT_PTR_NULL(memkind_malloc(kind, sizes[i]));
-        CU_ASSERT_EQUAL(errno, ENOMEM);
+        CHECK_NULL(memkind_malloc(kind, sizes[i]));
+        CHECK_EQ(errno, ENOMEM);
         errno = 0;
-        CU_ASSERT_PTR_NULL(memkind_calloc(kind, 1, sizes[i]));
-        CU_ASSERT_EQUAL(errno, ENOMEM);
+        CHECK_NULL(memkind_calloc(kind, 1, sizes[i]));
+        CHECK_EQ(errno, ENOMEM);
         errno = 0;
-        CU_ASSERT_PTR_NULL(memkind_realloc(kind, NULL, sizes[i]));
-        CU_ASSERT_EQUAL(errno, ENOMEM);
+        CHECK_NULL(memkind_realloc(kind, NULL, sizes[i]));
+        CHECK_EQ(errno, ENOMEM);
         errno = 0;
-        CU_ASSERT_PTR_NULL(memkind_realloc(kind, kept, sizes[i]));
-        CU_ASSERT_EQUAL(errno, ENOMEM);
+        CHECK_NULL(memkind_realloc(kind, kept, sizes[i]));
+        CHECK_EQ(errno, ENOMEM);
         errno = 0;
-        CU_ASSERT_PTR_NULL(memkind_realloc(NULL, kept, sizes[i]));
-        CU_ASSERT_EQUAL(errno, ENOMEM);
+        CHECK_NULL(memkind_realloc(NULL, kept, sizes[i]));
+        CHECK_EQ(errno, ENOMEM);
         errno = UNTOUCHED;
-        CU_ASSERT_EQUAL(memkind_posix_memalign(kind, &object, 64, sizes[i]),
-                        ENOMEM);
-        CU_ASSERT_PTR_EQUAL(object, kept);
-        CU_ASSERT_EQUAL(errno, UNTOUCHED);
+        CHECK_EQ(memkind_posix_memalign(kind, &object, 64, sizes[i]), ENOMEM);
+        CHECK_EQ(object, kept);
+        CHECK_EQ(errno, UNTOUCHED);
     }
-    CU_ASSERT(check(kept, 1000, 1));
+    CHECK(check(kept, 1000, 1));
     memkind_free(kind, kept);
 }
 
@@ -275,23 +258,22 @@ static void test_too_much_is_refused(void)
 /* A limited kind does not even try what it could never hold. */
 static void test_more_than_the_limit_is_refused(void)
 {
-    memkind_t kind = make_kind(MEMKIND_PMEM_MIN_SIZE);
+    memkind_t kind = kind_make_limited(MEMKIND_PMEM_MIN_SIZE);
     for (size_t size = 17 * MIB; size != 0 && size < SIZE_MAX / 3; size *= 3) {
         errno = 0;
-        CU_ASSERT_PTR_NULL(memkind_malloc(kind, size));
-        CU_ASSERT_EQUAL(errno, ENOMEM);
+        CHECK_NULL(memkind_malloc(kind, size));
+        CHECK_EQ(errno, ENOMEM);
     }
     for (size_t i = 25; i < 64; i++) {
         errno = 0;
-        CU_ASSERT_PTR_NULL(memkind_calloc(kind, 1, (size_t)1 << i));
-        CU_ASSERT_EQUAL(errno, ENOMEM);
+        CHECK_NULL(memkind_calloc(kind, 1, (size_t)1 << i));
+        CHECK_EQ(errno, ENOMEM);
     }
     check_object_of_size(kind, 8 * MIB);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- calloc
- * ---------------------------------------------------------------------- */
+/* ---- calloc ------------------------------------------------------------ */
 
 static void check_calloc_overflow(memkind_t kind)
 {
@@ -303,9 +285,8 @@ static void check_calloc_overflow(memkind_t kind)
     };
     for (size_t i = 0; i < sizeof products / sizeof products[0]; i++) {
         errno = 0;
-        CU_ASSERT_PTR_NULL(
-            memkind_calloc(kind, products[i][0], products[i][1]));
-        CU_ASSERT_EQUAL(errno, ENOMEM);
+        CHECK_NULL(memkind_calloc(kind, products[i][0], products[i][1]));
+        CHECK_EQ(errno, ENOMEM);
     }
 }
 
@@ -319,7 +300,7 @@ static void check_calloc_after_dirt(memkind_t kind, size_t size)
     void *dirty[4];
     for (int i = 0; i < 4; i++) {
         dirty[i] = memkind_malloc(kind, size);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(dirty[i]);
+        REQUIRE_NOT_NULL(dirty[i]);
         memset(dirty[i], 0xa5, memkind_malloc_usable_size(kind, dirty[i]));
     }
     for (int i = 0; i < 4; i++)
@@ -327,8 +308,8 @@ static void check_calloc_after_dirt(memkind_t kind, size_t size)
     for (int i = 0; i < 4; i++) {
         size_t num = size % 4 == 0 ? 4 : 1;
         dirty[i] = memkind_calloc(kind, num, size / num);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(dirty[i]);
-        CU_ASSERT(is_zero(dirty[i], size));
+        REQUIRE_NOT_NULL(dirty[i]);
+        CHECK(is_zero(dirty[i], size));
         memset(dirty[i], 0xa5, size);
     }
     for (int i = 0; i < 4; i++)
@@ -346,23 +327,15 @@ static void test_calloc_clears_used_memory(void)
     on_every_kind(check_calloc);
 }
 
-/* Where each freed page is given back and allocated anew. */
+/* Each freed page is given back, and allocated anew. */
 static void test_calloc_clears_under_the_conservative_policy(void)
 {
-    memkind_t kind = NULL;
-    struct memkind_config *config = memkind_config_new();
-    memkind_config_set_path(config, test_dir());
-    memkind_config_set_memory_usage_policy(
-        config, MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE);
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem_with_config(config, &kind),
-                          MEMKIND_SUCCESS);
-    memkind_config_delete(config);
+    memkind_t kind = kind_make(.usage = MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE);
     check_calloc(kind);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- alignment
- * ------------------------------------------------------------------- */
+/* ---- alignment --------------------------------------------------------- */
 
 static void check_alignments(memkind_t kind)
 {
@@ -375,22 +348,22 @@ static void check_alignments(memkind_t kind)
         for (int i = 0; i < PER_ALIGNMENT; i++) {
             void *object = NULL;
             errno = UNTOUCHED;
-            CU_ASSERT_EQUAL_FATAL(
+            REQUIRE_EQ(
                 memkind_posix_memalign(kind, &object, alignment, sizes[i]), 0);
-            CU_ASSERT_EQUAL(errno, UNTOUCHED);
-            CU_ASSERT_PTR_NOT_NULL_FATAL(object);
-            CU_ASSERT_EQUAL((uintptr_t)object % alignment, 0);
-            CU_ASSERT_PTR_EQUAL(memkind_detect_kind(object), kind);
+            CHECK_EQ(errno, UNTOUCHED);
+            REQUIRE_NOT_NULL(object);
+            CHECK_EQ((uintptr_t)object % alignment, 0);
+            CHECK_EQ(memkind_detect_kind(object), kind);
             size_t usable = memkind_malloc_usable_size(kind, object);
-            CU_ASSERT(usable >= sizes[i]);
+            CHECK_GE(usable, sizes[i]);
             fill(object, usable, (unsigned)count);
             live[count] = (struct live_object){object, usable, (unsigned)count};
             count++;
         }
     }
-    CU_ASSERT_EQUAL(count, COUNT);
+    CHECK_EQ(count, COUNT);
     for (size_t i = 0; i < count; i++)
-        CU_ASSERT(check(live[i].start, live[i].size, live[i].seed));
+        CHECK(check(live[i].start, live[i].size, live[i].seed));
     for (size_t i = 0; i < count; i++)
         memkind_free(kind, live[i].start);
 }
@@ -408,18 +381,16 @@ static void check_bad_alignments(memkind_t kind)
     void *object = &object;
     errno = UNTOUCHED;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        CU_ASSERT_EQUAL(memkind_posix_memalign(kind, &object, bad[i], 64),
-                        EINVAL);
-        CU_ASSERT_EQUAL(memkind_posix_memalign(kind, &object, bad[i], 0),
-                        EINVAL);
+        CHECK_EQ(memkind_posix_memalign(kind, &object, bad[i], 64), EINVAL);
+        CHECK_EQ(memkind_posix_memalign(kind, &object, bad[i], 0), EINVAL);
     }
-    CU_ASSERT_EQUAL(memkind_posix_memalign(kind, &object, (size_t)1 << 63, 64),
-                    ENOMEM);
-    CU_ASSERT_EQUAL(memkind_posix_memalign(kind, &object, (size_t)1 << 62, 64),
-                    ENOMEM);
-    CU_ASSERT_EQUAL(memkind_posix_memalign(kind, NULL, 64, 64), EINVAL);
-    CU_ASSERT_PTR_EQUAL(object, &object);
-    CU_ASSERT_EQUAL(errno, UNTOUCHED);
+    CHECK_EQ(memkind_posix_memalign(kind, &object, (size_t)1 << 63, 64),
+             ENOMEM);
+    CHECK_EQ(memkind_posix_memalign(kind, &object, (size_t)1 << 62, 64),
+             ENOMEM);
+    CHECK_EQ(memkind_posix_memalign(kind, NULL, 64, 64), EINVAL);
+    CHECK_EQ(object, &object);
+    CHECK_EQ(errno, UNTOUCHED);
 }
 
 static void test_bad_alignments_are_refused(void)
@@ -431,29 +402,27 @@ static void test_bad_alignments_are_refused(void)
 static void test_objects_in_further_files(void)
 {
     enum { COUNT = 8 };
-    memkind_t kind = make_kind(MEMKIND_PMEM_MIN_SIZE);
+    memkind_t kind = kind_make_limited(MEMKIND_PMEM_MIN_SIZE);
     void *objects[COUNT] = {NULL};
     for (unsigned i = 0; i < COUNT; i++) {
-        CU_ASSERT_EQUAL_FATAL(
-            memkind_posix_memalign(kind, &objects[i], GIB, MIB), 0);
-        CU_ASSERT_EQUAL((uintptr_t)objects[i] % GIB, 0);
+        REQUIRE_EQ(memkind_posix_memalign(kind, &objects[i], GIB, MIB), 0);
+        CHECK_EQ((uintptr_t)objects[i] % GIB, 0);
         fill(objects[i], MIB, i);
     }
     for (unsigned i = 0; i < COUNT; i++) {
-        CU_ASSERT(check(objects[i], MIB, i));
-        CU_ASSERT_PTR_EQUAL(memkind_detect_kind(objects[i]), kind);
-        CU_ASSERT_EQUAL(memkind_malloc_usable_size(kind, objects[i]), MIB);
+        CHECK(check(objects[i], MIB, i));
+        CHECK_EQ(memkind_detect_kind(objects[i]), kind);
+        CHECK_EQ(memkind_malloc_usable_size(kind, objects[i]), MIB);
         objects[i] = memkind_realloc(kind, objects[i], MIB + 1);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(objects[i]);
-        CU_ASSERT(test_check(objects[i], ENDS, i));
+        REQUIRE_NOT_NULL(objects[i]);
+        CHECK(test_check(objects[i], ENDS, i));
     }
     for (unsigned i = 0; i < COUNT; i++)
         memkind_free(i % 2 ? kind : NULL, objects[i]);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- realloc
- * ---------------------------------------------------------------------- */
+/* ---- realloc ----------------------------------------------------------- */
 
 static void check_realloc_from(memkind_t kind, size_t from)
 {
@@ -466,15 +435,15 @@ static void check_realloc_from(memkind_t kind, size_t from)
         if (kept > ENDS)
             kept = ENDS;
         unsigned char *object = memkind_malloc(kind, from);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+        REQUIRE_NOT_NULL(object);
         test_fill(object, from < ENDS ? from : ENDS, (unsigned)from);
         object = memkind_realloc(i % 2 ? kind : NULL, object, to);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(object);
-        CU_ASSERT(memkind_malloc_usable_size(kind, object) >= to);
-        CU_ASSERT(test_check(object, kept, (unsigned)from));
-        CU_ASSERT_PTR_EQUAL(memkind_detect_kind(object), kind);
+        REQUIRE_NOT_NULL(object);
+        CHECK_GE(memkind_malloc_usable_size(kind, object), to);
+        CHECK(test_check(object, kept, (unsigned)from));
+        CHECK_EQ(memkind_detect_kind(object), kind);
         fill(object, to, 3);
-        CU_ASSERT(check(object, to, 3));
+        CHECK(check(object, to, 3));
         memkind_free(kind, object);
     }
 }
@@ -492,11 +461,11 @@ static void test_realloc_keeps_the_contents(void)
 static void check_realloc_in_place_at(memkind_t kind, size_t size)
 {
     unsigned char *object = memkind_malloc(kind, size);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+    REQUIRE_NOT_NULL(object);
     size_t usable = memkind_malloc_usable_size(kind, object);
-    CU_ASSERT_PTR_EQUAL(memkind_realloc(kind, object, usable), object);
-    CU_ASSERT_PTR_EQUAL(memkind_realloc(NULL, object, size), object);
-    CU_ASSERT_EQUAL(memkind_malloc_usable_size(kind, object), usable);
+    CHECK_EQ(memkind_realloc(kind, object, usable), object);
+    CHECK_EQ(memkind_realloc(NULL, object, size), object);
+    CHECK_EQ(memkind_malloc_usable_size(kind, object), usable);
     memkind_free(kind, object);
 }
 
@@ -515,14 +484,14 @@ static void check_realloc_step_by_step(memkind_t kind)
     unsigned char *object = NULL;
     for (size_t size = 1; size < 200000; size += size / 7 + 1) {
         object = memkind_realloc(kind, object, size);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(object);
-        CU_ASSERT(test_check(object, size - 1 < 1 ? 0 : size * 7 / 8 - 1, 9));
+        REQUIRE_NOT_NULL(object);
+        CHECK(test_check(object, size - 1 < 1 ? 0 : size * 7 / 8 - 1, 9));
         test_fill(object, size, 9);
     }
     for (size_t size = 200000; size > 0; size = size * 5 / 6) {
         object = memkind_realloc(kind, object, size);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(object);
-        CU_ASSERT(test_check(object, size < 100000 ? size : 100000, 9));
+        REQUIRE_NOT_NULL(object);
+        CHECK(test_check(object, size < 100000 ? size : 100000, 9));
     }
     memkind_free(kind, object);
 }
@@ -535,61 +504,59 @@ static void test_realloc_step_by_step(void)
 static void test_a_failed_realloc_keeps_the_object(void)
 {
     static const size_t sizes[] = {8, 100, 4000, 20 * KIB, MIB, 6 * MIB};
-    memkind_t kind = make_kind(MEMKIND_PMEM_MIN_SIZE);
+    memkind_t kind = kind_make_limited(MEMKIND_PMEM_MIN_SIZE);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         unsigned char *object = memkind_malloc(kind, sizes[i]);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+        REQUIRE_NOT_NULL(object);
         size_t usable = memkind_malloc_usable_size(kind, object);
         fill(object, usable, (unsigned)i);
         errno = 0;
-        CU_ASSERT_PTR_NULL(memkind_realloc(kind, object, 17 * MIB));
-        CU_ASSERT_EQUAL(errno, ENOMEM);
+        CHECK_NULL(memkind_realloc(kind, object, 17 * MIB));
+        CHECK_EQ(errno, ENOMEM);
         errno = 0;
-        CU_ASSERT_PTR_NULL(memkind_realloc(NULL, object, 15 * GIB));
-        CU_ASSERT_EQUAL(errno, ENOMEM);
-        CU_ASSERT_EQUAL(memkind_malloc_usable_size(kind, object), usable);
-        CU_ASSERT(check(object, usable, (unsigned)i));
+        CHECK_NULL(memkind_realloc(NULL, object, 15 * GIB));
+        CHECK_EQ(errno, ENOMEM);
+        CHECK_EQ(memkind_malloc_usable_size(kind, object), usable);
+        CHECK(check(object, usable, (unsigned)i));
         memkind_free(kind, object);
     }
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- NULL
- * ---------------------------------------------------------------------------
- */
+/* ---- NULL -------------------------------------------------------------- */
 
 static void test_no_kind(void)
 {
     void *object = &object;
     errno = 0;
-    CU_ASSERT_PTR_NULL(memkind_malloc(NULL, 8));
-    CU_ASSERT_EQUAL(errno, EINVAL);
+    CHECK_NULL(memkind_malloc(NULL, 8));
+    CHECK_EQ(errno, EINVAL);
     errno = 0;
-    CU_ASSERT_PTR_NULL(memkind_calloc(NULL, 8, 8));
-    CU_ASSERT_EQUAL(errno, EINVAL);
+    CHECK_NULL(memkind_calloc(NULL, 8, 8));
+    CHECK_EQ(errno, EINVAL);
     errno = 0;
-    CU_ASSERT_PTR_NULL(memkind_realloc(NULL, NULL, 8));
-    CU_ASSERT_EQUAL(errno, EINVAL);
+    CHECK_NULL(memkind_realloc(NULL, NULL, 8));
+    CHECK_EQ(errno, EINVAL);
     errno = UNTOUCHED;
-    CU_ASSERT_EQUAL(memkind_posix_memalign(NULL, &object, 64, 8), EINVAL);
-    CU_ASSERT_PTR_EQUAL(object, &object);
+    CHECK_EQ(memkind_posix_memalign(NULL, &object, 64, 8), EINVAL);
+    CHECK_EQ(object, &object);
     memkind_free(NULL, NULL);
     memkind_set_allow_zero_allocs(NULL, true);
-    CU_ASSERT_EQUAL(memkind_malloc_usable_size(NULL, NULL), 0);
-    CU_ASSERT_PTR_NULL(memkind_detect_kind(NULL));
-    CU_ASSERT_PTR_NULL(memkind_defrag_reallocate(NULL, NULL));
-    CU_ASSERT_EQUAL(errno, UNTOUCHED);
+    CHECK_EQ(memkind_malloc_usable_size(NULL, NULL), 0);
+    CHECK_NULL(memkind_detect_kind(NULL));
+    CHECK_NULL(memkind_defrag_reallocate(NULL, NULL));
+    CHECK_EQ(errno, UNTOUCHED);
 }
 
 static void check_no_object(memkind_t kind)
 {
     errno = UNTOUCHED;
     memkind_free(kind, NULL);
-    CU_ASSERT_EQUAL(memkind_malloc_usable_size(kind, NULL), 0);
-    CU_ASSERT_PTR_NULL(memkind_defrag_reallocate(kind, NULL));
-    CU_ASSERT_EQUAL(errno, UNTOUCHED);
+    CHECK_EQ(memkind_malloc_usable_size(kind, NULL), 0);
+    CHECK_NULL(memkind_defrag_reallocate(kind, NULL));
+    CHECK_EQ(errno, UNTOUCHED);
     void *object = memkind_realloc(kind, NULL, 100);
-    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(object), kind);
+    CHECK_EQ(memkind_detect_kind(object), kind);
     memkind_free(kind, object);
 }
 
@@ -602,22 +569,21 @@ static void test_kinds_that_cannot_be_had(void)
 {
     void *object = &object;
     errno = 0;
-    CU_ASSERT_PTR_NULL(memkind_malloc(MEMKIND_HBW, 8));
-    CU_ASSERT_EQUAL(errno, ENOMEM);
+    CHECK_NULL(memkind_malloc(MEMKIND_HBW, 8));
+    CHECK_EQ(errno, ENOMEM);
     errno = 0;
-    CU_ASSERT_PTR_NULL(memkind_calloc(MEMKIND_HUGETLB, 8, 8));
-    CU_ASSERT_EQUAL(errno, ENOMEM);
+    CHECK_NULL(memkind_calloc(MEMKIND_HUGETLB, 8, 8));
+    CHECK_EQ(errno, ENOMEM);
     errno = 0;
-    CU_ASSERT_PTR_NULL(memkind_realloc(MEMKIND_DAX_KMEM, NULL, 8));
-    CU_ASSERT_EQUAL(errno, ENOMEM);
+    CHECK_NULL(memkind_realloc(MEMKIND_DAX_KMEM, NULL, 8));
+    CHECK_EQ(errno, ENOMEM);
     errno = UNTOUCHED;
-    CU_ASSERT_EQUAL(memkind_posix_memalign(MEMKIND_INTERLEAVE, &object, 64, 8),
-                    ENOMEM);
-    CU_ASSERT_EQUAL(memkind_posix_memalign(MEMKIND_INTERLEAVE, &object, 3, 8),
-                    EINVAL);
-    CU_ASSERT_PTR_EQUAL(object, &object);
+    CHECK_EQ(memkind_posix_memalign(MEMKIND_INTERLEAVE, &object, 64, 8),
+             ENOMEM);
+    CHECK_EQ(memkind_posix_memalign(MEMKIND_INTERLEAVE, &object, 3, 8), EINVAL);
+    CHECK_EQ(object, &object);
     memkind_free(MEMKIND_HBW, NULL);
-    CU_ASSERT_EQUAL(errno, UNTOUCHED);
+    CHECK_EQ(errno, UNTOUCHED);
 }
 
 static const struct test_case tests[] = {

@@ -14,9 +14,6 @@
 
 #include "test_support.h"
 
-#define MIB ((size_t)1 << 20)
-#define GIB ((size_t)1 << 30)
-
 static unsigned bits_of(const void *address)
 {
     return 64U - (unsigned)__builtin_clzl((unsigned long)(uintptr_t)address);
@@ -29,13 +26,13 @@ static void check_kind(memkind_t kind)
     for (unsigned i = 0; i < COUNT; i++) {
         size_t size = (size_t)64 << i % 10;
         objects[i] = memkind_malloc(kind, size);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(objects[i]);
-        CU_ASSERT_PTR_EQUAL(memkind_detect_kind(objects[i]), kind);
-        CU_ASSERT(memkind_malloc_usable_size(NULL, objects[i]) >= size);
+        REQUIRE_NOT_NULL(objects[i]);
+        CHECK_EQ(memkind_detect_kind(objects[i]), kind);
+        CHECK_GE(memkind_malloc_usable_size(NULL, objects[i]), size);
         test_fill(objects[i], size, i);
     }
     for (unsigned i = 0; i < COUNT; i++) {
-        CU_ASSERT(test_check(objects[i], (size_t)64 << i % 10, i));
+        CHECK(test_check(objects[i], (size_t)64 << i % 10, i));
         if (i % 3 == 0)
             objects[i] = memkind_realloc(NULL, objects[i], 100000);
         memkind_free(i % 2 == 0 ? kind : NULL, objects[i]);
@@ -47,22 +44,23 @@ static void test_where_mmap_begins(void)
     memkind_t kind = NULL;
     void *place = mmap(NULL, MIB, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    CU_ASSERT_FATAL(place != MAP_FAILED);
+    REQUIRE_NE(place, MAP_FAILED);
     printf("[%p: %u bits] ", place, bits_of(place));
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 0, &kind), 0);
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), 0, &kind), 0);
     check_kind(kind);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), 0);
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 32 * MIB, &kind), 0);
+    CHECK_EQ(memkind_destroy_kind(kind), 0);
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), 32 * MIB, &kind), 0);
     check_kind(kind);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), 0);
-    CU_ASSERT_EQUAL_FATAL(memkind_create_fixed(place, MIB, &kind), 0);
+    CHECK_EQ(memkind_destroy_kind(kind), 0);
+    REQUIRE_EQ(memkind_create_fixed(place, MIB, &kind), 0);
     check_kind(kind);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), 0);
+    CHECK_EQ(memkind_destroy_kind(kind), 0);
     check_kind(MEMKIND_DEFAULT);
-    CU_ASSERT_EQUAL(munmap(place, MIB), 0);
+    CHECK_EQ(munmap(place, MIB), 0);
 }
 
-/* An area that ends where so many bits do; false where there is none. */
+/* An area that ends at the last address of so many bits; false if there is
+ * none. */
 static bool check_area(unsigned bits)
 {
     const size_t size = 8 * MIB;
@@ -70,17 +68,17 @@ static bool check_area(unsigned bits)
     char *wanted = (char *)(((uintptr_t)1 << bits) - GIB);
     char *area = mmap(wanted, size, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    CU_ASSERT_FATAL(area != MAP_FAILED);
+    REQUIRE_NE(area, MAP_FAILED);
     bool had = area == wanted;
     if (had) {
-        CU_ASSERT_EQUAL_FATAL(memkind_create_fixed(area, size, &kind), 0);
+        REQUIRE_EQ(memkind_create_fixed(area, size, &kind), 0);
         check_kind(kind);
-        CU_ASSERT_PTR_NULL(memkind_detect_kind(area - 1));
-        CU_ASSERT_PTR_NULL(memkind_detect_kind(area + size));
-        CU_ASSERT_EQUAL(memkind_destroy_kind(kind), 0);
-        CU_ASSERT_PTR_NULL(memkind_detect_kind(area));
+        CHECK_NULL(memkind_detect_kind(area - 1));
+        CHECK_NULL(memkind_detect_kind(area + size));
+        CHECK_EQ(memkind_destroy_kind(kind), 0);
+        CHECK_NULL(memkind_detect_kind(area));
     }
-    CU_ASSERT_EQUAL(munmap(area, size), 0);
+    CHECK_EQ(munmap(area, size), 0);
     return had;
 }
 
@@ -92,7 +90,7 @@ static void test_areas_at_every_height(void)
             printf("[%u] ", bits);
             checked++;
         }
-    CU_ASSERT(checked > 0);
+    CHECK_GT(checked, 0);
 }
 
 /* DRAM kinds have memory anywhere. */
@@ -113,7 +111,7 @@ static void test_no_such_addresses(void)
         found += is_found(~address);
         found += is_found(0 - address);
     }
-    CU_ASSERT_EQUAL(found, 0);
+    CHECK_EQ(found, 0);
 }
 
 static const struct test_case tests[] = {

@@ -18,7 +18,6 @@
 
 #include "test_support.h"
 
-#define MIB ((size_t)1 << 20)
 #define PAGE ((size_t)4096)
 
 static bool works(struct memkind *kind)
@@ -46,15 +45,14 @@ static int create_in_dir(struct memkind *kind, struct memkind_ops *ops,
 {
     struct memkind_pmem_source source = {test_dir(), -1, max_size,
                                          MEMKIND_FORK_PRIVATE, false};
-    CU_ASSERT_EQUAL(memkind_pmem_set_source(kind, &source), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_pmem_set_source(kind, &source), MEMKIND_SUCCESS);
     int err = ops->create(kind, ops, name);
     /* Neither the structure nor its text is needed any more. */
     memset(&source, 0x5a, sizeof source);
     return err;
 }
 
-/* ---- files
- * --------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------- */
 
 static void test_a_kind_in_a_directory(void)
 {
@@ -62,31 +60,28 @@ static void test_a_kind_in_a_directory(void)
     struct memkind_ops ops = MEMKIND_PMEM_OPS;
     struct test_resources before, after;
     test_resources_take(&before);
-    CU_ASSERT_EQUAL_FATAL(create_in_dir(&kind, &ops, 32 * MIB, "mine"),
-                          MEMKIND_SUCCESS);
-    CU_ASSERT_STRING_EQUAL(kind.name, "mine");
-    CU_ASSERT_PTR_EQUAL(kind.ops, &ops);
-    CU_ASSERT(works(&kind));
-    CU_ASSERT_EQUAL(memkind_get_capacity(&kind), (ssize_t)(32 * MIB));
-    CU_ASSERT_EQUAL(memkind_check_available(&kind), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(ops.destroy(&kind), MEMKIND_SUCCESS);
+    REQUIRE_EQ(create_in_dir(&kind, &ops, 32 * MIB, "mine"), MEMKIND_SUCCESS);
+    CHECK_STR(kind.name, "mine");
+    CHECK_EQ(kind.ops, &ops);
+    CHECK(works(&kind));
+    CHECK_EQ(memkind_get_capacity(&kind), (ssize_t)(32 * MIB));
+    CHECK_EQ(memkind_check_available(&kind), MEMKIND_SUCCESS);
+    CHECK_EQ(ops.destroy(&kind), MEMKIND_SUCCESS);
     test_resources_take(&after);
-    CU_ASSERT_EQUAL(after.fds, before.fds);
+    CHECK_EQ(after.fds, before.fds);
     /* Once more with the same structure, and the other way to destroy it. */
-    CU_ASSERT_EQUAL_FATAL(create_in_dir(&kind, &ops, 0, "again"),
-                          MEMKIND_SUCCESS);
-    CU_ASSERT(works(&kind));
-    CU_ASSERT_EQUAL(memkind_destroy_kind(&kind), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(&kind),
-                    MEMKIND_ERROR_OPERATION_FAILED);
-    CU_ASSERT_EQUAL(memkind_pmem_destroy(&kind), MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_pmem_destroy(NULL), MEMKIND_ERROR_INVALID);
+    REQUIRE_EQ(create_in_dir(&kind, &ops, 0, "again"), MEMKIND_SUCCESS);
+    CHECK(works(&kind));
+    CHECK_EQ(memkind_destroy_kind(&kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(&kind), MEMKIND_ERROR_OPERATION_FAILED);
+    CHECK_EQ(memkind_pmem_destroy(&kind), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_pmem_destroy(NULL), MEMKIND_ERROR_INVALID);
 }
 
 static int open_file(void)
 {
     int fd = open(test_dir(), O_TMPFILE | O_RDWR, 0600);
-    CU_ASSERT_FATAL(fd >= 0);
+    REQUIRE_GE(fd, 0);
     return fd;
 }
 
@@ -94,7 +89,7 @@ static int create_in_file(struct memkind *kind, int fd, size_t max_size)
 {
     const struct memkind_pmem_source source = {NULL, fd, max_size,
                                                MEMKIND_FORK_PRIVATE, false};
-    CU_ASSERT_EQUAL(memkind_pmem_set_source(kind, &source), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_pmem_set_source(kind, &source), MEMKIND_SUCCESS);
     return memkind_pmem_create(kind, &MEMKIND_PMEM_OPS, "file");
 }
 
@@ -105,14 +100,14 @@ static void test_a_kind_in_a_file(void)
     struct test_resources before, after;
     int fd = open_file();
     test_resources_take(&before);
-    CU_ASSERT_EQUAL_FATAL(create_in_file(&kind, fd, 32 * MIB), MEMKIND_SUCCESS);
-    CU_ASSERT(works(&kind));
+    REQUIRE_EQ(create_in_file(&kind, fd, 32 * MIB), MEMKIND_SUCCESS);
+    CHECK(works(&kind));
     char *object = memkind_malloc(&kind, 8 * MIB);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(object);
-    CU_ASSERT_EQUAL(fstat(fd, &st), 0);
-    CU_ASSERT(st.st_blocks * 512 >= (off_t)(8 * MIB));
-    CU_ASSERT(st.st_blocks * 512 <= (off_t)(32 * MIB));
-    /* It is in there. */
+    REQUIRE_NOT_NULL(object);
+    CHECK_EQ(fstat(fd, &st), 0);
+    CHECK_GE(st.st_blocks * 512, (off_t)(8 * MIB));
+    CHECK_LE(st.st_blocks * 512, (off_t)(32 * MIB));
+    /* The object is in the file. */
     char mark[] = "Where is it?", page[PAGE];
     memcpy(object, mark, sizeof mark);
     bool seen = false;
@@ -121,23 +116,23 @@ static void test_a_kind_in_a_file(void)
         if (at < 0)
             break;
         ssize_t length = pread(fd, page, sizeof page, at);
-        CU_ASSERT(length > 0);
+        CHECK_GT(length, 0);
         seen = memmem(page, (size_t)length, mark, sizeof mark) != NULL;
     }
-    CU_ASSERT(seen);
-    CU_ASSERT_EQUAL(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
+    CHECK(seen);
+    CHECK_EQ(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
     /* The caller's descriptor is as good as before, and the file empty. */
-    CU_ASSERT_EQUAL(fstat(fd, &st), 0);
-    CU_ASSERT_EQUAL(st.st_size, 0);
-    CU_ASSERT_EQUAL(st.st_blocks, 0);
+    CHECK_EQ(fstat(fd, &st), 0);
+    CHECK_EQ(st.st_size, 0);
+    CHECK_EQ(st.st_blocks, 0);
     test_resources_take(&after);
-    CU_ASSERT_EQUAL(after.fds, before.fds);
+    CHECK_EQ(after.fds, before.fds);
 
-    /* The same file again; this time the caller closes it early. */
-    CU_ASSERT_EQUAL_FATAL(create_in_file(&kind, fd, 0), MEMKIND_SUCCESS);
+    /* The file is used once more; this time the caller closes it early. */
+    REQUIRE_EQ(create_in_file(&kind, fd, 0), MEMKIND_SUCCESS);
     close(fd);
-    CU_ASSERT(works(&kind));
-    CU_ASSERT_EQUAL(memkind_destroy_kind(&kind), MEMKIND_SUCCESS);
+    CHECK(works(&kind));
+    CHECK_EQ(memkind_destroy_kind(&kind), MEMKIND_SUCCESS);
 }
 
 static void test_files_that_will_not_do(void)
@@ -146,48 +141,47 @@ static void test_files_that_will_not_do(void)
     int pipes[2];
     char path[4096];
     int fd = open_file();
-    CU_ASSERT_EQUAL(write(fd, "x", 1), 1);
-    CU_ASSERT_EQUAL(create_in_file(&kind, fd, 0), MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(ftruncate(fd, 0), 0);
-    CU_ASSERT_EQUAL(create_in_file(&kind, fd, MEMKIND_PMEM_MIN_SIZE - 1),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(create_in_file(&kind, fd, 1), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(write(fd, "x", 1), 1);
+    CHECK_EQ(create_in_file(&kind, fd, 0), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(ftruncate(fd, 0), 0);
+    CHECK_EQ(create_in_file(&kind, fd, MEMKIND_PMEM_MIN_SIZE - 1),
+             MEMKIND_ERROR_INVALID);
+    CHECK_EQ(create_in_file(&kind, fd, 1), MEMKIND_ERROR_INVALID);
     close(fd);
     errno = 0;
-    CU_ASSERT_EQUAL(create_in_file(&kind, fd, 0), MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(errno, EBADF);
-    CU_ASSERT_EQUAL(create_in_file(&kind, -1, 0), MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(create_in_file(&kind, -7, 0), MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL_FATAL(pipe(pipes), 0);
-    CU_ASSERT_EQUAL(create_in_file(&kind, pipes[0], 0), MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(create_in_file(&kind, pipes[1], 0), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(create_in_file(&kind, fd, 0), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(errno, EBADF);
+    CHECK_EQ(create_in_file(&kind, -1, 0), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(create_in_file(&kind, -7, 0), MEMKIND_ERROR_INVALID);
+    REQUIRE_EQ(pipe(pipes), 0);
+    CHECK_EQ(create_in_file(&kind, pipes[0], 0), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(create_in_file(&kind, pipes[1], 0), MEMKIND_ERROR_INVALID);
     close(pipes[0]);
     close(pipes[1]);
     fd = open(test_dir(), O_RDONLY | O_DIRECTORY);
-    CU_ASSERT_EQUAL(create_in_file(&kind, fd, 0), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(create_in_file(&kind, fd, 0), MEMKIND_ERROR_INVALID);
     close(fd);
     snprintf(path, sizeof path, "%s", test_path("one-way"));
     static const int modes[] = {O_RDONLY, O_WRONLY};
     for (int i = 0; i < 2; i++) {
         struct stat st;
         fd = open(path, O_CREAT | modes[i], 0600);
-        CU_ASSERT_FATAL(fd >= 0);
-        CU_ASSERT_EQUAL(create_in_file(&kind, fd, 0), MEMKIND_ERROR_INVALID);
-        CU_ASSERT_EQUAL(fstat(fd, &st), 0);
-        CU_ASSERT_EQUAL(st.st_size, 0);
+        REQUIRE_GE(fd, 0);
+        CHECK_EQ(create_in_file(&kind, fd, 0), MEMKIND_ERROR_INVALID);
+        CHECK_EQ(fstat(fd, &st), 0);
+        CHECK_EQ(st.st_size, 0);
         close(fd);
     }
     unlink(path);
     /* None of that has spoiled the kind. */
     fd = open_file();
-    CU_ASSERT_EQUAL_FATAL(create_in_file(&kind, fd, 0), MEMKIND_SUCCESS);
-    CU_ASSERT(works(&kind));
-    CU_ASSERT_EQUAL(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
+    REQUIRE_EQ(create_in_file(&kind, fd, 0), MEMKIND_SUCCESS);
+    CHECK(works(&kind));
+    CHECK_EQ(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
     close(fd);
 }
 
-/* ---- creation that fails
- * ---------------------------------------------------------- */
+/* ---- creation that fails ----------------------------------------------- */
 
 static void test_sources_that_will_not_do(void)
 {
@@ -206,33 +200,29 @@ static void test_sources_that_will_not_do(void)
                                                      &no_policy};
     struct test_resources before, after;
     test_resources_take(&before);
-    CU_ASSERT_EQUAL(memkind_pmem_set_source(NULL, &good),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_pmem_set_source(&kind, NULL),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_pmem_create(&kind, &MEMKIND_PMEM_OPS, "none"),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_pmem_create(NULL, &MEMKIND_PMEM_OPS, "none"),
-                    MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_pmem_set_source(NULL, &good), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_pmem_set_source(&kind, NULL), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_pmem_create(&kind, &MEMKIND_PMEM_OPS, "none"),
+             MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_pmem_create(NULL, &MEMKIND_PMEM_OPS, "none"),
+             MEMKIND_ERROR_INVALID);
     for (int i = 0; i < 4; i++) {
-        CU_ASSERT_EQUAL(memkind_pmem_set_source(&kind, bad[i]),
-                        MEMKIND_SUCCESS);
-        CU_ASSERT_EQUAL(memkind_pmem_create(&kind, &MEMKIND_PMEM_OPS, "bad"),
-                        MEMKIND_ERROR_INVALID);
+        CHECK_EQ(memkind_pmem_set_source(&kind, bad[i]), MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_pmem_create(&kind, &MEMKIND_PMEM_OPS, "bad"),
+                 MEMKIND_ERROR_INVALID);
         /* The source has been used up. */
-        CU_ASSERT_EQUAL(memkind_pmem_create(&kind, &MEMKIND_PMEM_OPS, "bad"),
-                        MEMKIND_ERROR_INVALID);
+        CHECK_EQ(memkind_pmem_create(&kind, &MEMKIND_PMEM_OPS, "bad"),
+                 MEMKIND_ERROR_INVALID);
     }
     test_resources_take(&after);
-    CU_ASSERT_EQUAL(after.fds, before.fds);
-    CU_ASSERT_EQUAL_FATAL(create_in_dir(&kind, &MEMKIND_PMEM_OPS, 0, "finally"),
-                          MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_pmem_set_source(&kind, &good),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_pmem_create(&kind, &MEMKIND_PMEM_OPS, "twice"),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT(works(&kind));
-    CU_ASSERT_EQUAL(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
+    CHECK_EQ(after.fds, before.fds);
+    REQUIRE_EQ(create_in_dir(&kind, &MEMKIND_PMEM_OPS, 0, "finally"),
+               MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_pmem_set_source(&kind, &good), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_pmem_create(&kind, &MEMKIND_PMEM_OPS, "twice"),
+             MEMKIND_ERROR_INVALID);
+    CHECK(works(&kind));
+    CHECK_EQ(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
 }
 
 static void some_init_once(void)
@@ -258,23 +248,22 @@ static void test_incomplete_operations(void)
                                                MEMKIND_FORK_PRIVATE, false};
     test_resources_take(&before);
     for (int i = 0; i < 8; i++) {
-        CU_ASSERT_EQUAL(memkind_pmem_set_source(&kind, &source),
-                        MEMKIND_SUCCESS);
-        CU_ASSERT_EQUAL(memkind_pmem_create(&kind, &ops[i], "incomplete"),
-                        MEMKIND_ERROR_BADOPS);
+        CHECK_EQ(memkind_pmem_set_source(&kind, &source), MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_pmem_create(&kind, &ops[i], "incomplete"),
+                 MEMKIND_ERROR_BADOPS);
         struct memkind dram = {0};
-        CU_ASSERT_EQUAL(memkind_arena_create(&dram, &ops[i], "incomplete"),
-                        MEMKIND_ERROR_BADOPS);
-        CU_ASSERT_EQUAL(memkind_default_create(&dram, &ops[i], "incomplete"),
-                        MEMKIND_ERROR_BADOPS);
-        CU_ASSERT_PTR_NULL(kind.ops);
+        CHECK_EQ(memkind_arena_create(&dram, &ops[i], "incomplete"),
+                 MEMKIND_ERROR_BADOPS);
+        CHECK_EQ(memkind_default_create(&dram, &ops[i], "incomplete"),
+                 MEMKIND_ERROR_BADOPS);
+        CHECK_NULL(kind.ops);
     }
-    CU_ASSERT_EQUAL(memkind_pmem_set_source(&kind, &source), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_pmem_create(&kind, NULL, "no operations"),
-                    MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_pmem_set_source(&kind, &source), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_pmem_create(&kind, NULL, "no operations"),
+             MEMKIND_ERROR_INVALID);
     test_resources_take(&after);
-    CU_ASSERT_EQUAL(after.fds, before.fds);
-    CU_ASSERT_EQUAL(after.maps, before.maps);
+    CHECK_EQ(after.fds, before.fds);
+    CHECK_EQ(after.maps, before.maps);
 }
 
 static void test_names(void)
@@ -283,21 +272,20 @@ static void test_names(void)
     char name[MEMKIND_NAME_LENGTH_PRIV + 1];
     memset(name, 'n', sizeof name);
     name[MEMKIND_NAME_LENGTH_PRIV] = '\0';
-    CU_ASSERT_EQUAL(create_in_dir(&kind, &MEMKIND_PMEM_OPS, 0, name),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(create_in_dir(&kind, &MEMKIND_PMEM_OPS, 0, ""),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(create_in_dir(&kind, &MEMKIND_PMEM_OPS, 0, NULL),
-                    MEMKIND_ERROR_INVALID);
+    CHECK_EQ(create_in_dir(&kind, &MEMKIND_PMEM_OPS, 0, name),
+             MEMKIND_ERROR_INVALID);
+    CHECK_EQ(create_in_dir(&kind, &MEMKIND_PMEM_OPS, 0, ""),
+             MEMKIND_ERROR_INVALID);
+    CHECK_EQ(create_in_dir(&kind, &MEMKIND_PMEM_OPS, 0, NULL),
+             MEMKIND_ERROR_INVALID);
     name[MEMKIND_NAME_LENGTH_PRIV - 1] = '\0';
-    CU_ASSERT_EQUAL_FATAL(create_in_dir(&kind, &MEMKIND_PMEM_OPS, 0, name),
-                          MEMKIND_SUCCESS);
-    CU_ASSERT_STRING_EQUAL(kind.name, name);
-    CU_ASSERT_EQUAL(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
+    REQUIRE_EQ(create_in_dir(&kind, &MEMKIND_PMEM_OPS, 0, name),
+               MEMKIND_SUCCESS);
+    CHECK_STR(kind.name, name);
+    CHECK_EQ(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
 }
 
-/* ---- operations of one's own
- * -------------------------------------------------------- */
+/* ---- operations of one's own ------------------------------------------- */
 
 static atomic_size_t mallocs, mmaps, frees;
 
@@ -334,22 +322,21 @@ static void test_own_heap_operations(void)
     ops.get_stat = NULL;
     ops.defrag_reallocate = NULL;
     ops.finalize = NULL;
-    CU_ASSERT_EQUAL_FATAL(create_in_dir(&kind, &ops, 0, "own"),
-                          MEMKIND_SUCCESS);
+    REQUIRE_EQ(create_in_dir(&kind, &ops, 0, "own"), MEMKIND_SUCCESS);
     atomic_store(&mallocs, 0);
     atomic_store(&frees, 0);
     void *object = memkind_malloc(&kind, 100);
-    CU_ASSERT_EQUAL(memkind_malloc_usable_size(&kind, object),
-                    test_is_hardened() ? 100U : 112U);
+    CHECK_EQ(memkind_malloc_usable_size(&kind, object),
+             test_is_hardened() ? 100U : 112U);
     size_t value;
-    CU_ASSERT_EQUAL(memkind_get_stat(&kind, MEMKIND_STAT_TYPE_ACTIVE, &value),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_PTR_NULL(memkind_defrag_reallocate(&kind, object));
+    CHECK_EQ(memkind_get_stat(&kind, MEMKIND_STAT_TYPE_ACTIVE, &value),
+             MEMKIND_ERROR_INVALID);
+    CHECK_NULL(memkind_defrag_reallocate(&kind, object));
     memkind_free(&kind, object);
-    CU_ASSERT_EQUAL(atomic_load(&mallocs), 1);
-    CU_ASSERT_EQUAL(atomic_load(&frees), 1);
-    CU_ASSERT(works(&kind));
-    CU_ASSERT_EQUAL(memkind_destroy_kind(&kind), MEMKIND_SUCCESS);
+    CHECK_EQ(atomic_load(&mallocs), 1);
+    CHECK_EQ(atomic_load(&frees), 1);
+    CHECK(works(&kind));
+    CHECK_EQ(memkind_destroy_kind(&kind), MEMKIND_SUCCESS);
 }
 
 static void test_own_mmap_in_the_files(void)
@@ -358,23 +345,22 @@ static void test_own_mmap_in_the_files(void)
     struct memkind_ops ops = MEMKIND_PMEM_OPS;
     ops.mmap = counting_mmap;
     atomic_store(&mmaps, 0);
-    CU_ASSERT_EQUAL_FATAL(create_in_dir(&kind, &ops, 32 * MIB, "own mmap"),
-                          MEMKIND_SUCCESS);
-    CU_ASSERT(works(&kind));
-    CU_ASSERT(atomic_load(&mmaps) >= 1);
+    REQUIRE_EQ(create_in_dir(&kind, &ops, 32 * MIB, "own mmap"),
+               MEMKIND_SUCCESS);
+    CHECK(works(&kind));
+    CHECK_GE(atomic_load(&mmaps), 1);
     size_t total = 0;
     for (char *object; (object = memkind_malloc(&kind, 100000)) != NULL;) {
         memset(object, 1, 100000);
         total += 100000;
     }
-    CU_ASSERT_EQUAL(errno, ENOMEM);
-    CU_ASSERT(total > 8 * MIB);
-    CU_ASSERT(total <= 32 * MIB);
-    CU_ASSERT_EQUAL(ops.destroy(&kind), MEMKIND_SUCCESS);
+    CHECK_EQ(errno, ENOMEM);
+    CHECK_GT(total, 8 * MIB);
+    CHECK_LE(total, 32 * MIB);
+    CHECK_EQ(ops.destroy(&kind), MEMKIND_SUCCESS);
 }
 
-/* ---- memory of one's own
- * --------------------------------------------------------------- */
+/* ---- memory of one's own ----------------------------------------------- */
 
 #define AREA (64 * MIB)
 static char *area;
@@ -413,30 +399,30 @@ static void test_an_area_by_mmap(void)
     ops.mmap = area_mmap;
     area = mmap(NULL, AREA, PROT_READ | PROT_WRITE,
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    CU_ASSERT_FATAL(area != MAP_FAILED);
+    REQUIRE_NE(area, MAP_FAILED);
     for (int round = 0; round < 3; round++) {
         atomic_store(&area_used, 0);
-        CU_ASSERT_EQUAL_FATAL(ops.create(&kind, &ops, "area"), MEMKIND_SUCCESS);
-        CU_ASSERT(works(&kind));
+        REQUIRE_EQ(ops.create(&kind, &ops, "area"), MEMKIND_SUCCESS);
+        CHECK(works(&kind));
         void *aligned = NULL;
-        CU_ASSERT_EQUAL(memkind_posix_memalign(&kind, &aligned, MIB, 1000), 0);
-        CU_ASSERT_EQUAL((uintptr_t)aligned % MIB, 0);
+        CHECK_EQ(memkind_posix_memalign(&kind, &aligned, MIB, 1000), 0);
+        CHECK_EQ((uintptr_t)aligned % MIB, 0);
         size_t total = 0;
         char *object;
         for (size_t i = 0; (object = memkind_malloc(&kind, 30000)) != NULL;
              i++) {
-            CU_ASSERT(object >= area && object + 30000 <= area + AREA);
+            CHECK(object >= area && object + 30000 <= area + AREA);
             memset(object, 1, 30000);
             total += 30000;
         }
-        CU_ASSERT_EQUAL(errno, ENOMEM);
-        CU_ASSERT(total > AREA / 2);
-        CU_ASSERT_EQUAL(ops.destroy(&kind), MEMKIND_SUCCESS);
-        CU_ASSERT_PTR_NULL(memkind_detect_kind(aligned));
+        CHECK_EQ(errno, ENOMEM);
+        CHECK_GT(total, AREA / 2);
+        CHECK_EQ(ops.destroy(&kind), MEMKIND_SUCCESS);
+        CHECK_NULL(memkind_detect_kind(aligned));
         area[0] = area[AREA - 1] = 1; /* still there */
         memset(area, 0, AREA);
     }
-    CU_ASSERT_EQUAL(munmap(area, AREA), 0);
+    CHECK_EQ(munmap(area, AREA), 0);
 }
 
 static void test_only_what_is_needed(void)
@@ -447,18 +433,17 @@ static void test_only_what_is_needed(void)
     for (int i = 0; i < 50; i++) {
         if (i == 25)
             test_resources_take(&before);
-        CU_ASSERT_EQUAL_FATAL(ops.create(&kind, &ops, "defaults"),
-                              MEMKIND_SUCCESS);
-        CU_ASSERT(works(&kind));
+        REQUIRE_EQ(ops.create(&kind, &ops, "defaults"), MEMKIND_SUCCESS);
+        CHECK(works(&kind));
         void *object = memkind_malloc(&kind, 20 * MIB);
-        CU_ASSERT_PTR_NOT_NULL(object);
-        CU_ASSERT_EQUAL(memkind_arena_create(&kind, &ops, "twice"),
-                        MEMKIND_ERROR_INVALID);
-        CU_ASSERT_EQUAL(memkind_destroy_kind(&kind), MEMKIND_SUCCESS);
+        CHECK_NOT_NULL(object);
+        CHECK_EQ(memkind_arena_create(&kind, &ops, "twice"),
+                 MEMKIND_ERROR_INVALID);
+        CHECK_EQ(memkind_destroy_kind(&kind), MEMKIND_SUCCESS);
     }
     test_resources_take(&after);
-    CU_ASSERT_EQUAL(after.fds, before.fds);
-    CU_ASSERT(after.maps <= before.maps + 2);
+    CHECK_EQ(after.fds, before.fds);
+    CHECK_LE(after.maps, before.maps + 2);
 }
 
 static atomic_size_t bound, advised;
@@ -488,25 +473,24 @@ static void test_advice_for_each_block(void)
     struct memkind_ops ops = arena_ops();
     ops.mbind = note_mbind;
     ops.madvise = note_madvise;
-    CU_ASSERT_EQUAL_FATAL(ops.create(&kind, &ops, "advice"), MEMKIND_SUCCESS);
-    CU_ASSERT(works(&kind));
-    CU_ASSERT_PTR_NOT_NULL(memkind_malloc(&kind, 5 * MIB));
-    CU_ASSERT(atomic_load(&bound) >= 5 * MIB);
-    CU_ASSERT_EQUAL(atomic_load(&bound), atomic_load(&advised));
-    CU_ASSERT_EQUAL(ops.destroy(&kind), MEMKIND_SUCCESS);
+    REQUIRE_EQ(ops.create(&kind, &ops, "advice"), MEMKIND_SUCCESS);
+    CHECK(works(&kind));
+    CHECK_NOT_NULL(memkind_malloc(&kind, 5 * MIB));
+    CHECK_GE(atomic_load(&bound), 5 * MIB);
+    CHECK_EQ(atomic_load(&bound), atomic_load(&advised));
+    CHECK_EQ(ops.destroy(&kind), MEMKIND_SUCCESS);
 
     ops.mbind = refuse_mbind;
     int err = ops.create(&kind, &ops, "refused");
     if (err == MEMKIND_SUCCESS) {
         errno = 0;
-        CU_ASSERT_PTR_NULL(memkind_malloc(&kind, 100));
-        CU_ASSERT_EQUAL(errno, ENOMEM);
-        CU_ASSERT_EQUAL(ops.destroy(&kind), MEMKIND_SUCCESS);
+        CHECK_NULL(memkind_malloc(&kind, 100));
+        CHECK_EQ(errno, ENOMEM);
+        CHECK_EQ(ops.destroy(&kind), MEMKIND_SUCCESS);
     }
 }
 
-/* ---- extent hooks of one's own
- * ------------------------------------------------------------ */
+/* ---- extent hooks of one's own ----------------------------------------- */
 
 /* As in <jemalloc/jemalloc.h>. */
 struct extent_hooks_s {
@@ -551,60 +535,56 @@ static void test_own_extent_hooks(void)
     struct memkind kind = {0};
     struct memkind_ops ops = arena_ops();
     static extent_hooks_t hooks = {.alloc = hook_alloc};
-    CU_ASSERT_EQUAL(memkind_arena_create_map(NULL, &hooks, false),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_arena_create_map(&kind, &hooks, false),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL_FATAL(memkind_default_create(&kind, &ops, "hooked"),
-                          MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL_FATAL(memkind_arena_create_map(&kind, &hooks, false),
-                          MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_arena_create_map(&kind, &hooks, false),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT(works(&kind));
-    CU_ASSERT(atomic_load(&hooked) > 0);
-    CU_ASSERT_EQUAL(memkind_arena_destroy(&kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_arena_create_map(NULL, &hooks, false),
+             MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_arena_create_map(&kind, &hooks, false),
+             MEMKIND_ERROR_INVALID);
+    REQUIRE_EQ(memkind_default_create(&kind, &ops, "hooked"), MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_arena_create_map(&kind, &hooks, false), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_arena_create_map(&kind, &hooks, false),
+             MEMKIND_ERROR_INVALID);
+    CHECK(works(&kind));
+    CHECK_GT(atomic_load(&hooked), 0);
+    CHECK_EQ(memkind_arena_destroy(&kind), MEMKIND_SUCCESS);
 }
 
-/* ---- memkind_pmem_mmap()
- * ---------------------------------------------------------------------- */
+/* ---- memkind_pmem_mmap() ----------------------------------------------- */
 
 static void expect_no_block(struct memkind *kind, size_t size, int reason)
 {
     errno = 0;
-    CU_ASSERT_PTR_EQUAL(memkind_pmem_mmap(kind, NULL, size), MAP_FAILED);
-    CU_ASSERT_EQUAL(errno, reason);
+    CHECK_EQ(memkind_pmem_mmap(kind, NULL, size), MAP_FAILED);
+    CHECK_EQ(errno, reason);
 }
 
 static void test_blocks_of_the_files(void)
 {
     struct memkind kind = {0}, fixed = {0};
-    CU_ASSERT_EQUAL_FATAL(
-        create_in_dir(&kind, &MEMKIND_PMEM_OPS, 32 * MIB, "blocks"),
-        MEMKIND_SUCCESS);
+    REQUIRE_EQ(create_in_dir(&kind, &MEMKIND_PMEM_OPS, 32 * MIB, "blocks"),
+               MEMKIND_SUCCESS);
     static const size_t sizes[] = {1, PAGE - 1, PAGE, PAGE + 1, MIB, 3 * MIB};
     char *last_end = NULL;
     size_t charged = 0;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         size_t rounded = (sizes[i] + PAGE - 1) & ~(PAGE - 1);
         char *block = memkind_pmem_mmap(&kind, (void *)8, sizes[i]);
-        CU_ASSERT_FATAL(block != MAP_FAILED);
-        CU_ASSERT_EQUAL((uintptr_t)block % PAGE, 0);
-        CU_ASSERT_PTR_EQUAL(memkind_detect_kind(block), &kind);
-        CU_ASSERT(block[0] == 0 && memcmp(block, block + 1, rounded - 1) == 0);
+        REQUIRE_NE(block, MAP_FAILED);
+        CHECK_EQ((uintptr_t)block % PAGE, 0);
+        CHECK_EQ(memkind_detect_kind(block), &kind);
+        CHECK(block[0] == 0 && memcmp(block, block + 1, rounded - 1) == 0);
         memset(block, 1, rounded);
-        CU_ASSERT(last_end == NULL || block >= last_end ||
-                  block + rounded <= last_end);
+        CHECK(last_end == NULL || block >= last_end ||
+              block + rounded <= last_end);
         last_end = block + rounded;
         charged += rounded;
     }
     size_t value = 0;
-    CU_ASSERT_EQUAL(memkind_update_cached_stats(), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_get_stat(&kind, MEMKIND_STAT_TYPE_RESIDENT, &value),
-                    MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(value, (charged + test_space_unit() - 1) &
-                               ~(test_space_unit() - 1));
-    CU_ASSERT(works(&kind));
+    CHECK_EQ(memkind_update_cached_stats(), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_get_stat(&kind, MEMKIND_STAT_TYPE_RESIDENT, &value),
+             MEMKIND_SUCCESS);
+    CHECK_EQ(value,
+             (charged + test_space_unit() - 1) & ~(test_space_unit() - 1));
+    CHECK(works(&kind));
 
     expect_no_block(&kind, 0, EINVAL);
     expect_no_block(&kind, 33 * MIB, ENOMEM);
@@ -617,94 +597,81 @@ static void test_blocks_of_the_files(void)
     expect_no_block(MEMKIND_DEFAULT, PAGE, EINVAL);
     expect_no_block(MEMKIND_HBW, PAGE, EINVAL);
     expect_no_block(&fixed, PAGE, EINVAL);
-    CU_ASSERT_PTR_EQUAL(memkind_fixed_mmap(&kind, NULL, PAGE), MAP_FAILED);
-    CU_ASSERT_EQUAL(errno, EINVAL);
+    CHECK_EQ(memkind_fixed_mmap(&kind, NULL, PAGE), MAP_FAILED);
+    CHECK_EQ(errno, EINVAL);
 
     /* Blocks and objects share the limit. */
     while (memkind_pmem_mmap(&kind, NULL, 64 * 1024) != MAP_FAILED)
         charged += 64 * 1024;
-    CU_ASSERT_EQUAL(errno, ENOMEM);
-    CU_ASSERT(charged > 30 * MIB && charged <= 32 * MIB);
-    CU_ASSERT_PTR_NULL(memkind_malloc(&kind, 4 * MIB));
-    CU_ASSERT_EQUAL(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
+    CHECK_EQ(errno, ENOMEM);
+    CHECK(charged > 30 * MIB && charged <= 32 * MIB);
+    CHECK_NULL(memkind_malloc(&kind, 4 * MIB));
+    CHECK_EQ(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
     expect_no_block(&kind, PAGE, EINVAL);
 }
 
 static void test_mmap_flags(void)
 {
     int flags = -1;
-    CU_ASSERT_EQUAL(memkind_pmem_get_mmap_flags(NULL, &flags), 0);
-    CU_ASSERT_EQUAL(flags, MAP_SHARED);
-    CU_ASSERT_EQUAL(memkind_pmem_get_mmap_flags(NULL, NULL),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_default_get_mmap_flags(MEMKIND_DEFAULT, &flags), 0);
-    CU_ASSERT_EQUAL(flags, MAP_PRIVATE | MAP_ANONYMOUS);
-    CU_ASSERT_EQUAL(memkind_default_get_mmap_flags(MEMKIND_DEFAULT, NULL),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_posix_check_alignment(NULL, 8), 0);
-    CU_ASSERT_EQUAL(memkind_posix_check_alignment(NULL, (size_t)1 << 63), 0);
-    CU_ASSERT_EQUAL(memkind_posix_check_alignment(NULL, 4), EINVAL);
-    CU_ASSERT_EQUAL(memkind_posix_check_alignment(NULL, 0), EINVAL);
-    CU_ASSERT_EQUAL(memkind_posix_check_alignment(NULL, 24), EINVAL);
+    CHECK_EQ(memkind_pmem_get_mmap_flags(NULL, &flags), 0);
+    CHECK_EQ(flags, MAP_SHARED);
+    CHECK_EQ(memkind_pmem_get_mmap_flags(NULL, NULL), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_default_get_mmap_flags(MEMKIND_DEFAULT, &flags), 0);
+    CHECK_EQ(flags, MAP_PRIVATE | MAP_ANONYMOUS);
+    CHECK_EQ(memkind_default_get_mmap_flags(MEMKIND_DEFAULT, NULL),
+             MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_posix_check_alignment(NULL, 8), 0);
+    CHECK_EQ(memkind_posix_check_alignment(NULL, (size_t)1 << 63), 0);
+    CHECK_EQ(memkind_posix_check_alignment(NULL, 4), EINVAL);
+    CHECK_EQ(memkind_posix_check_alignment(NULL, 0), EINVAL);
+    CHECK_EQ(memkind_posix_check_alignment(NULL, 24), EINVAL);
 }
 
-/* ---- persistence
- * --------------------------------------------------------------------------------
- */
+/* ---- persistence ------------------------------------------------------- */
 
 static void test_persist(void)
 {
     struct memkind kind = {0}, other = {0};
     int on_stack = 0;
-    CU_ASSERT_EQUAL_FATAL(
-        create_in_dir(&kind, &MEMKIND_PMEM_OPS, 32 * MIB, "one"),
-        MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL_FATAL(
-        create_in_dir(&other, &MEMKIND_PMEM_OPS, 32 * MIB, "other"),
-        MEMKIND_SUCCESS);
+    REQUIRE_EQ(create_in_dir(&kind, &MEMKIND_PMEM_OPS, 32 * MIB, "one"),
+               MEMKIND_SUCCESS);
+    REQUIRE_EQ(create_in_dir(&other, &MEMKIND_PMEM_OPS, 32 * MIB, "other"),
+               MEMKIND_SUCCESS);
     for (size_t size = 1; size <= 4 * MIB; size *= 3) {
         char *object = memkind_malloc(&kind, size);
         memset(object, 1, size);
-        CU_ASSERT_EQUAL(memkind_pmem_persist(&kind, object, size),
-                        MEMKIND_SUCCESS);
-        CU_ASSERT_EQUAL(memkind_pmem_persist(&kind, object + size / 2, 1),
-                        MEMKIND_SUCCESS);
-        CU_ASSERT_EQUAL(memkind_pmem_persist(&kind, object, 0),
-                        MEMKIND_SUCCESS);
-        CU_ASSERT_EQUAL(memkind_pmem_persist(&other, object, size),
-                        MEMKIND_ERROR_INVALID);
-        CU_ASSERT_EQUAL(memkind_pmem_persist(&kind, object, SIZE_MAX),
-                        MEMKIND_ERROR_INVALID);
-        CU_ASSERT_EQUAL(memkind_pmem_persist(&kind, object, (size_t)1 << 46),
-                        MEMKIND_ERROR_INVALID);
+        CHECK_EQ(memkind_pmem_persist(&kind, object, size), MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_pmem_persist(&kind, object + size / 2, 1),
+                 MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_pmem_persist(&kind, object, 0), MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_pmem_persist(&other, object, size),
+                 MEMKIND_ERROR_INVALID);
+        CHECK_EQ(memkind_pmem_persist(&kind, object, SIZE_MAX),
+                 MEMKIND_ERROR_INVALID);
+        CHECK_EQ(memkind_pmem_persist(&kind, object, (size_t)1 << 46),
+                 MEMKIND_ERROR_INVALID);
         memkind_free(&kind, object);
     }
     void *dram = memkind_malloc(MEMKIND_DEFAULT, 100);
-    CU_ASSERT_EQUAL(memkind_pmem_persist(&kind, dram, 100),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_pmem_persist(MEMKIND_DEFAULT, dram, 100),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_pmem_persist(&kind, &on_stack, 1),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_pmem_persist(&kind, NULL, 1),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_pmem_persist(NULL, dram, 1), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_pmem_persist(&kind, dram, 100), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_pmem_persist(MEMKIND_DEFAULT, dram, 100),
+             MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_pmem_persist(&kind, &on_stack, 1), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_pmem_persist(&kind, NULL, 1), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_pmem_persist(NULL, dram, 1), MEMKIND_ERROR_INVALID);
     memkind_free(MEMKIND_DEFAULT, dram);
-    CU_ASSERT_EQUAL(memkind_pmem_is_pmem(&kind),
-                    memkind_pmem_validate_dir(test_dir()) == MEMKIND_SUCCESS);
-    CU_ASSERT_FALSE(memkind_pmem_is_pmem(MEMKIND_DEFAULT));
-    CU_ASSERT_FALSE(memkind_pmem_is_pmem(NULL));
-    CU_ASSERT_EQUAL(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_pmem_destroy(&other), MEMKIND_SUCCESS);
-    CU_ASSERT_FALSE(memkind_pmem_is_pmem(&kind));
-    CU_ASSERT_EQUAL(memkind_pmem_validate_dir(NULL), MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_pmem_validate_dir("/nowhere"),
-                    MEMKIND_ERROR_RUNTIME);
+    CHECK_EQ(memkind_pmem_is_pmem(&kind),
+             memkind_pmem_validate_dir(test_dir()) == MEMKIND_SUCCESS);
+    CHECK(!memkind_pmem_is_pmem(MEMKIND_DEFAULT));
+    CHECK(!memkind_pmem_is_pmem(NULL));
+    CHECK_EQ(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_pmem_destroy(&other), MEMKIND_SUCCESS);
+    CHECK(!memkind_pmem_is_pmem(&kind));
+    CHECK_EQ(memkind_pmem_validate_dir(NULL), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_pmem_validate_dir("/nowhere"), MEMKIND_ERROR_RUNTIME);
 }
 
-/* ---- arenas
- * ------------------------------------------------------------------------------------------
- */
+/* ---- arenas ------------------------------------------------------------ */
 
 #define THREADS 6
 static pthread_barrier_t barrier;
@@ -727,30 +694,30 @@ static size_t count_arenas(struct memkind_ops *ops)
     pthread_t threads[THREADS];
     unsigned arenas[THREADS];
     size_t different = 0;
-    CU_ASSERT_EQUAL_FATAL(create_in_dir(&kind, ops, 4096 * MIB, "arenas"),
-                          MEMKIND_SUCCESS);
+    REQUIRE_EQ(create_in_dir(&kind, ops, 4096 * MIB, "arenas"),
+               MEMKIND_SUCCESS);
     shared_kind = &kind;
     get_arena = ops->get_arena;
     pthread_barrier_init(&barrier, NULL, THREADS);
     for (int i = 0; i < THREADS; i++)
-        CU_ASSERT_EQUAL_FATAL(
-            pthread_create(&threads[i], NULL, ask_for_arena, &arenas[i]), 0);
+        REQUIRE_EQ(pthread_create(&threads[i], NULL, ask_for_arena, &arenas[i]),
+                   0);
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
     pthread_barrier_destroy(&barrier);
     for (int i = 0; i < THREADS; i++) {
         bool seen = false;
-        CU_ASSERT_NOT_EQUAL(arenas[i], 0);
+        CHECK_NE(arenas[i], 0);
         for (int j = 0; j < i; j++)
             seen = seen || arenas[j] == arenas[i];
         different += !seen;
     }
     unsigned arena;
-    CU_ASSERT_EQUAL(get_arena(NULL, &arena, 0), MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(get_arena(&kind, NULL, 0), MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(get_arena(MEMKIND_HBW, &arena, 0), MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(get_arena(&kind, &arena, 0), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(get_arena(NULL, &arena, 0), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(get_arena(&kind, NULL, 0), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(get_arena(MEMKIND_HBW, &arena, 0), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
+    CHECK_EQ(get_arena(&kind, &arena, 0), MEMKIND_ERROR_INVALID);
     return different;
 }
 
@@ -758,32 +725,28 @@ static void test_arenas_of_threads(void)
 {
     struct memkind_ops ops = MEMKIND_PMEM_OPS;
     size_t cpus = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
-    CU_ASSERT_EQUAL(count_arenas(&ops),
-                    4 * cpus < THREADS ? 4 * cpus : THREADS);
+    CHECK_EQ(count_arenas(&ops), 4 * cpus < THREADS ? 4 * cpus : THREADS);
     ops.get_arena = memkind_bijective_get_arena;
-    CU_ASSERT_EQUAL(count_arenas(&ops), 1);
+    CHECK_EQ(count_arenas(&ops), 1);
 }
 
 static void test_policies(void)
 {
     struct memkind kind = {0};
-    CU_ASSERT_EQUAL_FATAL(
-        create_in_dir(&kind, &MEMKIND_PMEM_OPS, 0, "policies"),
-        MEMKIND_SUCCESS);
+    REQUIRE_EQ(create_in_dir(&kind, &MEMKIND_PMEM_OPS, 0, "policies"),
+               MEMKIND_SUCCESS);
     for (int policy = -2; policy < 5; policy++)
-        CU_ASSERT_EQUAL(memkind_arena_update_memory_usage_policy(
-                            &kind, (memkind_mem_usage_policy)policy),
-                        policy == 0 || policy == 1 ? MEMKIND_SUCCESS
-                                                   : MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_arena_update_memory_usage_policy(NULL, 0),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT(works(&kind));
-    CU_ASSERT_EQUAL(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_arena_update_memory_usage_policy(
+                     &kind, (memkind_mem_usage_policy)policy),
+                 policy == 0 || policy == 1 ? MEMKIND_SUCCESS
+                                            : MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_arena_update_memory_usage_policy(NULL, 0),
+             MEMKIND_ERROR_INVALID);
+    CHECK(works(&kind));
+    CHECK_EQ(memkind_pmem_destroy(&kind), MEMKIND_SUCCESS);
 }
 
-/* ---- fixed
- * -------------------------------------------------------------------------------------------
- */
+/* ---- fixed ------------------------------------------------------------- */
 
 static void test_a_fixed_kind(void)
 {
@@ -792,28 +755,24 @@ static void test_a_fixed_kind(void)
                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     const struct memkind_fixed_source source = {buffer, 8 * MIB};
     const struct memkind_fixed_source bad = {buffer, 100};
-    CU_ASSERT_EQUAL(memkind_fixed_set_source(NULL, &source),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_fixed_set_source(&kind, NULL),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_fixed_create(&kind, &MEMKIND_FIXED_OPS, "fixed"),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_fixed_set_source(&kind, &bad), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_fixed_create(&kind, &MEMKIND_FIXED_OPS, "fixed"),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_fixed_set_source(&kind, &source), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL_FATAL(
-        memkind_fixed_create(&kind, &MEMKIND_FIXED_OPS, "fixed"),
-        MEMKIND_SUCCESS);
-    CU_ASSERT(works(&kind));
+    CHECK_EQ(memkind_fixed_set_source(NULL, &source), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_fixed_set_source(&kind, NULL), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_fixed_create(&kind, &MEMKIND_FIXED_OPS, "fixed"),
+             MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_fixed_set_source(&kind, &bad), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_fixed_create(&kind, &MEMKIND_FIXED_OPS, "fixed"),
+             MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_fixed_set_source(&kind, &source), MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_fixed_create(&kind, &MEMKIND_FIXED_OPS, "fixed"),
+               MEMKIND_SUCCESS);
+    CHECK(works(&kind));
     expect_no_block(&kind, PAGE, EINVAL);
-    CU_ASSERT_FALSE(memkind_pmem_is_pmem(&kind));
-    CU_ASSERT_EQUAL(memkind_pmem_persist(&kind, buffer, 1),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_fixed_destroy(&kind), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_fixed_destroy(&kind), MEMKIND_ERROR_INVALID);
+    CHECK(!memkind_pmem_is_pmem(&kind));
+    CHECK_EQ(memkind_pmem_persist(&kind, buffer, 1), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_fixed_destroy(&kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_fixed_destroy(&kind), MEMKIND_ERROR_INVALID);
     buffer[0] = 1;
-    CU_ASSERT_EQUAL(munmap(buffer, 8 * MIB), 0);
+    CHECK_EQ(munmap(buffer, 8 * MIB), 0);
 }
 
 static const struct test_case tests[] = {

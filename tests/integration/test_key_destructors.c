@@ -6,7 +6,6 @@
 #include <memkind.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +16,6 @@
 /* POSIX has destructors called so many times at least. */
 #define ROUNDS 4
 #define THREADS 20
-#define MIB ((size_t)1 << 20)
 #define FIXED_SIZE (256 * MIB)
 
 static memkind_t kind;
@@ -82,8 +80,8 @@ static void *begin_with_the_end(void *object)
     return NULL;
 }
 
-/* The same, but the library has done something else for it before, for which
- * jemalloc has a part of its own in the thread, and this library has none. */
+/* A thread for which the library has done something else before: jemalloc has
+ * data of its own in the thread then, and this library has none. */
 static void *begin_with_statistics(void *object)
 {
     size_t allocated;
@@ -96,7 +94,7 @@ static void *begin_with_statistics(void *object)
 static void run_thread(void *(*run)(void *), void *object)
 {
     pthread_t thread;
-    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, run, object), 0);
+    REQUIRE_EQ(pthread_create(&thread, NULL, run, object), 0);
     pthread_join(thread, NULL);
 }
 
@@ -112,32 +110,30 @@ static void run_threads(void)
 static void test_destructors_allocate(void)
 {
     memkind_t kinds[] = {NULL, MEMKIND_DEFAULT};
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 0, &kinds[0]),
-                          MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), 0, &kinds[0]), MEMKIND_SUCCESS);
     /* In such an order that each one's turn has passed when it is set. */
     for (int i = ROUNDS; i >= 0; i--)
-        CU_ASSERT_EQUAL_FATAL(pthread_key_create(&keys[i], destroy), 0);
+        REQUIRE_EQ(pthread_key_create(&keys[i], destroy), 0);
     for (int i = 0; i < 2; i++) {
         kind = kinds[i];
         atomic_store(&calls, 0);
         run_threads();
-        CU_ASSERT(atomic_load(&calls) >= 3 * THREADS * ROUNDS);
-        CU_ASSERT_EQUAL(atomic_load(&refused), 0);
-        CU_ASSERT_EQUAL(atomic_load(&strange), 0);
+        CHECK_GE(atomic_load(&calls), 3 * THREADS * ROUNDS);
+        CHECK_EQ(atomic_load(&refused), 0);
+        CHECK_EQ(atomic_load(&strange), 0);
     }
     for (int i = 0; i <= ROUNDS; i++)
         pthread_key_delete(keys[i]);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kinds[0]), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kinds[0]), MEMKIND_SUCCESS);
 }
 
 /* What those threads had, has gone back. */
 static void test_nothing_is_kept(void)
 {
     size_t before, after;
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 0, &kind),
-                          MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), 0, &kind), MEMKIND_SUCCESS);
     for (int i = ROUNDS; i >= 0; i--)
-        CU_ASSERT_EQUAL_FATAL(pthread_key_create(&keys[i], destroy), 0);
+        REQUIRE_EQ(pthread_key_create(&keys[i], destroy), 0);
     run_threads();
     memkind_update_cached_stats();
     memkind_get_stat(NULL, MEMKIND_STAT_TYPE_ACTIVE, &before);
@@ -146,20 +142,20 @@ static void test_nothing_is_kept(void)
     memkind_update_cached_stats();
     memkind_get_stat(NULL, MEMKIND_STAT_TYPE_ACTIVE, &after);
     /* (Objects whose destructors had no turn any more are left.) */
-    CU_ASSERT(after <= before + 5 * 2 * THREADS * (size_t)4096);
+    CHECK_LE(after, before + 5 * 2 * THREADS * (size_t)4096);
     for (int i = 0; i <= ROUNDS; i++)
         pthread_key_delete(keys[i]);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- kinds that such destructors make ----------------------------------- */
+/* ---- kinds that such destructors make ---------------------------------- */
 
 static size_t address_space(void)
 {
     unsigned long pages = 0;
     FILE *file = fopen("/proc/self/statm", "r");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
-    CU_ASSERT_EQUAL(fscanf(file, "%lu", &pages), 1);
+    REQUIRE_NOT_NULL(file);
+    CHECK_EQ(fscanf(file, "%lu", &pages), 1);
     fclose(file);
     return pages * 4096;
 }
@@ -194,15 +190,15 @@ static void test_destructor_makes_fixed_kind(void)
 {
     void *place = mmap(NULL, FIXED_SIZE, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    CU_ASSERT_PTR_NOT_EQUAL_FATAL(place, MAP_FAILED);
+    REQUIRE_NE(place, MAP_FAILED);
     atomic_store(&refused, 0);
     atomic_store(&strange, 0);
-    CU_ASSERT_EQUAL_FATAL(pthread_key_create(&keys[0], make_fixed), 0);
+    REQUIRE_EQ(pthread_key_create(&keys[0], make_fixed), 0);
     run_thread(end_with_fixed, place);
-    CU_ASSERT_EQUAL(atomic_load(&refused), 0);
-    CU_ASSERT_EQUAL(atomic_load(&strange), 0);
+    CHECK_EQ(atomic_load(&refused), 0);
+    CHECK_EQ(atomic_load(&strange), 0);
     /* Its place was not taken in from elsewhere. */
-    CU_ASSERT(space_after <= space_before + FIXED_SIZE);
+    CHECK_LE(space_after, space_before + FIXED_SIZE);
     pthread_key_delete(keys[0]);
     munmap(place, FIXED_SIZE);
 }

@@ -11,14 +11,11 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "heap_page.h"
-#include "test_support.h"
+#include "test_child.h"
+#include "test_kinds.h"
 
-#define MIB ((size_t)1 << 20)
-#define GIB ((size_t)1 << 30)
 #define NOBODY 65534
 
 /* Handles start as this, to be left alone by functions that fail. */
@@ -45,16 +42,14 @@ static bool works(memkind_t kind)
 static void make_use_destroy(const char *dir, size_t max_size)
 {
     memkind_t kind = UNTOUCHED;
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(dir, max_size, &kind),
-                          MEMKIND_SUCCESS);
-    CU_ASSERT_PTR_NOT_EQUAL(kind, UNTOUCHED);
-    CU_ASSERT(works(kind));
-    CU_ASSERT_EQUAL(memkind_check_available(kind), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_create_pmem(dir, max_size, &kind), MEMKIND_SUCCESS);
+    CHECK_NE(kind, UNTOUCHED);
+    CHECK(works(kind));
+    CHECK_EQ(memkind_check_available(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- directories
- * ------------------------------------------------------------- */
+/* ---- directories ------------------------------------------------------- */
 
 static void refuse(const char *dir, size_t max_size, int reason)
 {
@@ -62,32 +57,30 @@ static void refuse(const char *dir, size_t max_size, int reason)
     struct test_resources before, after;
     test_resources_take(&before);
     errno = 0;
-    CU_ASSERT_EQUAL(memkind_create_pmem(dir, max_size, &kind),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(errno, reason);
-    CU_ASSERT_PTR_EQUAL(kind, UNTOUCHED);
+    CHECK_EQ(memkind_create_pmem(dir, max_size, &kind), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(errno, reason);
+    CHECK_EQ(kind, UNTOUCHED);
     test_resources_take(&after);
-    CU_ASSERT_EQUAL(after.fds, before.fds);
+    CHECK_EQ(after.fds, before.fds);
 }
 
 static void test_bad_directories(void)
 {
     char file[4096], below[4200], long_name[6000];
     refuse(NULL, 0, EINVAL);
-    CU_ASSERT_EQUAL(memkind_create_pmem(test_dir(), 0, NULL),
-                    MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_create_pmem(test_dir(), 0, NULL), MEMKIND_ERROR_INVALID);
     refuse("", 0, ENOENT);
     refuse(test_path("missing"), 0, ENOENT);
 
     snprintf(file, sizeof file, "%s", test_path("file"));
     int fd = open(file, O_CREAT | O_RDWR, 0600);
-    CU_ASSERT_FATAL(fd >= 0);
+    REQUIRE_GE(fd, 0);
     refuse(file, 0, ENOTDIR);
     snprintf(below, sizeof below, "%s/x", file);
     refuse(below, 0, ENOTDIR);
     struct stat st;
-    CU_ASSERT_EQUAL(fstat(fd, &st), 0);
-    CU_ASSERT_EQUAL(st.st_size, 0);
+    CHECK_EQ(fstat(fd, &st), 0);
+    CHECK_EQ(st.st_size, 0);
     close(fd);
     unlink(file);
 
@@ -96,7 +89,7 @@ static void test_bad_directories(void)
     refuse(long_name, 0, ENAMETOOLONG);
 }
 
-/* In a child that nobody gives any rights to. */
+/* In a child that is another user. */
 static int create_as_nobody(const char *dir)
 {
     pid_t child = fork();
@@ -110,10 +103,7 @@ static int create_as_nobody(const char *dir)
             _exit(works(kind) ? 0 : 101);
         _exit(err == MEMKIND_ERROR_INVALID && kind == UNTOUCHED ? errno : 102);
     }
-    int status = 0;
-    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
-    CU_ASSERT(WIFEXITED(status));
-    return WEXITSTATUS(status);
+    return child_wait(child);
 }
 
 static void test_directories_without_permission(void)
@@ -124,59 +114,57 @@ static void test_directories_without_permission(void)
     }
     char dir[4096];
     snprintf(dir, sizeof dir, "%s", test_path("guarded"));
-    CU_ASSERT_EQUAL_FATAL(mkdir(dir, 0755), 0);
-    CU_ASSERT_EQUAL(chmod(test_dir(), 0755), 0);
-    CU_ASSERT_EQUAL(create_as_nobody(dir), EACCES);
-    CU_ASSERT_EQUAL(chmod(dir, 0), 0);
-    CU_ASSERT_EQUAL(create_as_nobody(dir), EACCES);
-    CU_ASSERT_EQUAL(chmod(dir, 0777), 0);
-    CU_ASSERT_EQUAL(create_as_nobody(dir), 0);
-    CU_ASSERT_EQUAL(chmod(test_dir(), 0700), 0);
-    CU_ASSERT_EQUAL(create_as_nobody(dir), EACCES);
+    REQUIRE_EQ(mkdir(dir, 0755), 0);
+    CHECK_EQ(chmod(test_dir(), 0755), 0);
+    CHECK_EQ(create_as_nobody(dir), EACCES);
+    CHECK_EQ(chmod(dir, 0), 0);
+    CHECK_EQ(create_as_nobody(dir), EACCES);
+    CHECK_EQ(chmod(dir, 0777), 0);
+    CHECK_EQ(create_as_nobody(dir), 0);
+    CHECK_EQ(chmod(test_dir(), 0700), 0);
+    CHECK_EQ(create_as_nobody(dir), EACCES);
     rmdir(dir);
 }
 
 static void test_where_files_cannot_be(void)
 {
     memkind_t kind = UNTOUCHED;
-    CU_ASSERT_EQUAL(memkind_create_pmem("/proc/self", 0, &kind),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_create_pmem("/sys/kernel", 0, &kind),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_create_pmem("/dev/null", 0, &kind),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_PTR_EQUAL(kind, UNTOUCHED);
+    CHECK_EQ(memkind_create_pmem("/proc/self", 0, &kind),
+             MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_create_pmem("/sys/kernel", 0, &kind),
+             MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_create_pmem("/dev/null", 0, &kind), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(kind, UNTOUCHED);
 }
 
 static void test_relative_directory(void)
 {
     char before[4096];
     memkind_t kind = UNTOUCHED;
-    CU_ASSERT_PTR_NOT_NULL_FATAL(getcwd(before, sizeof before));
-    CU_ASSERT_EQUAL_FATAL(chdir(test_dir()), 0);
-    CU_ASSERT_EQUAL(memkind_create_pmem(".", MEMKIND_PMEM_MIN_SIZE, &kind),
-                    MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL_FATAL(chdir(before), 0);
+    REQUIRE_NOT_NULL(getcwd(before, sizeof before));
+    REQUIRE_EQ(chdir(test_dir()), 0);
+    CHECK_EQ(memkind_create_pmem(".", MEMKIND_PMEM_MIN_SIZE, &kind),
+             MEMKIND_SUCCESS);
+    REQUIRE_EQ(chdir(before), 0);
     /* Alignment uses up addresses, until the kind makes another file: in the
      * same place. */
     for (int i = 0; i < 4; i++) {
         void *object = NULL;
-        CU_ASSERT_EQUAL(memkind_posix_memalign(kind, &object, GIB, 1), 0);
-        CU_ASSERT_PTR_NOT_NULL(object);
+        CHECK_EQ(memkind_posix_memalign(kind, &object, GIB, 1), 0);
+        CHECK_NOT_NULL(object);
     }
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
 static void test_files_stay_out_of_sight(void)
 {
     memkind_t kind = UNTOUCHED;
     int seen = 0;
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 0, &kind),
-                          MEMKIND_SUCCESS);
-    CU_ASSERT(works(kind));
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), 0, &kind), MEMKIND_SUCCESS);
+    CHECK(works(kind));
     /* No name: the directory could be removed. */
-    CU_ASSERT_EQUAL(rmdir(test_dir()), 0);
-    CU_ASSERT_EQUAL(mkdir(test_dir(), 0700), 0);
+    CHECK_EQ(rmdir(test_dir()), 0);
+    CHECK_EQ(mkdir(test_dir(), 0700), 0);
     for (int fd = 0; fd < 1024; fd++) {
         char link[64], target[4096];
         snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
@@ -188,21 +176,20 @@ static void test_files_stay_out_of_sight(void)
             continue;
         struct stat st;
         seen++;
-        CU_ASSERT(fcntl(fd, F_GETFD) & FD_CLOEXEC);
-        CU_ASSERT_EQUAL(fstat(fd, &st), 0);
-        CU_ASSERT_EQUAL(st.st_nlink, 0);
+        CHECK(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+        CHECK_EQ(fstat(fd, &st), 0);
+        CHECK_EQ(st.st_nlink, 0);
         if (S_ISDIR(st.st_mode))
             /* It stands for the directory, and cannot be read. */
-            CU_ASSERT(fcntl(fd, F_GETFL) & O_PATH)
+            CHECK(fcntl(fd, F_GETFL) & O_PATH);
         else
-            CU_ASSERT_EQUAL(st.st_mode & 07777, 0600);
+            CHECK_EQ(st.st_mode & 07777, 0600);
     }
-    CU_ASSERT(seen >= 1);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_GE(seen, 1);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- sizes
- * --------------------------------------------------------------------- */
+/* ---- sizes ------------------------------------------------------------- */
 
 static void test_sizes(void)
 {
@@ -240,66 +227,63 @@ static void test_capacity(void)
     static const size_t sizes[] = {MEMKIND_PMEM_MIN_SIZE, 100 * MIB, 3 * GIB};
     memkind_t kind = UNTOUCHED;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), sizes[i], &kind),
-                              MEMKIND_SUCCESS);
-        CU_ASSERT_EQUAL(memkind_get_capacity(kind), (ssize_t)sizes[i]);
-        CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+        REQUIRE_EQ(memkind_create_pmem(test_dir(), sizes[i], &kind),
+                   MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_get_capacity(kind), (ssize_t)sizes[i]);
+        CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
     }
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 0, &kind),
-                          MEMKIND_SUCCESS);
-    CU_ASSERT(memkind_get_capacity(kind) >= (ssize_t)test_free_space());
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), 0, &kind), MEMKIND_SUCCESS);
+    CHECK_GE(memkind_get_capacity(kind), (ssize_t)test_free_space());
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 
     /* A limit that ssize_t cannot express is as good as unknown. */
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), SIZE_MAX - 1, &kind),
-                          MEMKIND_SUCCESS);
-    CU_ASSERT(memkind_get_capacity(kind) >= -1);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), SIZE_MAX - 1, &kind),
+               MEMKIND_SUCCESS);
+    CHECK_GE(memkind_get_capacity(kind), -1);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 
     ssize_t memory =
         (ssize_t)sysconf(_SC_PHYS_PAGES) * (ssize_t)sysconf(_SC_PAGESIZE);
-    CU_ASSERT_EQUAL(memkind_get_capacity(MEMKIND_DEFAULT), memory);
-    CU_ASSERT_EQUAL(memkind_get_capacity(MEMKIND_REGULAR), memory);
-    CU_ASSERT_EQUAL(memkind_get_capacity(MEMKIND_HBW), -1);
-    CU_ASSERT_EQUAL(memkind_get_capacity(NULL), -1);
+    CHECK_EQ(memkind_get_capacity(MEMKIND_DEFAULT), memory);
+    CHECK_EQ(memkind_get_capacity(MEMKIND_REGULAR), memory);
+    CHECK_EQ(memkind_get_capacity(MEMKIND_HBW), -1);
+    CHECK_EQ(memkind_get_capacity(NULL), -1);
 }
 
-/* ---- configurations
- * --------------------------------------------------------------- */
+/* ---- configurations ---------------------------------------------------- */
 
 static void test_configuration(void)
 {
     char path[4096];
     memkind_t kind = UNTOUCHED;
     struct memkind_config *config = memkind_config_new();
-    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+    REQUIRE_NOT_NULL(config);
     /* No path yet. */
-    CU_ASSERT_EQUAL(memkind_create_pmem_with_config(config, &kind),
-                    MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_create_pmem_with_config(config, &kind),
+             MEMKIND_ERROR_INVALID);
     snprintf(path, sizeof path, "%s", test_dir());
     memkind_config_set_path(config, "/nowhere");
     memkind_config_set_path(config, path);
     memset(path, 'x', strlen(path));
     memkind_config_set_size(config, 32 * MIB);
-    CU_ASSERT_EQUAL(memkind_create_pmem_with_config(config, NULL),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_PTR_EQUAL(kind, UNTOUCHED);
+    CHECK_EQ(memkind_create_pmem_with_config(config, NULL),
+             MEMKIND_ERROR_INVALID);
+    CHECK_EQ(kind, UNTOUCHED);
     for (int policy = 0; policy < MEMKIND_MEM_USAGE_POLICY_MAX_VALUE;
          policy++) {
         memkind_config_set_memory_usage_policy(
             config, (memkind_mem_usage_policy)policy);
-        CU_ASSERT_EQUAL_FATAL(memkind_create_pmem_with_config(config, &kind),
-                              MEMKIND_SUCCESS);
-        CU_ASSERT_EQUAL(memkind_get_capacity(kind), (ssize_t)(32 * MIB));
-        CU_ASSERT(works(kind));
-        CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+        REQUIRE_EQ(memkind_create_pmem_with_config(config, &kind),
+                   MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_get_capacity(kind), (ssize_t)(32 * MIB));
+        CHECK(works(kind));
+        CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
     }
     /* The configuration goes before the kind. */
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem_with_config(config, &kind),
-                          MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_create_pmem_with_config(config, &kind), MEMKIND_SUCCESS);
     memkind_config_delete(config);
-    CU_ASSERT(works(kind));
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK(works(kind));
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
 static void test_bad_configurations(void)
@@ -312,8 +296,8 @@ static void test_bad_configurations(void)
     memkind_config_set_path(NULL, test_dir());
     memkind_config_set_size(NULL, 1);
     memkind_config_set_memory_usage_policy(NULL, 0);
-    CU_ASSERT_EQUAL(memkind_create_pmem_with_config(NULL, &kind),
-                    MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_create_pmem_with_config(NULL, &kind),
+             MEMKIND_ERROR_INVALID);
 
     struct memkind_config *config = memkind_config_new();
     memkind_config_set_path(config, test_dir());
@@ -321,58 +305,54 @@ static void test_bad_configurations(void)
     for (size_t i = 0; i < sizeof policies / sizeof policies[0]; i++) {
         memkind_config_set_memory_usage_policy(
             config, (memkind_mem_usage_policy)policies[i]);
-        CU_ASSERT_EQUAL(memkind_create_pmem_with_config(config, &kind),
-                        MEMKIND_ERROR_INVALID);
+        CHECK_EQ(memkind_create_pmem_with_config(config, &kind),
+                 MEMKIND_ERROR_INVALID);
     }
     memkind_config_set_memory_usage_policy(config, 0);
     memkind_config_set_size(config, MEMKIND_PMEM_MIN_SIZE - 1);
-    CU_ASSERT_EQUAL(memkind_create_pmem_with_config(config, &kind),
-                    MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_create_pmem_with_config(config, &kind),
+             MEMKIND_ERROR_INVALID);
     memkind_config_set_size(config, 0);
     memkind_config_set_path(config, test_path("missing"));
-    CU_ASSERT_EQUAL(memkind_create_pmem_with_config(config, &kind),
-                    MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_create_pmem_with_config(config, &kind),
+             MEMKIND_ERROR_INVALID);
     memkind_config_set_path(config, NULL);
-    CU_ASSERT_EQUAL(memkind_create_pmem_with_config(config, &kind),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_PTR_EQUAL(kind, UNTOUCHED);
+    CHECK_EQ(memkind_create_pmem_with_config(config, &kind),
+             MEMKIND_ERROR_INVALID);
+    CHECK_EQ(kind, UNTOUCHED);
     test_resources_take(&after);
-    CU_ASSERT_EQUAL(after.fds, before.fds);
+    CHECK_EQ(after.fds, before.fds);
     memkind_config_delete(config);
 }
 
-/* ---- destroying what cannot be destroyed
- * -------------------------------------------- */
+/* ---- destroying what cannot be destroyed ------------------------------- */
 
 static void test_what_cannot_be_destroyed(void)
 {
     memkind_t kind = UNTOUCHED;
     struct memkind garbage;
-    CU_ASSERT_EQUAL(memkind_destroy_kind(NULL), MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(MEMKIND_DEFAULT),
-                    MEMKIND_ERROR_OPERATION_FAILED);
-    CU_ASSERT(works(MEMKIND_REGULAR));
-    CU_ASSERT_EQUAL(memkind_destroy_kind(MEMKIND_REGULAR),
-                    MEMKIND_ERROR_OPERATION_FAILED);
-    CU_ASSERT(works(MEMKIND_REGULAR));
-    CU_ASSERT_EQUAL(memkind_destroy_kind(MEMKIND_HBW),
-                    MEMKIND_ERROR_OPERATION_FAILED);
+    CHECK_EQ(memkind_destroy_kind(NULL), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_destroy_kind(MEMKIND_DEFAULT),
+             MEMKIND_ERROR_OPERATION_FAILED);
+    CHECK(works(MEMKIND_REGULAR));
+    CHECK_EQ(memkind_destroy_kind(MEMKIND_REGULAR),
+             MEMKIND_ERROR_OPERATION_FAILED);
+    CHECK(works(MEMKIND_REGULAR));
+    CHECK_EQ(memkind_destroy_kind(MEMKIND_HBW), MEMKIND_ERROR_OPERATION_FAILED);
 
-    CU_ASSERT_EQUAL(memkind_destroy_kind((memkind_t)(void *)&nothing),
-                    MEMKIND_ERROR_OPERATION_FAILED);
-    CU_ASSERT_EQUAL(memkind_destroy_kind((memkind_t)(uintptr_t)8),
-                    MEMKIND_ERROR_OPERATION_FAILED);
-    CU_ASSERT_EQUAL(memkind_destroy_kind((memkind_t)UINTPTR_MAX),
-                    MEMKIND_ERROR_OPERATION_FAILED);
+    CHECK_EQ(memkind_destroy_kind((memkind_t)(void *)&nothing),
+             MEMKIND_ERROR_OPERATION_FAILED);
+    CHECK_EQ(memkind_destroy_kind((memkind_t)(uintptr_t)8),
+             MEMKIND_ERROR_OPERATION_FAILED);
+    CHECK_EQ(memkind_destroy_kind((memkind_t)UINTPTR_MAX),
+             MEMKIND_ERROR_OPERATION_FAILED);
     memset(&garbage, 0x5a, sizeof garbage);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(&garbage),
-                    MEMKIND_ERROR_OPERATION_FAILED);
+    CHECK_EQ(memkind_destroy_kind(&garbage), MEMKIND_ERROR_OPERATION_FAILED);
 
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 0, &kind),
-                          MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_ERROR_OPERATION_FAILED);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_ERROR_OPERATION_FAILED);
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), 0, &kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_ERROR_OPERATION_FAILED);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_ERROR_OPERATION_FAILED);
 }
 
 static void test_a_handle_of_a_destroyed_kind(void)
@@ -380,24 +360,22 @@ static void test_a_handle_of_a_destroyed_kind(void)
     memkind_t kind = UNTOUCHED;
     size_t value;
     void *object = &object;
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 0, &kind),
-                          MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), 0, &kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
     errno = 0;
-    CU_ASSERT_PTR_NULL(memkind_malloc(kind, 8));
-    CU_ASSERT_EQUAL(errno, EINVAL);
-    CU_ASSERT_PTR_NULL(memkind_calloc(kind, 8, 8));
-    CU_ASSERT_PTR_NULL(memkind_realloc(kind, NULL, 8));
-    CU_ASSERT_EQUAL(memkind_posix_memalign(kind, &object, 64, 8), EINVAL);
+    CHECK_NULL(memkind_malloc(kind, 8));
+    CHECK_EQ(errno, EINVAL);
+    CHECK_NULL(memkind_calloc(kind, 8, 8));
+    CHECK_NULL(memkind_realloc(kind, NULL, 8));
+    CHECK_EQ(memkind_posix_memalign(kind, &object, 64, 8), EINVAL);
     memkind_free(kind, &object);
-    CU_ASSERT_EQUAL(memkind_check_available(kind), MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_get_stat(kind, MEMKIND_STAT_TYPE_ACTIVE, &value),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_get_capacity(kind), -1);
+    CHECK_EQ(memkind_check_available(kind), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_get_stat(kind, MEMKIND_STAT_TYPE_ACTIVE, &value),
+             MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_get_capacity(kind), -1);
 }
 
-/* ---- fixed kinds
- * ---------------------------------------------------------------------- */
+/* ---- fixed kinds ------------------------------------------------------- */
 
 static void test_fixed_areas(void)
 {
@@ -420,28 +398,26 @@ static void test_fixed_areas(void)
     };
     for (size_t i = 0; i < sizeof areas / sizeof areas[0]; i++) {
         memkind_t kind = UNTOUCHED;
-        CU_ASSERT_EQUAL_FATAL(
-            memkind_create_fixed(areas[i].start, areas[i].size, &kind),
-            MEMKIND_SUCCESS);
-        CU_ASSERT(works(kind));
+        REQUIRE_EQ(memkind_create_fixed(areas[i].start, areas[i].size, &kind),
+                   MEMKIND_SUCCESS);
+        CHECK(works(kind));
         char *object = memkind_malloc(kind, 1000);
-        CU_ASSERT(object >= areas[i].start &&
-                  object + 1000 <= areas[i].start + areas[i].size);
+        CHECK(object >= areas[i].start &&
+              object + 1000 <= areas[i].start + areas[i].size);
         memset(object, 'm', 1000);
         if (areas[i].capacity != 0)
-            CU_ASSERT_EQUAL(memkind_get_capacity(kind),
-                            (ssize_t)areas[i].capacity);
-        CU_ASSERT(memkind_get_capacity(kind) <= (ssize_t)areas[i].size);
+            CHECK_EQ(memkind_get_capacity(kind), (ssize_t)areas[i].capacity);
+        CHECK_LE(memkind_get_capacity(kind), (ssize_t)areas[i].size);
         /* More than the area, and all of it at once. */
         errno = 0;
-        CU_ASSERT_PTR_NULL(memkind_malloc(kind, areas[i].size + 1));
-        CU_ASSERT_EQUAL(errno, ENOMEM);
+        CHECK_NULL(memkind_malloc(kind, areas[i].size + 1));
+        CHECK_EQ(errno, ENOMEM);
         void *half = memkind_malloc(kind, SIZE / 2);
-        CU_ASSERT_PTR_NOT_NULL(half);
-        CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
-        CU_ASSERT_PTR_NULL(memkind_detect_kind(object));
+        CHECK_NOT_NULL(half);
+        CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+        CHECK_NULL(memkind_detect_kind(object));
         /* Still there, and the caller's. */
-        CU_ASSERT(object[0] == 'm' && object[999] == 'm');
+        CHECK(object[0] == 'm' && object[999] == 'm');
     }
 }
 
@@ -451,45 +427,41 @@ static void test_small_fixed_areas(void)
     const size_t page = test_heap_page(),
                  system_page = (size_t)sysconf(_SC_PAGESIZE);
     memkind_t kind = UNTOUCHED;
-    CU_ASSERT_EQUAL(memkind_create_fixed(NULL, MIB, &kind),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_create_fixed(area, 0, &kind),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_create_fixed(area, system_page - 1, &kind),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_create_fixed(area + 1, 2 * system_page - 2, &kind),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_create_fixed(area, SIZE_MAX, &kind),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_create_fixed(area, 64 * page, NULL),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(
-        memkind_create_fixed((void *)(UINTPTR_MAX - 100), 50, &kind),
-        MEMKIND_ERROR_INVALID);
-    CU_ASSERT_PTR_EQUAL(kind, UNTOUCHED);
+    CHECK_EQ(memkind_create_fixed(NULL, MIB, &kind), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_create_fixed(area, 0, &kind), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_create_fixed(area, system_page - 1, &kind),
+             MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_create_fixed(area + 1, 2 * system_page - 2, &kind),
+             MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_create_fixed(area, SIZE_MAX, &kind),
+             MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_create_fixed(area, 64 * page, NULL),
+             MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_create_fixed((void *)(UINTPTR_MAX - 100), 50, &kind),
+             MEMKIND_ERROR_INVALID);
+    CHECK_EQ(kind, UNTOUCHED);
 
     /* However small, it is a kind, and never gives what it has not got. */
     for (size_t pages = 1; pages <= 64; pages *= 4) {
-        CU_ASSERT_EQUAL_FATAL(memkind_create_fixed(area, pages * page, &kind),
-                              MEMKIND_SUCCESS);
+        REQUIRE_EQ(memkind_create_fixed(area, pages * page, &kind),
+                   MEMKIND_SUCCESS);
         size_t total = 0;
         for (char *object; (object = memkind_malloc(kind, 64)) != NULL;) {
             size_t usable = memkind_malloc_usable_size(kind, object);
-            CU_ASSERT(object >= area && object + usable <= area + pages * page);
+            CHECK(object >= area && object + usable <= area + pages * page);
             memset(object, 1, usable);
             total += usable;
         }
-        CU_ASSERT_EQUAL(errno, ENOMEM);
-        CU_ASSERT(total <= pages * page);
-        CU_ASSERT(pages < 4 || total > 0);
-        CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+        CHECK_EQ(errno, ENOMEM);
+        CHECK_LE(total, pages * page);
+        CHECK(pages < 4 || total > 0);
+        CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
         kind = UNTOUCHED;
     }
     /* A page of the system is enough to be one, if not to hold anything. */
-    CU_ASSERT_EQUAL_FATAL(memkind_create_fixed(area, system_page, &kind),
-                          MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_get_capacity(kind), (ssize_t)system_page);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_create_fixed(area, system_page, &kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_get_capacity(kind), (ssize_t)system_page);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
 static void test_overlapping_fixed_areas(void)
@@ -497,37 +469,31 @@ static void test_overlapping_fixed_areas(void)
     enum { SIZE = 4 << 20 };
     static _Alignas(64 << 10) char area[SIZE];
     memkind_t first = UNTOUCHED, second = UNTOUCHED, files = UNTOUCHED;
-    CU_ASSERT_EQUAL_FATAL(memkind_create_fixed(area + MIB, 2 * MIB, &first),
-                          MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_create_fixed(area, SIZE, &second),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_create_fixed(area, MIB + test_heap_page(), &second),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_create_fixed(area + 2 * MIB, MIB, &second),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 0, &files),
-                          MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_create_fixed(area + MIB, 2 * MIB, &first),
+               MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_create_fixed(area, SIZE, &second), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_create_fixed(area, MIB + test_heap_page(), &second),
+             MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_create_fixed(area + 2 * MIB, MIB, &second),
+             MEMKIND_ERROR_INVALID);
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), 0, &files), MEMKIND_SUCCESS);
     char *object = memkind_malloc(files, MIB);
-    CU_ASSERT_EQUAL(memkind_create_fixed(object, MIB, &second),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_PTR_EQUAL(second, UNTOUCHED);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(files), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_create_fixed(object, MIB, &second), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(second, UNTOUCHED);
+    CHECK_EQ(memkind_destroy_kind(files), MEMKIND_SUCCESS);
 
     /* Side by side is fine. */
-    CU_ASSERT_EQUAL_FATAL(memkind_create_fixed(area, MIB, &second),
-                          MEMKIND_SUCCESS);
-    CU_ASSERT(works(first));
-    CU_ASSERT(works(second));
-    CU_ASSERT_EQUAL(memkind_destroy_kind(first), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(second), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL_FATAL(memkind_create_fixed(area, SIZE, &first),
-                          MEMKIND_SUCCESS);
-    CU_ASSERT(works(first));
-    CU_ASSERT_EQUAL(memkind_destroy_kind(first), MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_create_fixed(area, MIB, &second), MEMKIND_SUCCESS);
+    CHECK(works(first));
+    CHECK(works(second));
+    CHECK_EQ(memkind_destroy_kind(first), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(second), MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_create_fixed(area, SIZE, &first), MEMKIND_SUCCESS);
+    CHECK(works(first));
+    CHECK_EQ(memkind_destroy_kind(first), MEMKIND_SUCCESS);
 }
 
-/* ---- memkind_create_kind()
- * --------------------------------------------------------------- */
+/* ---- memkind_create_kind() --------------------------------------------- */
 
 static bool is_documented(int types, int policy)
 {
@@ -557,28 +523,24 @@ static void test_memory_types_and_policies(void)
                                               (memkind_policy_t)policy,
                                               (memkind_bits_t)flags[i], &kind);
                 if (!is_documented(types, policy) || i > 1) {
-                    CU_ASSERT_EQUAL(err, MEMKIND_ERROR_INVALID);
+                    CHECK_EQ(err, MEMKIND_ERROR_INVALID);
                 } else if (types != MEMKIND_MEMTYPE_DEFAULT || i > 0) {
-                    CU_ASSERT_EQUAL(err, MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE);
+                    CHECK_EQ(err, MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE);
                 } else {
-                    CU_ASSERT_EQUAL_FATAL(err, MEMKIND_SUCCESS);
-                    CU_ASSERT(works(kind));
-                    CU_ASSERT_EQUAL(memkind_check_available(kind),
-                                    MEMKIND_SUCCESS);
-                    CU_ASSERT_EQUAL(memkind_destroy_kind(kind),
-                                    MEMKIND_SUCCESS);
+                    REQUIRE_EQ(err, MEMKIND_SUCCESS);
+                    CHECK(works(kind));
+                    CHECK_EQ(memkind_check_available(kind), MEMKIND_SUCCESS);
+                    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
                     continue;
                 }
-                CU_ASSERT_PTR_EQUAL(kind, UNTOUCHED);
+                CHECK_EQ(kind, UNTOUCHED);
             }
-    CU_ASSERT_EQUAL(memkind_create_kind(MEMKIND_MEMTYPE_DEFAULT,
-                                        MEMKIND_POLICY_PREFERRED_LOCAL, 0,
-                                        NULL),
-                    MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_create_kind(MEMKIND_MEMTYPE_DEFAULT,
+                                 MEMKIND_POLICY_PREFERRED_LOCAL, 0, NULL),
+             MEMKIND_ERROR_INVALID);
 }
 
-/* ---- static kinds
- * ------------------------------------------------------------------------- */
+/* ---- static kinds ------------------------------------------------------ */
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
@@ -629,41 +591,38 @@ static void test_static_kinds(void)
          MEMKIND_HIGHEST_BANDWIDTH_LOCAL_PREFERRED},
     };
     const size_t count = sizeof kinds / sizeof kinds[0];
-    CU_ASSERT_EQUAL(count, MEMKIND_NUM_BASE_KIND);
+    CHECK_EQ(count, MEMKIND_NUM_BASE_KIND);
     for (size_t i = 0; i < count; i++) {
         memkind_t found = UNTOUCHED;
-        CU_ASSERT_EQUAL(by_partition(kinds[i].partition, &found),
-                        MEMKIND_SUCCESS);
-        CU_ASSERT_PTR_EQUAL(found, kinds[i].kind);
-        CU_ASSERT_EQUAL(kinds[i].kind->partition, (unsigned)kinds[i].partition);
-        CU_ASSERT_EQUAL(strncmp(kinds[i].kind->name, "memkind_", 8), 0);
+        CHECK_EQ(by_partition(kinds[i].partition, &found), MEMKIND_SUCCESS);
+        CHECK_EQ(found, kinds[i].kind);
+        CHECK_EQ(kinds[i].kind->partition, (unsigned)kinds[i].partition);
+        CHECK_EQ(strncmp(kinds[i].kind->name, "memkind_", 8), 0);
         for (size_t j = 0; j < i; j++)
-            CU_ASSERT_STRING_NOT_EQUAL(kinds[j].kind->name,
-                                       kinds[i].kind->name);
+            CHECK_STR_NE(kinds[j].kind->name, kinds[i].kind->name);
         bool is_dram = kinds[i].kind == MEMKIND_DEFAULT ||
                        kinds[i].kind == MEMKIND_REGULAR;
-        CU_ASSERT_EQUAL(memkind_check_available(kinds[i].kind),
-                        is_dram ? MEMKIND_SUCCESS : MEMKIND_ERROR_UNAVAILABLE);
-        CU_ASSERT_EQUAL(works(kinds[i].kind), is_dram);
-        CU_ASSERT_EQUAL(memkind_destroy_kind(kinds[i].kind),
-                        MEMKIND_ERROR_OPERATION_FAILED);
+        CHECK_EQ(memkind_check_available(kinds[i].kind),
+                 is_dram ? MEMKIND_SUCCESS : MEMKIND_ERROR_UNAVAILABLE);
+        CHECK_EQ(works(kinds[i].kind), is_dram);
+        CHECK_EQ(memkind_destroy_kind(kinds[i].kind),
+                 MEMKIND_ERROR_OPERATION_FAILED);
     }
     memkind_t kind = UNTOUCHED;
-    CU_ASSERT_EQUAL(memkind_check_available(NULL), MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(by_partition(-1, &kind), MEMKIND_ERROR_UNAVAILABLE);
-    CU_ASSERT_EQUAL(by_partition(MEMKIND_NUM_BASE_KIND, &kind),
-                    MEMKIND_ERROR_UNAVAILABLE);
-    CU_ASSERT_EQUAL(by_partition(INT32_MAX, &kind), MEMKIND_ERROR_UNAVAILABLE);
-    CU_ASSERT_EQUAL(by_partition(INT32_MIN, &kind), MEMKIND_ERROR_UNAVAILABLE);
-    CU_ASSERT_PTR_EQUAL(kind, UNTOUCHED);
+    CHECK_EQ(memkind_check_available(NULL), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(by_partition(-1, &kind), MEMKIND_ERROR_UNAVAILABLE);
+    CHECK_EQ(by_partition(MEMKIND_NUM_BASE_KIND, &kind),
+             MEMKIND_ERROR_UNAVAILABLE);
+    CHECK_EQ(by_partition(INT32_MAX, &kind), MEMKIND_ERROR_UNAVAILABLE);
+    CHECK_EQ(by_partition(INT32_MIN, &kind), MEMKIND_ERROR_UNAVAILABLE);
+    CHECK_EQ(kind, UNTOUCHED);
 }
 
-/* ---- version and messages
- * ------------------------------------------------------------------- */
+/* ---- version and messages ---------------------------------------------- */
 
 static void test_version(void)
 {
-    CU_ASSERT_EQUAL(memkind_get_version(), 1014000);
+    CHECK_EQ(memkind_get_version(), 1014000);
 }
 
 static void test_messages(void)
@@ -673,19 +632,19 @@ static void test_messages(void)
         memset(text, 'x', sizeof text);
         memkind_error_message(err, text, sizeof text);
         size_t length = strnlen(text, sizeof text);
-        CU_ASSERT(length > 10 && length < sizeof text - 1);
-        CU_ASSERT_EQUAL(strncmp(text, "<memkind> ", 10), 0);
+        CHECK(length > 10 && length < sizeof text - 1);
+        CHECK_EQ(strncmp(text, "<memkind> ", 10), 0);
         memset(cut, 'x', sizeof cut);
         memkind_error_message(err, cut, sizeof cut);
-        CU_ASSERT_EQUAL(cut[7], '\0');
-        CU_ASSERT_EQUAL(strncmp(text, cut, 7), 0);
+        CHECK_EQ(cut[7], '\0');
+        CHECK_EQ(strncmp(text, cut, 7), 0);
     }
     memset(cut, 'x', sizeof cut);
     memkind_error_message(-13, cut, 0);
-    CU_ASSERT_EQUAL(cut[0], 'x');
+    CHECK_EQ(cut[0], 'x');
     memkind_error_message(-13, cut, 1);
-    CU_ASSERT_EQUAL(cut[0], '\0');
-    CU_ASSERT_EQUAL(cut[1], 'x');
+    CHECK_EQ(cut[0], '\0');
+    CHECK_EQ(cut[1], 'x');
     memkind_error_message(-13, NULL, 100);
 }
 
@@ -694,34 +653,20 @@ static void test_dax_paths(void)
     struct test_resources before, after;
     test_resources_take(&before);
     int err = memkind_check_dax_path(test_dir());
-    CU_ASSERT(err == MEMKIND_SUCCESS || err == MEMKIND_ERROR_MMAP);
-    CU_ASSERT_EQUAL(memkind_check_dax_path(NULL), MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_check_dax_path(test_path("missing")),
-                    MEMKIND_ERROR_RUNTIME);
-    CU_ASSERT_EQUAL(memkind_check_dax_path("/proc"), MEMKIND_ERROR_RUNTIME);
+    CHECK(err == MEMKIND_SUCCESS || err == MEMKIND_ERROR_MMAP);
+    CHECK_EQ(memkind_check_dax_path(NULL), MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_check_dax_path(test_path("missing")),
+             MEMKIND_ERROR_RUNTIME);
+    CHECK_EQ(memkind_check_dax_path("/proc"), MEMKIND_ERROR_RUNTIME);
     test_resources_take(&after);
-    CU_ASSERT_EQUAL(after.fds, before.fds);
-    CU_ASSERT_EQUAL(after.maps, before.maps);
+    CHECK_EQ(after.fds, before.fds);
+    CHECK_EQ(after.maps, before.maps);
 }
 
 #define ADDRESS_SLACK_KIB (64 * 1024)
 #define RESIDENT_SLACK_KIB (16 * 1024)
 
-static size_t resident_kib(void)
-{
-    unsigned long total = 0, resident = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    if (file == NULL)
-        return 0;
-    if (fscanf(file, "%lu %lu", &total, &resident) != 2)
-        resident = 0;
-    fclose(file);
-    return resident * (size_t)sysconf(_SC_PAGESIZE) / 1024;
-}
-
-/* ---- many kinds
- * -------------------------------------------------------------------------------
- */
+/* ---- many kinds -------------------------------------------------------- */
 
 static void test_as_many_kinds_as_there_can_be(void)
 {
@@ -734,47 +679,44 @@ static void test_as_many_kinds_as_there_can_be(void)
     setrlimit(RLIMIT_NOFILE, &files);
     for (int round = 0; round < 3; round++) {
         struct test_resources before, after;
-        size_t resident = resident_kib();
+        size_t resident = test_status_kib("VmRSS:");
         test_resources_take(&before);
         for (int i = 0; i < MEMKIND_MAX_KIND; i++)
-            CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(),
-                                                      MEMKIND_PMEM_MIN_SIZE,
-                                                      &kinds[i]),
-                                  MEMKIND_SUCCESS);
-        CU_ASSERT_EQUAL(memkind_create_pmem(test_dir(), 0, &more),
-                        MEMKIND_ERROR_TOOMANY);
-        CU_ASSERT_EQUAL(memkind_create_kind(MEMKIND_MEMTYPE_DEFAULT,
-                                            MEMKIND_POLICY_PREFERRED_LOCAL, 0,
-                                            &more),
-                        MEMKIND_ERROR_TOOMANY);
-        CU_ASSERT_PTR_EQUAL(more, UNTOUCHED);
+            REQUIRE_EQ(memkind_create_pmem(test_dir(), MEMKIND_PMEM_MIN_SIZE,
+                                           &kinds[i]),
+                       MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_create_pmem(test_dir(), 0, &more),
+                 MEMKIND_ERROR_TOOMANY);
+        CHECK_EQ(memkind_create_kind(MEMKIND_MEMTYPE_DEFAULT,
+                                     MEMKIND_POLICY_PREFERRED_LOCAL, 0, &more),
+                 MEMKIND_ERROR_TOOMANY);
+        CHECK_EQ(more, UNTOUCHED);
         for (int i = 0; i < MEMKIND_MAX_KIND; i++) {
-            CU_ASSERT(works(kinds[i]));
+            CHECK(works(kinds[i]));
             objects[i] = memkind_malloc(kinds[i], 3000);
-            CU_ASSERT_PTR_NOT_NULL_FATAL(objects[i]);
+            REQUIRE_NOT_NULL(objects[i]);
             test_fill(objects[i], 3000, (unsigned)i);
         }
-        CU_ASSERT(works(MEMKIND_DEFAULT));
-        CU_ASSERT(works(MEMKIND_REGULAR));
+        CHECK(works(MEMKIND_DEFAULT));
+        CHECK(works(MEMKIND_REGULAR));
         /* One goes, another one comes. */
-        CU_ASSERT_EQUAL(memkind_destroy_kind(kinds[100]), MEMKIND_SUCCESS);
-        CU_ASSERT_EQUAL(memkind_create_pmem(test_dir(), 0, &kinds[100]),
-                        MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_destroy_kind(kinds[100]), MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_create_pmem(test_dir(), 0, &kinds[100]),
+                 MEMKIND_SUCCESS);
         for (int i = 0; i < MEMKIND_MAX_KIND; i++) {
             if (i != 100) {
-                CU_ASSERT_PTR_EQUAL(memkind_detect_kind(objects[i]), kinds[i]);
-                CU_ASSERT(test_check(objects[i], 3000, (unsigned)i));
+                CHECK_EQ(memkind_detect_kind(objects[i]), kinds[i]);
+                CHECK(test_check(objects[i], 3000, (unsigned)i));
             }
-            CU_ASSERT_EQUAL(memkind_destroy_kind(kinds[i]), MEMKIND_SUCCESS);
+            CHECK_EQ(memkind_destroy_kind(kinds[i]), MEMKIND_SUCCESS);
         }
         test_resources_take(&after);
-        CU_ASSERT_EQUAL(after.fds, before.fds);
+        CHECK_EQ(after.fds, before.fds);
         /* By then, all of the library's own data is there already. */
         if (round == 2) {
-            CU_ASSERT(after.maps <= before.maps + 16 + test_metadata_splits());
-            CU_ASSERT(after.mapped_kib <=
-                      before.mapped_kib + ADDRESS_SLACK_KIB);
-            CU_ASSERT(resident_kib() <= resident + RESIDENT_SLACK_KIB);
+            CHECK_LE(after.maps, before.maps + 16 + test_metadata_splits());
+            CHECK_LE(after.mapped_kib, before.mapped_kib + ADDRESS_SLACK_KIB);
+            CHECK_LE(test_status_kib("VmRSS:"), resident + RESIDENT_SLACK_KIB);
         }
     }
 }
@@ -788,25 +730,25 @@ static void test_thousands_of_kinds_leave_nothing(void)
     for (int i = 0; i < WARM_UP + CYCLES; i++) {
         if (i == WARM_UP) {
             test_resources_take(&before);
-            resident = resident_kib();
+            resident = test_status_kib("VmRSS:");
         }
         memkind_t kind = UNTOUCHED;
         size_t size = i % 3 == 0 ? 0 : MEMKIND_PMEM_MIN_SIZE * (size_t)(i % 3);
-        CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), size, &kind),
-                              MEMKIND_SUCCESS);
+        REQUIRE_EQ(memkind_create_pmem(test_dir(), size, &kind),
+                   MEMKIND_SUCCESS);
         void *object = memkind_malloc(kind, 1 + (size_t)i * 37 % 40000);
-        CU_ASSERT_PTR_NOT_NULL(object);
+        CHECK_NOT_NULL(object);
         memset(object, i, 1 + (size_t)i * 37 % 40000);
         /* Some kinds go with live objects, some with cached ones. */
         if (i % 2 == 0)
             memkind_free(kind, object);
-        CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
     }
     test_resources_take(&after);
-    CU_ASSERT_EQUAL(after.fds, before.fds);
-    CU_ASSERT(after.maps <= before.maps + 8 + test_metadata_splits());
-    CU_ASSERT(after.mapped_kib <= before.mapped_kib + ADDRESS_SLACK_KIB);
-    CU_ASSERT(resident_kib() <= resident + RESIDENT_SLACK_KIB);
+    CHECK_EQ(after.fds, before.fds);
+    CHECK_LE(after.maps, before.maps + 8 + test_metadata_splits());
+    CHECK_LE(after.mapped_kib, before.mapped_kib + ADDRESS_SLACK_KIB);
+    CHECK_LE(test_status_kib("VmRSS:"), resident + RESIDENT_SLACK_KIB);
 }
 
 static const struct test_case tests[] = {

@@ -17,35 +17,29 @@
 #include <linux/fs.h>
 #include <memkind.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "test_support.h"
+#include "test_child.h"
+#include "test_kinds.h"
 
-#define MIB ((size_t)1 << 20)
 #define UNIT (2 * MIB)
 #define OBJECT (64 * MIB)
 #define UNITS (OBJECT / UNIT)
 #define KINDS 100
-#define TOUCHES                                                                \
-    32 /* of a unit: so many faults where it is not mapped at once */
+#define TOUCHES 32 /* of a unit: so many faults if it is not mapped at once */
 
 static bool is_real;  /* persistent memory: faults tell, too */
 static bool is_exact; /* the file system has all that is asked for */
 
-/* ---- where blocks are -----------------------------------------------------
- */
+/* ---- where blocks are -------------------------------------------------- */
 
 /* A mapping of a file, which was opened once more. */
 struct mapped {
@@ -142,8 +136,7 @@ static size_t count_aligned(const char *object, size_t size)
     return count;
 }
 
-/* ---- page faults ----------------------------------------------------------
- */
+/* ---- page faults ------------------------------------------------------- */
 
 static size_t fault_count(void)
 {
@@ -152,8 +145,8 @@ static size_t fault_count(void)
     return (size_t)(usage.ru_minflt + usage.ru_majflt);
 }
 
-/* Of the units of an object that is touched for the first time, how many are
- * mapped at once. */
+/* How many units of an object are mapped at once when it is touched for the
+ * first time. */
 static size_t count_large(char *object, size_t size)
 {
     size_t before = fault_count(), units = size / UNIT;
@@ -166,8 +159,7 @@ static size_t count_large(char *object, size_t size)
     return missed < units ? units - missed : 0;
 }
 
-/* ---- files of others ------------------------------------------------------
- */
+/* ---- files of others --------------------------------------------------- */
 
 #define FILES_MOST 4000
 
@@ -198,7 +190,7 @@ static unsigned make_others(void)
         if (size > left)
             break;
         int fd = open(other_path(count), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-        CU_ASSERT_TRUE_FATAL(fd >= 0);
+        REQUIRE_GE(fd, 0);
         count++;
         int error = posix_fallocate(fd, 0, (off_t)size);
         close(fd);
@@ -220,16 +212,7 @@ static void remove_others(unsigned count)
     sync();
 }
 
-/* ---- tests ----------------------------------------------------------------
- */
-
-static memkind_t make_kind(void)
-{
-    memkind_t kind = NULL;
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 0, &kind),
-                          MEMKIND_SUCCESS);
-    return kind;
-}
+/* ---- tests ------------------------------------------------------------- */
 
 /* Kinds one after another; `least` of them have every unit, and all together
  * at least so many units. */
@@ -237,24 +220,23 @@ static void count_kinds(size_t least, size_t least_units)
 {
     size_t complete = 0, large = 0, units = 0;
     for (int i = 0; i < KINDS; i++) {
-        memkind_t kind = make_kind();
+        memkind_t kind = kind_make_limited(0);
         void *object = NULL;
-        CU_ASSERT_EQUAL_FATAL(
-            memkind_posix_memalign(kind, &object, UNIT, OBJECT), 0);
+        REQUIRE_EQ(memkind_posix_memalign(kind, &object, UNIT, OBJECT), 0);
         size_t aligned = count_aligned(object, OBJECT);
         complete += aligned == UNITS;
         units += aligned;
         if (is_real)
             large += count_large(object, OBJECT) == UNITS;
-        CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
     }
     printf("%zu of %d kinds, %zu of %zu units ", complete, KINDS, units,
            KINDS * UNITS);
-    CU_ASSERT_TRUE(complete >= least);
-    CU_ASSERT_TRUE(units >= least_units);
+    CHECK_GE(complete, least);
+    CHECK_GE(units, least_units);
     if (is_real) {
         printf("(by page faults: %zu kinds) ", large);
-        CU_ASSERT_TRUE(large >= least);
+        CHECK_GE(large, least);
     }
 }
 
@@ -302,18 +284,18 @@ static void test_full(void)
         struct object *list = NULL;
         sync();
         const size_t room = test_free_space();
-        memkind_t kind = make_kind();
+        memkind_t kind = kind_make_limited(0);
         size_t total = fill(kind, size, SIZE_MAX / 2, &list);
         printf("%.1f %% of %zu MiB ", 100. * (double)total / (double)room,
                room / MIB);
-        CU_ASSERT_TRUE(total >= test_least_filled(room, size));
-        CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+        CHECK_GE(total, test_least_filled(room, size));
+        CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
         size_t now = test_free_space();
         for (int i = 0; i < 50 && now + MIB < room; i++) {
             usleep(100000); /* xfs takes its time */
             now = test_free_space();
         }
-        CU_ASSERT_TRUE(now + MIB >= room);
+        CHECK_GE(now + MIB, room);
     }
     remove_others(others);
 }
@@ -330,7 +312,7 @@ static void *grow(void *number)
     return NULL;
 }
 
-/* Of the objects of a list, those whose unit is such. */
+/* How many objects of a list lie in such units. */
 static size_t count_of_list(const struct object *list)
 {
     size_t count = 0;
@@ -345,20 +327,19 @@ static void test_growing_at_once(void)
     pthread_t threads[GROWING];
     size_t aligned = 0, objects = 0;
     for (uintptr_t i = 0; i < GROWING; i++) {
-        growing[i] = make_kind();
+        growing[i] = kind_make_limited(0);
         grown[i] = NULL;
     }
     for (uintptr_t i = 0; i < GROWING; i++)
-        CU_ASSERT_EQUAL_FATAL(
-            pthread_create(&threads[i], NULL, grow, (void *)i), 0);
+        REQUIRE_EQ(pthread_create(&threads[i], NULL, grow, (void *)i), 0);
     for (size_t i = 0; i < GROWING; i++) {
         pthread_join(threads[i], NULL);
         aligned += count_of_list(grown[i]);
         objects += 48;
-        CU_ASSERT_EQUAL(memkind_destroy_kind(growing[i]), MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_destroy_kind(growing[i]), MEMKIND_SUCCESS);
     }
     printf("%zu of %zu objects ", aligned, objects);
-    CU_ASSERT_TRUE(aligned >= objects - objects / 20);
+    CHECK_GE(aligned, objects - objects / 20);
 }
 
 /* Units that were given back, and are taken again. */
@@ -368,14 +349,7 @@ static void test_given_back(void)
     static char *objects[OBJECTS];
     unsigned long long random = 3;
     size_t aligned = 0, held = 0;
-    struct memkind_config *config = memkind_config_new();
-    memkind_t kind;
-    memkind_config_set_path(config, test_dir());
-    memkind_config_set_memory_usage_policy(
-        config, MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE);
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem_with_config(config, &kind),
-                          MEMKIND_SUCCESS);
-    memkind_config_delete(config);
+    memkind_t kind = kind_make(.usage = MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE);
     for (int i = 0; i < 1000; i++) {
         size_t slot = test_random(&random) % OBJECTS;
         if (objects[slot] != NULL) {
@@ -383,8 +357,8 @@ static void test_given_back(void)
             objects[slot] = NULL;
         } else {
             void *object = NULL;
-            CU_ASSERT_EQUAL_FATAL(
-                memkind_posix_memalign(kind, &object, UNIT, 2 * UNIT), 0);
+            REQUIRE_EQ(memkind_posix_memalign(kind, &object, UNIT, 2 * UNIT),
+                       0);
             objects[slot] = object;
         }
     }
@@ -395,9 +369,9 @@ static void test_given_back(void)
             objects[slot] = NULL;
         }
     printf("%zu of %zu units ", aligned, held);
-    CU_ASSERT_TRUE(held > 20);
-    CU_ASSERT_TRUE(aligned >= held - held / 20);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_GT(held, 20);
+    CHECK_GE(aligned, held - held / 20);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
 static const struct test_case tests[] = {
@@ -409,8 +383,7 @@ static const struct test_case tests[] = {
     {NULL, NULL},
 };
 
-/* ---- file systems ---------------------------------------------------------
- */
+/* ---- file systems ------------------------------------------------------ */
 
 static const struct {
     const char *name, *make;
@@ -425,18 +398,6 @@ static const struct {
 
 #define FILE_SYSTEMS (sizeof file_systems / sizeof file_systems[0])
 
-static bool mount_it(const char *make, const char *image, const char *place)
-{
-    char command[10000];
-    if (unshare(CLONE_NEWNS) != 0 ||
-        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
-        return false;
-    snprintf(command, sizeof command,
-             "{ %s %s && mount -o loop %s %s; } >/dev/null 2>&1", make, image,
-             image, place);
-    return system(command) == 0;
-}
-
 static int run_on(size_t which, int argc, char **argv)
 {
     char image[4096], place[4096], base[4000];
@@ -447,14 +408,13 @@ static int run_on(size_t which, int argc, char **argv)
         return TEST_SKIPPED;
     snprintf(image, sizeof image, "%s/image", base);
     snprintf(place, sizeof place, "%s/mounted", base);
-    int fd = open(image, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-    bool made = fd >= 0 && ftruncate(fd, (off_t)(1024 * MIB)) == 0 &&
-                mkdir(place, 0700) == 0;
+    bool made = mkdir(place, 0700) == 0;
     fflush(NULL);
-    int status = 0;
     pid_t child = made ? fork() : -1;
     if (child == 0) {
-        if (!mount_it(file_systems[which].make, image, place)) {
+        if (!mounts_become_own() ||
+            !mount_image(file_systems[which].make, image, 1024 * MIB, "",
+                         place)) {
             printf("skipped: %s cannot be made and mounted\n",
                    file_systems[which].name);
             fflush(NULL);
@@ -465,12 +425,11 @@ static int run_on(size_t which, int argc, char **argv)
         is_exact = file_systems[which].is_exact;
         exit(test_main("large units", tests, argc, argv));
     }
-    if (child > 0)
-        waitpid(child, &status, 0);
+    const int status = child_wait(child);
     unlink(image);
     rmdir(place);
     rmdir(base);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
+    return status >= 0 && status < CHILD_KILLED ? status : EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)

@@ -4,42 +4,17 @@
 #include <errno.h>
 #include <memkind.h>
 #include <pthread.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "test_support.h"
+#include "test_kinds.h"
 
-#define KIB ((size_t)1 << 10)
-#define MIB ((size_t)1 << 20)
 #define LIMIT (64 * MIB)
 
-static memkind_t make_kind(size_t max_size, memkind_mem_usage_policy policy)
-{
-    memkind_t kind = NULL;
-    struct memkind_config *config = memkind_config_new();
-    memkind_config_set_path(config, test_dir());
-    memkind_config_set_size(config, max_size);
-    memkind_config_set_memory_usage_policy(config, policy);
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem_with_config(config, &kind),
-                          MEMKIND_SUCCESS);
-    memkind_config_delete(config);
-    return kind;
-}
-
-static size_t stat_of(memkind_t kind, memkind_stat_type stat)
-{
-    size_t value = SIZE_MAX;
-    CU_ASSERT_EQUAL(memkind_update_cached_stats(), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_get_stat(kind, stat, &value), MEMKIND_SUCCESS);
-    return value;
-}
-
-/* ---- lists of objects
- * ------------------------------------------------------------ */
+/* ---- lists of objects -------------------------------------------------- */
 
 /* Each object holds the next one's address. */
 struct object {
@@ -69,15 +44,13 @@ static void free_objects(memkind_t kind, struct object **list)
     }
 }
 
-/* ---- the limit
- * --------------------------------------------------------------------- */
+/* ---- the limit --------------------------------------------------------- */
 
 static void test_the_limit_holds(void)
 {
     static const size_t sizes[] = {8, 100, 3000, 4096, 20000, 200 * KIB, MIB};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        memkind_t kind =
-            make_kind(MEMKIND_PMEM_MIN_SIZE, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+        memkind_t kind = kind_make(.limit = MEMKIND_PMEM_MIN_SIZE);
         struct object *list = NULL;
         size_t total = 0, looked_at = 0;
         errno = 0;
@@ -87,65 +60,61 @@ static void test_the_limit_holds(void)
             if (total - looked_at < 256 * KIB)
                 continue;
             looked_at = total;
-            CU_ASSERT(test_file_space() <= MEMKIND_PMEM_MIN_SIZE + 64 * KIB);
+            CHECK_LE(test_file_space(), MEMKIND_PMEM_MIN_SIZE + 64 * KIB);
         }
-        CU_ASSERT_EQUAL(errno, ENOMEM);
-        CU_ASSERT(total <= MEMKIND_PMEM_MIN_SIZE);
-        CU_ASSERT(total >= test_least_filled(MEMKIND_PMEM_MIN_SIZE, sizes[i]));
-        CU_ASSERT(test_file_space() >= total);
-        CU_ASSERT(test_file_space() <= MEMKIND_PMEM_MIN_SIZE + 64 * KIB);
-        size_t resident = stat_of(kind, MEMKIND_STAT_TYPE_RESIDENT);
-        CU_ASSERT(resident <= MEMKIND_PMEM_MIN_SIZE);
+        CHECK_EQ(errno, ENOMEM);
+        CHECK_LE(total, MEMKIND_PMEM_MIN_SIZE);
+        CHECK_GE(total, test_least_filled(MEMKIND_PMEM_MIN_SIZE, sizes[i]));
+        CHECK_GE(test_file_space(), total);
+        CHECK_LE(test_file_space(), MEMKIND_PMEM_MIN_SIZE + 64 * KIB);
+        size_t resident = kind_stat(kind, MEMKIND_STAT_TYPE_RESIDENT);
+        CHECK_LE(resident, MEMKIND_PMEM_MIN_SIZE);
         /* Some file systems count their own tables of the file as well. */
-        CU_ASSERT(resident <= test_file_space());
-        CU_ASSERT(resident + 64 * KIB >= test_file_space());
+        CHECK_LE(resident, test_file_space());
+        CHECK_GE(resident + 64 * KIB, test_file_space());
 
         /* No more, in whatever way one asks. */
         void *object = NULL;
         errno = 0;
-        CU_ASSERT_PTR_NULL(memkind_calloc(kind, 4, MIB));
-        CU_ASSERT_EQUAL(errno, ENOMEM);
+        CHECK_NULL(memkind_calloc(kind, 4, MIB));
+        CHECK_EQ(errno, ENOMEM);
         errno = 0;
-        CU_ASSERT_PTR_NULL(memkind_realloc(kind, NULL, 4 * MIB));
-        CU_ASSERT_EQUAL(errno, ENOMEM);
-        CU_ASSERT_EQUAL(memkind_posix_memalign(kind, &object, 4096, 4 * MIB),
-                        ENOMEM);
+        CHECK_NULL(memkind_realloc(kind, NULL, 4 * MIB));
+        CHECK_EQ(errno, ENOMEM);
+        CHECK_EQ(memkind_posix_memalign(kind, &object, 4096, 4 * MIB), ENOMEM);
         errno = 0;
-        CU_ASSERT_PTR_NULL(memkind_realloc(kind, list, 4 * MIB));
-        CU_ASSERT_EQUAL(errno, ENOMEM);
+        CHECK_NULL(memkind_realloc(kind, list, 4 * MIB));
+        CHECK_EQ(errno, ENOMEM);
         free_objects(kind, &list);
-        CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
-        CU_ASSERT_EQUAL(test_file_space(), 0);
+        CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+        CHECK_EQ(test_file_space(), 0);
     }
 }
 
 static void test_the_largest_object(void)
 {
-    memkind_t kind =
-        make_kind(MEMKIND_PMEM_MIN_SIZE, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    memkind_t kind = kind_make(.limit = MEMKIND_PMEM_MIN_SIZE);
     const size_t largest = test_fitting(MEMKIND_PMEM_MIN_SIZE);
     for (int i = 0; i < 5; i++) {
         char *object = memkind_malloc(kind, largest);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+        REQUIRE_NOT_NULL(object);
         memset(object, 1, largest);
-        CU_ASSERT_PTR_NULL(memkind_malloc(kind, 4096));
-        CU_ASSERT_PTR_NULL(memkind_malloc(kind, 8));
+        CHECK_NULL(memkind_malloc(kind, 4096));
+        CHECK_NULL(memkind_malloc(kind, 8));
         memkind_free(kind, object);
-        CU_ASSERT_PTR_NULL(memkind_malloc(kind, largest + 1));
+        CHECK_NULL(memkind_malloc(kind, largest + 1));
         object = memkind_malloc(kind, 8);
-        CU_ASSERT_PTR_NOT_NULL(object);
+        CHECK_NOT_NULL(object);
         memkind_free(kind, object);
     }
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
 /* Two kinds in one directory have a limit each. */
 static void test_limits_are_separate(void)
 {
-    memkind_t one =
-        make_kind(MEMKIND_PMEM_MIN_SIZE, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
-    memkind_t other =
-        make_kind(MEMKIND_PMEM_MIN_SIZE, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    memkind_t one = kind_make(.limit = MEMKIND_PMEM_MIN_SIZE);
+    memkind_t other = kind_make(.limit = MEMKIND_PMEM_MIN_SIZE);
     struct object *in_one = NULL, *in_other = NULL;
     const size_t size = test_fitting(MIB);
     while (add_object(one, &in_one, size) != 0)
@@ -153,15 +122,14 @@ static void test_limits_are_separate(void)
     size_t total = 0;
     for (size_t usable; (usable = add_object(other, &in_other, size)) != 0;)
         total += usable;
-    CU_ASSERT_EQUAL(total, MEMKIND_PMEM_MIN_SIZE / MIB * size);
+    CHECK_EQ(total, MEMKIND_PMEM_MIN_SIZE / MIB * size);
     free_objects(one, &in_one);
     free_objects(other, &in_other);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(one), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(other), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(one), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(other), MEMKIND_SUCCESS);
 }
 
-/* ---- filled, emptied, and filled again
- * ------------------------------------------------ */
+/* ---- filled, emptied, and filled again --------------------------------- */
 
 #define FILLERS 4
 #define FILLINGS 2
@@ -204,20 +172,20 @@ static void fill_twice(size_t least, size_t most)
 {
     struct filler fillers[FILLERS];
     memset(fillers, 0, sizeof fillers);
-    filling.kind = make_kind(LIMIT, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    filling.kind = kind_make(.limit = LIMIT);
     filling.least = least;
     filling.most = most;
     pthread_barrier_init(&filling.barrier, NULL, FILLERS);
     for (unsigned i = 0; i < FILLERS; i++) {
         fillers[i].random = 77 + i;
-        CU_ASSERT_EQUAL_FATAL(pthread_create(&fillers[i].thread, NULL,
-                                             fill_and_empty, &fillers[i]),
-                              0);
+        REQUIRE_EQ(pthread_create(&fillers[i].thread, NULL, fill_and_empty,
+                                  &fillers[i]),
+                   0);
     }
     size_t total[FILLINGS] = {0};
     for (unsigned i = 0; i < FILLERS; i++) {
         pthread_join(fillers[i].thread, NULL);
-        CU_ASSERT(fillers[i].enomem);
+        CHECK(fillers[i].enomem);
         for (int j = 0; j < FILLINGS; j++)
             total[j] += fillers[i].total[j];
     }
@@ -226,17 +194,17 @@ static void fill_twice(size_t least, size_t most)
            100. * (double)total[0] / (double)LIMIT,
            100. * (double)total[1] / (double)LIMIT);
     for (int j = 0; j < FILLINGS; j++) {
-        CU_ASSERT(total[j] >= test_least_filled(LIMIT, (least + most) / 2));
-        CU_ASSERT(total[j] <= LIMIT);
+        CHECK_GE(total[j], test_least_filled(LIMIT, (least + most) / 2));
+        CHECK_LE(total[j], LIMIT);
     }
     char *half = memkind_malloc(filling.kind, LIMIT / 2);
-    CU_ASSERT_PTR_NOT_NULL(half);
+    CHECK_NOT_NULL(half);
     if (half != NULL)
         memset(half, 1, LIMIT / 2);
-    CU_ASSERT(test_file_space() <= LIMIT);
+    CHECK_LE(test_file_space(), LIMIT);
     memkind_free(filling.kind, half);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(filling.kind), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(test_file_space(), 0);
+    CHECK_EQ(memkind_destroy_kind(filling.kind), MEMKIND_SUCCESS);
+    CHECK_EQ(test_file_space(), 0);
 }
 
 static void test_refill_64_bytes(void)
@@ -271,7 +239,7 @@ static void test_one_size_after_the_other(void)
                                    100 * KIB, 8,       20 * KIB, 9 * MIB};
     /* Many objects, which take long under sanitizers. */
     const size_t limit = LIMIT / 2;
-    memkind_t kind = make_kind(limit, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    memkind_t kind = kind_make(.limit = limit);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         struct object *list = NULL;
         size_t total = 0;
@@ -279,51 +247,51 @@ static void test_one_size_after_the_other(void)
             total += usable;
         if (total < test_least_filled(limit, sizes[i]) / 9 * 8)
             printf("\n%zu B: %zu KiB\n", sizes[i], total / KIB);
-        CU_ASSERT(total >= test_least_filled(limit, sizes[i]) / 9 * 8);
+        CHECK_GE(total, test_least_filled(limit, sizes[i]) / 9 * 8);
         free_objects(kind, &list);
     }
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- space that goes back
- * ------------------------------------------------------------------ */
+/* ---- space that goes back ---------------------------------------------- */
 
 static void test_conservative_kinds_give_back_at_once(void)
 {
-    memkind_t kind = make_kind(LIMIT, MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE);
+    memkind_t kind = kind_make(.limit = LIMIT,
+                               .usage = MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE);
     for (size_t size = 32 * KIB; size <= 16 * MIB; size *= 4) {
         struct object *list = NULL;
         size_t total = 0;
         while (total < 32 * MIB)
             total += add_object(kind, &list, size);
-        CU_ASSERT(test_file_space() >= total);
+        CHECK_GE(test_file_space(), total);
         free_objects(kind, &list);
         /* What this thread has cached, the snapshot gives back. */
-        CU_ASSERT_EQUAL(memkind_update_cached_stats(), MEMKIND_SUCCESS);
-        CU_ASSERT(test_file_space() <= 128 * KIB);
+        CHECK_EQ(memkind_update_cached_stats(), MEMKIND_SUCCESS);
+        CHECK_LE(test_file_space(), 128 * KIB);
     }
     struct object *list = NULL;
     for (int i = 0; i < 100000; i++)
-        CU_ASSERT_NOT_EQUAL(add_object(kind, &list, 100), 0);
-    CU_ASSERT(test_file_space() > 10 * MIB);
+        CHECK_NE(add_object(kind, &list, 100), 0);
+    CHECK_GT(test_file_space(), 10 * MIB);
     free_objects(kind, &list);
-    CU_ASSERT_EQUAL(memkind_update_cached_stats(), MEMKIND_SUCCESS);
-    CU_ASSERT(test_file_space() <= 128 * KIB);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_update_cached_stats(), MEMKIND_SUCCESS);
+    CHECK_LE(test_file_space(), 128 * KIB);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
 /* The other policy keeps it for a while, for the next objects. */
 static void test_other_kinds_keep_it_for_a_while(void)
 {
-    memkind_t kind = make_kind(LIMIT, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    memkind_t kind = kind_make(.limit = LIMIT);
     struct object *list = NULL;
     size_t total = 0;
     while (total < 32 * MIB)
         total += add_object(kind, &list, MIB);
     free_objects(kind, &list);
-    CU_ASSERT(test_file_space() >= 16 * MIB);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(test_file_space(), 0);
+    CHECK_GE(test_file_space(), 16 * MIB);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(test_file_space(), 0);
 }
 
 /* Freed in the middle of what stays. */
@@ -333,10 +301,11 @@ static void test_holes_go_back(void)
     char *objects[COUNT];
     const size_t size = test_fitting(512 * KIB),
                  shrunk = test_fitting(64 * KIB);
-    memkind_t kind = make_kind(LIMIT, MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE);
+    memkind_t kind = kind_make(.limit = LIMIT,
+                               .usage = MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE);
     for (unsigned i = 0; i < COUNT; i++) {
         objects[i] = memkind_malloc(kind, size);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(objects[i]);
+        REQUIRE_NOT_NULL(objects[i]);
         test_fill(objects[i], size, i);
     }
     for (unsigned i = 0; i < COUNT; i += 2)
@@ -344,38 +313,38 @@ static void test_holes_go_back(void)
     /* Where space comes in units of 2 MiB, each one has something left in it */
     const bool by_page = test_space_unit() < MIB;
     if (test_is_hardened()) /* freed objects wait */
-        CU_ASSERT_EQUAL(memkind_purge_kind(kind), MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_purge_kind(kind), MEMKIND_SUCCESS);
     if (by_page)
-        CU_ASSERT(test_file_space() <= COUNT / 2 * 512 * KIB + 128 * KIB);
+        CHECK_LE(test_file_space(), COUNT / 2 * 512 * KIB + 128 * KIB);
     for (unsigned i = 1; i < COUNT; i += 2)
-        CU_ASSERT(test_check(objects[i], size, i));
+        CHECK(test_check(objects[i], size, i));
     /* An object shrinks: so does the file's space. */
     for (unsigned i = 1; i < COUNT; i += 2) {
         objects[i] = memkind_realloc(kind, objects[i], shrunk);
-        CU_ASSERT(test_check(objects[i], shrunk, i));
+        CHECK(test_check(objects[i], shrunk, i));
     }
     if (test_is_hardened())
-        CU_ASSERT_EQUAL(memkind_purge_kind(kind), MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_purge_kind(kind), MEMKIND_SUCCESS);
     if (by_page)
-        CU_ASSERT(test_file_space() <= COUNT / 2 * 64 * KIB + 128 * KIB);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(test_file_space(), 0);
+        CHECK_LE(test_file_space(), COUNT / 2 * 64 * KIB + 128 * KIB);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(test_file_space(), 0);
 }
 
 static void test_an_unlimited_kind_goes_beyond_any_limit(void)
 {
-    memkind_t kind = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    memkind_t kind = kind_make(.limit = 0);
     struct object *list = NULL;
     size_t total = 0;
     while (total < 5 * LIMIT) {
         size_t usable = add_object(kind, &list, 3 * MIB);
-        CU_ASSERT_NOT_EQUAL_FATAL(usable, 0);
+        REQUIRE_NE(usable, 0);
         total += usable;
     }
-    CU_ASSERT(test_file_space() >= total);
+    CHECK_GE(test_file_space(), total);
     free_objects(kind, &list);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(test_file_space(), 0);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(test_file_space(), 0);
 }
 
 static const struct test_case tests[] = {

@@ -19,72 +19,31 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "test_child.h"
 #include "test_support.h"
 
-#define MIB ((size_t)1 << 20)
-#define GIB ((size_t)1 << 30)
 #define NOBODY 65534
-#define SKIPPED TEST_SKIPPED
 
-/* Sanitizers need address space, and memory, for themselves. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED true
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED false
-#endif
-
-/* In a scenario: what must be so. Messages go where stderr was at first. */
+/* Messages go where stderr was at first: scenarios close descriptors below. */
 #define REPORT_FD 200
-static FILE *report;
-
-#define NEED(condition)                                                        \
-    do                                                                         \
-        if (!(condition)) {                                                    \
-            fprintf(report, "\n%s:%d: not so: %s (errno %d)\n", __FILE__,      \
-                    __LINE__, #condition, errno);                              \
-            fflush(report);                                                    \
-            return 1;                                                          \
-        }                                                                      \
-    while (0)
 
 static char place[4200];  /* the suite's directory */
-static char tmpfs[4300];  /* one of 256 MiB, where it can be mounted */
+static char tmpfs[4300];  /* one of 256 MiB, if it can be mounted */
 static char beside[4300]; /* a file of the program's own */
 
-/* ---- helpers ------------------------------------------------------------ */
+/* ---- helpers ----------------------------------------------------------- */
 
-static bool mount_tmpfs(void)
+static bool have_tmpfs(void)
 {
-    return unshare(CLONE_NEWNS) == 0 &&
-           mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-           mount("none", tmpfs, "tmpfs", 0, "size=256m") == 0;
+    return mounts_become_own() && mount_tmpfs(tmpfs, "size=256m");
 }
 
 static size_t free_space(const char *path)
 {
     struct statvfs st;
     return statvfs(path, &st) == 0 ? st.f_bfree * st.f_frsize : 0;
-}
-
-static size_t resident(void)
-{
-    char line[256];
-    size_t kib = SIZE_MAX / 1024;
-    FILE *file = fopen("/proc/self/status", "re");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL)
-        if (sscanf(line, "VmRSS: %zu", &kib) == 1)
-            break;
-    if (file != NULL)
-        fclose(file);
-    return kib * 1024;
 }
 
 #define OBJECTS_MAX 4096
@@ -125,28 +84,30 @@ static int work(memkind_t kind)
     return 0;
 }
 
-/* ---- memory that is locked ---------------------------------------------- */
+/* ---- memory that is locked --------------------------------------------- */
 
 static int lock_memory(int flags, bool before)
 {
     memkind_t kind;
-    if (SANITIZED || !mount_tmpfs())
-        return SKIPPED;
-    const size_t at_first = free_space(tmpfs), resident_at_first = resident();
+    if (SANITIZED || !have_tmpfs())
+        return TEST_SKIPPED;
+    const size_t at_first = free_space(tmpfs),
+                 resident_at_first = test_status_kib("VmRSS:") * KIB;
     if (before && mlockall(flags) != 0)
-        return SKIPPED;
+        return TEST_SKIPPED;
     NEED(memkind_create_pmem(tmpfs, 0, &kind) == MEMKIND_SUCCESS);
     char *object = memkind_malloc(kind, MIB);
     NEED(object != NULL);
     if (!before && mlockall(flags) != 0)
-        return SKIPPED;
+        return TEST_SKIPPED;
     memset(object, 1, MIB);
     NEED(at_first - free_space(tmpfs) <= 16 * MIB);
-    NEED(resident() - resident_at_first <= 100 * MIB);
-    /* It goes on, and what is freed goes back although it is locked. */
+    NEED(test_status_kib("VmRSS:") * KIB - resident_at_first <= 100 * MIB);
+    /* The kind still works, and freed memory goes back although it is locked.
+     */
     NEED(work(kind) == 0);
     NEED(at_first - free_space(tmpfs) <= 32 * MIB);
-    /* Addresses in it that nobody was given. */
+    /* Addresses of the kind that no object has. */
     char *wild = (char *)((uintptr_t)object & ~(GIB - 1)) + 700 * MIB;
     if (memkind_detect_kind(wild) == kind) {
         errno = 0;
@@ -177,20 +138,20 @@ static int locked_on_fault(void)
 static int locked_dram(void)
 {
     if (SANITIZED || mlockall(MCL_FUTURE) != 0)
-        return SKIPPED;
-    const size_t at_first = resident();
+        return TEST_SKIPPED;
+    const size_t at_first = test_status_kib("VmRSS:") * KIB;
     NEED(fill(MEMKIND_DEFAULT, 1, MIB) == 0);
-    NEED(resident() - at_first <= 100 * MIB);
+    NEED(test_status_kib("VmRSS:") * KIB - at_first <= 100 * MIB);
     NEED(fill(MEMKIND_DEFAULT, 2000, 100000) == 0);
-    const size_t full = resident();
+    const size_t full = test_status_kib("VmRSS:") * KIB;
     NEED(full - at_first >= 190 * MIB && full - at_first <= 500 * MIB);
     empty(MEMKIND_DEFAULT, 2000);
     NEED(memkind_purge_kind(MEMKIND_DEFAULT) == MEMKIND_SUCCESS);
-    NEED(resident() <= full - 150 * MIB);
+    NEED(test_status_kib("VmRSS:") * KIB <= full - 150 * MIB);
     return 0;
 }
 
-/* ---- address space ------------------------------------------------------ */
+/* ---- address space ----------------------------------------------------- */
 
 static void *in_thread(void *kind)
 {
@@ -206,8 +167,8 @@ static void *in_thread(void *kind)
 static int less_address_space(void)
 {
     memkind_t kind;
-    if (SANITIZED || !mount_tmpfs())
-        return SKIPPED;
+    if (SANITIZED || !have_tmpfs())
+        return TEST_SKIPPED;
     NEED(memkind_create_pmem(tmpfs, 0, &kind) == MEMKIND_SUCCESS);
     const struct rlimit limit = {2 * GIB, 2 * GIB};
     NEED(setrlimit(RLIMIT_AS, &limit) == 0);
@@ -221,7 +182,7 @@ static int less_address_space(void)
     return 0;
 }
 
-/* ---- descriptors -------------------------------------------------------- */
+/* ---- descriptors ------------------------------------------------------- */
 
 /* A program that closes what it does not know, and opens its own data. */
 static int use_after_closing(memkind_t kind, size_t growth)
@@ -295,7 +256,7 @@ static int growth_after_closing(void)
     return use_after_closing(kind, 200 * MIB);
 }
 
-/* Others print to the standard descriptors although nobody has opened them. */
+/* Other code prints to the standard descriptors although they are closed. */
 static int standard_descriptors(void)
 {
     memkind_t kind, dram = MEMKIND_DEFAULT;
@@ -318,7 +279,7 @@ static int standard_descriptors(void)
     return 0;
 }
 
-/* ---- directories -------------------------------------------------------- */
+/* ---- directories ------------------------------------------------------- */
 
 static int directory_by_number(void)
 {
@@ -332,16 +293,14 @@ static int directory_by_number(void)
     NEED(fcntl(fd, F_GETFD) == FD_CLOEXEC);
     if (geteuid() != 0)
         return 0;
-    /* In a jail the path of the directory means nothing; where /proc is, its
-     * number does. */
+    /* In a jail the directory's path means nothing, but its number does if
+     * there is /proc. */
     char proc[4400];
     NEED(mkdir(beside, 0755) == 0);
     snprintf(proc, sizeof proc, "%s/proc", beside);
     NEED(mkdir(proc, 0755) == 0);
-    if (unshare(CLONE_NEWNS) != 0 ||
-        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-        mount("none", proc, "proc", 0, NULL) != 0)
-        return SKIPPED;
+    if (!mounts_become_own() || mount("none", proc, "proc", 0, NULL) != 0)
+        return TEST_SKIPPED;
     NEED(chroot(beside) == 0 && chdir("/") == 0);
     NEED(memkind_create_pmem(place, 0, &kind) != MEMKIND_SUCCESS);
     NEED(memkind_create_pmem(name, 0, &kind) == MEMKIND_SUCCESS);
@@ -382,7 +341,7 @@ static int growth_after_setuid(void)
 {
     memkind_t kind;
     if (geteuid() != 0)
-        return SKIPPED;
+        return TEST_SKIPPED;
     NEED(make_small_kind(&kind) == 0);
     NEED(setgid(NOBODY) == 0 && setuid(NOBODY) == 0);
     NEED(access(place, W_OK) != 0);
@@ -393,7 +352,7 @@ static int growth_after_chroot(void)
 {
     memkind_t kind;
     if (geteuid() != 0)
-        return SKIPPED;
+        return TEST_SKIPPED;
     NEED(make_small_kind(&kind) == 0);
     NEED(mkdir(beside, 0755) == 0 && chroot(beside) == 0 && chdir("/") == 0);
     NEED(access(place, F_OK) != 0);
@@ -407,13 +366,13 @@ static int growth_after_setns(void)
     /* By number: in a chroot, joining a namespace leads to another root. */
     int parent = open(place, O_PATH | O_DIRECTORY | O_CLOEXEC);
     NEED(parent >= 0);
-    if (!mount_tmpfs())
-        return SKIPPED;
+    if (!have_tmpfs())
+        return TEST_SKIPPED;
     NEED(limit_files(32 * MIB));
     NEED(memkind_create_pmem(tmpfs, 0, &kind) == MEMKIND_SUCCESS);
     NEED(limit_files(SIZE_MAX));
     if (outside < 0 || setns(outside, CLONE_NEWNS) != 0)
-        return SKIPPED;
+        return TEST_SKIPPED;
     /* Its path would lead here. */
     NEED(unlinkat(parent, "tmpfs", AT_REMOVEDIR) == 0);
     return grow_and_finish(kind);
@@ -430,7 +389,7 @@ static int growth_after_rmdir(void)
     return grow_and_finish(kind);
 }
 
-/* ---- the main thread has ended ------------------------------------------ */
+/* ---- the main thread has ended ----------------------------------------- */
 
 static pthread_t main_thread;
 
@@ -439,7 +398,7 @@ static int without_main_thread(void)
     memkind_t kind;
     NEED(pthread_join(main_thread, NULL) == 0);
     usleep(50000); /* it is no more in /proc a moment later */
-    /* That libpmem was reached shows by what it was told to say. */
+    /* The answer that libpmem was set to give shows that it was reached. */
     NEED(memkind_check_dax_path(place) == MEMKIND_SUCCESS);
     NEED(memkind_create_pmem(place, 0, &kind) == MEMKIND_SUCCESS);
     NEED(memkind_pmem_is_pmem(kind));
@@ -462,51 +421,39 @@ static int main_thread_ends(void)
     pthread_exit(NULL);
 }
 
-/* ---- around them -------------------------------------------------------- */
+/* ---- around them ------------------------------------------------------- */
 
-static const struct {
-    const char *name;
-    int (*run)(void);
-} scenarios[] = {
-    {"mlockall: future", locked_future},
-    {"mlockall: current", locked_current},
-    {"mlockall: on fault", locked_on_fault},
-    {"mlockall: DRAM", locked_dram},
-    {"less address space", less_address_space},
-    {"closed descriptors", closed_descriptors},
+static const struct scenario scenarios[] = {
+    {"mlockall: future", locked_future, NULL},
+    {"mlockall: current", locked_current, NULL},
+    {"mlockall: on fault", locked_on_fault, NULL},
+    {"mlockall: DRAM", locked_dram, NULL},
+    {"less address space", less_address_space, NULL},
+    {"closed descriptors", closed_descriptors, NULL},
     {"closed descriptors of a limited kind",
-     closed_descriptors_of_a_limited_kind},
-    {"growth after closing", growth_after_closing},
-    {"standard descriptors", standard_descriptors},
-    {"directory by number", directory_by_number},
-    {"directory without a path", directory_without_a_path},
-    {"growth after setuid", growth_after_setuid},
-    {"growth after chroot", growth_after_chroot},
-    {"growth after setns", growth_after_setns},
-    {"growth after rmdir", growth_after_rmdir},
-    {"main thread ends", main_thread_ends},
+     closed_descriptors_of_a_limited_kind, NULL},
+    {"growth after closing", growth_after_closing, NULL},
+    {"standard descriptors", standard_descriptors, NULL},
+    {"directory by number", directory_by_number, NULL},
+    {"directory without a path", directory_without_a_path, NULL},
+    {"growth after setuid", growth_after_setuid, NULL},
+    {"growth after chroot", growth_after_chroot, NULL},
+    {"growth after setns", growth_after_setns, NULL},
+    {"growth after rmdir", growth_after_rmdir, NULL},
+    {"main thread ends", main_thread_ends, NULL},
 };
 #define SCENARIOS (sizeof scenarios / sizeof scenarios[0])
 
-static void run(const char *name)
+static int set_memory(const char *name)
 {
     const bool main_ends = strcmp(name, "main thread ends") == 0;
-    CU_ASSERT_EQUAL_FATAL(mkdir(test_path("tmpfs"), 0755), 0);
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        setenv("PMEM_IS_PMEM_FORCE", main_ends ? "1" : "0", 1);
-        execl("/proc/self/exe", "scenario", name, test_dir(), NULL);
-        _exit(1);
-    }
-    int status = 0;
-    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
-    bool skipped = WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED;
-    if (skipped)
-        printf("skipped: %s cannot be had here ", name);
-    else if (WIFSIGNALED(status))
-        printf("killed by signal %d ", WTERMSIG(status));
-    CU_ASSERT_TRUE(WIFEXITED(status) && (skipped || WEXITSTATUS(status) == 0));
+    return setenv("PMEM_IS_PMEM_FORCE", main_ends ? "1" : "0", 1);
+}
+
+static void run(const char *name)
+{
+    REQUIRE_EQ(mkdir(test_path("tmpfs"), 0755), 0);
+    (void)scenario_check(name, scenario_run(name, test_dir(), set_memory));
     rmdir(test_path("tmpfs"));
     rmdir(test_path("beside/proc"));
     rmdir(test_path("beside"));
@@ -518,12 +465,10 @@ static int run_scenario(const char *name, const char *directory)
     snprintf(place, sizeof place, "%s", directory);
     snprintf(tmpfs, sizeof tmpfs, "%s/tmpfs", directory);
     snprintf(beside, sizeof beside, "%s/beside", directory);
-    report = fdopen(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, REPORT_FD), "w");
+    child_report_to(
+        fdopen(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, REPORT_FD), "w"));
     alarm(300);
-    for (size_t i = 0; i < SCENARIOS; i++)
-        if (strcmp(scenarios[i].name, name) == 0)
-            return scenarios[i].run();
-    return 1;
+    return scenario_main(scenarios, SCENARIOS, name);
 }
 
 /* CUnit gives a test no argument: each call takes the next one. */
@@ -548,7 +493,7 @@ int main(int argc, char **argv)
     static const char *names[SCENARIOS];
     struct test_case tests[SCENARIOS + 1] = {{NULL, NULL}};
     size_t count = 0;
-    if (argc == 3 && strcmp(argv[0], "scenario") == 0)
+    if (scenario_is_asked_for(argc, argv))
         return run_scenario(argv[1], argv[2]);
     for (size_t i = 0; i < SCENARIOS; i++)
         if (is_chosen(scenarios[i].name, argc, argv)) {

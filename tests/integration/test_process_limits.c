@@ -19,42 +19,12 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "test_child.h"
 #include "test_support.h"
 
-#define KIB ((size_t)1 << 10)
-#define MIB ((size_t)1 << 20)
-#define GIB ((size_t)1 << 30)
-
-/* Sanitizers need the address space for themselves. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED true
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED false
-#endif
-
-#define SKIPPED 77
-
-/* In a scenario: what must be so. */
-#define NEED(condition)                                                        \
-    do                                                                         \
-        if (!(condition)) {                                                    \
-            fprintf(stderr, "%s:%d: not so: %s (errno %d)\n", __FILE__,        \
-                    __LINE__, #condition, errno);                              \
-            return 1;                                                          \
-        }                                                                      \
-    while (0)
-
-/* ---- in a scenario
- * -------------------------------------------------------------
- */
+/* ---- in a scenario ----------------------------------------------------- */
 
 static const char *place; /* the suite's directory */
 
@@ -90,47 +60,18 @@ static void empty(memkind_t kind, void ***list)
     }
 }
 
-static size_t count_mappings(void)
-{
-    size_t lines = 0;
-    FILE *maps = fopen("/proc/self/maps", "r");
-    for (int c; maps != NULL && (c = getc(maps)) != EOF;)
-        lines += c == '\n';
-    if (maps != NULL)
-        fclose(maps);
-    return lines;
-}
-
-static size_t address_space_in_use(void)
-{
-    unsigned long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    if (file == NULL || fscanf(file, "%lu", &pages) != 1)
-        pages = 0;
-    if (file != NULL)
-        fclose(file);
-    return pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 /* Kinds on a new file system, which goes with the process. */
-static const char *mount_image(const char *make, const char *options,
-                               size_t size)
+static const char *new_file_system(const char *make, const char *options,
+                                   size_t size)
 {
     static char mounted[4200];
-    char image[4200], command[13000];
+    char image[4200];
     snprintf(mounted, sizeof mounted, "%s/mounted", place);
     snprintf(image, sizeof image, "%s/image", place);
-    if (unshare(CLONE_NEWNS) != 0 ||
-        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
-        return NULL;
-    int fd = open(image, O_CREAT | O_RDWR, 0600);
-    if (fd < 0 || ftruncate(fd, (off_t)size) != 0)
-        return NULL;
-    close(fd);
-    snprintf(command, sizeof command,
-             "%s %s >/dev/null 2>&1 && mount -o loop%s %s %s >/dev/null 2>&1",
-             make, image, options, image, mounted);
-    return system(command) == 0 ? mounted : NULL;
+    return mounts_become_own() &&
+                   mount_image(make, image, size, options, mounted)
+               ? mounted
+               : NULL;
 }
 
 static size_t free_space(const char *dir)
@@ -139,17 +80,15 @@ static size_t free_space(const char *dir)
     return statvfs(dir, &st) == 0 ? st.f_bavail * st.f_frsize : 0;
 }
 
-/* ---- scenarios
- * -----------------------------------------------------------------
- */
+/* ---- scenarios --------------------------------------------------------- */
 
 static int address_space(void)
 {
     if (SANITIZED)
-        return SKIPPED;
-    /* With less left each time, down to what is less than any kind needs. */
+        return TEST_SKIPPED;
+    /* Less is left each time, and at last less than any kind needs. */
     static const size_t rooms[] = {8 * GIB, GIB, 256 * MIB, 80 * MIB, 4 * MIB};
-    const size_t in_use = address_space_in_use();
+    const size_t in_use = test_status_kib("VmSize:") * KIB;
     NEED(in_use != 0);
     for (size_t i = 0; i < sizeof rooms / sizeof rooms[0]; i++) {
         NEED(limit_to(RLIMIT_AS, in_use + rooms[i]));
@@ -253,13 +192,13 @@ static int mappings(void)
     enum { KINDS_MAX = 100, OBJECTS = 2000 };
     static void *objects[KINDS_MAX][OBJECTS];
     memkind_t kinds[KINDS_MAX];
-    /* Where memory is counted as it is mapped, each has some megabytes. */
+    /* If memory is counted when it is mapped, each kind has some megabytes. */
     const int count = counts_all_memory() ? 30 : KINDS_MAX;
     unsigned long long random = 17;
-    const size_t before = count_mappings();
+    const size_t before = test_mappings();
     for (int i = 0; i < count; i++)
         NEED(memkind_create_pmem(place, 0, &kinds[i]) == MEMKIND_SUCCESS);
-    const size_t with_kinds = count_mappings();
+    const size_t with_kinds = test_mappings();
     for (int round = 0; round < 3; round++)
         for (int i = 0; i < count; i++)
             for (int j = 0; j < OBJECTS; j++) {
@@ -272,7 +211,7 @@ static int mappings(void)
                 objects[i][j] = memkind_malloc(kinds[i], size);
                 NEED(objects[i][j] != NULL);
             }
-    const size_t with_objects = count_mappings();
+    const size_t with_objects = test_mappings();
     printf("%zu mappings, %zu with %d kinds, %zu with their objects\n", before,
            with_kinds, count, with_objects);
     NEED(SANITIZED || with_kinds <= before + 6 * (size_t)count);
@@ -282,7 +221,7 @@ static int mappings(void)
     NEED(SANITIZED || with_objects <= with_kinds + more * (size_t)count);
     for (int i = 0; i < count; i++)
         NEED(memkind_destroy_kind(kinds[i]) == MEMKIND_SUCCESS);
-    NEED(SANITIZED || count_mappings() <= before + 50);
+    NEED(SANITIZED || test_mappings() <= before + 50);
     return 0;
 }
 
@@ -298,14 +237,14 @@ static int refusals(void)
         void **list = NULL;
         NEED(fill(kind, sizes[i], 32 * MIB, &list) >=
              test_least_filled(14 * MIB, sizes[i]));
-        const size_t before = address_space_in_use();
-        const size_t mappings_before = count_mappings();
+        const size_t before = test_status_kib("VmSize:") * KIB;
+        const size_t mappings_before = test_mappings();
         for (int j = 0; j < REFUSALS; j++) {
             NEED(memkind_malloc(kind, sizes[i]) == NULL && errno == ENOMEM);
             NEED(memkind_malloc(kind, 3 * MIB) == NULL && errno == ENOMEM);
         }
-        NEED(SANITIZED || address_space_in_use() <= before + 8 * MIB);
-        NEED(SANITIZED || count_mappings() <= mappings_before + 4);
+        NEED(SANITIZED || test_status_kib("VmSize:") * KIB <= before + 8 * MIB);
+        NEED(SANITIZED || test_mappings() <= mappings_before + 4);
         empty(kind, &list);
         void *half = memkind_malloc(kind, 8 * MIB);
         NEED(half != NULL);
@@ -315,20 +254,20 @@ static int refusals(void)
     return 0;
 }
 
-/* DRAM kinds must leave memory to the rest of the process where the system
- * counts what is mapped: vm.overcommit_memory=2, or RLIMIT_AS. */
+/* DRAM kinds must leave memory to the rest of the process if the system counts
+ * what is mapped: vm.overcommit_memory=2, or RLIMIT_AS. */
 static int ordinary_memory(void)
 {
     if (SANITIZED)
-        return SKIPPED;
-    NEED(limit_to(RLIMIT_AS, address_space_in_use() + 4 * GIB));
+        return TEST_SKIPPED;
+    NEED(limit_to(RLIMIT_AS, test_status_kib("VmSize:") * KIB + 4 * GIB));
     memkind_t kind = NULL;
     void **list = NULL;
     NEED(memkind_create_kind(MEMKIND_MEMTYPE_DEFAULT,
                              MEMKIND_POLICY_PREFERRED_LOCAL, (memkind_bits_t)0,
                              &kind) == MEMKIND_SUCCESS);
     NEED(memkind_malloc(MEMKIND_DEFAULT, 100) != NULL);
-    NEED(address_space_in_use() <= GIB);
+    NEED(test_status_kib("VmSize:") * KIB <= GIB);
     NEED(fill(kind, 4000, 200 * MIB, &list) >= 200 * MIB);
     NEED(memkind_malloc(kind, 300 * MIB) != NULL);
     NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
@@ -344,7 +283,7 @@ static int shrinking_tmpfs(void)
     if (unshare(CLONE_NEWNS) != 0 ||
         mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
         mount("none", mounted, "tmpfs", 0, "size=64m") != 0)
-        return SKIPPED;
+        return TEST_SKIPPED;
     NEED(memkind_create_pmem(mounted, 0, &kind) == MEMKIND_SUCCESS);
     char *kept = memkind_malloc(kind, 30 * MIB);
     NEED(kept != NULL);
@@ -385,24 +324,24 @@ static int use_small_files(const char *mounted)
 static int small_files_ext2(void)
 {
     const char *mounted =
-        mount_image("mkfs.ext2 -q -F -b 1024 -m 0", "", 160 * MIB);
-    return mounted != NULL ? use_small_files(mounted) : SKIPPED;
+        new_file_system("mkfs.ext2 -q -F -b 1024 -m 0", "", 160 * MIB);
+    return mounted != NULL ? use_small_files(mounted) : TEST_SKIPPED;
 }
 
 static int small_files_vfat(void)
 {
-    const char *mounted = mount_image("mkfs.vfat", "", 320 * MIB);
-    return mounted != NULL ? use_small_files(mounted) : SKIPPED;
+    const char *mounted = new_file_system("mkfs.vfat", "", 320 * MIB);
+    return mounted != NULL ? use_small_files(mounted) : TEST_SKIPPED;
 }
 
 #define NOBODY 65534
 
 static int user_quota(void)
 {
-    const char *mounted =
-        mount_image("mkfs.ext4 -q -F -m 0 -O quota", ",usrquota", 128 * MIB);
+    const char *mounted = new_file_system("mkfs.ext4 -q -F -m 0 -O quota",
+                                          ",usrquota", 128 * MIB);
     if (mounted == NULL)
-        return SKIPPED;
+        return TEST_SKIPPED;
     char image[4200], device[64] = "";
     snprintf(image, sizeof image, "%s/image", place);
     FILE *mounts = fopen("/proc/mounts", "r");
@@ -418,7 +357,7 @@ static int user_quota(void)
                           .dqb_valid = QIF_BLIMITS};
     if (quotactl(QCMD(Q_SETQUOTA, USRQUOTA), device, NOBODY, (char *)&quota) !=
         0)
-        return SKIPPED;
+        return TEST_SKIPPED;
     NEED(chmod(mounted, 01777) == 0 && chmod(place, 0755) == 0);
     NEED(setuid(NOBODY) == 0);
     memkind_t kind = NULL;
@@ -436,11 +375,7 @@ static int user_quota(void)
     return 0;
 }
 
-static const struct {
-    const char *name;
-    int (*run)(void);
-    const char *says; /* what has to be among the messages, or NULL */
-} scenarios[] = {
+static const struct scenario scenarios[] = {
     {"address space", address_space, "trying less"},
     {"file size", file_size, "trying less"},
     {"descriptors", descriptors, NULL},
@@ -454,23 +389,29 @@ static const struct {
 };
 #define SCENARIOS (sizeof scenarios / sizeof scenarios[0])
 
-/* ---- around them
- * ------------------------------------------------------------------
- */
+/* ---- around them ------------------------------------------------------- */
 
 static void show(const char *path, const char *wanted, bool all)
 {
     char line[1000];
     bool found = wanted == NULL;
     FILE *file = fopen(path, "r");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    REQUIRE_NOT_NULL(file);
     while (fgets(line, sizeof line, file) != NULL) {
         found = found || strstr(line, wanted) != NULL;
         if (all || strstr(line, "[memkind]") == NULL)
             fputs(line, stdout);
     }
     fclose(file);
-    CU_ASSERT_TRUE(found);
+    CHECK(found);
+}
+
+/* In the scenario's process: its messages go to a file. */
+static int log_messages(const char *name)
+{
+    int fd = open(test_path("log"), O_CREAT | O_RDWR | O_APPEND, 0666);
+    (void)name;
+    return dup2(fd, STDERR_FILENO) < 0 || setenv("MEMKIND_DEBUG", "1", 1) != 0;
 }
 
 static void run(const char *name, const char *says)
@@ -479,26 +420,10 @@ static void run(const char *name, const char *says)
     snprintf(log, sizeof log, "%s", test_path("log"));
     snprintf(image, sizeof image, "%s", test_path("image"));
     snprintf(mounted, sizeof mounted, "%s", test_path("mounted"));
-    CU_ASSERT_EQUAL_FATAL(mkdir(mounted, 0755), 0);
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        int fd = open(log, O_CREAT | O_RDWR | O_APPEND, 0666);
-        dup2(fd, STDERR_FILENO);
-        setenv("MEMKIND_DEBUG", "1", 1);
-        execl("/proc/self/exe", "scenario", name, test_dir(), NULL);
-        _exit(1);
-    }
-    int status = 0;
-    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
-    bool skipped = WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED;
-    bool passed = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    if (skipped)
-        printf("skipped: %s cannot be had here ", name);
-    else if (WIFSIGNALED(status))
-        printf("killed by signal %d ", WTERMSIG(status));
-    CU_ASSERT_TRUE(passed || skipped);
-    show(log, passed ? says : NULL, !passed && !skipped);
+    REQUIRE_EQ(mkdir(mounted, 0755), 0);
+    const int status = scenario_run(name, test_dir(), log_messages);
+    const bool passed = scenario_check(name, status);
+    show(log, passed ? says : NULL, !passed && status != TEST_SKIPPED);
     unlink(log);
     unlink(image);
     rmdir(mounted);
@@ -507,10 +432,7 @@ static void run(const char *name, const char *says)
 static int run_scenario(const char *name, const char *directory)
 {
     place = directory;
-    for (size_t i = 0; i < SCENARIOS; i++)
-        if (strcmp(scenarios[i].name, name) == 0)
-            return scenarios[i].run();
-    return 1;
+    return scenario_main(scenarios, SCENARIOS, name);
 }
 
 #define SCENARIO(index)                                                        \
@@ -535,7 +457,7 @@ int main(int argc, char **argv)
         scenario_0, scenario_1, scenario_2, scenario_3, scenario_4,
         scenario_5, scenario_6, scenario_7, scenario_8, scenario_9};
     struct test_case tests[SCENARIOS + 1] = {{NULL, NULL}};
-    if (argc == 3 && strcmp(argv[0], "scenario") == 0)
+    if (scenario_is_asked_for(argc, argv))
         return run_scenario(argv[1], argv[2]);
     for (size_t i = 0; i < SCENARIOS; i++)
         tests[i] = (struct test_case){scenarios[i].name, runs[i]};

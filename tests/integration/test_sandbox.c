@@ -18,12 +18,10 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "test_child.h"
 #include "test_support.h"
-
-#define MIB ((size_t)1 << 20)
 
 static memkind_t kind;
 
@@ -36,13 +34,14 @@ static bool forbid_membarrier(void)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
     struct sock_fprog program = {sizeof filter / sizeof filter[0], filter};
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           /* For all threads that there are. */
+           /* for all threads that exist */
            syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
                    SECCOMP_FILTER_FLAG_TSYNC, &program) == 0;
 }
 
-/* ---- objects are handed out once ------------------------------------------
- * A thread whose cache is open allocates and frees while others purge.
+/* ---- objects are handed out once --------------------------------------- */
+
+/* A thread whose cache is open allocates and frees while others purge.
  */
 
 static atomic_bool stop;
@@ -83,37 +82,40 @@ static bool allocate_beside_purges(void)
     return whole;
 }
 
-static int in_child_of_fork(void)
+/* Makes a kind, uses it, and only then forbids membarrier(2). */
+static int forbid_in_use(void)
 {
     if (memkind_create_pmem(test_dir(), 0, &kind) != MEMKIND_SUCCESS)
         return 2;
     for (int i = 0; i < 1000; i++)
         memkind_free(kind, memkind_malloc(kind, 64));
-    if (!forbid_membarrier())
-        return TEST_SKIPPED;
+    return forbid_membarrier() ? 0 : TEST_SKIPPED;
+}
+
+static int in_child_of_fork(void)
+{
+    const int status = forbid_in_use();
+    if (status != 0)
+        return status;
     pid_t child = fork();
     if (child == 0)
         _exit(allocate_beside_purges() ? 0 : 1);
-    int status = -1;
-    if (waitpid(child, &status, 0) != child || status != 0)
+    if (child_wait(child) != 0)
         return 3;
     return memkind_destroy_kind(kind) == MEMKIND_SUCCESS ? 0 : 4;
 }
 
 static int after_the_first_use(void)
 {
-    if (memkind_create_pmem(test_dir(), 0, &kind) != MEMKIND_SUCCESS)
-        return 2;
-    for (int i = 0; i < 1000; i++)
-        memkind_free(kind, memkind_malloc(kind, 64));
-    if (!forbid_membarrier())
-        return TEST_SKIPPED;
+    const int status = forbid_in_use();
+    if (status != 0)
+        return status;
     return allocate_beside_purges() ? 0 : 1;
 }
 
-/* ---- what sleeping threads hold ----------------------------------------- */
+/* ---- what sleeping threads hold ---------------------------------------- */
 
-/* So many that what they may keep is all of the kind's limit. */
+/* With so many threads, what each may keep adds up to the kind's limit. */
 enum { SLEEPERS = 64 };
 
 static sem_t has_freed, may_leave;
@@ -177,23 +179,11 @@ static int of_sleepers_meanwhile(void)
     return of_sleeping_threads(false);
 }
 
-/* ---- cases -------------------------------------------------------------- */
+/* ---- cases ------------------------------------------------------------- */
 
 static void run(const char *name, int (*body)(void))
 {
-    int status = -1;
-    fflush(stdout);
-    pid_t child = fork();
-    if (child == 0)
-        _exit(body());
-    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == TEST_SKIPPED) {
-        printf("skipped: %s: seccomp(2) is not available\n", name);
-        return;
-    }
-    if (status != 0)
-        printf("%s: status %#x\n", name, (unsigned)status);
-    CU_ASSERT_EQUAL(status, 0);
+    (void)scenario_check(name, child_run(body));
 }
 
 static void test_forbidden_before_a_fork(void)

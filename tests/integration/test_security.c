@@ -14,12 +14,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fault_calls.h"
 #include "layer_test.h"
 #include "sys_calls.h"
+#include "test_child.h"
 
 #define NOBODY 65534
 
@@ -35,8 +35,8 @@ static bool is_directory(int fd)
     struct stat st;
     if (fstat(fd, &st) != 0 || !S_ISDIR(st.st_mode))
         return false;
-    CU_ASSERT(fcntl(fd, F_GETFL) & O_PATH);
-    CU_ASSERT(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+    CHECK(fcntl(fd, F_GETFL) & O_PATH);
+    CHECK(fcntl(fd, F_GETFD) & FD_CLOEXEC);
     return true;
 }
 
@@ -64,29 +64,27 @@ static unsigned entries(void)
 {
     unsigned count = 0;
     DIR *dir = opendir(test_dir());
-    CU_ASSERT_PTR_NOT_NULL_FATAL(dir);
+    REQUIRE_NOT_NULL(dir);
     while (readdir(dir) != NULL)
         count++;
     closedir(dir);
     return count - 2;
 }
 
-/* ---- files
- * --------------------------------------------------------------------
- */
+/* ---- files ------------------------------------------------------------- */
 
 static void check_file(int fd)
 {
     char path[64];
     struct stat st;
-    CU_ASSERT_EQUAL_FATAL(fstat(fd, &st), 0);
-    CU_ASSERT_EQUAL(st.st_mode & 07777, 0600);
-    CU_ASSERT_EQUAL(st.st_uid, geteuid());
-    CU_ASSERT_EQUAL(st.st_nlink, 0);
-    CU_ASSERT(fcntl(fd, F_GETFD) & FD_CLOEXEC);
-    /* Nor can it be given a name. */
+    REQUIRE_EQ(fstat(fd, &st), 0);
+    CHECK_EQ(st.st_mode & 07777, 0600);
+    CHECK_EQ(st.st_uid, geteuid());
+    CHECK_EQ(st.st_nlink, 0);
+    CHECK(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+    /* The file cannot be given a name. */
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    CU_ASSERT_NOT_EQUAL(
+    CHECK_NE(
         linkat(AT_FDCWD, path, AT_FDCWD, test_path("named"), AT_SYMLINK_FOLLOW),
         0);
 }
@@ -99,13 +97,13 @@ static void test_files_are_private(void)
         for (size_t i = 0; i < sizeof masks / sizeof masks[0]; i++) {
             memkind_t kind;
             mode_t before = umask(masks[i]);
-            CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 0, &kind),
-                                  MEMKIND_SUCCESS);
-            CU_ASSERT_PTR_NOT_NULL(memkind_malloc(kind, 5 * MIB));
-            CU_ASSERT_EQUAL(entries(), 0);
-            CU_ASSERT_EQUAL(for_each_file(check_file), 1);
-            CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
-            CU_ASSERT_EQUAL(umask(before), masks[i]);
+            REQUIRE_EQ(memkind_create_pmem(test_dir(), 0, &kind),
+                       MEMKIND_SUCCESS);
+            CHECK_NOT_NULL(memkind_malloc(kind, 5 * MIB));
+            CHECK_EQ(entries(), 0);
+            CHECK_EQ(for_each_file(check_file), 1);
+            CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+            CHECK_EQ(umask(before), masks[i]);
         }
         fault_remove();
     }
@@ -116,32 +114,29 @@ static void test_other_programs_inherit_nothing(void)
     char line[5000];
     unsigned ours = 0, all = 0;
     memkind_t kind;
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 0, &kind),
-                          MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), 0, &kind), MEMKIND_SUCCESS);
     FILE *list = popen("ls -l /proc/self/fd/", "r");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(list);
+    REQUIRE_NOT_NULL(list);
     while (fgets(line, sizeof line, list) != NULL) {
         all++;
         ours += strstr(line, test_dir()) != NULL;
     }
     pclose(list);
-    CU_ASSERT_TRUE(all >= 3);
-    CU_ASSERT_EQUAL(ours, 0);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_GE(all, 3);
+    CHECK_EQ(ours, 0);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- a directory that anyone can write to
- * ------------------------------------------
- */
+/* ---- a directory that anyone can write to ------------------------------ */
 
 static char victim[4200];
 
-/* Someone gets hold of the file before it is unlinked, and puts a link to
+/* An attacker gets hold of the file before it is unlinked, and puts a link to
  * another one of ours in its place. */
 static int unlink_too_late(int dir, const char *name, int flags)
 {
-    CU_ASSERT_EQUAL(renameat(dir, name, dir, "stolen"), 0);
-    CU_ASSERT_EQUAL(symlinkat(victim, dir, name), 0);
+    CHECK_EQ(renameat(dir, name, dir, "stolen"), 0);
+    CHECK_EQ(symlinkat(victim, dir, name), 0);
     return unlinkat(dir, name, flags);
 }
 
@@ -152,32 +147,30 @@ static void test_symlinks_are_not_followed(void)
     memkind_t kind;
     snprintf(victim, sizeof victim, "%s/victim", test_dir());
     int fd = open(victim, O_CREAT | O_RDWR | O_CLOEXEC, 0644);
-    CU_ASSERT_EQUAL(write(fd, "as it was", 9), 9);
+    CHECK_EQ(write(fd, "as it was", 9), 9);
     fault_install(worlds[1]);
     sys.unlinkat = unlink_too_late;
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 16 * MIB, &kind),
-                          MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), 16 * MIB, &kind),
+               MEMKIND_SUCCESS);
     char *object = memkind_malloc(kind, MIB);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+    REQUIRE_NOT_NULL(object);
     test_fill(object, MIB, 1);
-    /* What was stolen can be read by nobody else. */
-    CU_ASSERT_EQUAL(stat(test_path("stolen"), &st), 0);
-    CU_ASSERT_EQUAL(st.st_mode & 07777, 0600);
-    CU_ASSERT_EQUAL(fstat(fd, &st), 0);
-    CU_ASSERT_EQUAL(st.st_nlink, 1);
-    CU_ASSERT_EQUAL(st.st_size, 9);
-    CU_ASSERT_EQUAL(pread(fd, text, sizeof text, 0), 9);
-    CU_ASSERT_STRING_EQUAL(text, "as it was");
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    /* What was stolen can be read by no other user. */
+    CHECK_EQ(stat(test_path("stolen"), &st), 0);
+    CHECK_EQ(st.st_mode & 07777, 0600);
+    CHECK_EQ(fstat(fd, &st), 0);
+    CHECK_EQ(st.st_nlink, 1);
+    CHECK_EQ(st.st_size, 9);
+    CHECK_EQ(pread(fd, text, sizeof text, 0), 9);
+    CHECK_STR(text, "as it was");
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
     fault_remove();
     unlink(test_path("stolen"));
     unlink(victim);
     close(fd);
 }
 
-/* ---- data of others
- * -----------------------------------------------------------------
- */
+/* ---- data of others ---------------------------------------------------- */
 
 #define SECRET "what nobody else may see, 0123456789"
 
@@ -200,19 +193,19 @@ static void test_no_old_data(void)
         memkind_t kind;
         unsigned secrets = 0;
         fault_install(places[i]);
-        CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 32 * MIB, &kind),
-                              MEMKIND_SUCCESS);
+        REQUIRE_EQ(memkind_create_pmem(test_dir(), 32 * MIB, &kind),
+                   MEMKIND_SUCCESS);
         write_secrets(kind, 10000);
-        CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
-        CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 32 * MIB, &kind),
-                              MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+        REQUIRE_EQ(memkind_create_pmem(test_dir(), 32 * MIB, &kind),
+                   MEMKIND_SUCCESS);
         for (size_t size = 100; size < 4 * MIB; size = size * 3 / 2) {
             char *object = memkind_malloc(kind, size);
             if (object != NULL)
                 secrets += memmem(object, size, SECRET, 20) != NULL;
         }
-        CU_ASSERT_EQUAL(secrets, 0);
-        CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+        CHECK_EQ(secrets, 0);
+        CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
         fault_remove();
     }
 }
@@ -224,21 +217,19 @@ static void test_buffers_are_the_callers(void)
     memkind_t kind;
     char *buffer = mmap(NULL, size + 8192, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    CU_ASSERT_PTR_NOT_EQUAL_FATAL(buffer, MAP_FAILED);
+    REQUIRE_NE(buffer, MAP_FAILED);
     memset(buffer, 0x11, size + 8192);
-    CU_ASSERT_EQUAL_FATAL(memkind_create_fixed(buffer + 4096, size, &kind),
-                          MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_create_fixed(buffer + 4096, size, &kind),
+               MEMKIND_SUCCESS);
     write_secrets(kind, 5000);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(buffer[4095], 0x11);
-    CU_ASSERT_EQUAL(buffer[4096 + size], 0x11);
-    CU_ASSERT_PTR_NOT_NULL(memmem(buffer, size, SECRET, 20));
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(buffer[4095], 0x11);
+    CHECK_EQ(buffer[4096 + size], 0x11);
+    CHECK_NOT_NULL(memmem(buffer, size, SECRET, 20));
     munmap(buffer, size + 8192);
 }
 
-/* ---- sizes
- * ----------------------------------------------------------------------------
- */
+/* ---- sizes ------------------------------------------------------------- */
 
 static void test_sizes_do_not_overflow(void)
 {
@@ -247,45 +238,42 @@ static void test_sizes_do_not_overflow(void)
     for (unsigned bit = 40; bit < 64; bit++)
         for (int more = -1; more <= 1; more++) {
             size_t size = ((size_t)1 << bit) + (size_t)more;
-            CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), size, &kind),
-                                  MEMKIND_SUCCESS);
+            REQUIRE_EQ(memkind_create_pmem(test_dir(), size, &kind),
+                       MEMKIND_SUCCESS);
             void *object = memkind_malloc(kind, 40 * MIB);
-            CU_ASSERT_PTR_NOT_NULL(object);
-            CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+            CHECK_NOT_NULL(object);
+            CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
         }
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), SIZE_MAX, &kind),
-                          MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), SIZE_MAX, &kind),
+               MEMKIND_SUCCESS);
     for (size_t less = 0; less < 70000; less += 1 + less / 3) {
         void *object = NULL;
         errno = 0;
-        CU_ASSERT_PTR_NULL(memkind_malloc(kind, SIZE_MAX - less));
-        CU_ASSERT_EQUAL(errno, ENOMEM);
-        CU_ASSERT_PTR_NULL(memkind_calloc(kind, 1, SIZE_MAX - less));
-        CU_ASSERT_PTR_NULL(memkind_calloc(kind, SIZE_MAX / 2 + 1 + less, 2));
-        CU_ASSERT_PTR_NULL(memkind_realloc(kind, NULL, SIZE_MAX - less));
-        CU_ASSERT_EQUAL(
-            memkind_posix_memalign(kind, &object, 64, SIZE_MAX - less), ENOMEM);
-        CU_ASSERT_EQUAL(memkind_posix_memalign(kind, &object, (size_t)1 << 63,
-                                               SIZE_MAX - less),
-                        ENOMEM);
-        CU_ASSERT_EQUAL(
+        CHECK_NULL(memkind_malloc(kind, SIZE_MAX - less));
+        CHECK_EQ(errno, ENOMEM);
+        CHECK_NULL(memkind_calloc(kind, 1, SIZE_MAX - less));
+        CHECK_NULL(memkind_calloc(kind, SIZE_MAX / 2 + 1 + less, 2));
+        CHECK_NULL(memkind_realloc(kind, NULL, SIZE_MAX - less));
+        CHECK_EQ(memkind_posix_memalign(kind, &object, 64, SIZE_MAX - less),
+                 ENOMEM);
+        CHECK_EQ(memkind_posix_memalign(kind, &object, (size_t)1 << 63,
+                                        SIZE_MAX - less),
+                 ENOMEM);
+        CHECK_EQ(
             memkind_posix_memalign(kind, &object, (size_t)1 << 63, 1 + less),
             ENOMEM);
-        CU_ASSERT_EQUAL(memkind_pmem_mmap(kind, NULL, SIZE_MAX - less),
-                        MAP_FAILED);
-        CU_ASSERT_EQUAL(memkind_create_fixed((void *)&kind, SIZE_MAX - less,
-                                             (memkind_t[]){NULL}),
-                        MEMKIND_ERROR_INVALID);
+        CHECK_EQ(memkind_pmem_mmap(kind, NULL, SIZE_MAX - less), MAP_FAILED);
+        CHECK_EQ(memkind_create_fixed((void *)&kind, SIZE_MAX - less,
+                                      (memkind_t[]){NULL}),
+                 MEMKIND_ERROR_INVALID);
     }
     char *object = memkind_malloc(kind, 100);
-    CU_ASSERT_EQUAL(memkind_pmem_persist(kind, object, SIZE_MAX - 10),
-                    MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_pmem_persist(kind, object, SIZE_MAX - 10),
+             MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- set-uid programs
- * --------------------------------------------------------------------
- */
+/* ---- set-uid programs -------------------------------------------------- */
 
 static int in_set_uid_program(void)
 {
@@ -328,12 +316,11 @@ static int run_as_nobody(const char *path, off_t *written)
         execl(path, "set-uid", NULL);
         _exit(91);
     }
-    int status = 0;
-    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
-    CU_ASSERT_EQUAL(fstat(log, &st), 0);
+    const int status = child_wait(child);
+    CHECK_EQ(fstat(log, &st), 0);
     close(log);
     *written = st.st_size;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+    return status;
 }
 
 static void test_environment_of_set_uid_programs(void)
@@ -344,14 +331,14 @@ static void test_environment_of_set_uid_programs(void)
         printf("skipped: only root can make set-uid programs ");
         return;
     }
-    CU_ASSERT_EQUAL(chmod(test_dir(), 0755), 0);
+    CHECK_EQ(chmod(test_dir(), 0755), 0);
     /* Without the bit, the environment counts. */
-    CU_ASSERT_TRUE_FATAL(copy_program(path, 0755));
-    CU_ASSERT_EQUAL(run_as_nobody(path, &written), 1);
-    CU_ASSERT_TRUE(written > 0);
-    CU_ASSERT_EQUAL(chmod(path, 04755), 0);
-    CU_ASSERT_EQUAL(run_as_nobody(path, &written), 0);
-    CU_ASSERT_EQUAL(written, 0);
+    REQUIRE(copy_program(path, 0755));
+    CHECK_EQ(run_as_nobody(path, &written), 1);
+    CHECK_GT(written, 0);
+    CHECK_EQ(chmod(path, 04755), 0);
+    CHECK_EQ(run_as_nobody(path, &written), 0);
+    CHECK_EQ(written, 0);
     unlink(path);
 }
 

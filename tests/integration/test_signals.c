@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A signal handler that allocates and frees in a kind that it names, and that
- * was in use before. Whatever it has interrupted, it is given an object that
- * nobody else has, or is refused.
+ * was in use before. Whatever it has interrupted, it is given an object of its
+ * own, or is refused.
  */
 #include <errno.h>
 #include <memkind.h>
@@ -67,7 +67,8 @@ static void on_signal(int signal)
         refused++;
         if (errno != ENOMEM)
             wrong_frees++;
-        /* Which is told, later; and must not wait for its own thread either. */
+        /* This is reported later, and must not wait for the handler's own
+         * thread either. */
         memkind_free(kind, (void *)&turn);
     }
     errno = saved_errno;
@@ -79,17 +80,17 @@ static void start_signals(void)
     const struct itimerval timer = {{0, PERIOD}, {0, PERIOD}};
     signals = given = refused = damaged = wrong_frees = 0;
     sigemptyset(&action.sa_mask);
-    CU_ASSERT_EQUAL(sigaction(SIGALRM, &action, NULL), 0);
-    CU_ASSERT_EQUAL(setitimer(ITIMER_REAL, &timer, NULL), 0);
+    CHECK_EQ(sigaction(SIGALRM, &action, NULL), 0);
+    CHECK_EQ(setitimer(ITIMER_REAL, &timer, NULL), 0);
 }
 
 static void stop_signals(void)
 {
     const struct itimerval none = {{0, 0}, {0, 0}};
-    CU_ASSERT_EQUAL(setitimer(ITIMER_REAL, &none, NULL), 0);
-    CU_ASSERT(given > 0);
-    CU_ASSERT_EQUAL(damaged, 0);
-    CU_ASSERT_EQUAL(wrong_frees, 0);
+    CHECK_EQ(setitimer(ITIMER_REAL, &none, NULL), 0);
+    CHECK_GT(given, 0);
+    CHECK_EQ(damaged, 0);
+    CHECK_EQ(wrong_frees, 0);
     for (int i = 0; i < HIS; i++) {
         memkind_free(kind, his[i]);
         his[i] = NULL;
@@ -99,8 +100,7 @@ static void stop_signals(void)
 static void begin(size_t size)
 {
     object_size = size;
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 0, &kind),
-                          MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), 0, &kind), MEMKIND_SUCCESS);
     for (int i = 0; i < 1000; i++)
         memkind_free(kind, memkind_malloc(kind, size));
     start_signals();
@@ -109,7 +109,7 @@ static void begin(size_t size)
 static void end(void)
 {
     stop_signals();
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
 static bool go_on(int round)
@@ -236,7 +236,7 @@ static void test_in_other_calls(void)
     }
 }
 
-/* ---- fork --------------------------------------------------------------- */
+/* ---- fork -------------------------------------------------------------- */
 
 static void count_misuse(memkind_misuse what, memkind_t where, const void *ptr,
                          void *arg)
@@ -258,7 +258,7 @@ static void test_in_fork(void)
         pid_t child = fork();
         if (child == 0) {
             const struct itimerval timer = {{0, PERIOD}, {0, PERIOD}};
-            /* Of these, it may see what its parent makes of them. */
+            /* The child may see what its parent makes of these. */
             memset(mine, 0, sizeof mine);
             memset(his, 0, sizeof his);
             setitimer(ITIMER_REAL, &timer, NULL);
@@ -271,13 +271,13 @@ static void test_in_fork(void)
             bad++;
         allocate_and_free(&seed, 100);
     }
-    CU_ASSERT_EQUAL(bad, 0);
+    CHECK_EQ(bad, 0);
     free_mine();
     end();
     memkind_set_misuse_handler(NULL, NULL);
 }
 
-/* ---- the end of threads ------------------------------------------------- */
+/* ---- the end of threads ------------------------------------------------ */
 
 static void *end_soon(void *unused)
 {
@@ -302,7 +302,7 @@ static void test_at_the_end_of_threads(void)
         const struct itimerval timer = {.it_value = {0, 10 + i % 300}};
         pthread_t thread;
         setitimer(ITIMER_REAL, &timer, NULL);
-        CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, end_soon, NULL), 0);
+        REQUIRE_EQ(pthread_create(&thread, NULL, end_soon, NULL), 0);
         pthread_sigmask(SIG_BLOCK, &alarm, &before);
         pthread_join(thread, NULL);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -326,7 +326,8 @@ static void fork_in_handler(int signal)
 }
 
 /* A handler that forks has interrupted fork(). (If it waited for a lock of its
- * own thread, the alarm clock would go on, and nobody would hear it.) */
+ * own thread, the test would hang: alarms go on, but no thread handles them.)
+ */
 static void test_handler_forks(void)
 {
     struct sigaction action = {.sa_handler = fork_in_handler,
@@ -334,10 +335,9 @@ static void test_handler_forks(void)
     struct sigaction before;
     sigset_t mask;
     forks = damaged = 0;
-    CU_ASSERT_EQUAL_FATAL(
-        memkind_create_pmem(test_dir(), MEMKIND_PMEM_MIN_SIZE, &kind),
-        MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL_FATAL(sigaction(SIGALRM, &action, &before), 0);
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), MEMKIND_PMEM_MIN_SIZE, &kind),
+               MEMKIND_SUCCESS);
+    REQUIRE_EQ(sigaction(SIGALRM, &action, &before), 0);
     for (int round = 0; round < 1000; round++) {
         const struct itimerval timer = {.it_value = {0, 1 + round % 400}};
         int status = -1;
@@ -355,12 +355,12 @@ static void test_handler_forks(void)
     const struct itimerval none = {{0, 0}, {0, 0}};
     setitimer(ITIMER_REAL, &none, NULL);
     sigaction(SIGALRM, &before, NULL);
-    CU_ASSERT(forks > 0);
-    CU_ASSERT_EQUAL(damaged, 0);
-    CU_ASSERT_EQUAL(sigprocmask(SIG_SETMASK, NULL, &mask), 0);
-    CU_ASSERT_EQUAL(sigismember(&mask, SIGALRM), 0);
-    CU_ASSERT_EQUAL(sigismember(&mask, SIGTERM), 0);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_GT(forks, 0);
+    CHECK_EQ(damaged, 0);
+    CHECK_EQ(sigprocmask(SIG_SETMASK, NULL, &mask), 0);
+    CHECK_EQ(sigismember(&mask, SIGALRM), 0);
+    CHECK_EQ(sigismember(&mask, SIGTERM), 0);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
 static const struct test_case tests[] = {

@@ -4,7 +4,6 @@
 #include <memkind.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,22 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "test_support.h"
-
-#define MIB ((size_t)1 << 20)
-
-static memkind_t make_kind(size_t max_size, memkind_mem_usage_policy policy)
-{
-    memkind_t kind = NULL;
-    struct memkind_config *config = memkind_config_new();
-    memkind_config_set_path(config, test_dir());
-    memkind_config_set_size(config, max_size);
-    memkind_config_set_memory_usage_policy(config, policy);
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem_with_config(config, &kind),
-                          MEMKIND_SUCCESS);
-    memkind_config_delete(config);
-    return kind;
-}
+#include "test_kinds.h"
 
 struct stats {
     size_t resident, active, allocated;
@@ -35,30 +19,22 @@ struct stats {
 
 static struct stats last_stats(memkind_t kind)
 {
-    struct stats stats = {0, 0, 0};
-    CU_ASSERT_EQUAL(
-        memkind_get_stat(kind, MEMKIND_STAT_TYPE_RESIDENT, &stats.resident),
-        MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(
-        memkind_get_stat(kind, MEMKIND_STAT_TYPE_ACTIVE, &stats.active),
-        MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(
-        memkind_get_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED, &stats.allocated),
-        MEMKIND_SUCCESS);
-    return stats;
+    return (struct stats){
+        .resident = kind_last_stat(kind, MEMKIND_STAT_TYPE_RESIDENT),
+        .active = kind_last_stat(kind, MEMKIND_STAT_TYPE_ACTIVE),
+        .allocated = kind_last_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED)};
 }
 
 static struct stats stats_now(memkind_t kind)
 {
-    CU_ASSERT_EQUAL(memkind_update_cached_stats(), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_update_cached_stats(), MEMKIND_SUCCESS);
     struct stats stats = last_stats(kind);
-    CU_ASSERT(stats.allocated <= stats.active);
-    CU_ASSERT(stats.active <= stats.resident);
+    CHECK_LE(stats.allocated, stats.active);
+    CHECK_LE(stats.active, stats.resident);
     return stats;
 }
 
-/* ---- numbers
- * ----------------------------------------------------------------- */
+/* ---- numbers ----------------------------------------------------------- */
 
 static void check_sums(memkind_t kind)
 {
@@ -67,104 +43,105 @@ static void check_sums(memkind_t kind)
     unsigned long long random = 3;
     size_t total = 0;
     struct stats stats = stats_now(kind);
-    CU_ASSERT_EQUAL(stats.allocated, 0);
-    CU_ASSERT_EQUAL(stats.active, 0);
+    CHECK_EQ(stats.allocated, 0);
+    CHECK_EQ(stats.active, 0);
     for (size_t i = 0; i < COUNT; i++) {
         objects[i] = memkind_malloc(kind, 1 + test_random(&random) %
                                                   ((size_t)8 << i % 14));
-        CU_ASSERT_PTR_NOT_NULL_FATAL(objects[i]);
+        REQUIRE_NOT_NULL(objects[i]);
         total += memkind_malloc_usable_size(kind, objects[i]);
         if (i % 500 == 0)
-            CU_ASSERT_EQUAL(stats_now(kind).allocated, total);
+            CHECK_EQ(stats_now(kind).allocated, total);
     }
-    CU_ASSERT_EQUAL(stats_now(kind).allocated, total);
+    CHECK_EQ(stats_now(kind).allocated, total);
     for (size_t i = 0; i < COUNT; i += 2) {
         total -= memkind_malloc_usable_size(kind, objects[i]);
         objects[i] =
             memkind_realloc(kind, objects[i], 1 + test_random(&random) % 60000);
         total += memkind_malloc_usable_size(kind, objects[i]);
     }
-    CU_ASSERT_EQUAL(stats_now(kind).allocated, total);
+    CHECK_EQ(stats_now(kind).allocated, total);
     for (size_t i = 0; i < COUNT; i += 3) {
         total -= memkind_malloc_usable_size(kind, objects[i]);
         memkind_free(kind, objects[i]);
         objects[i] = NULL;
     }
-    CU_ASSERT_EQUAL(stats_now(kind).allocated, total);
+    CHECK_EQ(stats_now(kind).allocated, total);
     for (size_t i = 0; i < COUNT; i++)
         memkind_free(kind, objects[i]);
     stats = stats_now(kind);
-    CU_ASSERT_EQUAL(stats.allocated, 0);
-    CU_ASSERT_EQUAL(stats.active, 0);
+    CHECK_EQ(stats.allocated, 0);
+    CHECK_EQ(stats.active, 0);
 }
 
 static void test_sums_of_usable_sizes(void)
 {
-    memkind_t kind = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    memkind_t kind = kind_make(.limit = 0);
     check_sums(kind);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
     check_sums(MEMKIND_DEFAULT);
     check_sums(MEMKIND_REGULAR);
 }
 
 static void test_known_sizes(void)
 {
-    memkind_t kind = make_kind(64 * MIB, MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE);
+    memkind_t kind = kind_make(.limit = 64 * MIB,
+                               .usage = MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE);
     const size_t size = test_fitting(8 * MIB);
     void *large = memkind_malloc(kind, size);
     struct stats stats = stats_now(kind);
-    CU_ASSERT_EQUAL(stats.allocated, size);
-    CU_ASSERT_EQUAL(stats.active, 8 * MIB);
-    CU_ASSERT_EQUAL(stats.resident, 8 * MIB);
+    CHECK_EQ(stats.allocated, size);
+    CHECK_EQ(stats.active, 8 * MIB);
+    CHECK_EQ(stats.resident, 8 * MIB);
     void *small = memkind_malloc(kind, 4096);
     stats = stats_now(kind);
-    CU_ASSERT_EQUAL(stats.allocated, size + 4096);
+    CHECK_EQ(stats.allocated, size + 4096);
     memkind_free(kind, large);
     stats = stats_now(kind);
-    CU_ASSERT_EQUAL(stats.allocated, 4096);
-    CU_ASSERT(stats.resident < MIB + test_space_unit());
+    CHECK_EQ(stats.allocated, 4096);
+    CHECK_LT(stats.resident, MIB + test_space_unit());
     memkind_free(kind, small);
     stats = stats_now(kind);
-    CU_ASSERT_EQUAL(stats.allocated, 0);
-    CU_ASSERT_EQUAL(stats.active, 0);
-    CU_ASSERT_EQUAL(stats.resident, 0);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(stats.allocated, 0);
+    CHECK_EQ(stats.active, 0);
+    CHECK_EQ(stats.resident, 0);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
 static void test_a_snapshot_stays(void)
 {
-    memkind_t kind = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    memkind_t kind = kind_make(.limit = 0);
     void *object = memkind_malloc(kind, MIB);
     struct stats before = stats_now(kind);
     void *more = memkind_malloc(kind, 32 * MIB);
     struct stats after = last_stats(kind);
-    CU_ASSERT_EQUAL(before.allocated, after.allocated);
-    CU_ASSERT_EQUAL(before.active, after.active);
-    CU_ASSERT_EQUAL(before.resident, after.resident);
+    CHECK_EQ(before.allocated, after.allocated);
+    CHECK_EQ(before.active, after.active);
+    CHECK_EQ(before.resident, after.resident);
     after = stats_now(kind);
-    CU_ASSERT_EQUAL(after.allocated, before.allocated + 32 * MIB);
-    CU_ASSERT(after.resident >= before.resident + 32 * MIB);
+    CHECK_EQ(after.allocated, before.allocated + 32 * MIB);
+    CHECK_GE(after.resident, before.resident + 32 * MIB);
     memkind_free(kind, object);
     memkind_free(kind, more);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
 static void test_kinds_are_counted_separately(void)
 {
-    memkind_t one = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
-    memkind_t other = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    memkind_t one = kind_make(.limit = 0);
+    memkind_t other = kind_make(.limit = 0);
     void *object = memkind_malloc(one, 4 * MIB);
-    CU_ASSERT_EQUAL(stats_now(one).allocated, 4 * MIB);
-    CU_ASSERT_EQUAL(stats_now(other).allocated, 0);
-    CU_ASSERT_EQUAL(stats_now(other).resident, 0);
+    CHECK_EQ(stats_now(one).allocated, 4 * MIB);
+    CHECK_EQ(stats_now(other).allocated, 0);
+    CHECK_EQ(stats_now(other).resident, 0);
     memkind_free(one, object);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(one), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(one), MEMKIND_SUCCESS);
     /* A new kind does not take over an old one's numbers. */
-    one = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
-    CU_ASSERT_EQUAL(last_stats(one).allocated, 0);
-    CU_ASSERT_EQUAL(last_stats(one).resident, 0);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(one), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(other), MEMKIND_SUCCESS);
+    one = kind_make(.limit = 0);
+    CHECK_EQ(last_stats(one).allocated, 0);
+    CHECK_EQ(last_stats(one).resident, 0);
+    CHECK_EQ(memkind_destroy_kind(one), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(other), MEMKIND_SUCCESS);
 }
 
 static void *allocate_and_end(void *kind)
@@ -179,25 +156,25 @@ static void *allocate_and_end(void *kind)
 
 static void test_threads_that_have_ended(void)
 {
-    memkind_t kind = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    memkind_t kind = kind_make(.limit = 0);
     size_t total = 0;
     void *objects[8];
     for (int i = 0; i < 8; i++) {
         pthread_t thread;
-        CU_ASSERT_EQUAL_FATAL(
-            pthread_create(&thread, NULL, allocate_and_end, kind), 0);
+        REQUIRE_EQ(pthread_create(&thread, NULL, allocate_and_end, kind), 0);
         pthread_join(thread, &objects[i]);
         total += memkind_malloc_usable_size(kind, objects[i]);
-        CU_ASSERT_EQUAL(stats_now(kind).allocated, total);
+        CHECK_EQ(stats_now(kind).allocated, total);
     }
     for (int i = 0; i < 8; i++)
         memkind_free(kind, objects[i]);
-    CU_ASSERT_EQUAL(stats_now(kind).allocated, 0);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(stats_now(kind).allocated, 0);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* A kind that nobody uses has the same figures in each snapshot, whoever else
- * takes one, and whatever becomes of what threads have cached of it. */
+/* A kind that is not in use has the same figures in each snapshot, whichever
+ * thread takes it, and whatever becomes of what threads have cached of the
+ * kind. */
 #define CACHING_THREADS 6
 static pthread_barrier_t cached;
 static atomic_bool looking;
@@ -225,20 +202,19 @@ static void *look_too(void *unused)
 
 static void test_snapshots_at_once(void)
 {
-    memkind_t kind = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    memkind_t kind = kind_make(.limit = 0);
     pthread_t others[2], threads[CACHING_THREADS];
     size_t wrong = 0;
     void *live = memkind_malloc(kind, 1000);
     const size_t size = memkind_malloc_usable_size(kind, live);
     atomic_store(&looking, true);
     for (int i = 0; i < 2; i++)
-        CU_ASSERT_EQUAL_FATAL(pthread_create(&others[i], NULL, look_too, NULL),
-                              0);
+        REQUIRE_EQ(pthread_create(&others[i], NULL, look_too, NULL), 0);
     for (int round = 0; round < 20; round++) {
         pthread_barrier_init(&cached, NULL, CACHING_THREADS + 1);
         for (int i = 0; i < CACHING_THREADS; i++)
-            CU_ASSERT_EQUAL_FATAL(
-                pthread_create(&threads[i], NULL, free_and_end, kind), 0);
+            REQUIRE_EQ(pthread_create(&threads[i], NULL, free_and_end, kind),
+                       0);
         pthread_barrier_wait(&cached);
         for (int i = 0; i < 20; i++)
             wrong += stats_now(kind).allocated != size;
@@ -249,9 +225,9 @@ static void test_snapshots_at_once(void)
     atomic_store(&looking, false);
     for (int i = 0; i < 2; i++)
         pthread_join(others[i], NULL);
-    CU_ASSERT_EQUAL(wrong, 0);
+    CHECK_EQ(wrong, 0);
     memkind_free(kind, live);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
 /* A kind goes while a thread that has cached objects of it takes a snapshot.
@@ -295,16 +271,16 @@ static void test_snapshots_while_kinds_go(void)
     pthread_t threads[OTHERS + 1];
     pthread_barrier_init(&turn, NULL, OTHERS + 2);
     for (int i = 0; i <= OTHERS; i++)
-        CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL,
-                                             i < OTHERS ? cache_of_passing_kinds
-                                                        : look_while_kinds_go,
-                                             &rounds),
-                              0);
+        REQUIRE_EQ(pthread_create(&threads[i], NULL,
+                                  i < OTHERS ? cache_of_passing_kinds
+                                             : look_while_kinds_go,
+                                  &rounds),
+                   0);
     for (int i = 0; i < rounds; i++) {
-        passing = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+        passing = kind_make(.limit = 0);
         for (int j = 0; j < 3; j++)
             pthread_barrier_wait(&turn);
-        CU_ASSERT_EQUAL(memkind_destroy_kind(passing), MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_destroy_kind(passing), MEMKIND_SUCCESS);
     }
     for (int i = 0; i <= OTHERS; i++)
         pthread_join(threads[i], NULL);
@@ -313,23 +289,23 @@ static void test_snapshots_while_kinds_go(void)
 
 static void test_the_whole_library(void)
 {
-    memkind_t kind = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    memkind_t kind = kind_make(.limit = 0);
     /* Nothing of what other tests have freed goes back in between. */
-    CU_ASSERT_EQUAL(memkind_purge_kind(MEMKIND_DEFAULT), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_purge_kind(MEMKIND_REGULAR), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_purge_kind(MEMKIND_DEFAULT), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_purge_kind(MEMKIND_REGULAR), MEMKIND_SUCCESS);
     struct stats before = stats_now(NULL);
     void *object = memkind_malloc(kind, 16 * MIB);
     struct stats after = stats_now(NULL);
     /* Less what the library's own data may have become less by: jemalloc's
      * caches of that are emptied now and then. */
-    CU_ASSERT(after.allocated >= before.allocated + 15 * MIB);
-    CU_ASSERT(after.active >= before.active + 15 * MIB);
-    CU_ASSERT(after.resident >= before.resident + 15 * MIB);
-    CU_ASSERT(stats_now(NULL).allocated >= stats_now(kind).allocated);
+    CHECK_GE(after.allocated, before.allocated + 15 * MIB);
+    CHECK_GE(after.active, before.active + 15 * MIB);
+    CHECK_GE(after.resident, before.resident + 15 * MIB);
+    CHECK_GE(stats_now(NULL).allocated, stats_now(kind).allocated);
     memkind_free(kind, object);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
     after = stats_now(NULL);
-    CU_ASSERT(after.allocated < before.allocated + MIB);
+    CHECK_LT(after.allocated, before.allocated + MIB);
 }
 
 /* The file system may need a little more, for its own lists of extents. */
@@ -339,8 +315,8 @@ static void check_resident(memkind_t kind, size_t before)
     size_t space = test_file_space() - before;
     if (space < resident || space > resident + resident / 64 + 256 * 1024)
         printf("resident %zu, the file system says %zu\n", resident, space);
-    CU_ASSERT(space >= resident);
-    CU_ASSERT(space <= resident + resident / 64 + 256 * 1024);
+    CHECK_GE(space, resident);
+    CHECK_LE(space, resident + resident / 64 + 256 * 1024);
 }
 
 static void test_the_file_system_agrees(void)
@@ -353,55 +329,50 @@ static void test_the_file_system_agrees(void)
         static const size_t sizes[] = {0, 64 * MIB};
         void *objects[COUNT];
         size_t before = test_file_space();
-        memkind_t kind = make_kind(sizes[p], policies[p]);
+        memkind_t kind = kind_make(.limit = sizes[p], .usage = policies[p]);
         check_resident(kind, before);
         unsigned long long random = 5;
         for (size_t i = 0; i < COUNT; i++) {
             objects[i] = memkind_malloc(kind, 1 + test_random(&random) % 50000);
-            CU_ASSERT_PTR_NOT_NULL_FATAL(objects[i]);
+            REQUIRE_NOT_NULL(objects[i]);
             if (i % 200 == 0)
                 check_resident(kind, before);
         }
-        CU_ASSERT(stats_now(kind).resident > 8 * MIB);
+        CHECK_GT(stats_now(kind).resident, 8 * MIB);
         for (size_t i = 0; i < COUNT; i += 2)
             memkind_free(kind, objects[i]);
         check_resident(kind, before);
         for (size_t i = 1; i < COUNT; i += 2)
             memkind_free(kind, objects[i]);
         check_resident(kind, before);
-        CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
-        CU_ASSERT_EQUAL(test_file_space(), before);
+        CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+        CHECK_EQ(test_file_space(), before);
     }
 }
 
 static void test_bad_arguments(void)
 {
     size_t value = 4711;
-    memkind_t kind = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    memkind_t kind = kind_make(.limit = 0);
     const memkind_t kinds[] = {NULL, kind, MEMKIND_DEFAULT};
     for (size_t i = 0; i < 3; i++) {
-        CU_ASSERT_EQUAL(
-            memkind_get_stat(kinds[i], MEMKIND_STAT_TYPE_ACTIVE, NULL),
-            MEMKIND_ERROR_INVALID);
-        CU_ASSERT_EQUAL(
+        CHECK_EQ(memkind_get_stat(kinds[i], MEMKIND_STAT_TYPE_ACTIVE, NULL),
+                 MEMKIND_ERROR_INVALID);
+        CHECK_EQ(
             memkind_get_stat(kinds[i], MEMKIND_STAT_TYPE_MAX_VALUE, &value),
             MEMKIND_ERROR_INVALID);
-        CU_ASSERT_EQUAL(
-            memkind_get_stat(kinds[i], (memkind_stat_type)-1, &value),
-            MEMKIND_ERROR_INVALID);
-        CU_ASSERT_EQUAL(
-            memkind_get_stat(kinds[i], (memkind_stat_type)1000, &value),
-            MEMKIND_ERROR_INVALID);
+        CHECK_EQ(memkind_get_stat(kinds[i], (memkind_stat_type)-1, &value),
+                 MEMKIND_ERROR_INVALID);
+        CHECK_EQ(memkind_get_stat(kinds[i], (memkind_stat_type)1000, &value),
+                 MEMKIND_ERROR_INVALID);
     }
-    CU_ASSERT_EQUAL(
-        memkind_get_stat(MEMKIND_HBW, MEMKIND_STAT_TYPE_ACTIVE, &value),
-        MEMKIND_ERROR_INVALID);
-    CU_ASSERT_EQUAL(value, 4711);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_get_stat(MEMKIND_HBW, MEMKIND_STAT_TYPE_ACTIVE, &value),
+             MEMKIND_ERROR_INVALID);
+    CHECK_EQ(value, 4711);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* ---- printing
- * -------------------------------------------------------------------- */
+/* ---- printing ---------------------------------------------------------- */
 
 struct text {
     size_t length;
@@ -424,10 +395,9 @@ static void print(unsigned opts)
 {
     text.length = 0;
     text.bytes[0] = '\0';
-    CU_ASSERT_EQUAL(
-        memkind_stats_print(append, &text, (memkind_stat_print_opt)opts),
-        MEMKIND_SUCCESS);
-    CU_ASSERT(text.length < sizeof text.bytes - 1);
+    CHECK_EQ(memkind_stats_print(append, &text, (memkind_stat_print_opt)opts),
+             MEMKIND_SUCCESS);
+    CHECK_LT(text.length, sizeof text.bytes - 1);
 }
 
 /* Outside of strings, each bracket closes the last one that was opened. */
@@ -474,41 +444,41 @@ static bool python_reads_it(void)
 
 static void test_text(void)
 {
-    memkind_t kind = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    memkind_t kind = kind_make(.limit = 0);
     void *object = memkind_malloc(kind, 100);
     print(MEMKIND_STAT_PRINT_ALL);
-    CU_ASSERT_PTR_NOT_NULL(strstr(text.bytes, "jemalloc statistics"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(text.bytes, "End jemalloc statistics"));
+    CHECK_NOT_NULL(strstr(text.bytes, "jemalloc statistics"));
+    CHECK_NOT_NULL(strstr(text.bytes, "End jemalloc statistics"));
     size_t all = text.length;
     for (unsigned bit = 1; bit < 9; bit++) {
         print(1U << bit);
-        CU_ASSERT(text.length > 0);
-        CU_ASSERT(text.length <= all + 4096);
+        CHECK_GT(text.length, 0);
+        CHECK_LE(text.length, all + 4096);
     }
     print(MEMKIND_STAT_PRINT_OMIT_PER_ARENA | MEMKIND_STAT_PRINT_OMIT_GENERAL |
           MEMKIND_STAT_PRINT_OMIT_MERGED_ARENA |
           MEMKIND_STAT_PRINT_OMIT_DESTROYED_MERGED_ARENA);
-    CU_ASSERT(text.length < all / 2);
+    CHECK_LT(text.length, all / 2);
     memkind_free(kind, object);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
 static void test_json(void)
 {
-    memkind_t kind = make_kind(0, MEMKIND_MEM_USAGE_POLICY_DEFAULT);
+    memkind_t kind = kind_make(.limit = 0);
     void *object = memkind_malloc(kind, 100);
     print(MEMKIND_STAT_PRINT_JSON_FORMAT);
-    CU_ASSERT(brackets_match(text.bytes));
-    CU_ASSERT(python_reads_it());
+    CHECK(brackets_match(text.bytes));
+    CHECK(python_reads_it());
     for (unsigned bit = 1; bit < 9; bit++) {
         print(MEMKIND_STAT_PRINT_JSON_FORMAT | 1U << bit);
-        CU_ASSERT(brackets_match(text.bytes));
+        CHECK(brackets_match(text.bytes));
     }
     /* The check can fail. */
     text.bytes[strcspn(text.bytes, "}")] = ' ';
-    CU_ASSERT_FALSE(brackets_match(text.bytes));
+    CHECK(!brackets_match(text.bytes));
     memkind_free(kind, object);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
 static void test_bad_options(void)
@@ -516,10 +486,10 @@ static void test_bad_options(void)
     static const unsigned bad[] = {1U << 9, 1U << 10, 1U << 31, 0x3ff, ~0U};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         text.length = 0;
-        CU_ASSERT_EQUAL(
+        CHECK_EQ(
             memkind_stats_print(append, &text, (memkind_stat_print_opt)bad[i]),
             MEMKIND_ERROR_INVALID);
-        CU_ASSERT_EQUAL(text.length, 0);
+        CHECK_EQ(text.length, 0);
     }
 }
 
@@ -529,15 +499,15 @@ static void test_to_stderr(void)
     snprintf(path, sizeof path, "%s", test_path("stderr"));
     int fd = open(path, O_CREAT | O_RDWR, 0600);
     int saved = dup(STDERR_FILENO);
-    CU_ASSERT_FATAL(fd >= 0 && saved >= 0);
+    REQUIRE(fd >= 0 && saved >= 0);
     dup2(fd, STDERR_FILENO);
     int err = memkind_stats_print(NULL, NULL, MEMKIND_STAT_PRINT_ALL);
     dup2(saved, STDERR_FILENO);
     close(saved);
-    CU_ASSERT_EQUAL(err, MEMKIND_SUCCESS);
+    CHECK_EQ(err, MEMKIND_SUCCESS);
     ssize_t length = pread(fd, text.bytes, sizeof text.bytes - 1, 0);
     text.bytes[length > 0 ? length : 0] = '\0';
-    CU_ASSERT_PTR_NOT_NULL(strstr(text.bytes, "End jemalloc statistics"));
+    CHECK_NOT_NULL(strstr(text.bytes, "End jemalloc statistics"));
     close(fd);
     unlink(path);
 }

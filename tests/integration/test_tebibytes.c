@@ -21,13 +21,10 @@
 #include "layer_test.h"
 #include "sys_calls.h"
 
-#define TIB ((size_t)1 << 40)
-
 /* More is not left of 128 TiB when a region has been found that fits. */
 #define FREE_SPACE (100 * TIB)
 
-/* ---- file space that is only counted --------------------------------------
- */
+/* ---- file space that is only counted ----------------------------------- */
 
 static struct sys_calls real;
 static struct {
@@ -86,26 +83,12 @@ static void real_space(void)
     sys = real;
 }
 
-/* ---- what it costs ----------------------------------------------------------
- */
+/* ---- what it costs ----------------------------------------------------- */
 
 struct cost {
     double seconds;
     size_t dram, address_space; /* KiB */
 };
-
-static size_t status_kib(const char *name)
-{
-    char line[256];
-    size_t value = 0;
-    FILE *status = fopen("/proc/self/status", "re");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(status);
-    while (fgets(line, sizeof line, status) != NULL)
-        if (strncmp(line, name, strlen(name)) == 0)
-            value = strtoull(line + strlen(name), NULL, 10);
-    fclose(status);
-    return value;
-}
 
 static struct cost take_cost(void)
 {
@@ -113,12 +96,12 @@ static struct cost take_cost(void)
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (struct cost){.seconds =
                              (double)now.tv_sec + (double)now.tv_nsec / 1e9,
-                         .dram = status_kib("RssAnon:"),
-                         .address_space = status_kib("VmSize:")};
+                         .dram = test_status_kib("RssAnon:"),
+                         .address_space = test_status_kib("VmSize:")};
 }
 
-/* Time is told, not checked: DRAM says whether something is touched that should
- * not be. */
+/* Time is printed, not checked: DRAM says whether something is touched that
+ * should not be. */
 static void check_cost(const char *what, struct cost before, size_t most_kib)
 {
     struct cost now = take_cost();
@@ -127,11 +110,10 @@ static void check_cost(const char *what, struct cost before, size_t most_kib)
            (ssize_t)(now.dram - before.dram),
            ((double)now.address_space - (double)before.address_space) /
                (double)(1 << 30));
-    CU_ASSERT(now.dram <= before.dram + most_kib);
+    CHECK_LE(now.dram, before.dram + most_kib);
 }
 
-/* ---- objects --------------------------------------------------------------
- */
+/* ---- objects ----------------------------------------------------------- */
 
 static memkind_t kind;
 static int misused;
@@ -146,27 +128,26 @@ static void note_misuse(memkind_misuse misuse, memkind_t of, const void *ptr,
 static void open_kind(size_t limit)
 {
     struct cost before = take_cost();
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), limit, &kind),
-                          MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), limit, &kind), MEMKIND_SUCCESS);
     check_cost("creation", before, 2048);
 }
 
 static void close_kind(void)
 {
     struct cost before = take_cost();
-    CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
     check_cost("destruction", before, 0);
 }
 
-/* NULL where there is none. Its first and last bytes can be used. */
+/* NULL if there is none. Its first and last bytes can be used. */
 static char *make_object(size_t size)
 {
     char *object = memkind_malloc(kind, size);
     if (object == NULL) {
-        CU_ASSERT_EQUAL(errno, ENOMEM);
+        CHECK_EQ(errno, ENOMEM);
         return NULL;
     }
-    CU_ASSERT(memkind_malloc_usable_size(kind, object) >= size);
+    CHECK_GE(memkind_malloc_usable_size(kind, object), size);
     object[0] = object[size / 2] = object[size - 1] = 1;
     return object;
 }
@@ -181,21 +162,21 @@ static void check_inside(const char *object, size_t size)
         memkind_free(kind, (char *)(uintptr_t)(object + size - at));
         tries += 2;
     }
-    CU_ASSERT_EQUAL(misused, tries);
+    CHECK_EQ(misused, tries);
 }
 
 /* Bytes of file space that the kind holds. */
 static size_t file_space(void)
 {
     size_t value = SIZE_MAX;
-    CU_ASSERT_EQUAL(memkind_update_cached_stats(), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_get_stat(kind, MEMKIND_STAT_TYPE_RESIDENT, &value),
-                    MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_update_cached_stats(), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_get_stat(kind, MEMKIND_STAT_TYPE_RESIDENT, &value),
+             MEMKIND_SUCCESS);
     return value;
 }
 
-/* DRAM that an object may cost, in KiB: where file space is taken in grains,
- * each of 2 MiB has three counts. */
+/* DRAM that an object may cost, in KiB: if file space is taken in grains, each
+ * of 2 MiB has three counts. */
 static size_t cost_of(size_t size)
 {
     const char *force = getenv("PMEM_IS_PMEM_FORCE");
@@ -210,11 +191,11 @@ static void use_small_objects(void)
     static char *objects[COUNT];
     for (int i = 0; i < COUNT; i++) {
         objects[i] = memkind_malloc(kind, SIZE);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(objects[i]);
+        REQUIRE_NOT_NULL(objects[i]);
         objects[i][0] = objects[i][SIZE - 1] = 1;
     }
     for (int i = 0; i < COUNT; i++) {
-        CU_ASSERT(memkind_malloc_usable_size(kind, objects[i]) >= SIZE);
+        CHECK_GE(memkind_malloc_usable_size(kind, objects[i]), SIZE);
         memkind_free(kind, objects[i]);
     }
 }
@@ -225,21 +206,20 @@ static void use_large_object(size_t size)
     size_t asked = space.asked;
     struct cost before = take_cost();
     char *object = make_object(size);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(object);
-    CU_ASSERT(space.asked - asked >= size - 16 * MIB);
-    CU_ASSERT(file_space() >= size);
+    REQUIRE_NOT_NULL(object);
+    CHECK_GE(space.asked - asked, size - 16 * MIB);
+    CHECK_GE(file_space(), size);
     snprintf(text, sizeof text, "an object of %.1f TiB",
              (double)size / (double)TIB);
     check_cost(text, before, cost_of(size));
     check_inside(object, size);
     memkind_free(kind, object);
     check_inside(object, MIB);
-    CU_ASSERT_EQUAL(memkind_arena_purge(kind), MEMKIND_SUCCESS);
-    CU_ASSERT(file_space() <= 16 * MIB);
+    CHECK_EQ(memkind_arena_purge(kind), MEMKIND_SUCCESS);
+    CHECK_LE(file_space(), 16 * MIB);
 }
 
-/* ---- tests ------------------------------------------------------------------
- */
+/* ---- tests ------------------------------------------------------------- */
 
 static void test_8_tib(void)
 {
@@ -250,39 +230,39 @@ static void test_8_tib(void)
     use_small_objects();
     use_large_object(4 * TIB);
     use_large_object(8 * TIB);
-    CU_ASSERT_PTR_NULL(make_object(8 * TIB + 1));
+    CHECK_NULL(make_object(8 * TIB + 1));
     char *half = make_object(4 * TIB);
-    CU_ASSERT_PTR_NOT_NULL(half);
-    CU_ASSERT_PTR_NULL(make_object(5 * TIB));
+    CHECK_NOT_NULL(half);
+    CHECK_NULL(make_object(5 * TIB));
     char *more = make_object(3 * TIB);
-    CU_ASSERT_PTR_NOT_NULL(more);
+    CHECK_NOT_NULL(more);
     use_small_objects();
-    CU_ASSERT(file_space() <= 8 * TIB);
+    CHECK_LE(file_space(), 8 * TIB);
     memkind_free(kind, half);
     memkind_free(kind, more);
     close_kind();
     real_space();
 }
 
-/* An object grows and shrinks, by copying nothing where there is room. */
+/* An object grows and shrinks; nothing is copied if there is room. */
 static void test_resizing(void)
 {
     fake_space();
     open_kind(8 * TIB);
     struct cost before = take_cost();
     char *object = make_object(TIB);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+    REQUIRE_NOT_NULL(object);
     object = memkind_realloc(kind, object, TIB / 2);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(object);
-    CU_ASSERT_EQUAL(object[0], 1);
+    REQUIRE_NOT_NULL(object);
+    CHECK_EQ(object[0], 1);
     check_inside(object, TIB);
     char *next = make_object(TIB / 4); /* in what was its inside */
-    CU_ASSERT_PTR_NOT_NULL_FATAL(next);
+    REQUIRE_NOT_NULL(next);
     check_inside(next, TIB / 4);
     memkind_free(kind, next);
     object = memkind_realloc(kind, object, TIB);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(object);
-    CU_ASSERT_EQUAL(object[0], 1);
+    REQUIRE_NOT_NULL(object);
+    CHECK_EQ(object[0], 1);
     check_inside(object, TIB);
     check_cost("resizing", before, cost_of(2 * TIB));
     memkind_free(kind, object);
@@ -290,16 +270,16 @@ static void test_resizing(void)
     real_space();
 }
 
-/* Where pages of tags cannot be given back they are written. */
+/* If pages of tags cannot be given back, they are written. */
 static void test_locked_tags(void)
 {
     fake_space();
     open_kind(8 * TIB);
     space.locked = true;
     use_small_objects();
-    CU_ASSERT_EQUAL(memkind_arena_purge(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_arena_purge(kind), MEMKIND_SUCCESS);
     char *object = make_object(GIB);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+    REQUIRE_NOT_NULL(object);
     check_inside(object, GIB);
     memkind_free(kind, object);
     use_small_objects();
@@ -307,8 +287,8 @@ static void test_locked_tags(void)
     real_space();
 }
 
-/* Of 128 TiB of addresses a region takes a power of two; so the limit is met by
- * several, and no object is larger than one. */
+/* A region takes a power of two of the 128 TiB of addresses; so several
+ * regions meet the limit, and no object is larger than one of them. */
 static void test_64_tib(void)
 {
     size_t size = 64 * TIB;
@@ -319,19 +299,19 @@ static void test_64_tib(void)
     use_large_object(TIB);
     while ((object = make_object(size)) == NULL && size > TIB)
         size /= 2;
-    CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+    REQUIRE_NOT_NULL(object);
     check_inside(object, size);
     size_t held = file_space();
-    CU_ASSERT(size >= 16 * TIB);
-    CU_ASSERT(held >= size && held <= 64 * TIB);
+    CHECK_GE(size, 16 * TIB);
+    CHECK(held >= size && held <= 64 * TIB);
     /* The rest by smaller ones. */
     size_t all = size;
     for (size_t part = 8 * TIB; part >= TIB; part /= 2)
         while (make_object(part) != NULL)
             all += part;
     printf("one object of %zu TiB, %zu TiB in all\n", size / TIB, all / TIB);
-    CU_ASSERT(all >= 32 * TIB);
-    CU_ASSERT(file_space() <= 64 * TIB);
+    CHECK_GE(all, 32 * TIB);
+    CHECK_LE(file_space(), 64 * TIB);
     memkind_free(kind, object);
     use_small_objects();
     close_kind();
@@ -355,13 +335,13 @@ static void test_extremes(void)
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
         fake_space();
         space.blocks = blocks[i % 4];
-        CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), limits[i], &kind),
-                              MEMKIND_SUCCESS);
+        REQUIRE_EQ(memkind_create_pmem(test_dir(), limits[i], &kind),
+                   MEMKIND_SUCCESS);
         for (size_t j = 0; j < sizeof sizes / sizeof sizes[0]; j++)
-            CU_ASSERT_PTR_NULL(make_object(sizes[j]));
+            CHECK_NULL(make_object(sizes[j]));
         use_small_objects();
         memkind_free(kind, make_object(GIB));
-        CU_ASSERT_EQUAL(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
         real_space();
     }
 }

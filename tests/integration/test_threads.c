@@ -10,17 +10,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "test_support.h"
+#include "test_kinds.h"
 
-#define MIB ((size_t)1 << 20)
 #define THREADS_MAX 8
 
 /* The sanitizers keep data of their own for each thread that there was. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define RESIDENT_SLACK_KIB (64 * 1024)
-#else
-#define RESIDENT_SLACK_KIB 4096
-#endif
+#define RESIDENT_SLACK_KIB ((size_t)(SANITIZED ? 64 * 1024 : 4096))
 
 static atomic_size_t mistakes;
 static pthread_barrier_t barrier;
@@ -28,23 +23,6 @@ static pthread_barrier_t barrier;
 static void mistake(void)
 {
     atomic_fetch_add(&mistakes, 1);
-}
-
-static memkind_t make_kind(size_t max_size)
-{
-    memkind_t kind = NULL;
-    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), max_size, &kind),
-                          MEMKIND_SUCCESS);
-    return kind;
-}
-
-static size_t allocated(memkind_t kind)
-{
-    size_t value = SIZE_MAX;
-    CU_ASSERT_EQUAL(memkind_update_cached_stats(), MEMKIND_SUCCESS);
-    CU_ASSERT_EQUAL(memkind_get_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED, &value),
-                    MEMKIND_SUCCESS);
-    return value;
 }
 
 /* Runs a function in `count` threads at once; each gets its number. */
@@ -55,16 +33,14 @@ static void run_threads(int count, void *(*run)(void *number))
     atomic_store(&mistakes, 0);
     for (int i = 0; i < count; i++) {
         numbers[i] = i;
-        CU_ASSERT_EQUAL_FATAL(
-            pthread_create(&threads[i], NULL, run, &numbers[i]), 0);
+        REQUIRE_EQ(pthread_create(&threads[i], NULL, run, &numbers[i]), 0);
     }
     for (int i = 0; i < count; i++)
         pthread_join(threads[i], NULL);
-    CU_ASSERT_EQUAL(atomic_load(&mistakes), 0);
+    CHECK_EQ(atomic_load(&mistakes), 0);
 }
 
-/* ---- allocation and free in turn
- * ---------------------------------------------- */
+/* ---- allocation and free in turn --------------------------------------- */
 
 struct object {
     unsigned char *start;
@@ -130,10 +106,10 @@ static void *alternate(void *number)
 
 static void alternate_in_threads(int count)
 {
-    shared_kind = make_kind(256 * MIB);
+    shared_kind = kind_make_limited(256 * MIB);
     run_threads(count, alternate);
-    CU_ASSERT_EQUAL(allocated(shared_kind), 0);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(shared_kind), MEMKIND_SUCCESS);
+    CHECK_EQ(kind_allocated(shared_kind), 0);
+    CHECK_EQ(memkind_destroy_kind(shared_kind), MEMKIND_SUCCESS);
 }
 
 static void test_2_threads(void)
@@ -155,11 +131,10 @@ static void test_threads_on_dram(void)
 {
     shared_kind = MEMKIND_DEFAULT;
     run_threads(4, alternate);
-    CU_ASSERT_EQUAL(allocated(MEMKIND_DEFAULT), 0);
+    CHECK_EQ(kind_allocated(MEMKIND_DEFAULT), 0);
 }
 
-/* ---- freed by another thread
- * ---------------------------------------------------- */
+/* ---- freed by another thread ------------------------------------------- */
 
 #define QUEUE 256
 #define MESSAGES 20000
@@ -228,27 +203,14 @@ static void test_freed_by_another_thread(void)
 {
     static const int counts[] = {2, 4, 8};
     for (int i = 0; i < 3; i++) {
-        shared_kind = make_kind(64 * MIB);
+        shared_kind = kind_make_limited(64 * MIB);
         run_threads(counts[i], produce_or_consume);
-        CU_ASSERT_EQUAL(allocated(shared_kind), 0);
-        CU_ASSERT_EQUAL(memkind_destroy_kind(shared_kind), MEMKIND_SUCCESS);
+        CHECK_EQ(kind_allocated(shared_kind), 0);
+        CHECK_EQ(memkind_destroy_kind(shared_kind), MEMKIND_SUCCESS);
     }
 }
 
-/* ---- threads that come and go
- * ------------------------------------------------------ */
-
-static size_t resident_kib(void)
-{
-    unsigned long total = 0, resident = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    if (file == NULL)
-        return 0;
-    if (fscanf(file, "%lu %lu", &total, &resident) != 2)
-        resident = 0;
-    fclose(file);
-    return resident * (size_t)sysconf(_SC_PAGESIZE) / 1024;
-}
+/* ---- threads that come and go ------------------------------------------ */
 
 static atomic_uint greatest_arena;
 
@@ -278,8 +240,8 @@ static void live_in_threads(int count)
     for (int i = 0; i < count; i += 4) {
         pthread_t threads[4];
         for (int j = 0; j < 4; j++)
-            CU_ASSERT_EQUAL_FATAL(
-                pthread_create(&threads[j], NULL, live_shortly, NULL), 0);
+            REQUIRE_EQ(pthread_create(&threads[j], NULL, live_shortly, NULL),
+                       0);
         for (int j = 0; j < 4; j++)
             pthread_join(threads[j], NULL);
     }
@@ -289,28 +251,27 @@ static void live_in_threads(int count)
 static void test_thousands_of_short_lives(void)
 {
     struct test_resources before, after;
-    shared_kind = make_kind(64 * MIB);
+    shared_kind = kind_make_limited(64 * MIB);
     atomic_store(&mistakes, 0);
     live_in_threads(1000);
     test_resources_take(&before);
-    size_t resident = resident_kib();
+    size_t resident = test_status_kib("VmRSS:");
     unsigned arena = atomic_load(&greatest_arena);
     live_in_threads(6000);
     test_resources_take(&after);
-    CU_ASSERT_EQUAL(atomic_load(&mistakes), 0);
-    CU_ASSERT_EQUAL(atomic_load(&greatest_arena), arena);
-    CU_ASSERT_EQUAL(after.fds, before.fds);
-    CU_ASSERT(after.maps <= before.maps + 8 + test_metadata_splits());
-    CU_ASSERT(resident_kib() <= resident + RESIDENT_SLACK_KIB);
+    CHECK_EQ(atomic_load(&mistakes), 0);
+    CHECK_EQ(atomic_load(&greatest_arena), arena);
+    CHECK_EQ(after.fds, before.fds);
+    CHECK_LE(after.maps, before.maps + 8 + test_metadata_splits());
+    CHECK_LE(test_status_kib("VmRSS:"), resident + RESIDENT_SLACK_KIB);
     /* What the threads had cached is free again. */
-    CU_ASSERT_EQUAL(allocated(shared_kind), 0);
+    CHECK_EQ(kind_allocated(shared_kind), 0);
     char *most = memkind_malloc(shared_kind, 56 * MIB);
-    CU_ASSERT_PTR_NOT_NULL(most);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(shared_kind), MEMKIND_SUCCESS);
+    CHECK_NOT_NULL(most);
+    CHECK_EQ(memkind_destroy_kind(shared_kind), MEMKIND_SUCCESS);
 }
 
-/* ---- kinds that come and go
- * ---------------------------------------------------------- */
+/* ---- kinds that come and go -------------------------------------------- */
 
 #define KINDS 300
 #define ADDRESS_SLACK_KIB (64 * 1024)
@@ -353,9 +314,9 @@ static void test_kinds_destroyed_under_caches(void)
     run_threads(4, outlive_kinds);
     test_resources_take(&after);
     pthread_barrier_destroy(&barrier);
-    CU_ASSERT_EQUAL(after.fds, before.fds);
-    CU_ASSERT(after.maps <= before.maps + 8 + test_metadata_splits());
-    CU_ASSERT(after.mapped_kib <= before.mapped_kib + ADDRESS_SLACK_KIB);
+    CHECK_EQ(after.fds, before.fds);
+    CHECK_LE(after.maps, before.maps + 8 + test_metadata_splits());
+    CHECK_LE(after.mapped_kib, before.mapped_kib + ADDRESS_SLACK_KIB);
 }
 
 /* A thread ends after its kinds have gone, in whatever order. */
@@ -374,10 +335,10 @@ static void test_threads_that_end_after_their_kind(void)
     pthread_barrier_init(&barrier, NULL, 2);
     for (int i = 0; i < 200; i++) {
         pthread_t thread;
-        shared_kind = make_kind(16 * MIB);
-        CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, end_late, NULL), 0);
+        shared_kind = kind_make_limited(16 * MIB);
+        REQUIRE_EQ(pthread_create(&thread, NULL, end_late, NULL), 0);
         pthread_barrier_wait(&barrier);
-        CU_ASSERT_EQUAL(memkind_destroy_kind(shared_kind), MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_destroy_kind(shared_kind), MEMKIND_SUCCESS);
         pthread_barrier_wait(&barrier);
         pthread_join(thread, NULL);
     }
@@ -413,8 +374,7 @@ static void test_each_thread_its_own_kinds(void)
     run_threads(4, make_and_destroy);
 }
 
-/* ---- snapshots while others allocate
- * --------------------------------------------------- */
+/* ---- snapshots while others allocate ----------------------------------- */
 
 static void *alternate_or_look(void *number)
 {
@@ -433,10 +393,10 @@ static void *alternate_or_look(void *number)
 
 static void test_snapshots_meanwhile(void)
 {
-    shared_kind = make_kind(256 * MIB);
+    shared_kind = kind_make_limited(256 * MIB);
     run_threads(3, alternate_or_look);
-    CU_ASSERT_EQUAL(allocated(shared_kind), 0);
-    CU_ASSERT_EQUAL(memkind_destroy_kind(shared_kind), MEMKIND_SUCCESS);
+    CHECK_EQ(kind_allocated(shared_kind), 0);
+    CHECK_EQ(memkind_destroy_kind(shared_kind), MEMKIND_SUCCESS);
 }
 
 static void test_background_threads(void)
@@ -447,16 +407,15 @@ static void test_background_threads(void)
     return;
 #endif
     for (int i = 0; i < 3; i++) {
-        CU_ASSERT_EQUAL(memkind_set_bg_threads(true), MEMKIND_SUCCESS);
-        shared_kind = make_kind(256 * MIB);
+        CHECK_EQ(memkind_set_bg_threads(true), MEMKIND_SUCCESS);
+        shared_kind = kind_make_limited(256 * MIB);
         run_threads(4, alternate);
-        CU_ASSERT_EQUAL(memkind_destroy_kind(shared_kind), MEMKIND_SUCCESS);
-        CU_ASSERT_EQUAL(memkind_set_bg_threads(false), MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_destroy_kind(shared_kind), MEMKIND_SUCCESS);
+        CHECK_EQ(memkind_set_bg_threads(false), MEMKIND_SUCCESS);
     }
 }
 
-/* ---- the first use of a DRAM kind, which others look at meanwhile
- * ---------------------------------- */
+/* ---- the first use of a DRAM kind, which others look at meanwhile ------ */
 
 static void *use_first_or_look(void *number)
 {

@@ -17,7 +17,7 @@
 static memkind_t kind;
 static atomic_bool stop;
 
-/* ---- threads ------------------------------------------------------------ */
+/* ---- threads ----------------------------------------------------------- */
 
 static void *allocate(void *unused)
 {
@@ -63,7 +63,7 @@ static int run_threads(void)
     return 0;
 }
 
-/* ---- leaks -------------------------------------------------------------- */
+/* ---- leaks ------------------------------------------------------------- */
 
 struct item {
     struct item *next;

@@ -14,9 +14,6 @@
 
 #include "test_support.h"
 
-#define KIB ((size_t)1 << 10)
-#define MIB ((size_t)1 << 20)
-
 #define SLOTS 6
 #define ACTORS_MAX 16
 #define OBJECTS 256
@@ -69,8 +66,7 @@ void model_fail(const char *file, int line, const char *what)
     abort();
 }
 
-/* ---- choices ----------------------------------------------------------------
- */
+/* ---- choices ----------------------------------------------------------- */
 
 bool choices_are_left(const struct choices *choices)
 {
@@ -106,10 +102,9 @@ static size_t choose_size(struct choices *choices, size_t most)
     return size < most ? size : most;
 }
 
-/* ---- contents ---------------------------------------------------------------
- */
+/* ---- contents ---------------------------------------------------------- */
 
-/* Of large objects, the ends and a part of each page. */
+/* Large objects are filled at their ends, and in a part of each page. */
 #define WHOLE_MOST (8 * KIB)
 #define PART 32
 
@@ -145,9 +140,7 @@ static bool is_clear(const unsigned char *bytes, size_t size)
     return bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
 }
 
-/* ---- kinds
- * --------------------------------------------------------------------
- */
+/* ---- kinds ------------------------------------------------------------- */
 
 static int make_kind(struct model *model, struct slot *slot)
 {
@@ -213,8 +206,7 @@ static void destroy_kind(struct slot *slot)
     slot->generation++;
 }
 
-/* A slot that can be used, locked for reading; NULL where its kind is not
- * there. */
+/* A slot that can be used, locked for reading; NULL if it has no kind. */
 static struct slot *enter(struct model *model, size_t index)
 {
     struct slot *slot = &model->slots[index];
@@ -230,8 +222,8 @@ static void leave(struct slot *slot)
     pthread_rwlock_unlock(&slot->lock);
 }
 
-/* An object's slot, likewise; the object is forgotten where its kind has gone
- * and taken it along. */
+/* An object's slot, locked for reading; the object is forgotten if it went
+ * with its kind. */
 static struct slot *enter_of(struct model *model, struct object *object)
 {
     if (object->at == NULL)
@@ -245,9 +237,7 @@ static struct slot *enter_of(struct model *model, struct object *object)
     return NULL;
 }
 
-/* ---- objects
- * --------------------------------------------------------------------
- */
+/* ---- objects ----------------------------------------------------------- */
 
 static void note_new(struct slot *slot, struct object *object)
 {
@@ -417,9 +407,7 @@ static void inspect(struct model *model, struct object *object,
     leave(slot);
 }
 
-/* ---- steps
- * -----------------------------------------------------------------------
- */
+/* ---- steps ------------------------------------------------------------- */
 
 static void come_or_go(struct model *model, struct choices *choices)
 {
@@ -569,9 +557,7 @@ void model_step(struct model *model, unsigned index, struct choices *choices)
         come_or_go(model, choices);
 }
 
-/* ---- everything
- * ------------------------------------------------------------------
- */
+/* ---- everything -------------------------------------------------------- */
 
 static int by_address(const void *a, const void *b)
 {
@@ -659,9 +645,7 @@ void model_check(struct model *model)
     MODEL_NEED(space + 64 * KIB >= held && space <= held + MIB);
 }
 
-/* ---- models
- * ----------------------------------------------------------------------
- */
+/* ---- models ------------------------------------------------------------ */
 
 struct model *model_new(const char *dir, unsigned actors)
 {

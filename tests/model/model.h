@@ -21,7 +21,7 @@ struct choices {
     unsigned long long random; /* its state, not 0 */
 };
 
-/* A number less than `bound`; 0 where no bytes are left. */
+/* A number less than `bound`; 0 if no bytes are left. */
 size_t choose(struct choices *choices, size_t bound);
 bool choices_are_left(const struct choices *choices);
 
@@ -46,12 +46,12 @@ void model_step(struct model *model, unsigned actor, struct choices *choices);
 /* Compares everything. No other thread walks, and all that did have ended. */
 void model_check(struct model *model);
 
-/* Frees all objects one by one where `by_hand`, destroys all kinds, and checks
+/* Frees all objects one by one if `by_hand`, destroys all kinds, and checks
  * that nothing is left. */
 void model_delete(struct model *model, bool by_hand);
 
 /* Steps that have been done, by all actors; and allocations among them that
- * gave NULL, as they may where a kind is full. */
+ * returned NULL, as they may if a kind is full. */
 unsigned long long model_steps(const struct model *model);
 unsigned long long model_refusals(const struct model *model);
 

@@ -7,7 +7,7 @@
  * threads that live for a moment; kinds that are made, purged and destroyed
  * meanwhile, limited and unlimited, of every policy; children that are forked
  * in the middle of it and do the same; and system calls that fail. Every
- * object's contents are checked. Prints what was done, and fails where a byte
+ * object's contents are checked. Prints what was done, and fails if a byte
  * was wrong, a child has failed, or anything was lost.
  */
 #include <errno.h>
@@ -59,7 +59,7 @@ static void mistake(const char *what)
         fprintf(stderr, "soak: %s\n", what);
 }
 
-/* ---- system calls that fail --------------------------------------------- */
+/* ---- system calls that fail -------------------------------------------- */
 
 static struct sys_calls real;
 
@@ -126,7 +126,7 @@ static void install_faults(void)
     sys.pmem_map_file = failing_map_file;
 }
 
-/* ---- objects ------------------------------------------------------------ */
+/* ---- objects ----------------------------------------------------------- */
 
 static void fill(struct object *object)
 {
@@ -224,13 +224,13 @@ static void step(unsigned long long *random)
                                 : make(slot->kind, random);
         if (object != NULL)
             object = atomic_exchange(place, object);
-        if (object != NULL) /* someone else has put one there meanwhile */
+        if (object != NULL) /* another thread has put one there meanwhile */
             memkind_free(slot->kind, object);
     }
     pthread_rwlock_unlock(&slot->lock);
 }
 
-/* ---- threads ------------------------------------------------------------ */
+/* ---- threads ----------------------------------------------------------- */
 
 static void *work(void *seed)
 {
@@ -262,7 +262,7 @@ static void *churn_threads(void *seed)
     return NULL;
 }
 
-/* ---- kinds -------------------------------------------------------------- */
+/* ---- kinds ------------------------------------------------------------- */
 
 static memkind_t make_kind(unsigned long long *random)
 {
@@ -347,7 +347,7 @@ static void *churn_kinds(void *seed)
     return NULL;
 }
 
-/* ---- children ----------------------------------------------------------- */
+/* ---- children ---------------------------------------------------------- */
 
 /* In the child: the parent's objects cannot be checked, as its threads change
  * them; objects of its own can. */
@@ -415,7 +415,7 @@ static void *toggle_faults(void *unused)
     return NULL;
 }
 
-/* ---- all of it ---------------------------------------------------------- */
+/* ---- all of it --------------------------------------------------------- */
 
 static unsigned long long soak(int seconds, int count,
                                unsigned long long random)

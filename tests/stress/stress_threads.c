@@ -4,7 +4,7 @@
  *
  * Threads allocate from two limited kinds and an unlimited one, hand objects
  * to each other, run into the limits, and check all contents; meanwhile kinds
- * are made and destroyed. Prints what was done; fails where a byte is wrong.
+ * are made and destroyed. Prints what was done; fails if a byte is wrong.
  */
 #include <memkind.h>
 #include <pthread.h>
@@ -17,7 +17,6 @@
 
 #include "test_support.h"
 
-#define MIB ((size_t)1 << 20)
 #define KINDS 3
 #define PLACES 4096
 #define THREADS_MAX 64

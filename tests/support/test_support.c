@@ -25,7 +25,7 @@ static int make_directory(void)
     return 1;
 }
 
-/* Fails where a test has left a file: the library's own have no names. */
+/* Fails if a test has left a file: the library's own have no names. */
 static int remove_directory(void)
 {
     if (rmdir(directory) == 0)
@@ -87,9 +87,9 @@ int test_main(const char *suite_name, const struct test_case *tests, int argc,
     return passed ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-static size_t count_lines(const char *path)
+size_t test_mappings(void)
 {
-    FILE *file = fopen(path, "r");
+    FILE *file = fopen("/proc/self/maps", "r");
     size_t lines = 0;
     if (file == NULL)
         return 0;
@@ -97,6 +97,19 @@ static size_t count_lines(const char *path)
         lines += c == '\n';
     fclose(file);
     return lines;
+}
+
+size_t test_status_kib(const char *name)
+{
+    char line[256];
+    FILE *status = fopen("/proc/self/status", "re");
+    while (status != NULL && fgets(line, sizeof line, status) != NULL)
+        if (strncmp(line, name, strlen(name)) == 0) {
+            fclose(status);
+            return strtoull(line + strlen(name), NULL, 10);
+        }
+    fprintf(stderr, "no %s in /proc/self/status\n", name);
+    abort();
 }
 
 static size_t count_fds(void)
@@ -211,7 +224,7 @@ void test_resources_take(struct test_resources *resources)
 {
     resources->file_space = test_file_space();
     resources->fds = count_fds();
-    resources->maps = count_lines("/proc/self/maps");
+    resources->maps = test_mappings();
     resources->mapped_kib =
         mapped_pages() * (size_t)sysconf(_SC_PAGESIZE) / 1024;
 }
@@ -232,7 +245,7 @@ size_t test_space_unit(void)
 {
     const char *memory = getenv("MEMKIND_TEST_MEMORY");
     return memory != NULL && strcmp(memory, "dax") == 0
-               ? (size_t)2 << 20
+               ? 2 * MIB
                : (size_t)sysconf(_SC_PAGESIZE);
 }
 
@@ -268,6 +281,15 @@ size_t test_free_space(void)
     struct statvfs st = {0};
     (void)statvfs(directory, &st);
     return st.f_bavail * st.f_frsize;
+}
+
+void test_read_and_remove(const char *path, char *text, size_t size)
+{
+    FILE *file = fopen(path, "re");
+    REQUIRE_NOT_NULL(file);
+    text[fread(text, 1, size - 1, file)] = '\0';
+    fclose(file);
+    CHECK_EQ(unlink(path), 0);
 }
 
 unsigned long long test_random(unsigned long long *state)

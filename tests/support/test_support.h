@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the CUnit programs share: one program for each suite, with a directory
- * of its own under $MEMKIND_TEST_DIR (default /dev/shm) that is there while
- * the tests run and has to be empty after them.
+ * of its own under $MEMKIND_TEST_DIR (default /dev/shm) that exists while the
+ * tests run and has to be empty after them.
  */
 #ifndef TEST_SUPPORT_H
 #define TEST_SUPPORT_H
@@ -11,8 +11,27 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "test_check.h"
+
+#define KIB ((size_t)1 << 10)
+#define MIB ((size_t)1 << 20)
+#define GIB ((size_t)1 << 30)
+#define TIB ((size_t)1 << 40)
+
 /* CTest takes this exit status for "skipped". */
 #define TEST_SKIPPED 77
+
+/* Whether a sanitizer needs address space and memory for itself. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED true
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED false
+#endif
 
 struct test_case {
     const char *name;
@@ -29,12 +48,12 @@ int test_main(const char *suite, const struct test_case *tests, int argc,
               char **argv);
 
 /* The suite's directory, and a path in it (in a static buffer). A program
- * without test_main() names one that is there. */
+ * without test_main() names one that exists. */
 const char *test_dir(void);
 void test_use_dir(const char *path);
 const char *test_path(const char *name);
 
-/* What the process holds: to be the same before and after. */
+/* What the process holds: compared before and after a test. */
 struct test_resources {
     size_t fds;
     size_t maps;       /* lines of /proc/self/maps */
@@ -43,20 +62,25 @@ struct test_resources {
 };
 void test_resources_take(struct test_resources *resources);
 
+/* Single numbers: mappings, and the KiB in a line of /proc/self/status
+ * ("VmRSS:"). Ends the process if there is no such line. */
+size_t test_mappings(void);
+size_t test_status_kib(const char *name);
+
 /* Bytes of file space that the process holds by files of test_dir(): those that
- * are open, and, where it may look (root), those that are only mapped. (What
- * has a name is found when the directory is removed.) Not from two threads at
- * once. */
+ * are open, and, if it may look (root), those that are only mapped. (A file
+ * with a name is found when the directory is removed.) One thread at a time may
+ * call this. */
 size_t test_file_space(void);
 
-/* How many mappings jemalloc's own data may be cut into beyond what it was:
- * where vm.overcommit_memory is 2 jemalloc takes access away from its free
- * pages, and each such range is a mapping of its own. It comes and goes, and
- * adds no byte to mapped_kib. 0 elsewhere. */
+/* How many more mappings jemalloc's own data may be cut into: if
+ * vm.overcommit_memory is 2, jemalloc takes access away from its free pages,
+ * and each such range is a mapping of its own. They come and go, and add no
+ * byte to mapped_kib. 0 in other modes. */
 size_t test_metadata_splits(void);
 
 /* The unit in which the kinds of test_dir() take file space: a page, or 2 MiB
- * where MEMKIND_TEST_MEMORY says that the memory is DAX. */
+ * if MEMKIND_TEST_MEMORY says that the memory is DAX. */
 size_t test_space_unit(void);
 
 /* Whether kinds are hardened: objects take more space than their usable size,
@@ -64,15 +88,19 @@ size_t test_space_unit(void);
 bool test_is_hardened(void);
 
 /* The size that an object may have so that it takes `size` bytes, a size class:
- * that size, or less where something lies around it. */
+ * that size, or less if red zones lie around it. */
 size_t test_fitting(size_t size);
 
 /* How much of a space objects of a size have to be able to fill: nine tenths,
- * or less where something lies around them. */
+ * or less if red zones lie around them. */
 size_t test_least_filled(size_t space, size_t size);
 
 /* Bytes of free space on test_dir()'s file system. */
 size_t test_free_space(void);
+
+/* Reads a file's text, at most size - 1 bytes of it, and removes the file. Ends
+ * the test if it cannot be read. */
+void test_read_and_remove(const char *path, char *text, size_t size);
 
 /* A 64-bit pseudo-random number; *state is the seed, not 0. */
 unsigned long long test_random(unsigned long long *state);

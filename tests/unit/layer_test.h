@@ -12,17 +12,9 @@
 
 #include "test_support.h"
 
-#define KIB ((size_t)1 << 10)
-#define MIB ((size_t)1 << 20)
-#define GIB ((size_t)1 << 30)
-
 /* Sanitizers map memory of their own whenever they like, and so does a program
  * that runs this one (tests/cross/run.sh says so). */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define COUNT_MAPPINGS false
-#else
-#define COUNT_MAPPINGS (getenv("MEMKIND_TEST_EMULATED") == NULL)
-#endif
+#define COUNT_MAPPINGS (!SANITIZED && getenv("MEMKIND_TEST_EMULATED") == NULL)
 
 /* Bytes of file space behind a descriptor. */
 static inline size_t file_bytes(int fd)
@@ -56,8 +48,9 @@ static inline bool nothing_leaked(const struct test_resources *before)
     return same;
 }
 
-/* The same, but for what jemalloc and the tables of addresses keep for the next
- * kinds: descriptors and file space are exact, mappings are bounded. */
+/* Whether the process holds what it held before, apart from what jemalloc and
+ * the tables of addresses keep for the next kinds: descriptors and file space
+ * are exact, mappings are bounded. */
 static inline bool
 nothing_leaked_but_metadata(const struct test_resources *before)
 {

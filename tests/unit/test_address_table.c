@@ -11,8 +11,6 @@
 #include "sys_calls.h"
 #include "test_support.h"
 
-#define GIB ((uintptr_t)1 << 30)
-
 /* Nothing is mapped at these addresses; the table does not touch them. */
 static void *at(uintptr_t address)
 {

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Which heaps there are, and how the registry waits for those that use one.
+ * The heaps are made up: the registry does not look at them. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "heap_registry.h"
+#include "test_support.h"
+
+/* ---- the registry's calls ---------------------------------------------- */
+
+#define SLOTS HEAP_SLOTS
+
+struct entry {
+    struct memkind_heap *heap;
+    uint64_t id;
+    unsigned slot;
+};
+
+static bool enter(struct entry *entry)
+{
+    struct heap_place place;
+    entry->heap = calloc(1, 1);
+    REQUIRE_NOT_NULL(entry->heap);
+    if (!heap_registry_add(entry->heap, &place)) {
+        free(entry->heap);
+        entry->heap = NULL;
+        return false;
+    }
+    entry->id = place.id;
+    entry->slot = place.slot;
+    return true;
+}
+
+static void take_out(struct entry *entry)
+{
+    heap_registry_remove(entry->slot);
+}
+
+static void discard(struct entry *entry)
+{
+    take_out(entry);
+    heap_registry_free_slot(entry->slot);
+    free(entry->heap);
+}
+
+static struct memkind_heap *use(const struct entry *entry)
+{
+    const struct heap_place place = {.id = entry->id, .slot = entry->slot};
+    return heap_registry_use(&place);
+}
+
+/* The first heap at or behind *slot, which becomes its slot. */
+static struct memkind_heap *use_next(unsigned *slot)
+{
+    return heap_registry_use_next(slot);
+}
+
+static void done(struct memkind_heap *heap, unsigned slot)
+{
+    (void)heap;
+    heap_registry_done(slot);
+}
+
+/* ---- slots ------------------------------------------------------------- */
+
+enum { HEAPS = 8 };
+static struct entry entries[HEAPS];
+
+static void enter_all(void)
+{
+    for (int i = 0; i < HEAPS; i++)
+        REQUIRE(enter(&entries[i]));
+}
+
+static int index_of(const struct memkind_heap *heap)
+{
+    for (int i = 0; i < HEAPS; i++)
+        if (entries[i].heap == heap)
+            return i;
+    return -1;
+}
+
+static void test_each_has_a_slot(void)
+{
+    enter_all();
+    for (int i = 0; i < HEAPS; i++) {
+        CHECK_LT(entries[i].slot, SLOTS);
+        for (int j = 0; j < i; j++)
+            CHECK_NE(entries[i].slot, entries[j].slot);
+    }
+    for (int i = 0; i < HEAPS; i++)
+        discard(&entries[i]);
+}
+
+/* A slot is given again only after it was freed, some time after its heap. */
+static void test_a_slot_outlives_its_heap(void)
+{
+    struct entry first, second, third;
+    REQUIRE(enter(&first));
+    take_out(&first);
+    REQUIRE(enter(&second));
+    CHECK_NE(second.slot, first.slot);
+    heap_registry_free_slot(first.slot);
+    REQUIRE(enter(&third));
+    CHECK_EQ(third.slot, first.slot);
+    /* The heap that was there is not found in its place. */
+    CHECK_NULL(use(&first));
+    free(first.heap);
+    discard(&second);
+    discard(&third);
+}
+
+static void test_all_slots_are_taken(void)
+{
+    static struct entry many[SLOTS + 1];
+    size_t count = 0;
+    while (count <= SLOTS && enter(&many[count]))
+        count++;
+    CHECK_GT(count, SLOTS / 2);
+    REQUIRE_LE(count, SLOTS);
+    CHECK(!enter(&many[count]));
+    discard(&many[0]);
+    REQUIRE(enter(&many[0]));
+    for (size_t i = 0; i < count; i++)
+        discard(&many[i]);
+}
+
+/* ---- heaps in use ------------------------------------------------------ */
+
+static void test_found_by_its_place(void)
+{
+    struct entry entry;
+    REQUIRE(enter(&entry));
+    struct entry wrong = entry;
+    wrong.id--;
+    CHECK_NULL(use(&wrong));
+    CHECK_EQ(use(&entry), entry.heap);
+    CHECK_EQ(use(&entry), entry.heap);
+    done(entry.heap, entry.slot);
+    done(entry.heap, entry.slot);
+    take_out(&entry); /* does not wait */
+    CHECK_NULL(use(&entry));
+    heap_registry_free_slot(entry.slot);
+    CHECK_NULL(use(&entry));
+    free(entry.heap);
+}
+
+static void test_one_after_another(void)
+{
+    int seen[HEAPS] = {0};
+    unsigned least = 0, slot = 0;
+    struct memkind_heap *heap;
+    enter_all();
+    while ((heap = use_next(&slot)) != NULL) {
+        const int i = index_of(heap);
+        CHECK_GE(slot, least);
+        if (i >= 0) {
+            seen[i]++;
+            CHECK_EQ(slot, entries[i].slot);
+        }
+        done(heap, slot);
+        least = ++slot;
+    }
+    slot = SLOTS;
+    CHECK_NULL(use_next(&slot));
+    for (int i = 0; i < HEAPS; i++) {
+        CHECK_EQ(seen[i], 1);
+        discard(&entries[i]);
+    }
+}
+
+static atomic_bool is_out;
+
+static void *take_it_out(void *entry)
+{
+    take_out(entry);
+    atomic_store(&is_out, true);
+    return NULL;
+}
+
+static void sleep_ms(long ms)
+{
+    const struct timespec time = {0, ms * 1000000};
+    nanosleep(&time, NULL);
+}
+
+static void test_a_heap_waits_for_its_users(void)
+{
+    pthread_t thread;
+    struct entry entry;
+    struct memkind_heap *found;
+    REQUIRE(enter(&entry));
+    unsigned slot = entry.slot;
+    CHECK_EQ(use(&entry), entry.heap);
+    CHECK_EQ(use_next(&slot), entry.heap);
+    atomic_store(&is_out, false);
+    REQUIRE_EQ(pthread_create(&thread, NULL, take_it_out, &entry), 0);
+    /* Soon it is not found any more; but it has not gone yet. */
+    while ((found = use(&entry)) != NULL) {
+        done(found, entry.slot);
+        sleep_ms(1);
+    }
+    sleep_ms(20);
+    CHECK(!atomic_load(&is_out));
+    done(entry.heap, entry.slot);
+    sleep_ms(20);
+    CHECK(!atomic_load(&is_out));
+    done(entry.heap, entry.slot);
+    pthread_join(thread, NULL);
+    CHECK(atomic_load(&is_out));
+    heap_registry_free_slot(entry.slot);
+    free(entry.heap);
+}
+
+/* ---- fork -------------------------------------------------------------- */
+
+static unsigned visits[HEAPS];
+
+static void count_visit(struct memkind_heap *heap)
+{
+    const int i = index_of(heap);
+    if (i >= 0)
+        visits[i]++;
+}
+
+static void test_visits_with_the_lock(void)
+{
+    memset(visits, 0, sizeof visits);
+    enter_all();
+    take_out(&entries[3]);
+    heap_registry_lock();
+    heap_registry_visit_locked(count_visit);
+    heap_registry_unlock();
+    for (int i = 0; i < HEAPS; i++)
+        CHECK_EQ(visits[i], i != 3);
+    heap_registry_free_slot(entries[3].slot);
+    free(entries[3].heap);
+    for (int i = 0; i < HEAPS; i++)
+        if (i != 3)
+            discard(&entries[i]);
+}
+
+/* Threads that have used a heap do not exist in a child. */
+static void test_users_are_forgotten(void)
+{
+    struct entry entry;
+    REQUIRE(enter(&entry));
+    CHECK_EQ(use(&entry), entry.heap);
+    CHECK_EQ(use(&entry), entry.heap);
+    heap_registry_lock();
+    heap_registry_forget_users();
+    heap_registry_unlock();
+    discard(&entry); /* does not wait */
+}
+
+static const struct test_case tests[] = {
+    {"each has a slot", test_each_has_a_slot},
+    {"a slot outlives its heap", test_a_slot_outlives_its_heap},
+    {"all slots are taken", test_all_slots_are_taken},
+    {"found by its place", test_found_by_its_place},
+    {"one after another", test_one_after_another},
+    {"a heap waits for its users", test_a_heap_waits_for_its_users},
+    {"visits with the lock", test_visits_with_the_lock},
+    {"users are forgotten", test_users_are_forgotten},
+    {NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    return test_main("heap registry", tests, argc, argv);
+}
