@@ -19,9 +19,9 @@ import sys
 
 # These leave open who does something, or which of two things is meant.
 WORDS = re.compile(
-    r"\b(nobody|somebody|someone|whoever|whichever|no one"
+    r"\b(nobody|somebody|someone|whoever"
     r"|(?:is|are|was|were|be|been|being) told|tells?"
-    r"|of which|all the same|at any rate)\b", re.IGNORECASE)
+    r"|all the same|at any rate)\b", re.IGNORECASE)
 WHERE = re.compile(r'(?<!")\bwhere\b(?!")', re.IGNORECASE)
 # A comment that begins so cannot be read without the one above it.
 OPENINGS = re.compile(r"(The same\b|Of |But not\b|Nor\b)")
@@ -31,22 +31,11 @@ OPENINGS = re.compile(r"(The same\b|Of |But not\b|Nor\b)")
 GOAL = (1.0, 0.5, 0, 0)
 # A part that is not named here keeps to GOAL.
 LIMITS = {
-    "CONTRIBUTING.md": (2.7, 6.2, 0, 0),
-    "README.md": (3.5, 0.9, 0, 0),
-    "examples": (7.5, 1.4, 0, 0),
-    "include": (15.4, 1.7, 1, 0),
-    "src/api": (13.0, 6.5, 1, 3),
-    "src/arena": (10.5, 7.1, 14, 0),
-    "src/hooks": (8.7, 4.4, 0, 4),
-    "src/jemalloc": (9.1, 6.8, 0, 0),
-    "src/kind": (5.9, 3.5, 3, 10),
-    "src/region": (11.7, 5.7, 12, 24),
-    "src/sys": (5.8, 7.7, 1, 0),
+    "README.md": (1.5, 0.5, 0, 0),  # its "where" are places
     "tests/fault": (7.4, 2.8, 2, 7),
     "tests/integration": (5.4, 4.7, 10, 96),
     "tests/model": (12.7, 0.5, 1, 7),
     "tests/stress": (6.8, 3.4, 0, 0),
-    "tests/support": (16.8, 0.5, 0, 0),
     "tests/unit": (6.7, 4.5, 8, 49),
 }
 

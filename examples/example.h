@@ -66,7 +66,7 @@ static inline void example_check(bool holds, const char *what)
 
 /* ---- time and statistics ---- */
 
-/* Seconds, from a clock that tells the time of day. */
+/* Seconds, from the clock of the time of day. */
 static inline double example_seconds(void)
 {
     struct timespec now;

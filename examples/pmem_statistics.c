@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a kind holds: memkind_update_cached_stats() takes a snapshot, of which
- * memkind_get_stat() then reads single numbers.
+ * What a kind holds: memkind_update_cached_stats() takes a snapshot, and
+ * memkind_get_stat() then reads its numbers one by one.
  *
  * Run: pmem_statistics [DIR]
  */

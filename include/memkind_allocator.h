@@ -88,7 +88,7 @@ namespace static_kind
 {
 
 /**
- * Allocates objects in a static kind. Where the machine lacks that kind,
+ * Allocates objects in a static kind. If the machine lacks that kind,
  * allocate() throws std::bad_alloc. Threads may share an allocator.
  */
 template <typename T>

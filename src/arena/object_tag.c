@@ -11,7 +11,7 @@
 /* From here on a system call costs less than stores: the tags of 32 MiB. */
 #define TAG_BYTES_DROPPED ((size_t)16 << 10)
 
-/* Where an object's tag is; NULL if the object is in no region. */
+/* The place of an object's tag; NULL if the object is in no region. */
 static _Atomic uint16_t *tag_place(struct memkind_region_pool *pool,
                                    const void *ptr)
 {

@@ -21,7 +21,7 @@ void object_tag_clear_large(struct memkind_region_pool *pool, void *ptr);
 
 /*
  * The class of an object of the heap. SIZE_CLASS_NONE if no object starts
- * there, as far as can be told. If the address is in no region, jemalloc is
+ * there, as far as the tag shows. If the address is in no region, jemalloc is
  * asked, and jemalloc takes any address for right.
  */
 unsigned object_tag_class(struct memkind_region_pool *pool, const void *ptr);

@@ -31,7 +31,7 @@ static uint32_t size_of_number(unsigned number)
     return (5U + step) << (group + 5);
 }
 
-static void make_tables(void)
+static void fill_tables(void)
 {
     unsigned number = SIZE_CLASS_FIRST;
     for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_LAST; i++)
@@ -63,7 +63,7 @@ static void make_tables(void)
 
 int size_class_init(void)
 {
-    pthread_once(&once, make_tables);
+    pthread_once(&once, fill_tables);
     return init_result;
 }
 

@@ -7,16 +7,16 @@
  * A class up to 14336 (SIZE_CLASS_TABLE_MAX) is cut from slabs: runs of pages
  * in which objects lie one after another from the start. So the distance of an
  * object from its slab's start is a multiple of the class's size, and an
- * address for which it is not was never handed out. (Where jemalloc was built
+ * address for which it is not was never handed out. (If jemalloc was built
  * for pages larger than 4 KiB, larger objects are cut from slabs, too: up to
  * 229376 bytes with 64 KiB. Their sizes being multiples of 4 KiB, nothing has
  * to be known of that.)
  *
- * A tag is kept for each 4 KiB of a region (region_pool.h): the class of the
+ * A tag is kept for each 4 KiB of a region (region.h): the class of the
  * objects that start there, and how far their slab's start is away. It is
  * written whenever objects are taken from jemalloc. While an object lives, or
- * is cached, its slab stays what it is, so its tag holds; where no object
- * starts the tag is 0 or left over, and belongs to nobody.
+ * is cached, its slab stays what it is, so its tag holds. At places at which
+ * no object starts the tag is 0, or left over from earlier objects.
  */
 #ifndef SIZE_CLASS_H
 #define SIZE_CLASS_H
@@ -41,15 +41,15 @@ enum {
 
 extern uint8_t size_class_table[SIZE_CLASS_TABLE_MAX / 8 + 1] SIZE_CLASS_HIDDEN;
 
-/* Bytes of an object; 0 for the numbers that stand for no one class. */
+/* Bytes of an object; 0 for the numbers that stand for no single class. */
 extern uint32_t size_class_sizes[SIZE_CLASS_COUNT] SIZE_CLASS_HIDDEN;
 
-/* Where x is a distance within a slab: x is a multiple of the size if and only
- * if (uint32_t)(x * divisor) < divisor. */
+/* A distance x within a slab is a multiple of the size if and only if
+ * (uint32_t)(x * divisor) < divisor. */
 extern uint32_t size_class_divisors[SIZE_CLASS_COUNT] SIZE_CLASS_HIDDEN;
 
-/* Where objects of such classes start: at a page if jemalloc leaves that alone;
- * a jemalloc that is not our own shifts them by cache lines. */
+/* Objects of such classes start at a page if jemalloc leaves that alone. A
+ * jemalloc that is not our own shifts them by cache lines. */
 #ifdef MEMKIND_JEMALLOC_EMBEDDED
 #define SIZE_CLASS_LARGE_ALIGNMENT 4096U
 #else
@@ -59,8 +59,8 @@ extern uint32_t size_class_divisors[SIZE_CLASS_COUNT] SIZE_CLASS_HIDDEN;
 /* The first class that has units of 4 KiB of its own for each object. */
 extern unsigned size_class_first_large SIZE_CLASS_HIDDEN;
 
-/* To be called before anything else. 0, or -EINVAL where the jemalloc in use
- * has other classes. */
+/* To be called before anything else. Returns 0, or -EINVAL if the jemalloc in
+ * use has other classes. */
 int size_class_init(void);
 
 /* The class of a size; of none for 0. */
@@ -106,7 +106,7 @@ static inline bool tag_fits(unsigned tag, uintptr_t address)
     return (uint32_t)(distance * divisor) < divisor;
 }
 
-/* The tag of where an object starts. */
+/* The tag for an object of a class at an address. */
 unsigned tag_of(unsigned size_class, uintptr_t address);
 
 #endif

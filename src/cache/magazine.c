@@ -59,7 +59,7 @@ static bool was_returned(struct magazines *magazines,
     return true;
 }
 
-static unsigned place_of(const void *ptr)
+static unsigned hash_place(const void *ptr)
 {
     /* Fibonacci hashing */
     return (unsigned)(((uintptr_t)ptr >> 3) * 0x9e3779b97f4a7c15 >>
@@ -76,7 +76,7 @@ static void flush(struct magazines *magazines, unsigned size_class,
     if (count == 0)
         return;
     for (uint32_t i = 0; i < count; i++) {
-        unsigned place = place_of(objects[i]);
+        unsigned place = hash_place(objects[i]);
         if (was_returned(magazines, &returned, place, objects[i]))
             continue;
         returned.objects[place] = objects[i];
@@ -86,7 +86,7 @@ static void flush(struct magazines *magazines, unsigned size_class,
      * the magazine then. */
     uint32_t near = count + (1 << RETURNED_LOG);
     for (uint32_t i = count; i < all && i < near; i++)
-        if (!was_returned(magazines, &returned, place_of(objects[i]),
+        if (!was_returned(magazines, &returned, hash_place(objects[i]),
                           objects[i]))
             objects[kept++] = objects[i];
     if (near < all) {

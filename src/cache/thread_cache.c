@@ -150,7 +150,8 @@ static void end_thread(void *table_pointer)
 /*
  * A thread's destructors run in the order in which their keys were made. Once
  * that of jemalloc's key has run, jemalloc takes all that it allocates from its
- * own first arena, whichever arena is asked for, and our caches must be gone.
+ * own first arena, no matter which arena is asked for, and our caches must be
+ * gone.
  */
 void thread_cache_init(void)
 {

@@ -6,7 +6,7 @@
  * lock, does not enter jemalloc, and writes to no memory that another thread
  * uses.
  *
- * Other threads have to get at a thread's magazines all the same: to give
+ * Other threads have to get at a thread's magazines, too: to give
  * everything back before an allocation fails, to age what a sleeping thread
  * holds, to drop what belongs to a heap that is destroyed, to stop the world
  * for fork(). Such a visitor (cache_visit.h) locks the cache, closes its gate,
@@ -28,7 +28,7 @@
  * (thread_cache_enter_slowly()).
  *
  * A heap can be destroyed while a thread's table still points to its cache. The
- * gate of that cache then stays closed, and the heap's id tells that it is
+ * gate of that cache then stays closed, and the heap's id shows that it is
  * gone.
  */
 #ifndef THREAD_CACHE_H

@@ -11,8 +11,8 @@
 #include "quarantine.h"
 #include "size_class.h"
 
-static int make_heap(const struct heap_config *config,
-                     struct memkind_heap **result_heap)
+static int build_heap(const struct heap_config *config,
+                      struct memkind_heap **result_heap)
 {
     int result = -ENOMEM;
     struct memkind_heap *heap = JE_NAME(mallocx)(
@@ -60,7 +60,7 @@ int heap_create(const struct heap_config *config, struct memkind_heap **heap)
         result = -EINVAL;
     }
     if (result == 0)
-        result = make_heap(config, heap);
+        result = build_heap(config, heap);
     allocator_leave();
     return result;
 }

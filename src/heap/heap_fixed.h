@@ -4,9 +4,9 @@
  *
  * An arena takes address space in blocks, which never join: jemalloc merges
  * nothing across the start of a block, nor from one arena to another. In a pool
- * that grows that costs addresses, of which there are plenty. In a fixed place
- * it would cost memory: what was cut into blocks for small objects could never
- * hold a large one again. So a fixed place has one arena
+ * that grows that costs addresses, and there are plenty of those. In a fixed
+ * place it would cost memory: what was cut into blocks for small objects could
+ * never hold a large one again. So a fixed place has one arena
  * (region_pool_arenas()), which is given all of it before its first object, in
  * as few blocks as can be.
  *

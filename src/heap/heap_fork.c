@@ -57,7 +57,7 @@ void heap_fork_prepare(void)
     heap_registry_visit_locked(lock_records);
 }
 
-static void unlock_all(void)
+static void unlock_heaps(void)
 {
     lock_rank_allow_equal(false);
     heap_registry_visit_locked(unlock_heap);
@@ -66,7 +66,7 @@ static void unlock_all(void)
 
 void heap_fork_parent(void)
 {
-    unlock_all();
+    unlock_heaps();
     allocator_open_gate();
 }
 
@@ -93,6 +93,6 @@ void heap_fork_child(void)
     heap_registry_forget_users();
     heap_registry_visit_locked(renew_blocks_lock);
     heap_registry_visit_locked(orphan_other_caches);
-    unlock_all();
+    unlock_heaps();
     allocator_open_gate_in_child();
 }

@@ -9,7 +9,7 @@
 #define SHARDS 8U
 #define CAPACITY_FIRST 64U
 
-/* A table with open addressing; where nothing is its records are all zero. */
+/* A table with open addressing. The records of free places are all zero. */
 struct shard {
     struct ranked_lock lock;
     struct object_record *table;
@@ -20,7 +20,7 @@ struct shard {
 
 struct object_records {
     size_t limit;
-    _Atomic size_t waiting; /* bytes */
+    _Atomic size_t quarantined; /* bytes */
     _Atomic size_t live, raw;
     atomic_uint turn; /* whose first is taken next */
     struct shard shards[SHARDS];
@@ -66,10 +66,10 @@ void object_records_destroy(struct object_records *records)
 
 /* ---- tables ------------------------------------------------------------- */
 
-/* Where an address has its record, or would have it; the table is never full.
- */
-static struct object_record *place_of(const struct shard *shard,
-                                      uintptr_t hidden)
+/* The place of an address's record, or the place for it; the table is never
+ * full. */
+static struct object_record *record_at(const struct shard *shard,
+                                       uintptr_t hidden)
 {
     size_t i = home_of(shard, hidden);
     while (shard->table[i].state != OBJECT_NONE &&
@@ -82,7 +82,7 @@ static struct object_record *find(const struct shard *shard, uintptr_t hidden)
 {
     if (shard->capacity == 0)
         return NULL;
-    struct object_record *record = place_of(shard, hidden);
+    struct object_record *record = record_at(shard, hidden);
     return record->state != OBJECT_NONE ? record : NULL;
 }
 
@@ -97,7 +97,7 @@ static bool enlarge(struct shard *shard)
         return false;
     for (size_t i = 0; i < shard->capacity; i++)
         if (shard->table[i].state != OBJECT_NONE)
-            *place_of(&larger, shard->table[i].hidden) = shard->table[i];
+            *record_at(&larger, shard->table[i].hidden) = shard->table[i];
     if (shard->table != NULL)
         JE_NAME(dallocx)(shard->table, 0);
     shard->table = larger.table;
@@ -105,9 +105,9 @@ static bool enlarge(struct shard *shard)
     return true;
 }
 
-/* Whether there is room for one more. Where there is no DRAM for a larger
+/* Whether there is room for one more record. If there is no DRAM for a larger
  * table, the last quarter of this one is used. */
-static bool has_room(struct shard *shard)
+static bool has_place_left(struct shard *shard)
 {
     if (shard->count < shard->capacity / 4 * 3 || enlarge(shard))
         return true;
@@ -138,9 +138,9 @@ bool object_records_add(struct object_records *records,
 {
     struct shard *shard = shard_of(records, record->hidden);
     ranked_lock_take(&shard->lock);
-    bool room = has_room(shard);
+    bool room = has_place_left(shard);
     if (room) {
-        *place_of(shard, record->hidden) = *record;
+        *record_at(shard, record->hidden) = *record;
         shard->count++;
     }
     ranked_lock_release(&shard->lock);
@@ -210,41 +210,41 @@ void object_records_drop(struct object_records *records,
 {
     struct shard *shard = shard_of(records, record->hidden);
     ranked_lock_take(&shard->lock);
-    remove_at(shard, place_of(shard, record->hidden));
+    remove_at(shard, record_at(shard, record->hidden));
     ranked_lock_release(&shard->lock);
     atomic_fetch_sub(&records->raw, record->raw_size);
 }
 
 /* ---- the queues --------------------------------------------------------- */
 
-bool object_records_may_wait(const struct object_records *records,
-                             const struct object_record *record)
+bool object_records_may_quarantine(const struct object_records *records,
+                                   const struct object_record *record)
 {
     return record->raw_size <= records->limit / 2;
 }
 
-void object_records_wait(struct object_records *records,
-                         const struct object_record *record)
+void object_records_quarantine(struct object_records *records,
+                               const struct object_record *record)
 {
     struct shard *shard = shard_of(records, record->hidden);
     ranked_lock_take(&shard->lock);
     if (shard->hidden_last != 0)
-        place_of(shard, shard->hidden_last)->hidden_next = record->hidden;
+        record_at(shard, shard->hidden_last)->hidden_next = record->hidden;
     else
         shard->hidden_first = record->hidden;
     shard->hidden_last = record->hidden;
     ranked_lock_release(&shard->lock);
-    atomic_fetch_add(&records->waiting, record->raw_size);
+    atomic_fetch_add(&records->quarantined, record->raw_size);
 }
 
-/* But not that one. */
+/* Takes out the first object of a queue, unless it is that one. */
 static bool take_first(struct object_records *records, struct shard *shard,
                        uintptr_t hidden_but, struct object_record *record)
 {
     ranked_lock_take(&shard->lock);
-    bool waits = shard->hidden_first != 0 && shard->hidden_first != hidden_but;
-    if (waits) {
-        struct object_record *first = place_of(shard, shard->hidden_first);
+    bool found = shard->hidden_first != 0 && shard->hidden_first != hidden_but;
+    if (found) {
+        struct object_record *first = record_at(shard, shard->hidden_first);
         *record = *first;
         remove_at(shard, first);
         shard->hidden_first = record->hidden_next;
@@ -252,11 +252,11 @@ static bool take_first(struct object_records *records, struct shard *shard,
             shard->hidden_last = 0;
     }
     ranked_lock_release(&shard->lock);
-    if (waits) {
-        atomic_fetch_sub(&records->waiting, record->raw_size);
+    if (found) {
+        atomic_fetch_sub(&records->quarantined, record->raw_size);
         atomic_fetch_sub(&records->raw, record->raw_size);
     }
-    return waits;
+    return found;
 }
 
 static bool take_any(struct object_records *records, uintptr_t hidden_but,
@@ -270,11 +270,11 @@ static bool take_any(struct object_records *records, uintptr_t hidden_but,
     return false;
 }
 
-bool object_records_next_too_many(struct object_records *records,
-                                  const struct object_record *latest,
-                                  struct object_record *record)
+bool object_records_next_beyond_limit(struct object_records *records,
+                                      const struct object_record *latest,
+                                      struct object_record *record)
 {
-    return atomic_load(&records->waiting) > records->limit &&
+    return atomic_load(&records->quarantined) > records->limit &&
            take_any(records, latest->hidden, record);
 }
 
@@ -309,9 +309,9 @@ size_t object_records_live(const struct object_records *records)
     return atomic_load(&records->live);
 }
 
-size_t object_records_waiting(const struct object_records *records)
+size_t object_records_quarantined(const struct object_records *records)
 {
-    return atomic_load(&records->waiting);
+    return atomic_load(&records->quarantined);
 }
 
 size_t object_records_raw(const struct object_records *records)

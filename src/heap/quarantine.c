@@ -14,8 +14,8 @@ static bool is_accessible(const struct memkind_heap *heap)
 }
 
 /* Gives an object back that has no record any more. */
-static void release_object(struct memkind_heap *heap,
-                           const struct object_record *record)
+static void let_go(struct memkind_heap *heap,
+                   const struct object_record *record)
 {
     struct marked_memory memory = red_zone_memory(record);
     memory_mark_open(&memory);
@@ -30,9 +30,9 @@ bool quarantine_release_down_to(struct memkind_heap *heap, size_t keep)
     bool any = false;
     if (!is_accessible(heap))
         return false;
-    while (object_records_waiting(heap->records) > keep &&
+    while (object_records_quarantined(heap->records) > keep &&
            object_records_next(heap->records, &record)) {
-        release_object(heap, &record);
+        let_go(heap, &record);
         any = true;
     }
     return any;
@@ -52,14 +52,14 @@ void quarantine_put(struct memkind_heap *heap,
                     const struct object_record *record)
 {
     struct object_record next;
-    if (object_records_may_wait(heap->records, record)) {
-        object_records_wait(heap->records, record);
+    if (object_records_may_quarantine(heap->records, record)) {
+        object_records_quarantine(heap->records, record);
     } else {
         object_records_drop(heap->records, record);
-        release_object(heap, record);
+        let_go(heap, record);
     }
-    while (object_records_next_too_many(heap->records, record, &next))
-        release_object(heap, &next);
+    while (object_records_next_beyond_limit(heap->records, record, &next))
+        let_go(heap, &next);
 }
 
 void quarantine_finish(struct memkind_heap *heap)

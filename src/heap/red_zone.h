@@ -21,7 +21,7 @@
 /* Bytes of the red zone before an object. flags: JE_LG_ALIGN() */
 size_t red_zone_front(int flags);
 
-/* Where the raw object of a record starts. */
+/* The start of the raw object of a record. */
 char *red_zone_raw(const struct object_record *record);
 
 /* The object of a record, with as much of its red zones as is checked. */

@@ -11,20 +11,13 @@
 #include "jemalloc_ctl.h"
 #include "object_records.h"
 #include "quarantine.h"
+#include "retention.h"
 #include "snapshot_lock.h"
-
-/* Something is due each UPKEEP_MS. Each time the magazines of one share of the
- * heaps are aged, so that each heap has its turn once a second. */
-#define UPKEEP_MS 100
-#define AGEING_SHARES 10
 
 /* Allocations between two looks at the clock: so few that a thread which
  * becomes slow is still on time; and one, if the thread is slow. */
 #define PERIOD 32
 #define SLOW_MS 100
-
-/* The arenas are decayed for longer than pages are kept, by this. */
-#define DECAY_SLACK_MS 2000
 
 static _Atomic int64_t next_upkeep;
 static int64_t now_ms(void)
@@ -48,7 +41,7 @@ static void age(struct memkind_heap *heap)
     cache_visit_used(&heap->caches, magazine_age_all);
     if (heap_is_checked(heap))
         (void)quarantine_release_down_to(
-            heap, object_records_waiting(heap->records) / 2);
+            heap, object_records_quarantined(heap->records) / 2);
 }
 
 /* Decays the arenas if anything has been given back to them not long ago. */

@@ -32,7 +32,7 @@
 #include "ranked_lock.h"
 #include "region_pool.h"
 
-/* Where blocks come from if they are not bumped off a region. */
+/* The source of blocks that are not bumped off a region. */
 struct block_source {
     /* A committed, page-aligned block; NULL with errno set. */
     void *(*map)(void *context, size_t size);

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* What tells a file from others, whichever number it has. */
+/* Distinguishes a file from all others, no matter which number it has. */
 struct file_identity {
     dev_t device;
     ino_t inode;

@@ -57,8 +57,8 @@ static bool has_directory(const struct memkind_region_pool *pool, int number,
            pool->directory_identity.inode == identity->inode;
 }
 
-/* Whether a number is still that of a directory of ours, which O_PATH tells
- * from a descriptor of the program's own. */
+/* Whether a number is still that of a directory of ours, which O_PATH
+ * distinguishes from a descriptor of the program's own. */
 static bool is_our_directory(int number, const struct file_identity *identity)
 {
     return descriptor_is_of(number, identity) &&

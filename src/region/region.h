@@ -87,7 +87,7 @@ struct region {
     bool guard_before, guard_behind; /* a page that cannot be touched */
     bool is_private; /* in a forked child: no file is behind it any more */
 
-    /* Of private regions (region_private.h). */
+    /* For private regions (region_private.h). */
     size_t inherited;     /* bytes, its first, that the parent had in use */
     uint64_t *anonymous;  /* bit for a page of these: it is memory of its own */
     uint64_t *mergeable;  /* bit: a new mapping beside it becomes one with it */
@@ -153,7 +153,7 @@ struct memkind_region_pool {
     _Atomic unsigned count;
     struct region regions[REGION_POOL_MAX_REGIONS];
     size_t first_capacity; /* of the file system, when the pool was made */
-    /* Of REGION_FILES. Other pools may use the number, too. */
+    /* For REGION_FILES. Other pools may use the number, too. */
     int directory;
     struct file_identity directory_identity;
     char path[PATH_MAX];                     /* that leads there, or "" */

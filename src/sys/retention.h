@@ -22,6 +22,15 @@
 #define DECAY_NEVER_MS (-1)
 #define DECAY_MOST_MS 2147483647 /* 24 days */
 
+/* Upkeep (src/heap/upkeep.c): something is due each UPKEEP_MS. Each time the
+ * magazines of one share of the heaps are aged, so that each heap has its turn
+ * once a second. */
+#define UPKEEP_MS 100
+#define AGEING_SHARES 10
+
+/* Arenas are decayed for longer than pages are kept, by this. */
+#define DECAY_SLACK_MS 2000
+
 /* Pages skip jemalloc's second list, of pages that madvise(2) has emptied: that
  * takes no file space away. */
 #define MUZZY_DECAY_MS 0

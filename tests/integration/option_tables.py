@@ -16,7 +16,7 @@ import sys
 
 # Where getenv() occurs for another reason: the function that jemalloc calls in its
 # place, and a variable of libpmem's, which is read as libpmem reads it.
-NOT_READERS = {"src/sys/options.c", "src/jemalloc/jemalloc_conf.c", "src/region/region_file.c"}
+NOT_READERS = {"src/sys/options.c", "src/jemalloc/jemalloc_conf.c", "src/region/dax_device.c"}
 
 LIMITS = {"INT32_MAX": 2**31 - 1, "UINT32_MAX": 2**32 - 1}
 

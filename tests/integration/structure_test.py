@@ -23,6 +23,8 @@ NM = os.environ.get("NM", "nm")
 
 # Static functions that may have one name in several files.
 SHARED_NAMES = {"main"}
+# Functions of others that src/README.md names.
+FOREIGN_NAMES = {"fork", "mallctl", "malloc", "free"}
 
 
 def without_comments(source):
@@ -225,7 +227,7 @@ def names_twice(files):
     return errors
 
 
-STATIC_FUNCTION = re.compile(r"^static\b[^;={}()]*?\b(\w+)\s*\(", re.MULTILINE)
+STATIC_FUNCTION = re.compile(r"^static\b[^;={}()]*?\b(\w+)\s*\((?!\*)", re.MULTILINE)
 
 
 def functions_twice(files):
@@ -255,6 +257,29 @@ def plain_locks(files):
     return errors
 
 
+# ---- the text -----------------------------------------------------------------
+
+def stale_names(root):
+    """src/README.md names files, and functions of ours: all of them exist."""
+    path = os.path.join(root, "src/README.md")
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    sources = "".join(file.code for file in read_files(root)) + "".join(
+        open(os.path.join(folder, name), encoding="utf-8").read()
+        for folder, _, names in os.walk(os.path.join(root, "include"))
+        for name in names)
+    errors = []
+    for name in sorted(set(re.findall(r"`([a-z_]+/[a-z_]+\.[ch])`", text))):
+        if not os.path.exists(os.path.join(root, "src", name)):
+            errors.append(f"src/README.md: there is no {name}")
+    for name in sorted(set(re.findall(r"`(\w+)\(\)`", text))):
+        if not re.search(r"\b%s\(" % name, sources) and name not in FOREIGN_NAMES:
+            errors.append(f"src/README.md: there is no {name}()")
+    return errors
+
+
 # ---- the test -----------------------------------------------------------------
 
 def errors_of(root, build):
@@ -270,7 +295,7 @@ def errors_of(root, build):
                 [" -> ".join(circle + circle[:1])]
                 + [graph.edges[start][end] for start, end in steps]))
     return (errors + names_twice(files) + functions_twice(files)
-            + plain_locks(files))
+            + plain_locks(files) + stale_names(root))
 
 
 def write_tree(root, sources):

@@ -18,7 +18,7 @@ static void begin(size_t limit)
     records = object_records_create(limit);
     REQUIRE_NOT_NULL(records);
     CHECK_EQ(object_records_live(records), 0);
-    CHECK_EQ(object_records_waiting(records), 0);
+    CHECK_EQ(object_records_quarantined(records), 0);
     CHECK_EQ(object_records_raw(records), 0);
 }
 
@@ -53,7 +53,7 @@ static struct object_record wait_with(size_t i)
 {
     struct object_record record = {0};
     CHECK_EQ(object_records_free(records, object_at(i), &record), OBJECT_LIVE);
-    object_records_wait(records, &record);
+    object_records_quarantine(records, &record);
     return record;
 }
 
@@ -176,11 +176,11 @@ static void test_what_may_wait(void)
 {
     begin(LIMIT);
     struct object_record record = record_of(1, 100);
-    CHECK(object_records_may_wait(records, &record));
+    CHECK(object_records_may_quarantine(records, &record));
     record.raw_size = LIMIT / 2;
-    CHECK(object_records_may_wait(records, &record));
+    CHECK(object_records_may_quarantine(records, &record));
     record.raw_size = LIMIT / 2 + 1;
-    CHECK(!object_records_may_wait(records, &record));
+    CHECK(!object_records_may_quarantine(records, &record));
     end();
 }
 
@@ -197,7 +197,7 @@ static void test_each_waits_once(void)
     for (size_t i = 0; i < OBJECTS; i++)
         (void)wait_with(i);
     CHECK_EQ(object_records_live(records), 0);
-    CHECK_EQ(object_records_waiting(records), OBJECTS * 132);
+    CHECK_EQ(object_records_quarantined(records), OBJECTS * 132);
     while (object_records_next(records, &record)) {
         const size_t i = index_of(&record);
         REQUIRE_LT(i, OBJECTS);
@@ -207,7 +207,7 @@ static void test_each_waits_once(void)
             last_at = count;
         count++;
         CHECK_EQ(record.state, OBJECT_FREED);
-        CHECK_EQ(object_records_waiting(records), (OBJECTS - count) * 132);
+        CHECK_EQ(object_records_quarantined(records), (OBJECTS - count) * 132);
     }
     CHECK_EQ(count, OBJECTS);
     CHECK_EQ(twice, 0);
@@ -226,18 +226,18 @@ static void test_too_many_wait(void)
     for (size_t i = 0; i < 10; i++) {
         add(i, 100);
         latest = wait_with(i);
-        CHECK(!object_records_next_too_many(records, &latest, &record));
+        CHECK(!object_records_next_beyond_limit(records, &latest, &record));
     }
     for (size_t i = 10; i < 20; i++) {
         add(i, 100);
         latest = wait_with(i);
     }
-    while (object_records_next_too_many(records, &latest, &record)) {
+    while (object_records_next_beyond_limit(records, &latest, &record)) {
         CHECK_NE(object_of_record(&record), object_of_record(&latest));
         taken++;
     }
     CHECK_EQ(taken, 10);
-    CHECK_EQ(object_records_waiting(records), 10 * 132);
+    CHECK_EQ(object_records_quarantined(records), 10 * 132);
     CHECK_EQ(object_records_find(records, object_at(19), &record),
              OBJECT_FREED);
     end();
@@ -250,8 +250,8 @@ static void test_the_latest_stays(void)
     begin(100);
     add(1, 200);
     const struct object_record latest = wait_with(1);
-    CHECK_GT(object_records_waiting(records), 100);
-    CHECK(!object_records_next_too_many(records, &latest, &record));
+    CHECK_GT(object_records_quarantined(records), 100);
+    CHECK(!object_records_next_beyond_limit(records, &latest, &record));
     CHECK(object_records_next(records, &record));
     CHECK_EQ(object_of_record(&record), object_at(1));
     CHECK(!object_records_next(records, &record));
@@ -300,7 +300,7 @@ static void *work(void *number)
     for (size_t i = first; i < first + OBJECTS_EACH; i++) {
         wrong +=
             object_records_free(records, object_at(i), &record) != OBJECT_LIVE;
-        object_records_wait(records, &record);
+        object_records_quarantine(records, &record);
         if (i % 2 == 0)
             wrong += !object_records_next(records, &record);
     }
@@ -325,7 +325,7 @@ static void test_threads(void)
     while (object_records_next(records, &record))
         left++;
     CHECK_EQ(left, THREADS * OBJECTS_EACH / 2);
-    CHECK_EQ(object_records_waiting(records), 0);
+    CHECK_EQ(object_records_quarantined(records), 0);
     CHECK_EQ(object_records_raw(records), 0);
     end();
 }

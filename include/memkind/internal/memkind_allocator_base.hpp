@@ -165,8 +165,8 @@ class allocator_base
 
     /**
      * @return room for `n` objects, aligned for T
-     * @throw std::bad_array_new_length where the size cannot be expressed
-     * @throw std::bad_alloc where there is no space
+     * @throw std::bad_array_new_length if the size cannot be expressed
+     * @throw std::bad_alloc if there is no space
      */
     pointer allocate(size_type n) const
     {
@@ -225,7 +225,7 @@ class allocator_base
     Handle handle_;
 };
 
-/** Allocators are equal where they share one kind. */
+/** Allocators are equal if they share one kind. */
 template <typename U, typename V, typename H>
 bool operator==(const allocator_base<U, H> &a,
                 const allocator_base<V, H> &b) noexcept

@@ -27,7 +27,7 @@ extern "C" {
 /** Unit in which file space is taken on DAX file systems: 2 MiB. */
 #define MEMKIND_PMEM_CHUNK_SIZE (1ull << 21)
 
-/** Where a file-backed kind's memory comes from. */
+/** The source of a file-backed kind's memory. */
 struct memkind_pmem_source {
     /** Directory for unnamed files, or a device DAX; NULL if `fd` is given */
     const char *dir;
@@ -46,7 +46,7 @@ struct memkind_pmem_source {
 };
 
 /**
- * Sets where a zeroed kind's memory comes from, before its create
+ * Sets the source of a zeroed kind's memory, before its create
  * operation. `source`, and the text it points to, has to stay valid until that
  * operation returns; the library keeps copies of what it needs.
  * @return MEMKIND_ERROR_INVALID for NULL or a kind that has been created.

@@ -47,7 +47,7 @@ struct memkind_ops {
                           size_t size);
     void *(*realloc)(struct memkind *kind, void *ptr, size_t size);
     void (*free)(struct memkind *kind, void *ptr);
-    /** Where a kind's blocks come from; NULL: memkind_default_mmap(). */
+    /** The source of a kind's blocks; NULL: memkind_default_mmap(). */
     void *(*mmap)(struct memkind *kind, void *addr, size_t size);
     /** Called on each block that `mmap` gave, if there; 0 for success. */
     int (*mbind)(struct memkind *kind, void *ptr, size_t size);
