@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Finds out whether a directory lies on a DAX file system, on which stores reach
- * the medium without the page cache. A kind works on any file system.
+ * Finds out whether a directory lies on a DAX file system, on which stores
+ * reach the medium without the page cache. A kind works on any file system.
  *
  * Run: pmem_check_dax [DIR]
  */

@@ -58,7 +58,7 @@ def entries(page):
 
 def check_variable(name, row, text):
     kind, least, most, preset = row
-    wanted = {"FLAG": ["1 "], "NUMBER": [str(least), str(most), preset],
+    wanted = {"FLAG": ["If 1, "], "NUMBER": [str(least), str(most), preset],
               "DURATION": [str(most), preset, "never"]}[kind]
     return [f"memkind.3: {name}: its text has no \"{word}\"" for word in wanted
             if not re.search(rf"\b{re.escape(word)}", text)]
