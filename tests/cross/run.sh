@@ -22,7 +22,7 @@ work=${MEMKIND_BUILD:-$root/build/cross}
 
 # Suites that run in an emulated process. Others run in the guest: suites that
 # reserve hundreds of gigabytes (QEMU notes each page of a mapping:
-# test_region_pool and its kin take minutes), that flush persistent memory (QEMU
+# the suites of region pools take minutes), that flush persistent memory (QEMU
 # 7.2 does not know arm's instruction there: test_region_grains), that look at
 # pages that were given back (MADV_REMOVE does nothing there, and reports
 # success: test_extent_hooks), and that count the process's own mappings or fork
@@ -36,7 +36,8 @@ in_process_short=(test_address_table test_size_class test_high_address)
 # test_magazine, whose random walks take minutes there, and a heap with all 4,094
 # arenas, which takes more memory than the guest has.
 in_guest=(test_high_address test_address_table test_size_class test_region_file
-          test_region_grains test_region_pool test_extent_hooks test_allocator_gate
+          test_region_grains test_pool_stores test_pool_commit test_pool_blocks
+          test_pool_growth test_extent_hooks test_allocator_gate
           "test_heap_create '-all arenas'" test_stats)
 
 triplet_of() {

@@ -400,7 +400,7 @@ static const struct {
 
 static int run_on(size_t which, int argc, char **argv)
 {
-    char image[4096], place[4096], base[4000];
+    char base[4000], image[sizeof base + 8], place[sizeof base + 8];
     const char *dir = getenv("MEMKIND_TEST_DIR");
     snprintf(base, sizeof base, "%s/large_units.XXXXXX",
              dir != NULL ? dir : "/dev/shm");
