@@ -42,15 +42,15 @@ int heap_arenas_create(struct heap_arenas *arenas, struct arena_slot *slots,
     arenas->dirty_decay_ms = config->dirty_decay_ms;
     arenas->metadata_use_hooks = config->metadata_use_hooks;
     if (config->user_hooks != NULL)
-        extent_owner_init_user(&arenas->extents, config->user_hooks,
-                               config->address_owner);
+        extent_supply_init_user(&arenas->extents, config->user_hooks,
+                                config->address_owner);
     else
-        extent_owner_init(&arenas->extents, config->pool, config->source,
-                          config->address_owner);
+        extent_supply_init(&arenas->extents, config->pool, config->source,
+                           config->address_owner);
     ranked_lock_init(&arenas->lock, RANK_ARENAS);
     int result = add_arena(arenas);
     if (result != 0) {
-        extent_owner_fini(&arenas->extents);
+        extent_supply_fini(&arenas->extents);
         ranked_lock_destroy(&arenas->lock);
     }
     return result;
@@ -59,7 +59,7 @@ int heap_arenas_create(struct heap_arenas *arenas, struct arena_slot *slots,
 void heap_arenas_destroy(struct heap_arenas *arenas)
 {
     const unsigned count = atomic_load(&arenas->count);
-    extent_owner_retire(&arenas->extents);
+    extent_supply_retire(&arenas->extents);
     for (unsigned i = 0; i < count; i++) {
         const unsigned index = arenas->slots[i].index;
         /* Without decay each slab is done with while it is at hand, instead of
@@ -71,7 +71,7 @@ void heap_arenas_destroy(struct heap_arenas *arenas)
             debug_log("arena %u cannot be destroyed: %d", index, result);
     }
     atomic_fetch_sub(&extra_arenas, count - 1);
-    extent_owner_fini(&arenas->extents);
+    extent_supply_fini(&arenas->extents);
     ranked_lock_destroy(&arenas->lock);
 }
 
@@ -89,6 +89,7 @@ unsigned heap_arenas_attach(struct heap_arenas *arenas)
 {
     ranked_lock_take(&arenas->lock);
     const unsigned count = atomic_load(&arenas->count);
+    assert(count > 0 && count <= arenas->limit);
     unsigned place = 0;
     for (unsigned i = 1; i < count; i++)
         if (arenas->slots[i].threads < arenas->slots[place].threads)

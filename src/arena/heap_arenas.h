@@ -22,7 +22,7 @@ struct arena_slot {
 };
 
 struct heap_arenas {
-    struct extent_owner extents;
+    struct extent_supply extents;
     bool metadata_use_hooks;
     _Atomic ssize_t dirty_decay_ms; /* -1: never */
     /* Objects have gone back to the arenas since upkeep looked last. */

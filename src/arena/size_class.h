@@ -87,6 +87,8 @@ static inline unsigned size_class_of_aligned(size_t size, size_t alignment)
     return size_class;
 }
 
+_Static_assert(SIZE_CLASS_COUNT <= 256, "a tag has 8 bits for the class");
+
 /* ---- tags --------------------------------------------------------------- */
 
 #define TAG_CLASS_MASK 0xffU

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cache_visit.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sched.h>
 #include <time.h>
 
+#include "allocator_gate.h"
 #include "debug_log.h"
 #include "memory_barrier.h"
 
@@ -84,6 +86,7 @@ static bool is_own(const struct thread_cache *cache)
 /* Returns whether the thread is kept out; end_visit() is called in any case. */
 static bool begin_visit(struct thread_cache *cache)
 {
+    assert(allocator_is_inside());
     ranked_lock_take(&cache->lock);
     close_gate(cache);
     /* The cache's own thread needs no barrier, and would wait for itself. */
@@ -255,6 +258,7 @@ static struct thread_cache *take_orphan(struct heap_caches *home)
 void cache_visit_bury_orphans(struct heap_caches *home)
 {
     struct thread_cache *cache;
+    assert(allocator_is_inside());
     while ((cache = take_orphan(home)) != NULL)
         thread_cache_end(home, cache);
 }

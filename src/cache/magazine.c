@@ -97,6 +97,16 @@ static void flush(struct magazines *magazines, unsigned size_class,
     magazines->tops[size_class] = objects + kept;
 }
 
+/* Holds between all calls. */
+static void assert_stack(const struct magazines *magazines, unsigned size_class)
+{
+    assert(size_class < SIZE_CLASS_COUNT);
+    assert(magazines->bases[size_class] <= magazines->tops[size_class]);
+    assert(magazines->tops[size_class] <= magazines->ends[size_class]);
+    assert(magazines->bases[size_class][-1] == NULL);
+    (void)magazines, (void)size_class;
+}
+
 /* ---- capacity ----------------------------------------------------------- */
 
 /* The NULL below the first place of all magazines without capacity. */
@@ -242,6 +252,7 @@ static void refill(struct magazines *magazines, unsigned size_class)
 void *magazine_take(struct magazines *magazines, unsigned size_class, bool zero,
                     bool *fresh)
 {
+    assert_stack(magazines, size_class);
     *fresh = false;
     if (count_of(magazines, size_class) == 0 &&
         size_class < size_class_first_large)
@@ -265,6 +276,7 @@ bool magazine_has_lately(const struct magazines *magazines, unsigned size_class,
 
 void magazine_put(struct magazines *magazines, unsigned size_class, void *ptr)
 {
+    assert_stack(magazines, size_class);
     uint32_t count = count_of(magazines, size_class);
     if (count == capacity_of(magazines, size_class) &&
         !grow_magazine(magazines, size_class)) {
@@ -279,6 +291,7 @@ void magazine_put(struct magazines *magazines, unsigned size_class, void *ptr)
 
 void magazine_drain(struct magazines *magazines, unsigned size_class)
 {
+    assert_stack(magazines, size_class);
     flush(magazines, size_class, count_of(magazines, size_class));
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "thread_cache.h"
 
+#include <assert.h>
 #include <pthread.h>
 
 #include "allocator_gate.h"
@@ -114,6 +115,7 @@ void thread_cache_free(struct thread_cache *cache)
 
 void thread_cache_end(struct heap_caches *home, struct thread_cache *cache)
 {
+    assert(allocator_is_inside());
     magazine_drop_all(&cache->magazines);
     heap_arenas_detach(home->arenas, cache->arena_place);
     thread_cache_free(cache);
@@ -227,6 +229,7 @@ static bool can_have_caches(void)
 
 struct thread_cache *thread_cache_get(struct heap_caches *home)
 {
+    assert(allocator_is_inside());
     if (!can_have_caches())
         return &home->fallback;
     struct thread_cache **entry = &thread_cache_table[home->place.slot];

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "heap_reclaim.h"
 
+#include <assert.h>
+
+#include "allocator_gate.h"
 #include "cache_visit.h"
 #include "quarantine.h"
 #include "snapshot_lock.h"
 
 void heap_reclaim_locked(struct memkind_heap *heap)
 {
+    assert(allocator_is_inside());
     ranked_lock_assert_held(&heap->reclaim_lock);
     cache_visit_bury_orphans(&heap->caches);
     cache_visit_all(&heap->caches, magazine_drain_all);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "quarantine.h"
 
+#include <assert.h>
+
 #include "allocator_gate.h"
 #include "magazine.h"
 #include "memory_marks.h"
@@ -28,6 +30,7 @@ bool quarantine_release_down_to(struct memkind_heap *heap, size_t keep)
 {
     struct object_record record;
     bool any = false;
+    assert(allocator_is_inside());
     if (!is_accessible(heap))
         return false;
     while (object_records_quarantined(heap->records) > keep &&
@@ -52,6 +55,7 @@ void quarantine_put(struct memkind_heap *heap,
                     const struct object_record *record)
 {
     struct object_record next;
+    assert(allocator_is_inside());
     if (object_records_may_quarantine(heap->records, record)) {
         object_records_quarantine(heap->records, record);
     } else {

@@ -10,10 +10,10 @@
 #include "jemalloc_ctl.h"
 #include "sys_calls.h"
 
-static struct extent_owner *owner_of(extent_hooks_t *hooks)
+static struct extent_supply *supply_of(extent_hooks_t *hooks)
 {
-    return (struct extent_owner *)((char *)hooks -
-                                   offsetof(struct extent_owner, hooks));
+    return (struct extent_supply *)((char *)hooks -
+                                    offsetof(struct extent_supply, hooks));
 }
 
 /*
@@ -40,23 +40,24 @@ static void *pool_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
     if (new_addr != NULL) /* blocks cannot be had at an address of choice */
         return NULL;
     bool zeroed;
-    struct extent_owner *owner = owner_of(hooks);
+    struct extent_supply *supply = supply_of(hooks);
     /* An arena takes blocks ahead of need, uncommitted. When an extent of a
      * block cannot be committed after all, the arena takes another block the
      * next time: a full kind would eat up address space. If such a block is
      * refused, jemalloc asks once more, for no more than it needs, committed:
      * then there is space for it, or no block is used. */
-    if (!*commit && atomic_load_explicit(&owner->is_full, memory_order_relaxed))
+    if (!*commit &&
+        atomic_load_explicit(&supply->is_full, memory_order_relaxed))
         return NULL;
     hook_begin();
-    void *block = region_pool_alloc_for(owner->pool, arena_ind, size, alignment,
-                                        commit, &zeroed);
+    void *block = region_pool_alloc_for(supply->pool, arena_ind, size,
+                                        alignment, commit, &zeroed);
     hook_end();
     if (block == NULL)
         return NULL;
     if (*zero && !zeroed)
         memset(block, 0, size);
-    if (zeroed && (*commit || owner->says_zero))
+    if (zeroed && (*commit || supply->says_zero))
         *zero = true;
     return block;
 }
@@ -66,7 +67,7 @@ static bool pool_dalloc(extent_hooks_t *hooks, void *addr, size_t size,
                         bool committed, unsigned arena_ind)
 {
     hook_begin();
-    int result = region_pool_take_back(owner_of(hooks)->pool, arena_ind, addr,
+    int result = region_pool_take_back(supply_of(hooks)->pool, arena_ind, addr,
                                        size, committed);
     hook_end();
     return result != 0;
@@ -90,13 +91,14 @@ static bool pool_commit(extent_hooks_t *hooks, void *addr, size_t size,
                         size_t offset, size_t length, unsigned arena_ind)
 {
     (void)size, (void)arena_ind;
-    struct extent_owner *owner = owner_of(hooks);
+    struct extent_supply *supply = supply_of(hooks);
     hook_begin();
-    int result = region_pool_commit(owner->pool, (char *)addr + offset, length);
+    int result =
+        region_pool_commit(supply->pool, (char *)addr + offset, length);
     hook_end();
-    if (atomic_load_explicit(&owner->is_full, memory_order_relaxed) !=
+    if (atomic_load_explicit(&supply->is_full, memory_order_relaxed) !=
         (result != 0))
-        atomic_store_explicit(&owner->is_full, result != 0,
+        atomic_store_explicit(&supply->is_full, result != 0,
                               memory_order_relaxed);
     if (result != 0)
         debug_log("no file space for %zu bytes: %s", length, strerror(-result));
@@ -108,7 +110,7 @@ static bool pool_decommit(extent_hooks_t *hooks, void *addr, size_t size,
 {
     (void)size, (void)arena_ind;
     hook_begin();
-    int result = region_pool_decommit(owner_of(hooks)->pool,
+    int result = region_pool_decommit(supply_of(hooks)->pool,
                                       (char *)addr + offset, length);
     hook_end();
     return result != 0;
@@ -128,7 +130,7 @@ static bool pool_merge(extent_hooks_t *hooks, void *addr_a, size_t size_a,
                        unsigned arena_ind)
 {
     (void)size_a, (void)size_b, (void)committed, (void)arena_ind;
-    struct memkind_region_pool *pool = owner_of(hooks)->pool;
+    struct memkind_region_pool *pool = supply_of(hooks)->pool;
     const struct region *region = region_pool_find(pool, addr_a);
     return region == NULL || !region_contains(region, addr_b);
 }
@@ -150,22 +152,23 @@ struct source_block {
 _Static_assert(RECORDS_SIZE > sizeof(struct source_block),
                "a page of records has no room for one");
 
-static bool remember_block(struct extent_owner *owner, void *base, size_t size)
+static bool remember_block(struct extent_supply *supply, void *base,
+                           size_t size)
 {
-    ranked_lock_assert_held(&owner->blocks_lock);
+    ranked_lock_assert_held(&supply->blocks_lock);
     const size_t capacity = (RECORDS_SIZE - sizeof(struct source_block)) /
-                            sizeof owner->blocks->entries[0];
-    struct source_block *page = owner->blocks;
+                            sizeof supply->blocks->entries[0];
+    struct source_block *page = supply->blocks;
     if (page == NULL || page->count == capacity) {
         page = sys.mmap(NULL, RECORDS_SIZE, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (page == MAP_FAILED)
             return false;
-        page->next = owner->blocks;
+        page->next = supply->blocks;
         page->count = 0;
-        owner->blocks = page;
+        supply->blocks = page;
     }
-    if (address_table_add(base, size, owner->address_owner) != 0)
+    if (address_table_add(base, size, supply->address_owner) != 0)
         return false;
     page->entries[page->count].base = base;
     page->entries[page->count].size = size;
@@ -174,14 +177,14 @@ static bool remember_block(struct extent_owner *owner, void *base, size_t size)
 }
 
 /* Whether the block is one of the pool, or has been noted. */
-static bool know_block(struct extent_owner *owner, void *base, size_t size)
+static bool know_block(struct extent_supply *supply, void *base, size_t size)
 {
-    if (owner->pool != NULL && region_pool_find(owner->pool, base) != NULL)
+    if (supply->pool != NULL && region_pool_find(supply->pool, base) != NULL)
         return true;
     hook_begin();
-    ranked_lock_take(&owner->blocks_lock);
-    bool known = remember_block(owner, base, size);
-    ranked_lock_release(&owner->blocks_lock);
+    ranked_lock_take(&supply->blocks_lock);
+    bool known = remember_block(supply, base, size);
+    ranked_lock_release(&supply->blocks_lock);
     hook_end();
     return known;
 }
@@ -191,15 +194,15 @@ static void *source_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
                           unsigned arena_ind)
 {
     (void)arena_ind;
-    struct extent_owner *owner = owner_of(hooks);
+    struct extent_supply *supply = supply_of(hooks);
     size_t room = size + (alignment - region_page_size());
     if (new_addr != NULL || room < size)
         return NULL;
-    void *base = owner->source.map(owner->source.context, room);
+    void *base = supply->source.map(supply->source.context, room);
     if (base == NULL)
         return NULL;
-    if (!know_block(owner, base, room)) {
-        if (owner->source.unmap)
+    if (!know_block(supply, base, room)) {
+        if (supply->source.unmap)
             sys.munmap(base, room);
         return NULL;
     }
@@ -229,11 +232,11 @@ static void *user_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
                         size_t alignment, bool *zero, bool *commit,
                         unsigned arena_ind)
 {
-    struct extent_owner *owner = owner_of(hooks);
-    extent_hooks_t *user = owner->user;
+    struct extent_supply *supply = supply_of(hooks);
+    extent_hooks_t *user = supply->user;
     void *block =
         user->alloc(user, new_addr, size, alignment, zero, commit, arena_ind);
-    if (block == NULL || know_block(owner, block, size))
+    if (block == NULL || know_block(supply, block, size))
         return block;
     if (user->dalloc != NULL)
         (void)user->dalloc(user, block, size, *commit, arena_ind);
@@ -243,7 +246,7 @@ static void *user_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
 static bool user_commit(extent_hooks_t *hooks, void *addr, size_t size,
                         size_t offset, size_t length, unsigned arena_ind)
 {
-    extent_hooks_t *user = owner_of(hooks)->user;
+    extent_hooks_t *user = supply_of(hooks)->user;
     return user->commit == NULL ||
            user->commit(user, addr, size, offset, length, arena_ind);
 }
@@ -251,7 +254,7 @@ static bool user_commit(extent_hooks_t *hooks, void *addr, size_t size,
 static bool user_decommit(extent_hooks_t *hooks, void *addr, size_t size,
                           size_t offset, size_t length, unsigned arena_ind)
 {
-    extent_hooks_t *user = owner_of(hooks)->user;
+    extent_hooks_t *user = supply_of(hooks)->user;
     return user->decommit == NULL ||
            user->decommit(user, addr, size, offset, length, arena_ind);
 }
@@ -259,7 +262,7 @@ static bool user_decommit(extent_hooks_t *hooks, void *addr, size_t size,
 static bool user_purge_lazy(extent_hooks_t *hooks, void *addr, size_t size,
                             size_t offset, size_t length, unsigned arena_ind)
 {
-    extent_hooks_t *user = owner_of(hooks)->user;
+    extent_hooks_t *user = supply_of(hooks)->user;
     return user->purge_lazy == NULL ||
            user->purge_lazy(user, addr, size, offset, length, arena_ind);
 }
@@ -267,7 +270,7 @@ static bool user_purge_lazy(extent_hooks_t *hooks, void *addr, size_t size,
 static bool user_purge_forced(extent_hooks_t *hooks, void *addr, size_t size,
                               size_t offset, size_t length, unsigned arena_ind)
 {
-    extent_hooks_t *user = owner_of(hooks)->user;
+    extent_hooks_t *user = supply_of(hooks)->user;
     return user->purge_forced == NULL ||
            user->purge_forced(user, addr, size, offset, length, arena_ind);
 }
@@ -276,7 +279,7 @@ static bool user_merge(extent_hooks_t *hooks, void *addr_a, size_t size_a,
                        void *addr_b, size_t size_b, bool committed,
                        unsigned arena_ind)
 {
-    extent_hooks_t *user = owner_of(hooks)->user;
+    extent_hooks_t *user = supply_of(hooks)->user;
     return user->merge == NULL || user->merge(user, addr_a, size_a, addr_b,
                                               size_b, committed, arena_ind);
 }
@@ -285,7 +288,7 @@ static bool user_split(extent_hooks_t *hooks, void *addr, size_t size,
                        size_t size_a, size_t size_b, bool committed,
                        unsigned arena_ind)
 {
-    extent_hooks_t *user = owner_of(hooks)->user;
+    extent_hooks_t *user = supply_of(hooks)->user;
     return user->split == NULL ||
            user->split(user, addr, size, size_a, size_b, committed, arena_ind);
 }
@@ -293,18 +296,18 @@ static bool user_split(extent_hooks_t *hooks, void *addr, size_t size,
 static void user_destroy(extent_hooks_t *hooks, void *addr, size_t size,
                          bool committed, unsigned arena_ind)
 {
-    extent_hooks_t *user = owner_of(hooks)->user;
+    extent_hooks_t *user = supply_of(hooks)->user;
     if (user->destroy != NULL)
         user->destroy(user, addr, size, committed, arena_ind);
 }
 
-/* ---- owners ---- */
+/* ---- supplies ---- */
 
-void extent_owner_init(struct extent_owner *owner,
-                       struct memkind_region_pool *pool,
-                       const struct block_source *source, void *address_owner)
+void extent_supply_init(struct extent_supply *supply,
+                        struct memkind_region_pool *pool,
+                        const struct block_source *source, void *address_owner)
 {
-    *owner = (struct extent_owner){
+    *supply = (struct extent_supply){
         .hooks =
             {
                 .alloc = source != NULL ? source_alloc : pool_alloc,
@@ -319,14 +322,14 @@ void extent_owner_init(struct extent_owner *owner,
         .says_zero = !je_is_debug(),
     };
     if (source != NULL)
-        owner->source = *source;
-    ranked_lock_init(&owner->blocks_lock, RANK_BLOCKS);
+        supply->source = *source;
+    ranked_lock_init(&supply->blocks_lock, RANK_BLOCKS);
 }
 
-void extent_owner_init_user(struct extent_owner *owner, extent_hooks_t *user,
-                            void *address_owner)
+void extent_supply_init_user(struct extent_supply *supply, extent_hooks_t *user,
+                             void *address_owner)
 {
-    *owner = (struct extent_owner){
+    *supply = (struct extent_supply){
         .hooks =
             {
                 .alloc = user_alloc,
@@ -342,28 +345,29 @@ void extent_owner_init_user(struct extent_owner *owner, extent_hooks_t *user,
         .user = user,
         .address_owner = address_owner,
     };
-    ranked_lock_init(&owner->blocks_lock, RANK_BLOCKS);
+    ranked_lock_init(&supply->blocks_lock, RANK_BLOCKS);
 }
 
-void extent_owner_retire(struct extent_owner *owner)
+void extent_supply_retire(struct extent_supply *supply)
 {
     /* A background thread may be reading the table. With hooks of the
      * program's own, their destroy hook is to see every extent. */
-    if (owner->user == NULL)
-        __atomic_store_n(&owner->hooks.dalloc, forget_dalloc, __ATOMIC_RELEASE);
+    if (supply->user == NULL)
+        __atomic_store_n(&supply->hooks.dalloc, forget_dalloc,
+                         __ATOMIC_RELEASE);
 }
 
-void extent_owner_fini(struct extent_owner *owner)
+void extent_supply_fini(struct extent_supply *supply)
 {
-    while (owner->blocks != NULL) {
-        struct source_block *page = owner->blocks;
+    while (supply->blocks != NULL) {
+        struct source_block *page = supply->blocks;
         for (size_t i = 0; i < page->count; i++) {
             address_table_remove(page->entries[i].base, page->entries[i].size);
-            if (owner->source.unmap)
+            if (supply->source.unmap)
                 sys.munmap(page->entries[i].base, page->entries[i].size);
         }
-        owner->blocks = page->next;
+        supply->blocks = page->next;
         sys.munmap(page, RECORDS_SIZE);
     }
-    ranked_lock_destroy(&owner->blocks_lock);
+    ranked_lock_destroy(&supply->blocks_lock);
 }

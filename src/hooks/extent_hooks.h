@@ -17,9 +17,8 @@
  *    above it. Debug builds check that they take only locks that come after
  *    jemalloc's (RANK_JEMALLOC).
  *
- * "Owner" has two meanings here. A `struct extent_owner` is the heap that a
- * table of hooks belongs to; its `address_owner` is the kind that its addresses
- * belong to, in the address table.
+ * A heap has one `struct extent_supply`: the hooks that its arenas call, and
+ * what these take blocks from.
  */
 #ifndef EXTENT_HOOKS_H
 #define EXTENT_HOOKS_H
@@ -37,16 +36,16 @@ struct block_source {
     /* A committed, page-aligned block; NULL with errno set. */
     void *(*map)(void *context, size_t size);
     void *context;
-    bool unmap; /* blocks are unmapped when the owner is done */
+    bool unmap; /* blocks are unmapped when the heap goes */
 };
 
 /* jemalloc hands each hook the address of its table, which leads here. */
-struct extent_owner {
+struct extent_supply {
     extent_hooks_t hooks;
     struct memkind_region_pool *pool; /* may be NULL */
     struct block_source source;       /* .map may be NULL */
     extent_hooks_t *user;             /* the program's own hooks, or NULL */
-    void *address_owner;              /* for the address table */
+    void *address_owner;              /* the kind, for the address table */
     /* Uncommitted blocks are reported as zero, which saves calloc() from
      * clearing them. A debug jemalloc reads what is reported as zero, and
      * reading a hole takes file space on tmpfs. */
@@ -59,22 +58,22 @@ struct extent_owner {
 /* Blocks are bumped off the pool, or come from `source` if that is not NULL
  * (and may lie in the pool's regions nevertheless). One of the two may be
  * NULL. */
-void extent_owner_init(struct extent_owner *owner,
-                       struct memkind_region_pool *pool,
-                       const struct block_source *source, void *address_owner);
+void extent_supply_init(struct extent_supply *supply,
+                        struct memkind_region_pool *pool,
+                        const struct block_source *source, void *address_owner);
 
 /* Makes hooks that pass every call to hooks of the program's own. */
-void extent_owner_init_user(struct extent_owner *owner, extent_hooks_t *user,
-                            void *address_owner);
+void extent_supply_init_user(struct extent_supply *supply, extent_hooks_t *user,
+                             void *address_owner);
 
 /*
  * From now on whatever jemalloc gives up is forgotten, without a system call:
  * the regions go as a whole. Called before the arenas are destroyed.
  */
-void extent_owner_retire(struct extent_owner *owner);
+void extent_supply_retire(struct extent_supply *supply);
 
 /* Called when the arenas are gone. Takes blocks that are in no region out of
  * the address table, and unmaps them if the source asks for that. */
-void extent_owner_fini(struct extent_owner *owner);
+void extent_supply_fini(struct extent_supply *supply);
 
 #endif

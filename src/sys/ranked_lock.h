@@ -42,6 +42,7 @@ enum lock_rank {
     RANK_LEAK_ROOTS,    /* what LeakSanitizer has registered */
     LOCK_RANKS,
 };
+_Static_assert(RANK_DEFAULT_HEAP > 0, "0 stands for no lock");
 
 struct ranked_lock {
     pthread_mutex_t mutex;

@@ -15,7 +15,7 @@
 
 static int owner;
 static struct memkind_region_pool pool;
-static struct extent_owner extents;
+static struct extent_supply extents;
 static extent_hooks_t *const hooks = &extents.hooks;
 
 static size_t page(void)
@@ -27,12 +27,12 @@ static void open_files(void)
 {
     CU_ASSERT_EQUAL_FATAL(
         region_pool_open_files(&pool, test_dir(), 32 * MIB, &owner), 0);
-    extent_owner_init(&extents, &pool, NULL, &owner);
+    extent_supply_init(&extents, &pool, NULL, &owner);
 }
 
 static void close_all(void)
 {
-    extent_owner_fini(&extents);
+    extent_supply_fini(&extents);
     region_pool_close(&pool);
 }
 
@@ -103,7 +103,7 @@ static void test_buffer_is_cleared_on_demand(void)
     memset(buffer, 0xaa, MIB);
     CU_ASSERT_EQUAL_FATAL(region_pool_open_buffer(&pool, buffer, MIB, &owner),
                           0);
-    extent_owner_init(&extents, &pool, NULL, &owner);
+    extent_supply_init(&extents, &pool, NULL, &owner);
     bool zero = false, commit = false;
     char *block =
         hooks->alloc(hooks, NULL, 64 * KIB, page(), &zero, &commit, ARENA);
@@ -189,7 +189,7 @@ static void test_blocks_are_kept_until_retired(void)
     CU_ASSERT_TRUE(hooks->dalloc(hooks, block, MIB, true, ARENA));
     CU_ASSERT_TRUE(hooks->dalloc(hooks, block, page(), true, ARENA));
     CU_ASSERT_TRUE(hooks->dalloc(hooks, block, MIB, false, ARENA));
-    extent_owner_retire(&extents);
+    extent_supply_retire(&extents);
     CU_ASSERT_FALSE(hooks->dalloc(hooks, block, page(), true, ARENA));
     CU_ASSERT_FALSE(hooks->dalloc(hooks, block, MIB, false, ARENA));
     /* Forgotten, not given back: the region goes as a whole. */
@@ -240,12 +240,12 @@ static void test_split_and_merge(void)
 static void test_hooks_find_their_owner(void)
 {
     static struct memkind_region_pool other_pool;
-    static struct extent_owner other;
+    static struct extent_supply other;
     int other_owner;
     open_files();
     CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&other_pool, &other_owner),
                           0);
-    extent_owner_init(&other, &other_pool, NULL, &other_owner);
+    extent_supply_init(&other, &other_pool, NULL, &other_owner);
     bool zero = false, commit = true;
     void *mine = hooks->alloc(hooks, NULL, MIB, page(), &zero, &commit, ARENA);
     void *theirs = other.hooks.alloc(&other.hooks, NULL, 2 * MIB, page(), &zero,
@@ -254,10 +254,10 @@ static void test_hooks_find_their_owner(void)
     CU_ASSERT_PTR_EQUAL(address_table_find(theirs), &other_owner);
     CU_ASSERT_EQUAL(region_pool_charged(&pool), MIB);
     CU_ASSERT_EQUAL(region_pool_charged(&other_pool), 2 * MIB);
-    extent_owner_retire(&extents);
+    extent_supply_retire(&extents);
     CU_ASSERT_FALSE(hooks->dalloc(hooks, mine, MIB, true, ARENA));
     CU_ASSERT_TRUE(other.hooks.dalloc(&other.hooks, theirs, MIB, true, ARENA));
-    extent_owner_fini(&other);
+    extent_supply_fini(&other);
     region_pool_close(&other_pool);
     close_all();
 }
@@ -296,7 +296,7 @@ static void open_source(bool unmap)
 {
     const struct block_source source = {source_map, &source_state, unmap};
     memset(&source_state, 0, sizeof source_state);
-    extent_owner_init(&extents, NULL, &source, &owner);
+    extent_supply_init(&extents, NULL, &source, &owner);
 }
 
 static void test_source_blocks_are_aligned(void)
@@ -324,7 +324,7 @@ static void test_source_blocks_are_aligned(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(block);
     CU_ASSERT_TRUE(zero);
     CU_ASSERT_TRUE(is_zero(block, MIB));
-    extent_owner_fini(&extents);
+    extent_supply_fini(&extents);
 }
 
 static void test_source_hooks(void)
@@ -345,7 +345,7 @@ static void test_source_hooks(void)
     CU_ASSERT_FALSE(hooks->merge(hooks, block, page(), block + page(),
                                  MIB - page(), true, ARENA));
     CU_ASSERT_TRUE(hooks->dalloc(hooks, block, MIB, true, ARENA));
-    extent_owner_retire(&extents);
+    extent_supply_retire(&extents);
     CU_ASSERT_FALSE(hooks->dalloc(hooks, block, MIB, true, ARENA));
 
     source_state.fail = true;
@@ -354,7 +354,7 @@ static void test_source_hooks(void)
     CU_ASSERT_PTR_NULL(hooks->alloc(hooks, NULL, SIZE_MAX - page() + 1,
                                     4 * page(), &zero, &commit, ARENA));
     CU_ASSERT_EQUAL(source_state.calls, 2);
-    extent_owner_fini(&extents);
+    extent_supply_fini(&extents);
 }
 
 /* More blocks than one page of records holds. */
@@ -373,7 +373,7 @@ static void take_many_source_blocks(void)
     }
     CU_ASSERT_PTR_EQUAL(address_table_find(taken[0]), &owner);
     CU_ASSERT_PTR_EQUAL(address_table_find(taken[MANY_BLOCKS - 1]), &owner);
-    extent_owner_fini(&extents);
+    extent_supply_fini(&extents);
     for (int i = 0; i < MANY_BLOCKS; i++)
         CU_ASSERT_PTR_NULL(address_table_find(taken[i]));
 }
@@ -394,7 +394,7 @@ static void test_source_blocks_are_left(void)
     char *block = hooks->alloc(hooks, NULL, MIB, page(), &zero, &commit, ARENA);
     CU_ASSERT_PTR_NOT_NULL_FATAL(block);
     test_fill(block, MIB, 4);
-    extent_owner_fini(&extents);
+    extent_supply_fini(&extents);
     CU_ASSERT_PTR_NULL(address_table_find(block));
     CU_ASSERT_TRUE(test_check(block, MIB, 4));
     munmap(source_state.given, source_state.asked);
@@ -413,7 +413,7 @@ static void test_source_in_a_pool(void)
     bool zero = false, commit = false;
     CU_ASSERT_EQUAL_FATAL(
         region_pool_open_files(&pool, test_dir(), 32 * MIB, &owner), 0);
-    extent_owner_init(&extents, &pool, &source, &owner);
+    extent_supply_init(&extents, &pool, &source, &owner);
     char *block = hooks->alloc(hooks, NULL, MIB, page(), &zero, &commit, ARENA);
     CU_ASSERT_PTR_NOT_NULL_FATAL(block);
     CU_ASSERT_TRUE(commit);
@@ -422,7 +422,7 @@ static void test_source_in_a_pool(void)
     CU_ASSERT_EQUAL(region_pool_charged(&pool), MIB);
     CU_ASSERT_FALSE(hooks->decommit(hooks, block, MIB, 0, MIB, ARENA));
     CU_ASSERT_EQUAL(region_pool_charged(&pool), 0);
-    extent_owner_fini(&extents);
+    extent_supply_fini(&extents);
     CU_ASSERT_PTR_EQUAL(address_table_find(block), &owner);
     region_pool_close(&pool);
 }
@@ -556,7 +556,7 @@ static void test_user_hooks_are_forwarded(void)
     user_block = mmap(NULL, MIB, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CU_ASSERT_FATAL(user_block != MAP_FAILED);
-    extent_owner_init_user(&extents, &user_hooks, &owner);
+    extent_supply_init_user(&extents, &user_hooks, &owner);
     CU_ASSERT_PTR_EQUAL(
         hooks->alloc(hooks, user_block, MIB, 4096, &zero, &commit, 9),
         user_block);
@@ -571,12 +571,12 @@ static void test_user_hooks_are_forwarded(void)
      * sees them. */
     heard.answer = false;
     CU_ASSERT_TRUE(hooks->dalloc(hooks, user_block, MIB, true, 9));
-    extent_owner_retire(&extents);
+    extent_supply_retire(&extents);
     CU_ASSERT_TRUE(hooks->dalloc(hooks, user_block, MIB, true, 9));
     CU_ASSERT_PTR_NULL(heard.last);
     hooks->destroy(hooks, user_block, MIB, true, 9);
     CU_ASSERT_TRUE(was_heard("destroy", true, 0));
-    extent_owner_fini(&extents);
+    extent_supply_fini(&extents);
     CU_ASSERT_PTR_NULL(address_table_find(user_block));
     munmap(user_block, MIB);
 }
@@ -586,7 +586,7 @@ static void test_user_hooks_may_be_missing(void)
 {
     static extent_hooks_t bare = {.alloc = hear_alloc};
     bool zero = false, commit = false;
-    extent_owner_init_user(&extents, &bare, &owner);
+    extent_supply_init_user(&extents, &bare, &owner);
     user_block = NULL;
     CU_ASSERT_PTR_NULL(hooks->alloc(hooks, NULL, MIB, 4096, &zero, &commit, 9));
     char here[64];
@@ -598,7 +598,7 @@ static void test_user_hooks_may_be_missing(void)
     CU_ASSERT_TRUE(hooks->merge(hooks, here, 32, here + 32, 32, true, 9));
     CU_ASSERT_TRUE(hooks->dalloc(hooks, here, 64, true, 9));
     hooks->destroy(hooks, here, 64, true, 9);
-    extent_owner_fini(&extents);
+    extent_supply_fini(&extents);
 }
 
 static const struct test_case tests[] = {
