@@ -42,12 +42,6 @@ LIMITS = {
     "src/kind": (5.9, 3.5, 3, 10),
     "src/region": (11.7, 5.7, 12, 24),
     "src/sys": (5.8, 7.7, 1, 0),
-    "tests/fault": (7.4, 2.8, 2, 7),
-    "tests/integration": (5.4, 4.7, 10, 96),
-    "tests/model": (12.7, 0.5, 1, 7),
-    "tests/stress": (6.8, 3.4, 0, 0),
-    "tests/support": (16.8, 0.5, 0, 0),
-    "tests/unit": (6.7, 4.5, 8, 49),
 }
 
 C_NAMES = (".c", ".h", ".cpp", ".hpp")

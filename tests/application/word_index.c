@@ -2,7 +2,7 @@
 /*
  * Indexes every word of a tree of text files, with the whole index in a
  * file-backed kind: the hash table, the words, the list of files, the lists of
- * the places where each word occurs, and the buffer that files are read into.
+ * the places of each word, and the buffer that files are read into.
  * Prints what it found, how much file space that took and how fast it was, and
  * checks the index against itself and against the files.
  *
@@ -13,7 +13,7 @@
  *      word_index --help
  *
  * Exit status: 0 done, 1 something failed, 2 the kind was too small for all of
- * it (what fitted is reported and checked all the same).
+ * it (what fitted is still reported and checked).
  */
 #define _XOPEN_SOURCE 700
 #include <dirent.h>
@@ -102,7 +102,7 @@ struct chunk {
     unsigned char codes[];
 };
 
-/* Where a word occurs. */
+/* An occurrence of a word. */
 struct place {
     uint64_t file;
     uint64_t line;

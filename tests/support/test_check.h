@@ -42,7 +42,7 @@ enum check_relation {
     CHECK_IS_GE
 };
 
-/* Where a check stands, and what becomes of the test if it fails. */
+/* The place of a check, and what becomes of the test if it fails. */
 struct check_place {
     const char *file;
     unsigned line;
@@ -58,7 +58,7 @@ void check_that(bool holds, const char *text, struct check_place place);
 void check_values(struct check_value left, enum check_relation relation,
                   struct check_value right, const char *text,
                   struct check_place place);
-/* Two strings, each of which may be NULL. */
+/* Two strings; each may be NULL. */
 void check_strings(const char *left, enum check_relation relation,
                    const char *right, const char *text,
                    struct check_place place);

@@ -33,8 +33,7 @@ static inline int make_empty_file(void)
     return fd;
 }
 
-/* At a page's start, also if that is one of the larger pages of larger_pages.c.
- */
+/* Begins at a page, also when larger_pages.c makes pages larger. */
 static inline char *make_buffer(size_t size)
 {
     char *buffer = mmap(NULL, size + page(), PROT_READ | PROT_WRITE,
@@ -71,7 +70,7 @@ static inline void *alloc_block(size_t size, size_t alignment, bool commit)
     return block;
 }
 
-/* A block that has to be there, uncommitted. */
+/* An uncommitted block; the test ends if there is none. */
 static inline char *reserve(size_t size)
 {
     bool commit = false, zeroed = false;
@@ -81,7 +80,7 @@ static inline char *reserve(size_t size)
     return block;
 }
 
-/* Whether a page can be had, and keeps what is written. */
+/* Checks that a page can be committed and is zero, and writes to it. */
 static inline void check_usable(char *at, unsigned seed)
 {
     CU_ASSERT_EQUAL_FATAL(region_pool_commit(&pool, at, page()), 0);

@@ -38,7 +38,7 @@ static void test_finds_ranges_of_every_shape(void)
         {(1ul << 56) - 4096, 4096},    /* x86-64 with five levels */
         {(1ul << 57) - 2 * GIB, GIB},  /* as high as anything goes */
         {(1ul << 47) - 4096, 8192},    /* over a border of tables */
-        {(1ul << 47) - GIB, 3 * GIB},  /* the same, in slots */
+        {(1ul << 47) - GIB, 3 * GIB},  /* a border of slots */
     };
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         uintptr_t base = shapes[i].base;
@@ -94,7 +94,7 @@ static void test_bad_ranges_are_refused(void)
     CU_ASSERT_PTR_NULL(address_table_find(at(1ul << 57)));
 }
 
-/* Nothing lies there, and nothing ever did: a bit above what there is, kernel
+/* No range lies there, and none ever did: a bit above what there is, kernel
  * space, pointers with something in their upper bits. */
 static void test_any_address_may_be_asked_for(void)
 {
@@ -109,8 +109,8 @@ static void test_any_address_may_be_asked_for(void)
     CU_ASSERT_EQUAL(found, 0);
 }
 
-/* Where there is no memory for the table, the range is not added, and can be
- * later on. */
+/* If there is no memory for the table, the range is not added, and can be added
+ * later. */
 static void *no_mmap(void *addr, size_t len, int prot, int flags, int fd,
                      off_t offset)
 {
@@ -121,7 +121,7 @@ static void *no_mmap(void *addr, size_t len, int prot, int flags, int fd,
 
 static void test_tables_without_memory(void)
 {
-    /* A border of tables, the upper of which nothing else here needs. */
+    /* A border of tables; nothing else here needs the upper one. */
     const uintptr_t border = 5ul << 47;
     const struct sys_calls real = sys;
     sys.mmap = no_mmap;
@@ -137,7 +137,7 @@ static void test_tables_without_memory(void)
     CU_ASSERT_PTR_NULL(address_table_find(at(border)));
 }
 
-/* While others come and go in its slot, a range that stays is found. */
+/* A range that stays is found while other ranges come and go in its slot. */
 #define CHURN_ROUNDS 20000
 static atomic_bool churning;
 static atomic_size_t misses;
@@ -175,7 +175,7 @@ static void test_readers_meet_writers(void)
     address_table_remove(at(9 * GIB + 8192), 4096);
 }
 
-/* A signal handler may look something up while its own thread writes. */
+/* A signal handler may look an address up while its own thread writes. */
 static atomic_size_t looks;
 
 static void look_up_in_handler(int signal)

@@ -51,7 +51,7 @@ static void open_gate(void)
 /* More than there are counters. */
 #define THREADS 100
 
-static void test_nobody_is_inside(void)
+static void test_no_thread_is_inside(void)
 {
     static pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++)
@@ -125,7 +125,7 @@ static void test_a_child_is_alone(void)
 }
 
 static const struct test_case tests[] = {
-    {"nobody is inside", test_nobody_is_inside},
+    {"no thread is inside", test_no_thread_is_inside},
     {"the caller is inside", test_the_caller_is_inside},
     {"a child is alone", test_a_child_is_alone},
     {NULL, NULL},

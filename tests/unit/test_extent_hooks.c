@@ -46,8 +46,7 @@ static void *reserve(size_t size)
     return block;
 }
 
-/* ---- over a region pool
- * ---------------------------------------------------------- */
+/* ---- over a region pool ------------------------------------------------ */
 
 static void test_alloc(void)
 {
@@ -192,7 +191,8 @@ static void test_blocks_are_kept_until_retired(void)
     extent_owner_retire(&extents);
     CU_ASSERT_FALSE(hooks->dalloc(hooks, block, page(), true, ARENA));
     CU_ASSERT_FALSE(hooks->dalloc(hooks, block, MIB, false, ARENA));
-    /* Forgotten, not given back: the region goes as a whole. */
+    /* The pool forgets the block and does not give it back: the region goes as
+     * a whole. */
     CU_ASSERT_TRUE(test_check(block, MIB, 3));
     CU_ASSERT_PTR_EQUAL(address_table_find(block), &owner);
     CU_ASSERT_EQUAL(region_pool_charged(&pool), MIB);
@@ -221,7 +221,7 @@ static void test_split_and_merge(void)
                                  MIB - page(), true, ARENA));
     CU_ASSERT_FALSE(hooks->merge(hooks, first, MIB, second, MIB, false, ARENA));
 
-    /* Another region's, even where it happens to be a neighbour. */
+    /* A block of another region, even if it is a neighbour. */
     char *far = reserve(pool.regions[0].size);
     CU_ASSERT_EQUAL_FATAL(atomic_load(&pool.count), 2);
     CU_ASSERT_TRUE(hooks->merge(hooks, second, MIB, far, MIB, false, ARENA));
@@ -236,7 +236,7 @@ static void test_split_and_merge(void)
     close_all();
 }
 
-/* Two owners' hooks find each its own pool. */
+/* The hooks of two owners each find their own pool. */
 static void test_hooks_find_their_owner(void)
 {
     static struct memkind_region_pool other_pool;
@@ -262,8 +262,7 @@ static void test_hooks_find_their_owner(void)
     close_all();
 }
 
-/* ---- over blocks of the program's own
- * ------------------------------------------------ */
+/* ---- over blocks of the program's own ---------------------------------- */
 
 static struct {
     size_t calls;
@@ -331,7 +330,7 @@ static void test_source_hooks(void)
 {
     bool zero = false, commit = false;
     open_source(true);
-    /* Nobody knows how to take space away from such a block. */
+    /* The source has no way to take space away from such a block. */
     CU_ASSERT_PTR_NULL(hooks->decommit);
     CU_ASSERT_PTR_NULL(hooks->purge_lazy);
     CU_ASSERT_PTR_NULL(hooks->purge_forced);
@@ -427,8 +426,7 @@ static void test_source_in_a_pool(void)
     region_pool_close(&pool);
 }
 
-/* ---- hooks of the program's own
- * ------------------------------------------------------- */
+/* ---- hooks of the program's own ---------------------------------------- */
 
 static struct {
     const char *last; /* hook that was called */

@@ -42,15 +42,14 @@ static void end(void)
 {
     struct stat st;
     sys = real;
-    /* Whatever was tried, the file is as it was. */
+    /* The file is as it was, whatever the test has tried. */
     CU_ASSERT_EQUAL(fstat(fd, &st), 0);
     CU_ASSERT_EQUAL(st.st_size, 0);
     CU_ASSERT_EQUAL(file_bytes(fd), 0);
     close(fd);
 }
 
-/* ---- a file system that is not there --------------------------------------
- */
+/* ---- a file system that is not there ----------------------------------- */
 
 static unsigned long type;
 static struct statvfs space;
@@ -144,8 +143,7 @@ static void begin_on(unsigned long magic)
     sys.ioctl = fake_ioctl;
 }
 
-/* ---- tests ----------------------------------------------------------------
- */
+/* ---- tests ------------------------------------------------------------- */
 
 static void test_here(void)
 {
@@ -173,7 +171,7 @@ static void test_places_are_kept(void)
         CU_ASSERT_EQUAL(file_system_prepare(fd, &it), 0);
         CU_ASSERT_EQUAL(flags, FS_NOCOW_FL | FS_NODUMP_FL);
         end();
-        /* Mounted so that it is set already; setting it is refused. */
+        /* The mount option has set it already; setting it is refused. */
         begin_on(magics[i]);
         flags = FS_NOCOW_FL;
         flags_stick = false;
@@ -196,7 +194,7 @@ static void test_places_that_change_are_refused(void)
         CU_ASSERT_EQUAL(file_system_prepare(fd, &it), -EOPNOTSUPP);
         end();
     }
-    /* Nobody needs it elsewhere, nor on most of what overlays lie on. */
+    /* Other file systems do not need it, nor do most that overlays lie on. */
     begin_on(OVERLAYFS_SUPER_MAGIC);
     ioctl_error = EOPNOTSUPP;
     CU_ASSERT_EQUAL(file_system_prepare(fd, &it), 0);
@@ -208,7 +206,8 @@ static void test_places_that_change_are_refused(void)
     end();
 }
 
-/* Of a file system that could but does not: its device is a zoned one. */
+/* Holes cannot be punched although the file system could: its device is a zoned
+ * one. */
 static void test_zoned_devices_are_refused(void)
 {
     static const struct {
@@ -248,7 +247,7 @@ static void test_units(void)
                                                          : cases[i].unit;
         CU_ASSERT_EQUAL(it.unit, unit);
         end();
-        /* Of a full one nothing is learned. */
+        /* A full file system does not show its unit. */
         begin_on(EXT4_SUPER_MAGIC);
         sys.fallocate = fake_fallocate;
         fallocate_error = ENOSPC;
@@ -274,7 +273,7 @@ static void test_largest_folios(void)
 {
     if (region_page_size() != 4096)
         return;
-    /* Of no version anything is known. */
+    /* No version of the kernel is known to lack large folios here. */
     const unsigned long nfs = NFS_SUPER_MAGIC;
     check_folio(nfs, NULL, 2 * MIB);
     check_folio(nfs, "", 2 * MIB);
@@ -330,7 +329,7 @@ static void check_lack(struct statvfs st, size_t size, bool lacks)
     CU_ASSERT_EQUAL(file_system_lacks(fd, size), lacks);
 }
 
-/* 100 blocks of 1 MiB, 40 free, of them 30 for everyone. */
+/* 100 blocks of 1 MiB, 40 free, 30 of them for every user. */
 #define BLOCKS                                                                 \
     .f_frsize = MIB, .f_bsize = MIB, .f_blocks = 100, .f_bfree = 40,           \
     .f_bavail = 30
@@ -345,7 +344,7 @@ static void test_lack_of_space(void)
         check_lack((struct statvfs){BLOCKS}, 30 * MIB, false);
         check_lack((struct statvfs){BLOCKS}, 31 * MIB, !privileged);
         check_lack((struct statvfs){BLOCKS}, 41 * MIB, true);
-        /* What says nothing: no limit, no counting, no block size. */
+        /* Answers that say nothing: no limit, no counting, no block size. */
         check_lack((struct statvfs){0}, GIB, false);
         check_lack((struct statvfs){.f_frsize = 4096}, GIB, false);
         check_lack((struct statvfs){.f_frsize = 4096, .f_blocks = 9}, GIB,
@@ -360,8 +359,7 @@ static void test_lack_of_space(void)
     CU_ASSERT_FALSE(file_system_lacks(-1, GIB));
 }
 
-/* ---- RLIMIT_FSIZE ---------------------------------------------------------
- */
+/* ---- RLIMIT_FSIZE ------------------------------------------------------ */
 
 static volatile sig_atomic_t signals;
 
@@ -421,7 +419,7 @@ static void test_no_signal(void)
     CU_ASSERT_EQUAL(signals, 0);
     CU_ASSERT_FALSE(is_pending());
 
-    /* The program's own one stays. */
+    /* The program's own handler stays. */
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGXFSZ);

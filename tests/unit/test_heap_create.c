@@ -70,7 +70,7 @@ static unsigned live_arenas(void)
     return live;
 }
 
-/* Arenas in use: the same before and after. */
+/* Arenas in use: as many after as before. */
 struct numbers {
     unsigned arenas;
 };
@@ -88,8 +88,7 @@ static bool same_numbers(struct numbers before)
     return now.arenas == before.arenas;
 }
 
-/* ---- caches of threads
- * ------------------------------------------------------------- */
+/* ---- caches of threads ------------------------------------------------- */
 
 static void *report_cache(void *heap)
 {
@@ -214,8 +213,7 @@ static void test_buffer_in_one_piece(void)
     free(buffer);
 }
 
-/* ---- heaps that go while threads know them
- * -------------------------------------------- */
+/* ---- heaps that go while threads know them ----------------------------- */
 
 static struct {
     pthread_barrier_t step;
@@ -223,7 +221,7 @@ static struct {
     bool right;
 } stage;
 
-/* Attaches to two heaps in turn, the first of which is destroyed in between. */
+/* Attaches to two heaps in turn; the first is destroyed in between. */
 static void *outlive_set(void *unused)
 {
     (void)unused;
@@ -285,15 +283,14 @@ static void test_heap_goes_before_its_threads(void)
     region_pool_close(&pool);
 }
 
-/* ---- the end of a thread
- * ----------------------------------------------------------------- */
+/* ---- the end of a thread ----------------------------------------------- */
 
 static pthread_key_t late_key;
 static bool late_right;
 static void *early_object;
 
-/* Whether an object is from the heap's arenas, if one can be had. A jemalloc
- * that is not our own would take it from an arena of its own. */
+/* Whether an object is from the heap's arenas, if there is an object. A
+ * jemalloc that is not our own would take it from an arena of its own. */
 static bool is_served_rightly(const void *object)
 {
 #ifdef MEMKIND_JEMALLOC_EMBEDDED
@@ -344,9 +341,7 @@ static void test_use_at_the_end_of_a_thread(void)
     region_pool_close(&pool);
 }
 
-/* ---- arenas
- * -------------------------------------------------------------------------------
- */
+/* ---- arenas ------------------------------------------------------------ */
 
 #define MANY_THREADS 10
 static pthread_barrier_t all_attached, all_seen;
@@ -396,7 +391,7 @@ static void test_threads_spread_over_arenas(void)
         CU_ASSERT_EQUAL(atomic_load(&heap->arenas.count), 1);
         unsigned arenas = limits[i] < MANY_THREADS ? limits[i] : MANY_THREADS;
         check_spread(heap, arenas);
-        /* The places of those that have gone are taken again. */
+        /* The places of threads that have gone are taken again. */
         check_spread(heap, arenas);
         heap_destroy(heap);
     }
@@ -427,8 +422,7 @@ static void test_decay_of_arenas_to_come(void)
     region_pool_close(&pool);
 }
 
-/* ---- numbers: jemalloc has 4,094 of each
- * -------------------------------------------------- */
+/* ---- numbers: jemalloc has 4,094 of each ------------------------------- */
 
 #define CYCLES 6000
 
@@ -452,7 +446,7 @@ static void test_heaps_come_and_go(void)
         last_id = heap->caches.place.id;
         void *object = heap_malloc(heap, 100, 0);
         failures += object == NULL;
-        /* Freed or not, it goes with the heap. */
+        /* A block goes with the heap, freed or not. */
         if (object != NULL && i % 2)
             heap_free(heap, object);
         heap_destroy(heap);
@@ -521,7 +515,8 @@ static void test_one_slot_for_each_heap(void)
     region_pool_close(&pool);
 }
 
-/* One heap that wants all arenas leaves enough for the first ones of others. */
+/* One heap that wants all arenas leaves enough for the first arenas of
+ * others. */
 static void test_no_heap_takes_all_arenas(void)
 {
     enum { ALL = 4094 };
@@ -537,7 +532,7 @@ static void test_no_heap_takes_all_arenas(void)
     CU_ASSERT_EQUAL(modest->arenas.slots[0].threads, 2);
     heap_destroy(modest);
     heap_destroy(greedy);
-    /* The number of those beyond the first is counted down. */
+    /* The number of arenas beyond the first is counted down. */
     modest = make_heap(2);
     heap_arenas_attach(&modest->arenas);
     CU_ASSERT_EQUAL(heap_arenas_attach(&modest->arenas), 1);
@@ -546,16 +541,14 @@ static void test_no_heap_takes_all_arenas(void)
     region_pool_close(&pool);
 }
 
-/* ---- all at once
- * ----------------------------------------------------------------------------
- */
+/* ---- all at once ------------------------------------------------------- */
 
 #define CHURNERS 4
 #define CHURN_ROUNDS 60
 static atomic_uint churn_errors;
 
-/* Short-lived threads of a heap of which others are made and destroyed
- * meanwhile; slots pass from one to the other. */
+/* Makes and destroys heaps, each with a short-lived thread, while other threads
+ * do so; slots pass from one heap to another. */
 static void *churn_sets(void *unused)
 {
     const struct heap_config config = {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Magazines, and how others get at them while their owner is at work. */
+/* Magazines, and how other threads get at them while their thread is at
+ * work. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -126,7 +127,7 @@ static void test_wrong_addresses_are_refused(void)
         CU_ASSERT_TRUE(is_zero(object, sizes[i]));
         CU_ASSERT_EQUAL(heap_free(heap, object), HEAP_OK);
     }
-    /* Where nothing was ever handed out. */
+    /* An address at which nothing was ever allocated. */
     char *end = pool.regions[0].base + pool.regions[0].size;
     CU_ASSERT_EQUAL(heap_free(heap, end - 4096), HEAP_NO_OBJECT);
     CU_ASSERT_EQUAL(allocated(), 0);
@@ -184,7 +185,7 @@ static void test_ageing_empties_magazines(void)
     close_set();
 }
 
-/* Where pages go back at once, whole pages are not kept. */
+/* If pages go back at once, whole pages are not kept. */
 static void test_no_pages_are_kept_without_decay(void)
 {
     open_set_with(0);
@@ -205,7 +206,7 @@ static void test_no_pages_are_kept_without_decay(void)
     close_set();
 }
 
-static void test_cleared_where_asked(void)
+static void test_cleared_if_asked(void)
 {
     static const size_t sizes[] = {8, 100, 5000, 16 * KIB, 300 * KIB, 9 * MIB};
     open_set();
@@ -260,7 +261,7 @@ static void test_realloc_keeps_contents(void)
     close_set();
 }
 
-/* ---- visits while the owner is at work ---------------------------------- */
+/* ---- visits while the thread is at work -------------------------------- */
 
 static atomic_bool running;
 static atomic_uint mistakes;
@@ -304,7 +305,7 @@ static void *work(void *seed)
     return NULL;
 }
 
-/* By the lock each time. */
+/* The thread takes the lock each time. */
 static void *work_slowly(void *seed)
 {
     work_on((uintptr_t)seed, false);
@@ -339,7 +340,7 @@ static void visit_workers(void)
     close_set();
 }
 
-static void test_visits_while_owners_work(void)
+static void test_visits_while_threads_work(void)
 {
     visit_workers();
 }
@@ -372,8 +373,8 @@ static void test_without_membarrier(void)
     CU_ASSERT_TRUE(memory_barrier_is_asymmetric());
 }
 
-/* A visit does not wait for ever for one who is held up. */
-static void test_an_owner_who_stays(void)
+/* A visit does not wait for ever for a thread that is held up. */
+static void test_a_thread_that_stays_inside(void)
 {
     open_set();
     void *object = heap_malloc(heap, 64, 0);
@@ -389,8 +390,8 @@ static void test_an_owner_who_stays(void)
     close_set();
 }
 
-/* A handler that comes upon its thread in the middle goes past the magazines.
- */
+/* A handler that interrupts its thread in the middle goes past the
+ * magazines. */
 static void test_past_magazines_in_use(void)
 {
     open_set();
@@ -471,12 +472,12 @@ static const struct test_case tests[] = {
     {"magazines keep to the limit", test_magazines_keep_to_the_limit},
     {"ageing empties magazines", test_ageing_empties_magazines},
     {"no pages are kept without decay", test_no_pages_are_kept_without_decay},
-    {"cleared where asked", test_cleared_where_asked},
+    {"cleared if asked", test_cleared_if_asked},
     {"alignments", test_alignments},
     {"realloc keeps contents", test_realloc_keeps_contents},
-    {"visits while owners work", test_visits_while_owners_work},
+    {"visits while threads work", test_visits_while_threads_work},
     {"without membarrier", test_without_membarrier},
-    {"an owner who stays", test_an_owner_who_stays},
+    {"a thread that stays inside", test_a_thread_that_stays_inside},
     {"past magazines in use", test_past_magazines_in_use},
     {"signal handlers", test_signal_handlers},
     {NULL, NULL},

@@ -80,7 +80,7 @@ static void test_beside_arrays(void)
     walk(32, seed);  /* of 64 KiB: two grains to a word */
 }
 
-/* Not so much as read: they may be in no memory. */
+/* The bits are not even read: they may be in no memory. */
 static void test_bits_of_whole_grains(void)
 {
     const struct page_map map = {NULL, counts, 512};

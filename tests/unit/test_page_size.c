@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Pools where pages are larger than this system's: TEST_PAGE_SIZE bytes are
- * what they are told. (Larger pages are multiples of smaller ones: what is
- * right for them can be done here.) With libpmem taking all for persistent
+ * Pools with pages that are larger than this system's: sysconf() reports
+ * TEST_PAGE_SIZE bytes to them. (Larger pages are multiples of smaller ones:
+ * what is right for them can be done here.) libpmem takes all for persistent
  * memory.
  */
 #include <errno.h>
@@ -102,7 +102,7 @@ static void test_space_in_large_pools(void)
     commit_and_decommit(0);
 }
 
-/* To the last page of a limit that no grain fits into. */
+/* Takes all up to the last page of a limit that no grain fits into. */
 static void test_single_pages(void)
 {
     const size_t limit = 16 * MIB + page();
@@ -145,7 +145,7 @@ static void test_regions_that_follow(void)
     region_pool_close(&pool);
 }
 
-/* Of a buffer, whole pages are used. */
+/* A pool uses the whole pages of a buffer. */
 static void test_buffers(void)
 {
     const size_t size = 8 * MIB;

@@ -30,7 +30,7 @@ static void test_budget_is_the_limit(void)
         at += size;
         CU_ASSERT_EQUAL(region_pool_charged(&pool), at);
     }
-    /* What is left is still to be had, to the last page. */
+    /* What is left can still be taken, to the last page. */
     for (; at < budget; at += page())
         CU_ASSERT_EQUAL(region_pool_commit(&pool, block + at, page()), 0);
     CU_ASSERT_EQUAL(region_pool_commit(&pool, block + at, page()), -ENOMEM);
@@ -211,7 +211,7 @@ static void test_without_hole_punching(void)
         refused_punches = 0;
         CU_ASSERT_NOT_EQUAL(region_pool_decommit(&pool, block, MIB), 0);
         CU_ASSERT_NOT_EQUAL(region_pool_decommit(&pool, block, page()), 0);
-        /* It is not asked a second time. */
+        /* The call is not made a second time. */
         CU_ASSERT_EQUAL(refused_punches, 1);
         CU_ASSERT_TRUE(test_check(block, MIB, 5));
         CU_ASSERT_EQUAL(region_pool_charged(&pool), MIB);
@@ -316,8 +316,8 @@ static void test_pretending(void)
 #define THREAD_ROUNDS 300
 static atomic_size_t thread_errors;
 
-/* Takes blocks, and commits and decommits them under a budget that does not
- * do for all at once. */
+/* Takes blocks, and commits and decommits them under a budget that is too small
+ * for all at once. */
 static void *work_on_blocks(void *number)
 {
     unsigned long long random = (uintptr_t)number + 1;

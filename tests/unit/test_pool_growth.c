@@ -116,7 +116,7 @@ static void test_growth_that_fails_can_be_repeated(void)
     CU_ASSERT_PTR_NULL(alloc_block(2 * GIB, page(), false));
     CU_ASSERT_EQUAL(errno, EMFILE);
     CU_ASSERT_EQUAL(atomic_load(&pool.count), 1);
-    /* What fits is not touched by it. */
+    /* A block that fits is not affected. */
     check_usable(reserve(page()), 1);
     sys = real;
     check_usable(reserve(2 * GIB), 2);

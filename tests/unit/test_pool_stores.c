@@ -83,7 +83,8 @@ static void test_bad_directories_leave_nothing(void)
     CU_ASSERT_TRUE(nothing_leaked(&before));
 }
 
-/* Its regions come from the same place when the process has moved. */
+/* Further regions come from the same directory after the process has changed
+ * its own. */
 static void test_relative_directory(void)
 {
     int here = open(".", O_DIRECTORY | O_CLOEXEC);
@@ -120,7 +121,7 @@ static void test_whole_pages_of_a_buffer(void)
     CU_ASSERT_TRUE(commit);
     CU_ASSERT_FALSE(zeroed);
     CU_ASSERT_EQUAL(region_pool_charged(&pool), 2 * page());
-    /* Always committed, and nothing that could be given back. */
+    /* The block is always committed, and its space cannot be given back. */
     CU_ASSERT_EQUAL(region_pool_commit(&pool, block, page()), 0);
     CU_ASSERT_NOT_EQUAL(region_pool_decommit(&pool, block, page()), 0);
     CU_ASSERT_EQUAL(region_pool_charged(&pool), 2 * page());
@@ -130,7 +131,7 @@ static void test_whole_pages_of_a_buffer(void)
     CU_ASSERT_PTR_NULL(alloc_block(page(), page(), true));
     CU_ASSERT_EQUAL(errno, ENOMEM);
     region_pool_close(&pool);
-    /* Still the caller's, as it was. */
+    /* The buffer is still the caller's, and as it was. */
     CU_ASSERT_TRUE(test_check(buffer, size, 7));
     munmap(buffer, size);
 }
@@ -171,7 +172,7 @@ static void test_bad_buffers(void)
     CU_ASSERT_EQUAL(
         region_pool_open_buffer(&pool, buffer, 8 * page() + page(), &owner),
         -EEXIST);
-    /* Neighbours are none of its business. */
+    /* Neighbours do not matter. */
     CU_ASSERT_EQUAL(region_pool_open_buffer(&pool, buffer, 8 * page(), &owner),
                     0);
     region_pool_close(&pool);
@@ -212,7 +213,7 @@ static void test_files_that_are_refused(void)
     CU_ASSERT_TRUE(nothing_leaked(&before));
 }
 
-/* A file has to be open for both, and stays as it was otherwise. */
+/* A file has to be open for reading and writing; others stay as they were. */
 static void test_read_only_and_write_only_files(void)
 {
     static const int modes[] = {O_RDONLY, O_WRONLY};
@@ -251,7 +252,7 @@ static void test_callers_file_survives_and_is_empty(void)
     CU_ASSERT_EQUAL(fstat(fd, &st), 0);
     CU_ASSERT_EQUAL(st.st_size, 0);
     CU_ASSERT_TRUE(file_bytes(fd) <= 64 * KIB);
-    /* And can be used once more. */
+    /* The file can be used once more. */
     CU_ASSERT_EQUAL_FATAL(region_pool_open_file(&pool, fd, 32 * MIB, &owner),
                           0);
     /* The pool does not need the caller's descriptor. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where grains are put, on a disk of the test's own: calls of the table go to a
+ * Places of grains, on a disk of the test's own: calls of the table go to a
  * model of a file system that gives out blocks as ext4 or xfs do.
  */
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include "sys_calls.h"
 
 #define GRAIN REGION_ALIGN_GRAIN
-/* Of the disk: large, to have few of them. */
+/* The size of a block of the disk: large, so that there are few. */
 #define BLOCK (64 * KIB)
 #define PER_GRAIN (GRAIN / BLOCK)
 #define DISK (96 * PER_GRAIN)
@@ -25,8 +25,7 @@
 
 enum state { FREE, USED, PENDING };
 
-/* ---- the file system ------------------------------------------------------
- */
+/* ---- the file system --------------------------------------------------- */
 
 static struct {
     char state[DISK];
@@ -38,7 +37,7 @@ static struct {
     size_t extent_most; /* blocks in an extent; 0: any */
     size_t start;       /* of the partition, within a grain */
     uint32_t flags;     /* of all extents */
-    bool elsewhere;     /* where other files are made */
+    bool elsewhere;     /* other files are made elsewhere */
     bool replaced;      /* the numbers are of other files by now */
     size_t room;        /* free blocks that it admits to; 0: all */
     int open_error, hold_error, punch_error, fiemap_error, statvfs_error;
@@ -70,7 +69,8 @@ static size_t free_run(size_t block)
     return length;
 }
 
-/* Where `count` blocks are taken that continue at `goal`; DISK: nowhere. */
+/* The place for `count` blocks that continue at `goal`; DISK if there is
+ * none. */
 static size_t choose(size_t goal, size_t count)
 {
     if (goal < DISK && free_run(goal) >= count)
@@ -250,8 +250,7 @@ static int fake_fstatvfs(int fd, struct statvfs *st)
     return fails(disk.statvfs_error);
 }
 
-/* ---- what tests do --------------------------------------------------------
- */
+/* ---- what tests do ----------------------------------------------------- */
 
 static struct sys_calls real;
 static struct region_align align;
@@ -361,8 +360,7 @@ static unsigned calls(void)
            disk.fsyncs;
 }
 
-/* ---- tests ----------------------------------------------------------------
- */
+/* ---- tests ------------------------------------------------------------- */
 
 static void test_no_call_is_wasted(void)
 {
@@ -393,8 +391,8 @@ static void test_free_space_begins_anywhere(void)
     }
 }
 
-/* As ext4: behind the last blocks, where a grain alone would have had better.
- */
+/* As ext4: behind the last blocks, although a grain alone would have had a
+ * better place. */
 static void test_unaligned_blocks_are_not_followed(void)
 {
     begin();
@@ -578,7 +576,7 @@ static void test_set_aside_is_given_up(void)
     end();
 }
 
-static void test_nothing_tells(void)
+static void test_nothing_is_known(void)
 {
     static const int for_good[] = {EOPNOTSUPP, ENOTTY, ENOSYS};
     for (size_t i = 0; i < sizeof for_good / sizeof for_good[0]; i++) {
@@ -621,7 +619,7 @@ static void test_partition_counts(void)
         CU_ASSERT_EQUAL(aligned_grains(0, 4), 4);
         CU_ASSERT_EQUAL(disk.map[0][0] % (int)PER_GRAIN, 1);
         CU_ASSERT_EQUAL(disk.opens, 0);
-        /* As if nothing was known of it. */
+        /* As if the start of the partition were not known. */
         align = (struct region_align){0};
         CU_ASSERT_EQUAL(take(8, 4), 0);
         CU_ASSERT_EQUAL(aligned_grains(8, 4), 4);
@@ -639,7 +637,7 @@ static void test_extents_are_borders(void)
     CU_ASSERT_EQUAL(take(0, 2), 0);
     CU_ASSERT_EQUAL(align.end, 0);
     end();
-    /* More of them than are told at once. */
+    /* More extents than one answer holds. */
     begin();
     disk.extent_most = PER_GRAIN;
     CU_ASSERT_EQUAL(take(0, 1), 0);
@@ -672,8 +670,7 @@ static void test_no_fallocate(void)
     end();
 }
 
-/* ---- the partition's start ------------------------------------------------
- */
+/* ---- the partition's start --------------------------------------------- */
 
 static const char *sysfs_text;
 static int sysfs_error;
@@ -755,7 +752,7 @@ int main(int argc, char **argv)
         {"calls that fail", test_calls_that_fail},
         {"allocations that fail", test_allocations_that_fail},
         {"what is set aside is given up", test_set_aside_is_given_up},
-        {"nothing tells", test_nothing_tells},
+        {"nothing is known", test_nothing_is_known},
         {"a partition counts", test_partition_counts},
         {"extents are borders", test_extents_are_borders},
         {"no fallocate", test_no_fallocate},

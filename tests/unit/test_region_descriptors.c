@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Regions and the numbers of their files and directories: what happens once the
- * program has closed those, or has others there; how a pool grows without its
- * directory; and which numbers pools share.
+ * program has closed those, or has others at these numbers; how a pool grows
+ * without its directory; and which numbers pools share.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -62,8 +62,7 @@ static bool is_open(int fd)
     return fcntl(fd, F_GETFD) >= 0;
 }
 
-/* ---- growth in one file
- * ------------------------------------------------------------- */
+/* ---- growth in one file ------------------------------------------------ */
 
 static bool regions_follow_one_another(const struct memkind_region_pool *which)
 {
@@ -91,7 +90,7 @@ static void test_regions_lie_in_one_file(void)
     }
     CU_ASSERT_TRUE(regions_follow_one_another(&pool));
     CU_ASSERT_EQUAL(file_bytes(pool.regions[0].fd), 4 * MIB);
-    /* Each block is where the file says. */
+    /* Each block lies at its place in the file. */
     CU_ASSERT_EQUAL(region_pool_decommit(&pool, blocks[1], MIB), 0);
     CU_ASSERT_EQUAL(file_bytes(pool.regions[0].fd), 3 * MIB);
     CU_ASSERT_EQUAL(region_pool_commit(&pool, blocks[1], MIB), 0);
@@ -130,7 +129,7 @@ static void grow_in_small_files(void)
     for (unsigned i = 0; i < atomic_load(&pool.count); i++)
         files += pool.regions[i].owns_file;
     CU_ASSERT_TRUE(files > 2);
-    /* None is so small as to use up the number of regions. */
+    /* No region is so small that their number is used up. */
     for (unsigned i = 0; i < atomic_load(&pool.count); i++)
         CU_ASSERT_TRUE(pool.regions[i].size >= 32 * MIB);
     for (unsigned i = 0; i < 5; i++)
@@ -149,8 +148,7 @@ static void test_full_files_are_followed_by_others(void)
     CU_ASSERT_TRUE(nothing_leaked(&before));
 }
 
-/* ---- growth without a directory
- * --------------------------------------------------------------- */
+/* ---- growth without a directory ---------------------------------------- */
 
 static int run_child(int (*run)(void))
 {
@@ -195,7 +193,7 @@ static int after_chroot(void)
     NEED(mkdir(jail, 0755) == 0 && chroot(jail) == 0 && chdir("/") == 0);
     NEED(access(test_dir(), F_OK) != 0);
     NEED(grow(&second) != NULL && regions_follow_one_another(&second));
-    /* By the directory as well. */
+    /* The directory is used as well. */
     const struct sys_calls real = sys;
     sys.ftruncate = ftruncate_small;
     largest_file = 64 * MIB;
@@ -236,8 +234,7 @@ static void test_growth_after_rmdir(void)
     CU_ASSERT_EQUAL(run_child(after_rmdir), 0);
 }
 
-/* ---- growth in forked children
- * --------------------------------------------------------------- */
+/* ---- growth in forked children ----------------------------------------- */
 
 static size_t file_size(int fd)
 {
@@ -258,7 +255,7 @@ static int child_grows(void)
     NEED(atomic_load(&pool.count) == 2);
     if (policy == REGION_FORK_SHARED) {
         NEED(pool.regions[1].owns_file && pool.regions[1].fd != first->fd);
-        /* From then on, in a file of its own. */
+        /* It goes on growing in a file of its own. */
         NEED(grow(&pool) != NULL && pool.regions[2].fd == pool.regions[1].fd);
     } else { /* as what it has already: memory */
         NEED(pool.regions[1].is_private && pool.regions[1].fd < 0);
@@ -321,10 +318,9 @@ static void test_children_of_a_pool_that_has_grown(void)
     }
 }
 
-/* ---- numbers that are gone
- * ------------------------------------------------------------- */
+/* ---- numbers that are gone --------------------------------------------- */
 
-/* The program's own file, at each number that was the pool's. */
+/* The program's own file, at each number that the pool had. */
 static char program_file[4200];
 
 static int put_program_file_at(const struct memkind_region_pool *which)
@@ -431,7 +427,7 @@ static int all_are_closed(void)
     return 0;
 }
 
-/* And the directory is another one. */
+/* The directory is another one as well. */
 static int all_are_closed_and_moved(void)
 {
     char dir[4200];
@@ -479,7 +475,7 @@ static int an_old_kernel(void)
 
 static int grandchild(void)
 {
-    /* No private mapping can be made of a file that nobody has. */
+    /* No private mapping can be made of a file without a descriptor. */
     NEED(region_pool_is_lost(&second));
     NEED(take(&second, MIB, true) == NULL);
     region_pool_close(&second);
@@ -544,8 +540,7 @@ static void test_fork_without_the_numbers(void)
     in_child(fork_without_the_numbers);
 }
 
-/* ---- pools of one directory
- * ------------------------------------------------------------- */
+/* ---- pools of one directory -------------------------------------------- */
 
 static void test_pools_share_a_directory(void)
 {
@@ -567,7 +562,7 @@ static void test_pools_share_a_directory(void)
     CU_ASSERT_TRUE(nothing_leaked(&before));
 }
 
-/* A number that one pool has lost, and another one has got. */
+/* A number that one pool has lost and another one has got. */
 static void test_a_number_of_two_directories(void)
 {
     struct test_resources before;

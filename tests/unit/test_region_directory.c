@@ -54,7 +54,7 @@ static void test_sharing(void)
     close(number);
 }
 
-/* Of the pool's own number nothing has changed. */
+/* The pool's own number is as before. */
 static void test_its_own(void)
 {
     open_pool(&pool);

@@ -50,8 +50,7 @@ static int make_file(size_t size)
     return fd;
 }
 
-/* ---- creating ---------------------------------------------------------------
- */
+/* ---- creating ---------------------------------------------------------- */
 
 static int tmpfile_error;
 static unsigned create_calls;
@@ -156,7 +155,7 @@ static int refuse_unlink(int dir, const char *name, int flags)
     return -1;
 }
 
-/* Somebody holds all names against us: that comes to an end. */
+/* All names are taken: the search comes to an end. */
 static void test_names_that_are_all_taken(void)
 {
     const struct sys_calls real = sys;
@@ -218,8 +217,8 @@ static void test_bad_directories(void)
     CU_ASSERT_TRUE(nothing_leaked(&before));
 }
 
-/* Names that are no paths: of a directory that is open, and "." where its path
- * would be too long. */
+/* A directory without a path: its descriptor, and "." if its path would be too
+ * long. */
 static void test_directories_without_a_path(void)
 {
     enum { DEPTH = 25 };
@@ -248,7 +247,7 @@ static void test_directories_without_a_path(void)
     close(here);
 }
 
-/* The standard descriptors are closed: others write to those numbers. */
+/* The standard descriptors are closed: other code writes to those numbers. */
 static void test_descriptors_are_none_of_the_standard_ones(void)
 {
     int saved[3];
@@ -277,7 +276,7 @@ static void test_descriptors_are_none_of_the_standard_ones(void)
     close(copy);
 }
 
-static void test_directory_of_somebody_else(void)
+static void test_directory_of_another_user(void)
 {
     uid_t user = geteuid();
     char path[PATH_MAX];
@@ -292,8 +291,7 @@ static void test_directory_of_somebody_else(void)
     rmdir(path);
 }
 
-/* ---- resizing ---------------------------------------------------------------
- */
+/* ---- resizing ---------------------------------------------------------- */
 
 static volatile sig_atomic_t size_signals;
 
@@ -360,8 +358,7 @@ static void test_resize_is_retried(void)
     close(fd);
 }
 
-/* ---- mapping ----------------------------------------------------------------
- */
+/* ---- mapping ----------------------------------------------------------- */
 
 static int libpmem_error;
 static int claimed_pmem;
@@ -526,8 +523,7 @@ static void test_map_failures(void)
     close(fd);
 }
 
-/* ---- asking libpmem ---------------------------------------------------------
- */
+/* ---- asking libpmem ---------------------------------------------------- */
 
 static bool file_is_empty(int fd)
 {
@@ -572,7 +568,7 @@ static void test_libpmem_that_cannot_say(void)
         pmem_maps = 0;
         CU_ASSERT_EQUAL(file_mapping_is_pmem(fd, &is_pmem), 0);
         CU_ASSERT_FALSE(is_pmem);
-        /* By both names of the descriptor, if one is not there. */
+        /* Both names of the descriptor are tried, in case one is not there. */
         CU_ASSERT_EQUAL(pmem_maps, unknown[i] == ENOENT ? 2 : 1);
     }
     for (size_t i = 0; i < sizeof no_room / sizeof no_room[0]; i++) {
@@ -586,8 +582,7 @@ static void test_libpmem_that_cannot_say(void)
     close(fd);
 }
 
-/* ---- file space -------------------------------------------------------------
- */
+/* ---- file space -------------------------------------------------------- */
 
 static void test_allocate_and_punch(void)
 {
@@ -624,9 +619,9 @@ static void test_allocate_and_punch(void)
     close(fd);
 }
 
-/* A file system of which the steps are written down. */
+/* A file system that writes down its steps. */
 static struct {
-    size_t at;           /* where the next step has to begin */
+    size_t at;           /* the next step has to begin here */
     size_t largest;      /* step that was asked for */
     size_t interrupt_at; /* steps above this are interrupted */
     unsigned fail_at;    /* the step, from 1, that finds the disk full */
@@ -740,8 +735,7 @@ static void test_punch_is_retried(void)
     close(fd);
 }
 
-/* ---- file systems without fallocate(2)
- * --------------------------------------- */
+/* ---- file systems without fallocate(2) --------------------------------- */
 
 static int fallocate_error;
 static unsigned fallocate_calls;
@@ -802,7 +796,7 @@ static void test_allocate_by_writing(void)
                         4096);
         CU_ASSERT_TRUE(is_zero(page, sizeof page));
 
-        /* It is not asked a second time. */
+        /* The call is not made a second time. */
         CU_ASSERT_EQUAL(file_space_allocate(fd, 0, 4096, &no_fallocate), 0);
         CU_ASSERT_EQUAL(fallocate_calls, 1);
         struct stat st;
@@ -836,15 +830,14 @@ static void test_full_disk_while_writing(void)
     close(fd);
 }
 
-/* ---- the file system
- * --------------------------------------------------------- */
+/* ---- the file system --------------------------------------------------- */
 
 static void test_devices(void)
 {
     CU_ASSERT_TRUE(region_file_is_device("/dev/null"));
     CU_ASSERT_FALSE(region_file_is_device(test_dir()));
     CU_ASSERT_FALSE(region_file_is_device(test_path("missing")));
-    /* Not one that can be mapped. */
+    /* A descriptor that cannot be mapped. */
     CU_ASSERT_EQUAL(dax_device_open("/dev/null"), -ENOTTY);
     CU_ASSERT_EQUAL(dax_device_open(test_path("missing")), -ENOENT);
     bool unused;
@@ -894,7 +887,7 @@ static const struct test_case tests[] = {
     {"descriptors are none of the standard ones",
      test_descriptors_are_none_of_the_standard_ones},
     {"bad directories", test_bad_directories},
-    {"directory of somebody else", test_directory_of_somebody_else},
+    {"directory of another user", test_directory_of_another_user},
     {"resize within limits", test_resize_within_limits},
     {"resize is retried", test_resize_is_retried},
     {"map", test_map},

@@ -41,8 +41,7 @@ static struct memkind_region_pool pool;
 static struct sys_calls real;
 static char *block; /* of BLOCK bytes; every other 64 KiB committed */
 
-/* ---- the order of handlers
- * ------------------------------------------------------------- */
+/* ---- the order of handlers --------------------------------------------- */
 
 typedef void handler(void);
 extern int __register_atfork(handler *prepare, handler *parent, handler *child,
@@ -87,14 +86,14 @@ static void *add_and_remove(void *done)
     return NULL;
 }
 
-/* What is registered first prepares last. */
+/* The handler that is registered first prepares last. */
 static void test_handlers_are_in_order(void)
 {
     if (!EMBEDDED) /* whose jemalloc has its handlers elsewhere */
         return;
     CU_ASSERT_EQUAL_FATAL(handler_count, 3);
     open_dir();
-    /* The first are those of the regions. */
+    /* The first handlers are those of the regions. */
     pthread_t writer;
     static atomic_bool done;
     prepares[0]();
@@ -108,13 +107,14 @@ static void test_handlers_are_in_order(void)
     parents[0]();
     pthread_join(writer, NULL);
     CU_ASSERT(!is_held(&pool.lock));
-    /* The last are those above jemalloc, which is usable in between. */
+    /* The last handlers are those above jemalloc, which is usable in
+     * between. */
     prepares[2]();
     CU_ASSERT(!is_held(&pool.lock));
     CU_ASSERT_EQUAL(je_stats_refresh(), 0);
     parents[2]();
-    /* And jemalloc's are neither: region locks are free while it holds its
-     * own. */
+    /* jemalloc's handlers are in the middle: region locks are free while it
+     * holds its own. */
     prepares[1]();
     CU_ASSERT(!is_held(&pool.lock));
     parents[1]();
@@ -122,8 +122,7 @@ static void test_handlers_are_in_order(void)
     region_pool_close(&pool);
 }
 
-/* ---- children
- * ------------------------------------------------------------------------- */
+/* ---- children ---------------------------------------------------------- */
 
 static int calls_of_files; /* by which a child could damage its parent */
 
@@ -332,8 +331,7 @@ static void test_grandchildren(void)
     end(charged);
 }
 
-/* ---- calls that fail
- * ------------------------------------------------------------------ */
+/* ---- calls that fail --------------------------------------------------- */
 
 static unsigned failing; /* bits: which calls of a kind fail */
 
@@ -417,7 +415,7 @@ static void test_mappings_that_fail(void)
     lost_with(REGION_FORK_PRIVATE, ANONYMOUS | NONE | READABLE, false);
 }
 
-/* Where memory is not overcommitted, addresses alone cost nothing. */
+/* If memory is not overcommitted, addresses alone cost nothing. */
 static int child_fails_later(void)
 {
     bool commit = false, zeroed = false;
@@ -515,8 +513,7 @@ static void test_copies_that_fail(void)
     }
 }
 
-/* ---- other pools
- * ---------------------------------------------------------------------- */
+/* ---- other pools ------------------------------------------------------- */
 
 static int child_finds_its_own(void)
 {

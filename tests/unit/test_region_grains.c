@@ -40,7 +40,8 @@ static char *open_pool(size_t budget, size_t size)
     return block;
 }
 
-/* That so many grains are charged, and that the file has so much space. */
+/* Checks that so many grains are charged, and that the file has so much
+ * space. */
 static bool holds(size_t grains)
 {
     size_t charged = region_pool_charged(&pool);
@@ -149,8 +150,8 @@ static void test_recommitted_pages_are_zero(void)
     region_pool_close(&pool);
 }
 
-/* Where no whole grain is left, single pages are taken: all of the budget can
- * be used. */
+/* If no whole grain is left, single pages are taken: all of the budget can be
+ * used. */
 static void test_budget_is_used_up(void)
 {
     const size_t budget = 16 * MIB + MIB;
@@ -234,8 +235,7 @@ static void test_tables_are_unmapped(void)
     CU_ASSERT_TRUE(nothing_leaked(&before));
 }
 
-/* ---- failures
- * ------------------------------------------------------------------ */
+/* ---- failures ---------------------------------------------------------- */
 
 static int punch_error, allocate_error;
 
@@ -314,8 +314,7 @@ static void test_full_file_system(void)
     region_pool_close(&pool);
 }
 
-/* ---- against a model
- * ------------------------------------------------------------ */
+/* ---- against a model --------------------------------------------------- */
 
 #define MODEL_GRAINS 12
 #define MODEL_BUDGET 8
@@ -358,7 +357,7 @@ static void page_write(char *block, size_t number, unsigned value)
     words[0] = words[last / 2] = words[last] = value;
 }
 
-/* 0 where the pool did as it should. */
+/* 0 if the pool did as it should. */
 static int model_step(char *block, unsigned long long *random, unsigned value)
 {
     size_t first = test_random(random) % model_pages;
@@ -443,8 +442,7 @@ static void test_random_against_model(void)
     free(model);
 }
 
-/* ---- several threads
- * -------------------------------------------------------------- */
+/* ---- several threads --------------------------------------------------- */
 
 #define THREADS 4
 #define THREAD_ROUNDS 2500

@@ -45,7 +45,7 @@ static void run(void (*lose)(int fd))
     CU_ASSERT(pid > 0 && waitpid(pid, &status, 0) == pid);
     CU_ASSERT(status == 0);
     if (lose != NULL)
-        close(fd); /* fails if nobody else got it */
+        close(fd); /* fails if the number is free */
     close(ends[0]);
     close(ends[1]);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * File space that cannot be given back when it is to be: it stays charged, is
- * nobody's, and is given back later. With PMEM_IS_PMEM_FORCE=1 (the test's
- * second run) file space is taken in grains.
+ * File space that cannot be given back when it should be: it stays charged,
+ * belongs to no block, and is given back later. With PMEM_IS_PMEM_FORCE=1 (the
+ * test's second run) file space is taken in grains.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,8 +22,7 @@ static int owner;
 static struct memkind_region_pool pool;
 static char *block;
 
-/* ---- calls that fail for a while
- * -------------------------------------------------------------- */
+/* ---- calls that fail for a while --------------------------------------- */
 
 static struct sys_calls real;
 static atomic_int failure; /* 0: none */
@@ -91,8 +90,7 @@ static bool holds(size_t charged)
 static const int failures[] = {EIO, ENOSPC, ENOMEM, EPERM, EBUSY, EINVAL};
 #define FAILURES (sizeof failures / sizeof failures[0])
 
-/* ---- what is tried again, and when
- * ------------------------------------------------------------------ */
+/* ---- what is tried again, and when ------------------------------------- */
 
 static void owe_some(size_t count)
 {
@@ -149,8 +147,7 @@ static void test_paid_when_the_budget_is_used_up(void)
     end();
 }
 
-/* ---- what is committed while it is owed
- * -------------------------------------------------------------- */
+/* ---- what is committed while it is owed -------------------------------- */
 
 static void test_committed_anew_it_is_zero(void)
 {
@@ -197,7 +194,7 @@ static void *refuse_mmap(void *addr, size_t len, int prot, int flags, int fd,
     return MAP_FAILED;
 }
 
-/* Where it cannot be noted, the range stays committed. */
+/* If the range cannot be noted, it stays committed. */
 static void test_nowhere_to_note_it(void)
 {
     begin(true);
@@ -218,8 +215,7 @@ static void test_nowhere_to_note_it(void)
     end();
 }
 
-/* ---- threads
- * -------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------- */
 
 #define ROUNDS 300
 static atomic_uint wrong;

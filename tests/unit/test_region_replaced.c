@@ -50,7 +50,7 @@ static ssize_t pwrite_replaced(int fd, const void *from, size_t size,
     return real.pwrite(fd, from, size, offset);
 }
 
-/* By the mapping: since Linux 5.14. */
+/* Space can be taken through the mapping since Linux 5.14. */
 static bool can_populate(void)
 {
     enum { POPULATE_WRITE = 23 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where a process may have little more address space (RLIMIT_AS), or may lock
+ * If a process may have little more address space (RLIMIT_AS), or may lock
  * little more memory (RLIMIT_MEMLOCK, after mlockall(MCL_FUTURE), which counts
- * what cannot be touched, too), a pool leaves others half of what there is.
+ * what cannot be touched, too), a pool leaves half of what there is to others.
  */
 #include <errno.h>
 #include <sys/mman.h>

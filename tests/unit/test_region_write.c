@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * File systems without fallocate(2), where space is taken by writing, in a
+ * File systems without fallocate(2), on which space is taken by writing, in a
  * process that lowers its limit of file sizes once the file is there.
  */
 #include <errno.h>
@@ -41,7 +41,7 @@ static void lower_the_limit(rlim_t bytes, struct rlimit *before)
     CU_ASSERT_FATAL(setrlimit(RLIMIT_FSIZE, &limit) == 0);
 }
 
-/* By the mapping, which has no limit: since Linux 5.14. */
+/* Space can be taken through the mapping, without a limit, since Linux 5.14. */
 static bool can_populate(void *page)
 {
     enum { POPULATE_WRITE = 23 };

@@ -86,7 +86,7 @@ static void test_no_class_fits_nothing(void)
     CU_ASSERT_EQUAL(wrong, 0);
 }
 
-/* Where jemalloc really puts its objects. */
+/* The places at which jemalloc really puts its objects. */
 static void test_tags_of_real_objects(void)
 {
     enum { COUNT = 300 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* How a thread gets at its magazines, and others, when membarrier(2) may be
- * had, is missing, or is forbidden after it was there. */
+/* How a thread and other threads get at its magazines if membarrier(2) is
+ * there, is missing, or is forbidden later. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -139,7 +139,7 @@ static void test_forbidden_while_threads_sleep(void)
     sys.membarrier = no_membarrier;
     visits = 0;
     cache_visit_all(&heap->caches, count_visit);
-    /* It was got at; and both owners see to themselves from now on. */
+    /* The visit reached both caches; from now on both threads use fences. */
     CU_ASSERT_EQUAL(visits, 2);
     CU_ASSERT_FALSE(memory_barrier_is_asymmetric());
     CU_ASSERT_EQUAL(other_cache->gate, GATE_FENCE);
@@ -169,8 +169,8 @@ static void test_missing_from_the_start(void)
     end();
 }
 
-/* One that stays inside is not visited; one that comes later stays out. */
-static void test_an_owner_inside_is_respected(void)
+/* A thread that stays inside is not visited; one that comes later stays out. */
+static void test_a_thread_inside_is_respected(void)
 {
     begin();
     sys.membarrier = no_membarrier;
@@ -228,7 +228,7 @@ static const struct test_case tests[] = {
     {"with membarrier", test_with_membarrier},
     {"forbidden while threads sleep", test_forbidden_while_threads_sleep},
     {"missing from the start", test_missing_from_the_start},
-    {"an owner inside is respected", test_an_owner_inside_is_respected},
+    {"a thread inside is respected", test_a_thread_inside_is_respected},
     {"forbidden in a child", test_forbidden_in_a_child},
     {"slow ways", test_slow_ways},
     {NULL, NULL},
