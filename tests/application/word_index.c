@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Indexes every word of a tree of text files, with the whole index in a
- * file-backed kind: the hash table, the words, the list of files, the lists of
- * the places of each word, and the buffer that files are read into.
+ * file-backed kind: the hash table, the words, the list of files, the list of
+ * places of each word, and the buffer that files are read into.
  * Prints what it found, how much file space that took and how fast it was, and
  * checks the index against itself and against the files.
  *
@@ -13,7 +13,7 @@
  *      word_index --help
  *
  * Exit status: 0 done, 1 something failed, 2 the kind was too small for all of
- * it (what fitted is still reported and checked).
+ * it (what fitted is reported and checked in either case).
  */
 #define _XOPEN_SOURCE 700
 #include <dirent.h>
@@ -102,7 +102,7 @@ struct chunk {
     unsigned char codes[];
 };
 
-/* An occurrence of a word. */
+/* A place of a word. */
 struct place {
     uint64_t file;
     uint64_t line;

@@ -14,7 +14,7 @@ import os
 import re
 import sys
 
-# Files with getenv() for another reason: the function that jemalloc calls in its
+# Where getenv() occurs for another reason: the function that jemalloc calls in its
 # place, and a variable of libpmem's, which is read as libpmem reads it.
 NOT_READERS = {"src/sys/options.c", "src/jemalloc/jemalloc_conf.c", "src/region/region_file.c"}
 

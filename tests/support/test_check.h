@@ -58,7 +58,7 @@ void check_that(bool holds, const char *text, struct check_place place);
 void check_values(struct check_value left, enum check_relation relation,
                   struct check_value right, const char *text,
                   struct check_place place);
-/* Two strings; each may be NULL. */
+/* Two strings, or NULL. */
 void check_strings(const char *left, enum check_relation relation,
                    const char *right, const char *text,
                    struct check_place place);

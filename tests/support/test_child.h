@@ -24,7 +24,7 @@
 /* Prints the message, with errno, and returns 1. */
 int child_lacks(const char *file, int line, const char *condition);
 
-/* Sends messages to `report` from now on; to stderr at first. */
+/* Sets the file that messages go to; at first that is stderr. */
 void child_report_to(FILE *report);
 
 /* ---- children ---------------------------------------------------------- */
