@@ -35,8 +35,7 @@ static struct memkind_region_pool pool, second;
 
 static void open_dir(struct memkind_region_pool *which, size_t limit)
 {
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(which, test_dir(), limit, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(which, test_dir(), limit, &owner), 0);
 }
 
 static char *take(struct memkind_region_pool *which, size_t size,
@@ -84,23 +83,23 @@ static void test_regions_lie_in_one_file(void)
     char *blocks[4];
     for (unsigned i = 0; i < 4; i++) {
         blocks[i] = grow(&pool);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(blocks[i]);
-        CU_ASSERT_TRUE(is_zero(blocks[i], MIB));
+        REQUIRE_NOT_NULL(blocks[i]);
+        CHECK(is_zero(blocks[i], MIB));
         test_fill(blocks[i], MIB, i);
     }
-    CU_ASSERT_TRUE(regions_follow_one_another(&pool));
-    CU_ASSERT_EQUAL(file_bytes(pool.regions[0].fd), 4 * MIB);
+    CHECK(regions_follow_one_another(&pool));
+    CHECK_EQ(file_bytes(pool.regions[0].fd), 4 * MIB);
     /* Each block lies at its place in the file. */
-    CU_ASSERT_EQUAL(region_pool_decommit(&pool, blocks[1], MIB), 0);
-    CU_ASSERT_EQUAL(file_bytes(pool.regions[0].fd), 3 * MIB);
-    CU_ASSERT_EQUAL(region_pool_commit(&pool, blocks[1], MIB), 0);
-    CU_ASSERT_TRUE(is_zero(blocks[1], MIB));
+    CHECK_EQ(region_pool_decommit(&pool, blocks[1], MIB), 0);
+    CHECK_EQ(file_bytes(pool.regions[0].fd), 3 * MIB);
+    CHECK_EQ(region_pool_commit(&pool, blocks[1], MIB), 0);
+    CHECK(is_zero(blocks[1], MIB));
     test_fill(blocks[1], MIB, 1);
     for (unsigned i = 0; i < 4; i++)
-        CU_ASSERT_TRUE(test_check(blocks[i], MIB, i));
-    CU_ASSERT_EQUAL(region_pool_persist(&pool, blocks[3], MIB), 0);
+        CHECK(test_check(blocks[i], MIB, i));
+    CHECK_EQ(region_pool_persist(&pool, blocks[3], MIB), 0);
     region_pool_close(&pool);
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
 }
 
 static size_t largest_file;
@@ -122,18 +121,18 @@ static void grow_in_small_files(void)
     char *blocks[5];
     for (unsigned i = 0; i < 5; i++) {
         blocks[i] = grow(&pool);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(blocks[i]);
+        REQUIRE_NOT_NULL(blocks[i]);
         test_fill(blocks[i], MIB, i);
     }
     unsigned files = 0;
     for (unsigned i = 0; i < atomic_load(&pool.count); i++)
         files += pool.regions[i].owns_file;
-    CU_ASSERT_TRUE(files > 2);
+    CHECK_GT(files, 2);
     /* No region is so small that their number is used up. */
     for (unsigned i = 0; i < atomic_load(&pool.count); i++)
-        CU_ASSERT_TRUE(pool.regions[i].size >= 32 * MIB);
+        CHECK_GE(pool.regions[i].size, 32 * MIB);
     for (unsigned i = 0; i < 5; i++)
-        CU_ASSERT_TRUE(test_check(blocks[i], MIB, i));
+        CHECK(test_check(blocks[i], MIB, i));
     region_pool_close(&pool);
     sys = real;
 }
@@ -145,7 +144,7 @@ static void test_full_files_are_followed_by_others(void)
     grow_in_small_files(); /* the table of addresses keeps its nodes */
     test_resources_take(&before);
     grow_in_small_files();
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
 }
 
 /* ---- growth without a directory ---------------------------------------- */
@@ -219,19 +218,19 @@ static int after_rmdir(void)
 static void test_growth_after_setuid(void)
 {
     if (is_root("setuid"))
-        CU_ASSERT_EQUAL(run_child(after_setuid), 0);
+        CHECK_EQ(run_child(after_setuid), 0);
 }
 
 static void test_growth_after_chroot(void)
 {
     if (is_root("chroot"))
-        CU_ASSERT_EQUAL(run_child(after_chroot), 0);
+        CHECK_EQ(run_child(after_chroot), 0);
     rmdir(test_path("jail"));
 }
 
 static void test_growth_after_rmdir(void)
 {
-    CU_ASSERT_EQUAL(run_child(after_rmdir), 0);
+    CHECK_EQ(run_child(after_rmdir), 0);
 }
 
 /* ---- growth in forked children ----------------------------------------- */
@@ -277,15 +276,15 @@ static void test_a_childs_growth_is_its_own(void)
         open_dir(&pool, 64 * MIB);
         region_pool_set_fork_policy(&pool, policy);
         char *block = take(&pool, MIB, true);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+        REQUIRE_NOT_NULL(block);
         test_fill(block, MIB, 3);
         parents_file = fcntl(pool.regions[0].fd, F_DUPFD_CLOEXEC, 3);
-        CU_ASSERT_EQUAL(run_child(child_grows), 0);
-        CU_ASSERT_TRUE(test_check(block, MIB, 3));
+        CHECK_EQ(run_child(child_grows), 0);
+        CHECK(test_check(block, MIB, 3));
         /* The parent's file is the parent's to make larger. */
-        CU_ASSERT_PTR_NOT_NULL(grow(&pool));
-        CU_ASSERT_TRUE(regions_follow_one_another(&pool));
-        CU_ASSERT_TRUE(test_check(block, MIB, 3));
+        CHECK_NOT_NULL(grow(&pool));
+        CHECK(regions_follow_one_another(&pool));
+        CHECK(test_check(block, MIB, 3));
         close(parents_file);
         region_pool_close(&pool);
     }
@@ -310,10 +309,10 @@ static void test_children_of_a_pool_that_has_grown(void)
         open_dir(&pool, 64 * MIB);
         region_pool_set_fork_policy(&pool, policies[i]);
         in_second_region = grow(&pool);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(in_second_region);
+        REQUIRE_NOT_NULL(in_second_region);
         test_fill(in_second_region, MIB, 7);
-        CU_ASSERT_EQUAL(run_child(child_sees_both_regions), 0);
-        CU_ASSERT_TRUE(test_check(in_second_region, MIB, 7));
+        CHECK_EQ(run_child(child_sees_both_regions), 0);
+        CHECK(test_check(in_second_region, MIB, 7));
         region_pool_close(&pool);
     }
 }
@@ -510,7 +509,7 @@ static int fork_without_the_numbers(void)
 static void in_child(int (*run)(void))
 {
     snprintf(program_file, sizeof program_file, "%s", test_path("program"));
-    CU_ASSERT_EQUAL(run_child(run), 0);
+    CHECK_EQ(run_child(run), 0);
     unlink(program_file);
 }
 
@@ -549,17 +548,17 @@ static void test_pools_share_a_directory(void)
     open_dir(&pool, 16 * MIB);
     open_dir(&second, 16 * MIB);
     int directory = pool.directory;
-    CU_ASSERT_EQUAL(second.directory, directory);
+    CHECK_EQ(second.directory, directory);
     region_pool_close(&pool);
-    CU_ASSERT_TRUE(is_open(directory));
-    CU_ASSERT_PTR_NOT_NULL(grow(&second));
+    CHECK(is_open(directory));
+    CHECK_NOT_NULL(grow(&second));
     open_dir(&pool, 16 * MIB);
-    CU_ASSERT_EQUAL(pool.directory, directory);
+    CHECK_EQ(pool.directory, directory);
     region_pool_close(&second);
-    CU_ASSERT_TRUE(is_open(directory));
+    CHECK(is_open(directory));
     region_pool_close(&pool);
-    CU_ASSERT_FALSE(is_open(directory));
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(!is_open(directory));
+    CHECK(nothing_leaked(&before));
 }
 
 /* A number that one pool has lost and another one has got. */
@@ -568,21 +567,20 @@ static void test_a_number_of_two_directories(void)
     struct test_resources before;
     char dir[4200];
     snprintf(dir, sizeof dir, "%s", test_path("other"));
-    CU_ASSERT_EQUAL_FATAL(mkdir(dir, 0700), 0);
+    REQUIRE_EQ(mkdir(dir, 0700), 0);
     test_resources_take(&before);
     for (int first = 0; first < 2; first++) {
         open_dir(&pool, 16 * MIB);
         int directory = pool.directory;
         close(directory);
-        CU_ASSERT_EQUAL_FATAL(
-            region_pool_open_files(&second, dir, 16 * MIB, &owner), 0);
-        CU_ASSERT_EQUAL(second.directory, directory);
+        REQUIRE_EQ(region_pool_open_files(&second, dir, 16 * MIB, &owner), 0);
+        CHECK_EQ(second.directory, directory);
         region_pool_close(first == 0 ? &pool : &second);
-        CU_ASSERT_EQUAL(is_open(directory), first == 0);
+        CHECK_EQ(is_open(directory), first == 0);
         region_pool_close(first == 0 ? &second : &pool);
-        CU_ASSERT_FALSE(is_open(directory));
+        CHECK(!is_open(directory));
     }
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
     rmdir(dir);
 }
 
