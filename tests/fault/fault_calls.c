@@ -71,8 +71,8 @@ static unsigned first;
 static bool stays;
 static int wanted_error;
 
-/* Calls that ask where blocks are: so many answer with a wrong place, then one
- * with a right one. */
+/* Calls that ask for the places of blocks: so many answer with a wrong place,
+ * then one with a right one. */
 #define UNALIGNED_ANSWERS 4
 static _Atomic unsigned answers;
 

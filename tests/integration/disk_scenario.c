@@ -145,7 +145,7 @@ static void page_out(void)
     }
 }
 
-/* Stores to all objects, some of which were read before. */
+/* Stores to all objects; some were read before. */
 static bool store_again(void)
 {
     doing = "storing again";

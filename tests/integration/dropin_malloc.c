@@ -12,7 +12,7 @@ int main(int argc, char **argv)
         "malloc",         "calloc",   "realloc",       "free",
         "posix_memalign", "memalign", "aligned_alloc", "malloc_usable_size",
     };
-    /* Where they should come from: "libc.so", or a sanitizer's "". */
+    /* The library that they should be of: "libc.so", or a sanitizer's "". */
     const char *from = argc > 1 ? argv[1] : "libc.so";
     int bad = 0;
     memkind_free(NULL, memkind_malloc(MEMKIND_DEFAULT, 100));

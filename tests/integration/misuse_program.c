@@ -10,7 +10,7 @@
 
 static int forget(memkind_t kind)
 {
-    /* Hidden where no tool looks for it. */
+    /* Hidden: no tool finds the address. */
     static uintptr_t hidden;
     hidden = ~(uintptr_t)memkind_malloc(kind, SIZE);
     return hidden == 0;

@@ -74,7 +74,7 @@ static void check_defragmentation(memkind_t kind, memkind_t named, size_t least,
     printf("[%zu moved, active %zu -> %zu KiB] ", moves, before / 1024,
            after / 1024);
     CHECK_EQ(kind_allocated(kind), live);
-    /* Large pages make large slabs, of which there are few for each size. */
+    /* Large pages make large slabs, and few for each size. */
     size_t slack = 32 * (test_heap_page() - 4096);
     CHECK_LT(after, before / 2 + slack);
     CHECK_GE(after, live);

@@ -36,7 +36,7 @@ static void test_objects_know_their_kind(void)
             size_t usable = memkind_malloc_usable_size(NULL, object);
             CHECK_GE(usable, sizes[j]);
             CHECK_EQ(memkind_detect_kind(object), kinds[i]);
-            /* Also within, and whichever kind is asked for the size. */
+            /* Also within, and with each kind as the one that is asked. */
             CHECK_EQ(memkind_detect_kind(object + usable / 2), kinds[i]);
             for (int k = 0; k < KINDS; k++)
                 CHECK_EQ(memkind_malloc_usable_size(kinds[k], object), usable);

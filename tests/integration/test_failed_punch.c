@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Holes that could not be punched when objects were freed, by an error that
- * passes: the space goes back all the same, a little later.
+ * passes: the space still goes back, a little later.
  */
 #include <errno.h>
 #include <fcntl.h>

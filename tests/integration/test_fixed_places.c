@@ -40,7 +40,7 @@ static void close_area(size_t size)
 }
 
 /* The size of the largest object that a place can hold: a size class of
- * jemalloc's, four of which there are to each doubling. A shared jemalloc wants
+ * jemalloc's, which has four to each doubling. A shared jemalloc wants
  * a page more for it. */
 static size_t largest_class(size_t place)
 {

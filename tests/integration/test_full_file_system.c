@@ -382,8 +382,8 @@ static int a_copy_outlives_the_parents_objects(void)
     return 0;
 }
 
-/* What the manual says of private kinds: zeroes, but on tmpfs, where reading a
- * hole takes space, SIGBUS. */
+/* What the manual says of private kinds: zeroes, but SIGBUS on tmpfs, because
+ * reading a hole takes space there. */
 static int a_private_kind_loses_what_the_parent_frees(void)
 {
     int answer = -1;

@@ -201,7 +201,7 @@ static void check_nothing_is_an_object(memkind_t kind)
             CHECK_NE(objects[i], objects[j]);
     }
     CHECK_EQ((uintptr_t)objects[4] % 4096, 0);
-    /* A realloc to nothing frees all the same. */
+    /* A realloc to nothing still frees. */
     CHECK_NULL(memkind_realloc(kind, objects[0], 0));
     for (int i = 1; i < COUNT; i++)
         memkind_free(kind, objects[i]);

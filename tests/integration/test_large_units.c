@@ -6,8 +6,8 @@
  *
  *   test_large_units FILE-SYSTEM [TEST...]
  *
- * makes and mounts one in a file (ext4, ext4-stride, xfs, xfs-stripe), where
- * libpmem is told that it is persistent memory, and looks where blocks are.
+ * makes and mounts one in a file (ext4, ext4-stride, xfs, xfs-stripe), makes
+ * libpmem take it for persistent memory, and looks at the places of blocks.
  * Without an argument, the suite's directory is on persistent memory, and page
  * faults are counted as well.
  */
@@ -36,10 +36,10 @@
 #define KINDS 100
 #define TOUCHES 32 /* of a unit: so many faults if it is not mapped at once */
 
-static bool is_real;  /* persistent memory: faults tell, too */
+static bool is_real;  /* persistent memory: faults are counted */
 static bool is_exact; /* the file system has all that is asked for */
 
-/* ---- where blocks are -------------------------------------------------- */
+/* ---- places of blocks -------------------------------------------------- */
 
 /* A mapping of a file, which was opened once more. */
 struct mapped {
@@ -90,7 +90,7 @@ static void open_mapped(struct mapped *mapped, uintptr_t address)
     fclose(maps);
 }
 
-/* Bytes of a unit of the file that lie where a large page can map them. */
+/* Bytes of a unit of the file at places at which a large page can map them. */
 static size_t aligned_bytes(const struct mapped *mapped, size_t offset)
 {
     _Alignas(struct fiemap) char

@@ -310,7 +310,7 @@ static void test_holes_go_back(void)
     }
     for (unsigned i = 0; i < COUNT; i += 2)
         memkind_free(kind, objects[i]);
-    /* Where space comes in units of 2 MiB, each one has something left in it */
+    /* If space comes in units of 2 MiB, each one has something left in it */
     const bool by_page = test_space_unit() < MIB;
     if (test_is_hardened()) /* freed objects wait */
         CHECK_EQ(memkind_purge_kind(kind), MEMKIND_SUCCESS);

@@ -214,7 +214,7 @@ static void test_a_destroyed_kind(void)
     CHECK_EQ(memkind_malloc_usable_size(kind, left), 0);
     memkind_free(kind, NULL);
     CHECK_EQ(count_reports(), 0);
-    /* An object of a kind that is there goes back to it all the same. */
+    /* An object of a kind that is there still goes back to it. */
     memkind_free(kind, of_live);
     CHECK(was_reported(MEMKIND_MISUSE_DEAD_KIND, kind, of_live));
     CHECK_EQ(kind_allocated(live), 0);

@@ -26,7 +26,7 @@
 
 #define NOBODY 65534
 
-/* Messages go where stderr was at first: scenarios close descriptors below. */
+/* Messages go to the first stderr: scenarios close descriptors below. */
 #define REPORT_FD 200
 
 static char place[4200];  /* the suite's directory */

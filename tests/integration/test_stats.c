@@ -172,9 +172,8 @@ static void test_threads_that_have_ended(void)
     CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* A kind that is not in use has the same figures in each snapshot, whichever
- * thread takes it, and whatever becomes of what threads have cached of the
- * kind. */
+/* A kind that is not in use has the same figures in each snapshot, by any
+ * thread, whatever becomes of what threads have cached of the kind. */
 #define CACHING_THREADS 6
 static pthread_barrier_t cached;
 static atomic_bool looking;

@@ -277,8 +277,8 @@ static void test_thousands_of_short_lives(void)
 #define ADDRESS_SLACK_KIB (64 * 1024)
 static memkind_t round_kind;
 
-/* Each round has a new kind, of which every thread keeps cached objects when
- * it is destroyed by the first one. */
+/* Each round has a new kind. Every thread keeps cached objects of it when the
+ * first thread destroys it. */
 static void *outlive_kinds(void *number)
 {
     int self = *(int *)number;

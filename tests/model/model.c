@@ -23,7 +23,7 @@
 
 enum sort { LIMITED, UNLIMITED, CONSERVATIVE, FIXED, DRAM, STATIC, SORTS };
 
-/* Where a kind is, or was. Steps that use the kind hold the lock for reading,
+/* A place for a kind. Steps that use the kind hold the lock for reading,
  * the ones that make and destroy it for writing. */
 struct slot {
     pthread_rwlock_t lock;

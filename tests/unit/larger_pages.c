@@ -16,7 +16,7 @@ static long with_larger_pages(int name)
 }
 
 /* Runs before the library asks for the size. */
-__attribute__((constructor(101))) static void tell_of_larger_pages(void)
+__attribute__((constructor(101))) static void set_larger_pages(void)
 {
     if (getenv("TEST_PAGE_SIZE") != NULL)
         sys.sysconf = with_larger_pages;

@@ -12,8 +12,8 @@
 
 #include "test_support.h"
 
-/* Sanitizers map memory of their own whenever they like, and so does a program
- * that runs this one (tests/cross/run.sh says so). */
+/* Sanitizers map memory of their own at any time, and so does an emulator that
+ * runs this program (tests/cross/run.sh sets MEMKIND_TEST_EMULATED). */
 #define COUNT_MAPPINGS (!SANITIZED && getenv("MEMKIND_TEST_EMULATED") == NULL)
 
 /* Bytes of file space behind a descriptor. */

@@ -29,17 +29,16 @@ static inline size_t page(void)
 static inline int make_empty_file(void)
 {
     int fd = open(test_dir(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    CU_ASSERT_FATAL(fd >= 0);
+    REQUIRE_GE(fd, 0);
     return fd;
 }
 
-/* At a page's start, also if that is one of the larger pages of larger_pages.c.
- */
+/* Begins at a page, also when larger_pages.c makes pages larger. */
 static inline char *make_buffer(size_t size)
 {
     char *buffer = mmap(NULL, size + page(), PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    CU_ASSERT_FATAL(buffer != MAP_FAILED);
+    REQUIRE_NE(buffer, MAP_FAILED);
     size_t before = -(uintptr_t)buffer & (page() - 1);
     if (before != 0)
         munmap(buffer, before);
@@ -71,21 +70,21 @@ static inline void *alloc_block(size_t size, size_t alignment, bool commit)
     return block;
 }
 
-/* A block that has to be there, uncommitted. */
+/* An uncommitted block; the test ends if there is none. */
 static inline char *reserve(size_t size)
 {
     bool commit = false, zeroed = false;
     char *block = region_pool_alloc(&pool, size, page(), &commit, &zeroed);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(block);
-    CU_ASSERT_FALSE(commit);
+    REQUIRE_NOT_NULL(block);
+    CHECK(!commit);
     return block;
 }
 
-/* Whether a page can be had, and keeps what is written. */
+/* Checks that a page can be committed and is zero, and writes to it. */
 static inline void check_usable(char *at, unsigned seed)
 {
-    CU_ASSERT_EQUAL_FATAL(region_pool_commit(&pool, at, page()), 0);
-    CU_ASSERT_TRUE(is_zero(at, page()));
+    REQUIRE_EQ(region_pool_commit(&pool, at, page()), 0);
+    CHECK(is_zero(at, page()));
     test_fill(at, page(), seed);
 }
 

@@ -38,63 +38,62 @@ static void test_finds_ranges_of_every_shape(void)
         {(1ul << 56) - 4096, 4096},    /* x86-64 with five levels */
         {(1ul << 57) - 2 * GIB, GIB},  /* as high as anything goes */
         {(1ul << 47) - 4096, 8192},    /* over a border of tables */
-        {(1ul << 47) - GIB, 3 * GIB},  /* the same, in slots */
+        {(1ul << 47) - GIB, 3 * GIB},  /* a border of slots */
     };
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         uintptr_t base = shapes[i].base;
         size_t size = shapes[i].size;
-        CU_ASSERT_EQUAL(address_table_add(at(base), size, &owner_a), 0);
-        CU_ASSERT_PTR_EQUAL(address_table_find(at(base)), &owner_a);
-        CU_ASSERT_PTR_EQUAL(address_table_find(at(base + size / 2)), &owner_a);
-        CU_ASSERT_PTR_EQUAL(address_table_find(at(base + size - 1)), &owner_a);
-        CU_ASSERT_PTR_NULL(address_table_find(at(base + size)));
-        CU_ASSERT_PTR_NULL(address_table_find(at(base - 1)));
+        CHECK_EQ(address_table_add(at(base), size, &owner_a), 0);
+        CHECK_EQ(address_table_find(at(base)), &owner_a);
+        CHECK_EQ(address_table_find(at(base + size / 2)), &owner_a);
+        CHECK_EQ(address_table_find(at(base + size - 1)), &owner_a);
+        CHECK_NULL(address_table_find(at(base + size)));
+        CHECK_NULL(address_table_find(at(base - 1)));
         address_table_remove(at(base), size);
-        CU_ASSERT_PTR_NULL(address_table_find(at(base)));
-        CU_ASSERT_PTR_NULL(address_table_find(at(base + size - 1)));
+        CHECK_NULL(address_table_find(at(base)));
+        CHECK_NULL(address_table_find(at(base + size - 1)));
     }
 }
 
 static void test_neighbours_keep_apart(void)
 {
-    CU_ASSERT_EQUAL(address_table_add(at(GIB), 4096, &owner_a), 0);
-    CU_ASSERT_EQUAL(address_table_add(at(GIB + 4096), 4096, &owner_b), 0);
-    CU_ASSERT_PTR_EQUAL(address_table_find(at(GIB + 4095)), &owner_a);
-    CU_ASSERT_PTR_EQUAL(address_table_find(at(GIB + 4096)), &owner_b);
+    CHECK_EQ(address_table_add(at(GIB), 4096, &owner_a), 0);
+    CHECK_EQ(address_table_add(at(GIB + 4096), 4096, &owner_b), 0);
+    CHECK_EQ(address_table_find(at(GIB + 4095)), &owner_a);
+    CHECK_EQ(address_table_find(at(GIB + 4096)), &owner_b);
     address_table_remove(at(GIB), 4096);
-    CU_ASSERT_PTR_NULL(address_table_find(at(GIB + 4095)));
-    CU_ASSERT_PTR_EQUAL(address_table_find(at(GIB + 4096)), &owner_b);
+    CHECK_NULL(address_table_find(at(GIB + 4095)));
+    CHECK_EQ(address_table_find(at(GIB + 4096)), &owner_b);
     address_table_remove(at(GIB + 4096), 4096);
 }
 
 static void test_overlaps_are_refused(void)
 {
-    CU_ASSERT_EQUAL(address_table_add(at(2 * GIB), 2 * GIB, &owner_a), 0);
-    CU_ASSERT_EQUAL(address_table_add(at(3 * GIB), 4096, &owner_b), -EEXIST);
-    CU_ASSERT_EQUAL(address_table_add(at(GIB), 8 * GIB, &owner_b), -EEXIST);
-    CU_ASSERT_EQUAL(address_table_add(at(2 * GIB - 4096), 4097, &owner_b),
-                    -EEXIST);
+    CHECK_EQ(address_table_add(at(2 * GIB), 2 * GIB, &owner_a), 0);
+    CHECK_EQ(address_table_add(at(3 * GIB), 4096, &owner_b), -EEXIST);
+    CHECK_EQ(address_table_add(at(GIB), 8 * GIB, &owner_b), -EEXIST);
+    CHECK_EQ(address_table_add(at(2 * GIB - 4096), 4097, &owner_b), -EEXIST);
     /* What was refused has left nothing. */
-    CU_ASSERT_PTR_NULL(address_table_find(at(2 * GIB - 1)));
-    CU_ASSERT_PTR_NULL(address_table_find(at(5 * GIB)));
-    CU_ASSERT_PTR_EQUAL(address_table_find(at(3 * GIB)), &owner_a);
+    CHECK_NULL(address_table_find(at(2 * GIB - 1)));
+    CHECK_NULL(address_table_find(at(5 * GIB)));
+    CHECK_EQ(address_table_find(at(3 * GIB)), &owner_a);
     address_table_remove(at(2 * GIB), 2 * GIB);
 }
 
 static void test_bad_ranges_are_refused(void)
 {
-    CU_ASSERT_EQUAL(address_table_add(at(GIB), 0, &owner_a), -EINVAL);
-    CU_ASSERT_EQUAL(address_table_add(at(1ul << 57), 4096, &owner_a), -EINVAL);
-    CU_ASSERT_EQUAL(address_table_add(at((1ul << 57) - 4096), 8192, &owner_a),
-                    -EINVAL);
-    CU_ASSERT_EQUAL(address_table_add(at(UINTPTR_MAX - 4095), 8192, &owner_a),
-                    -EINVAL);
-    CU_ASSERT_PTR_NULL(address_table_find(NULL));
-    CU_ASSERT_PTR_NULL(address_table_find(at(UINTPTR_MAX)));
-    CU_ASSERT_PTR_NULL(address_table_find(at(1ul << 57)));
+    CHECK_EQ(address_table_add(at(GIB), 0, &owner_a), -EINVAL);
+    CHECK_EQ(address_table_add(at(1ul << 57), 4096, &owner_a), -EINVAL);
+    CHECK_EQ(address_table_add(at((1ul << 57) - 4096), 8192, &owner_a),
+             -EINVAL);
+    CHECK_EQ(address_table_add(at(UINTPTR_MAX - 4095), 8192, &owner_a),
+             -EINVAL);
+    CHECK_NULL(address_table_find(NULL));
+    CHECK_NULL(address_table_find(at(UINTPTR_MAX)));
+    CHECK_NULL(address_table_find(at(1ul << 57)));
 }
 
-/* Nothing lies there, and nothing ever did: a bit above what there is, kernel
+/* No range lies there, and none ever did: a bit above what there is, kernel
  * space, pointers with something in their upper bits. */
 static void test_any_address_may_be_asked_for(void)
 {
@@ -106,11 +105,11 @@ static void test_any_address_may_be_asked_for(void)
             found += address_table_find(at(~address)) != NULL;
             found += address_table_find(at(address << 8)) != NULL;
         }
-    CU_ASSERT_EQUAL(found, 0);
+    CHECK_EQ(found, 0);
 }
 
-/* Where there is no memory for the table, the range is not added, and can be
- * later on. */
+/* If there is no memory for the table, the range is not added, and can be added
+ * later. */
 static void *no_mmap(void *addr, size_t len, int prot, int flags, int fd,
                      off_t offset)
 {
@@ -121,23 +120,23 @@ static void *no_mmap(void *addr, size_t len, int prot, int flags, int fd,
 
 static void test_tables_without_memory(void)
 {
-    /* A border of tables, the upper of which nothing else here needs. */
+    /* A border of tables; nothing else here needs the upper one. */
     const uintptr_t border = 5ul << 47;
     const struct sys_calls real = sys;
     sys.mmap = no_mmap;
     int result = address_table_add(at(border - GIB), 2 * GIB, &owner_a);
     sys = real;
-    CU_ASSERT_EQUAL(result, -ENOMEM);
-    CU_ASSERT_PTR_NULL(address_table_find(at(border - GIB)));
-    CU_ASSERT_PTR_NULL(address_table_find(at(border)));
-    CU_ASSERT_EQUAL(address_table_add(at(border - GIB), 2 * GIB, &owner_a), 0);
-    CU_ASSERT_PTR_EQUAL(address_table_find(at(border - 1)), &owner_a);
-    CU_ASSERT_PTR_EQUAL(address_table_find(at(border)), &owner_a);
+    CHECK_EQ(result, -ENOMEM);
+    CHECK_NULL(address_table_find(at(border - GIB)));
+    CHECK_NULL(address_table_find(at(border)));
+    CHECK_EQ(address_table_add(at(border - GIB), 2 * GIB, &owner_a), 0);
+    CHECK_EQ(address_table_find(at(border - 1)), &owner_a);
+    CHECK_EQ(address_table_find(at(border)), &owner_a);
     address_table_remove(at(border - GIB), 2 * GIB);
-    CU_ASSERT_PTR_NULL(address_table_find(at(border)));
+    CHECK_NULL(address_table_find(at(border)));
 }
 
-/* While others come and go in its slot, a range that stays is found. */
+/* A range that stays is found while other ranges come and go in its slot. */
 #define CHURN_ROUNDS 20000
 static atomic_bool churning;
 static atomic_size_t misses;
@@ -157,9 +156,9 @@ static void *look_up(void *unused)
 static void test_readers_meet_writers(void)
 {
     pthread_t reader;
-    CU_ASSERT_EQUAL(address_table_add(at(9 * GIB + 8192), 4096, &owner_a), 0);
+    CHECK_EQ(address_table_add(at(9 * GIB + 8192), 4096, &owner_a), 0);
     atomic_store(&churning, true);
-    CU_ASSERT_EQUAL_FATAL(pthread_create(&reader, NULL, look_up, NULL), 0);
+    REQUIRE_EQ(pthread_create(&reader, NULL, look_up, NULL), 0);
     for (uintptr_t i = 0; i < CHURN_ROUNDS; i++) {
         uintptr_t base = 9 * GIB + (4 + i % 64) * 4096;
         uintptr_t other = 10 * GIB + i % 64 * 4096;
@@ -171,11 +170,11 @@ static void test_readers_meet_writers(void)
     }
     atomic_store(&churning, false);
     pthread_join(reader, NULL);
-    CU_ASSERT_EQUAL(atomic_load(&misses), 0);
+    CHECK_EQ(atomic_load(&misses), 0);
     address_table_remove(at(9 * GIB + 8192), 4096);
 }
 
-/* A signal handler may look something up while its own thread writes. */
+/* A signal handler may look an address up while its own thread writes. */
 static atomic_size_t looks;
 
 static void look_up_in_handler(int signal)
@@ -193,19 +192,19 @@ static void test_handler_meets_writer(void)
                              .sigev_signo = SIGUSR1};
     const struct itimerspec often = {{0, 20000}, {0, 20000}};
     timer_t timer;
-    CU_ASSERT_EQUAL(address_table_add(at(9 * GIB + 8192), 4096, &owner_a), 0);
+    CHECK_EQ(address_table_add(at(9 * GIB + 8192), 4096, &owner_a), 0);
     atomic_store(&misses, 0);
-    CU_ASSERT_EQUAL_FATAL(sigaction(SIGUSR1, &action, &before), 0);
-    CU_ASSERT_EQUAL_FATAL(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
-    CU_ASSERT_EQUAL_FATAL(timer_settime(timer, 0, &often, NULL), 0);
+    REQUIRE_EQ(sigaction(SIGUSR1, &action, &before), 0);
+    REQUIRE_EQ(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+    REQUIRE_EQ(timer_settime(timer, 0, &often, NULL), 0);
     while (atomic_load(&looks) < 2000) {
         if (address_table_add(at(9 * GIB + 4096), 4096, &owner_b) != 0)
             atomic_fetch_add(&misses, 1);
         address_table_remove(at(9 * GIB + 4096), 4096);
     }
     timer_delete(timer);
-    CU_ASSERT_EQUAL(sigaction(SIGUSR1, &before, NULL), 0);
-    CU_ASSERT_EQUAL(atomic_load(&misses), 0);
+    CHECK_EQ(sigaction(SIGUSR1, &before, NULL), 0);
+    CHECK_EQ(atomic_load(&misses), 0);
     address_table_remove(at(9 * GIB + 8192), 4096);
 }
 

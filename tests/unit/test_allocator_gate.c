@@ -51,18 +51,17 @@ static void open_gate(void)
 /* More than there are counters. */
 #define THREADS 100
 
-static void test_nobody_is_inside(void)
+static void test_no_thread_is_inside(void)
 {
     static pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++)
-        CU_ASSERT_EQUAL_FATAL(
-            pthread_create(&threads[i], NULL, come_and_go, NULL), 0);
+        REQUIRE_EQ(pthread_create(&threads[i], NULL, come_and_go, NULL), 0);
     for (int i = 0; i < 50; i++) {
         close_gate();
         atomic_store(&is_closed, true);
-        CU_ASSERT_EQUAL(atomic_load(&inside), 0);
+        CHECK_EQ(atomic_load(&inside), 0);
         sleep_ms(2);
-        CU_ASSERT_EQUAL(atomic_load(&inside), 0);
+        CHECK_EQ(atomic_load(&inside), 0);
         atomic_store(&is_closed, false);
         open_gate();
         sleep_ms(2);
@@ -70,8 +69,8 @@ static void test_nobody_is_inside(void)
     atomic_store(&stop, true);
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
-    CU_ASSERT_EQUAL(atomic_load(&mistakes), 0);
-    CU_ASSERT(atomic_load(&most_inside) > 1);
+    CHECK_EQ(atomic_load(&mistakes), 0);
+    CHECK_GT(atomic_load(&most_inside), 1);
 }
 
 /* A signal handler that forks may have interrupted its own thread inside. */
@@ -102,7 +101,7 @@ static void test_a_child_is_alone(void)
     int status = -1;
     atomic_store(&stop, false);
     atomic_store(&inside, 0);
-    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, stay_inside, NULL), 0);
+    REQUIRE_EQ(pthread_create(&thread, NULL, stay_inside, NULL), 0);
     while (atomic_load(&inside) == 0)
         sleep_ms(1);
     /* The library's own handlers would wait in the parent. */
@@ -118,14 +117,14 @@ static void test_a_child_is_alone(void)
         open_gate();
         _exit(0);
     }
-    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
-    CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     atomic_store(&stop, true);
     pthread_join(thread, NULL);
 }
 
 static const struct test_case tests[] = {
-    {"nobody is inside", test_nobody_is_inside},
+    {"no thread is inside", test_no_thread_is_inside},
     {"the caller is inside", test_the_caller_is_inside},
     {"a child is alone", test_a_child_is_alone},
     {NULL, NULL},

@@ -25,8 +25,7 @@ static size_t page(void)
 
 static void open_files(void)
 {
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), 32 * MIB, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 32 * MIB, &owner), 0);
     extent_supply_init(&extents, &pool, NULL, &owner);
 }
 
@@ -41,13 +40,12 @@ static void *reserve(size_t size)
     bool zero = false, commit = false;
     void *block =
         hooks->alloc(hooks, NULL, size, page(), &zero, &commit, ARENA);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(block);
-    CU_ASSERT_FALSE(commit);
+    REQUIRE_NOT_NULL(block);
+    CHECK(!commit);
     return block;
 }
 
-/* ---- over a region pool
- * ---------------------------------------------------------- */
+/* ---- over a region pool ------------------------------------------------ */
 
 static void test_alloc(void)
 {
@@ -57,29 +55,29 @@ static void test_alloc(void)
         bool zero = zero_in, commit = false;
         char *block =
             hooks->alloc(hooks, NULL, MIB, 4 * MIB, &zero, &commit, ARENA);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(block);
-        CU_ASSERT_EQUAL((uintptr_t)block % (4 * MIB), 0);
-        CU_ASSERT_FALSE(commit);
+        REQUIRE_NOT_NULL(block);
+        CHECK_EQ((uintptr_t)block % (4 * MIB), 0);
+        CHECK(!commit);
         /* A debug jemalloc would look at once, and touch the hole. */
-        CU_ASSERT_EQUAL(zero, zero_in || !je_is_debug());
-        CU_ASSERT_PTR_EQUAL(address_table_find(block), &owner);
+        CHECK_EQ(zero, zero_in || !je_is_debug());
+        CHECK_EQ(address_table_find(block), &owner);
         size_t charged = region_pool_charged(&pool);
 
         zero = zero_in;
         commit = true;
         block = hooks->alloc(hooks, NULL, MIB, page(), &zero, &commit, ARENA);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(block);
-        CU_ASSERT_TRUE(commit);
-        CU_ASSERT_TRUE(zero);
-        CU_ASSERT_TRUE(is_zero(block, MIB));
-        CU_ASSERT_EQUAL(region_pool_charged(&pool), charged + MIB);
+        REQUIRE_NOT_NULL(block);
+        CHECK(commit);
+        CHECK(zero);
+        CHECK(is_zero(block, MIB));
+        CHECK_EQ(region_pool_charged(&pool), charged + MIB);
         memset(block, 1, MIB);
     }
     /* More than there is. */
     bool zero = false, commit = true;
-    CU_ASSERT_PTR_NULL(
+    CHECK_NULL(
         hooks->alloc(hooks, NULL, 64 * MIB, page(), &zero, &commit, ARENA));
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), 2 * MIB);
+    CHECK_EQ(region_pool_charged(&pool), 2 * MIB);
     close_all();
 }
 
@@ -88,10 +86,10 @@ static void test_place_cannot_be_chosen(void)
     bool zero = false, commit = false;
     open_files();
     char *block = reserve(MIB);
-    CU_ASSERT_PTR_NULL(
+    CHECK_NULL(
         hooks->alloc(hooks, block + MIB, MIB, page(), &zero, &commit, ARENA));
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), 0);
-    CU_ASSERT_PTR_EQUAL(reserve(page()), block + MIB);
+    CHECK_EQ(region_pool_charged(&pool), 0);
+    CHECK_EQ(reserve(page()), block + MIB);
     close_all();
 }
 
@@ -99,28 +97,27 @@ static void test_buffer_is_cleared_on_demand(void)
 {
     char *buffer = mmap(NULL, MIB, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    CU_ASSERT_FATAL(buffer != MAP_FAILED);
+    REQUIRE_NE(buffer, MAP_FAILED);
     memset(buffer, 0xaa, MIB);
-    CU_ASSERT_EQUAL_FATAL(region_pool_open_buffer(&pool, buffer, MIB, &owner),
-                          0);
+    REQUIRE_EQ(region_pool_open_buffer(&pool, buffer, MIB, &owner), 0);
     extent_supply_init(&extents, &pool, NULL, &owner);
     bool zero = false, commit = false;
     char *block =
         hooks->alloc(hooks, NULL, 64 * KIB, page(), &zero, &commit, ARENA);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(block);
-    CU_ASSERT_TRUE(commit);
-    CU_ASSERT_FALSE(zero);
+    REQUIRE_NOT_NULL(block);
+    CHECK(commit);
+    CHECK(!zero);
     zero = true;
     commit = false;
     block = hooks->alloc(hooks, NULL, 64 * KIB, page(), &zero, &commit, ARENA);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(block);
-    CU_ASSERT_TRUE(commit);
-    CU_ASSERT_TRUE(zero);
-    CU_ASSERT_TRUE(is_zero(block, 64 * KIB));
-    CU_ASSERT_FALSE(is_zero(block + 64 * KIB, page()));
+    REQUIRE_NOT_NULL(block);
+    CHECK(commit);
+    CHECK(zero);
+    CHECK(is_zero(block, 64 * KIB));
+    CHECK(!is_zero(block + 64 * KIB, page()));
     /* Its pages are there for good. */
-    CU_ASSERT_TRUE(hooks->decommit(hooks, block, 64 * KIB, 0, page(), ARENA));
-    CU_ASSERT_FALSE(hooks->commit(hooks, block, 64 * KIB, 0, page(), ARENA));
+    CHECK(hooks->decommit(hooks, block, 64 * KIB, 0, page(), ARENA));
+    CHECK(!hooks->commit(hooks, block, 64 * KIB, 0, page(), ARENA));
     close_all();
     munmap(buffer, MIB);
 }
@@ -130,23 +127,21 @@ static void test_commit_and_decommit(void)
 {
     open_files();
     char *extent = reserve(8 * MIB);
-    CU_ASSERT_FALSE(hooks->commit(hooks, extent, 8 * MIB, MIB, 2 * MIB, ARENA));
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), 2 * MIB);
-    CU_ASSERT_TRUE(is_zero(extent + MIB, 2 * MIB));
+    CHECK(!hooks->commit(hooks, extent, 8 * MIB, MIB, 2 * MIB, ARENA));
+    CHECK_EQ(region_pool_charged(&pool), 2 * MIB);
+    CHECK(is_zero(extent + MIB, 2 * MIB));
     test_fill(extent + MIB, 2 * MIB, 1);
-    CU_ASSERT_FALSE(
-        hooks->decommit(hooks, extent, 8 * MIB, 2 * MIB, MIB, ARENA));
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), MIB);
-    CU_ASSERT_TRUE(test_check(extent + MIB, MIB, 1));
-    CU_ASSERT_FALSE(
-        hooks->commit(hooks, extent + MIB, 4 * MIB, MIB, MIB, ARENA));
-    CU_ASSERT_TRUE(is_zero(extent + 2 * MIB, MIB));
-    CU_ASSERT_TRUE(test_check(extent + MIB, MIB, 1));
+    CHECK(!hooks->decommit(hooks, extent, 8 * MIB, 2 * MIB, MIB, ARENA));
+    CHECK_EQ(region_pool_charged(&pool), MIB);
+    CHECK(test_check(extent + MIB, MIB, 1));
+    CHECK(!hooks->commit(hooks, extent + MIB, 4 * MIB, MIB, MIB, ARENA));
+    CHECK(is_zero(extent + 2 * MIB, MIB));
+    CHECK(test_check(extent + MIB, MIB, 1));
 
     char *large = reserve(64 * MIB);
-    CU_ASSERT_TRUE(hooks->commit(hooks, large, 64 * MIB, 0, 31 * MIB, ARENA));
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), 2 * MIB);
-    CU_ASSERT_FALSE(hooks->commit(hooks, large, 64 * MIB, 0, 30 * MIB, ARENA));
+    CHECK(hooks->commit(hooks, large, 64 * MIB, 0, 31 * MIB, ARENA));
+    CHECK_EQ(region_pool_charged(&pool), 2 * MIB);
+    CHECK(!hooks->commit(hooks, large, 64 * MIB, 0, 30 * MIB, ARENA));
     close_all();
 }
 
@@ -169,14 +164,14 @@ static void test_refused_decommit_keeps_contents(void)
     const struct sys_calls real = sys;
     open_files();
     char *extent = reserve(MIB);
-    CU_ASSERT_FALSE(hooks->commit(hooks, extent, MIB, 0, MIB, ARENA));
+    CHECK(!hooks->commit(hooks, extent, MIB, 0, MIB, ARENA));
     test_fill(extent, MIB, 2);
     sys.fallocate = refuse_punch;
     sys.madvise = refuse_remove;
-    CU_ASSERT_TRUE(hooks->decommit(hooks, extent, MIB, 0, MIB, ARENA));
+    CHECK(hooks->decommit(hooks, extent, MIB, 0, MIB, ARENA));
     sys = real;
-    CU_ASSERT_TRUE(test_check(extent, MIB, 2));
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), MIB);
+    CHECK(test_check(extent, MIB, 2));
+    CHECK_EQ(region_pool_charged(&pool), MIB);
     close_all();
 }
 
@@ -184,18 +179,19 @@ static void test_blocks_are_kept_until_retired(void)
 {
     open_files();
     char *block = reserve(MIB);
-    CU_ASSERT_FALSE(hooks->commit(hooks, block, MIB, 0, MIB, ARENA));
+    CHECK(!hooks->commit(hooks, block, MIB, 0, MIB, ARENA));
     test_fill(block, MIB, 3);
-    CU_ASSERT_TRUE(hooks->dalloc(hooks, block, MIB, true, ARENA));
-    CU_ASSERT_TRUE(hooks->dalloc(hooks, block, page(), true, ARENA));
-    CU_ASSERT_TRUE(hooks->dalloc(hooks, block, MIB, false, ARENA));
+    CHECK(hooks->dalloc(hooks, block, MIB, true, ARENA));
+    CHECK(hooks->dalloc(hooks, block, page(), true, ARENA));
+    CHECK(hooks->dalloc(hooks, block, MIB, false, ARENA));
     extent_supply_retire(&extents);
-    CU_ASSERT_FALSE(hooks->dalloc(hooks, block, page(), true, ARENA));
-    CU_ASSERT_FALSE(hooks->dalloc(hooks, block, MIB, false, ARENA));
-    /* Forgotten, not given back: the region goes as a whole. */
-    CU_ASSERT_TRUE(test_check(block, MIB, 3));
-    CU_ASSERT_PTR_EQUAL(address_table_find(block), &owner);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), MIB);
+    CHECK(!hooks->dalloc(hooks, block, page(), true, ARENA));
+    CHECK(!hooks->dalloc(hooks, block, MIB, false, ARENA));
+    /* The pool forgets the block and does not give it back: the region goes as
+     * a whole. */
+    CHECK(test_check(block, MIB, 3));
+    CHECK_EQ(address_table_find(block), &owner);
+    CHECK_EQ(region_pool_charged(&pool), MIB);
     close_all();
 }
 
@@ -203,9 +199,9 @@ static void test_blocks_are_kept_until_retired(void)
 static void test_nothing_is_purged(void)
 {
     open_files();
-    CU_ASSERT_PTR_NULL(hooks->purge_lazy);
-    CU_ASSERT_PTR_NULL(hooks->purge_forced);
-    CU_ASSERT_PTR_NULL(hooks->destroy);
+    CHECK(hooks->purge_lazy == NULL);
+    CHECK(hooks->purge_forced == NULL);
+    CHECK(hooks->destroy == NULL);
     close_all();
 }
 
@@ -214,56 +210,50 @@ static void test_split_and_merge(void)
     open_files();
     char *first = reserve(MIB);
     char *second = reserve(MIB);
-    CU_ASSERT_PTR_EQUAL_FATAL(second, first + MIB);
-    CU_ASSERT_FALSE(
-        hooks->split(hooks, first, MIB, page(), MIB - page(), true, ARENA));
-    CU_ASSERT_FALSE(hooks->merge(hooks, first, page(), first + page(),
-                                 MIB - page(), true, ARENA));
-    CU_ASSERT_FALSE(hooks->merge(hooks, first, MIB, second, MIB, false, ARENA));
+    REQUIRE_EQ(second, first + MIB);
+    CHECK(!hooks->split(hooks, first, MIB, page(), MIB - page(), true, ARENA));
+    CHECK(!hooks->merge(hooks, first, page(), first + page(), MIB - page(),
+                        true, ARENA));
+    CHECK(!hooks->merge(hooks, first, MIB, second, MIB, false, ARENA));
 
-    /* Another region's, even where it happens to be a neighbour. */
+    /* A block of another region, even if it is a neighbour. */
     char *far = reserve(pool.regions[0].size);
-    CU_ASSERT_EQUAL_FATAL(atomic_load(&pool.count), 2);
-    CU_ASSERT_TRUE(hooks->merge(hooks, second, MIB, far, MIB, false, ARENA));
-    CU_ASSERT_TRUE(hooks->merge(hooks, far, MIB, second, MIB, false, ARENA));
+    REQUIRE_EQ(atomic_load(&pool.count), 2);
+    CHECK(hooks->merge(hooks, second, MIB, far, MIB, false, ARENA));
+    CHECK(hooks->merge(hooks, far, MIB, second, MIB, false, ARENA));
     char *end = pool.regions[0].base + pool.regions[0].size;
-    CU_ASSERT_TRUE(
-        hooks->merge(hooks, end - page(), page(), end, page(), false, ARENA));
-    CU_ASSERT_TRUE(
-        hooks->merge(hooks, end, page(), end + page(), page(), false, ARENA));
-    CU_ASSERT_FALSE(
-        hooks->merge(hooks, far, MIB, far + MIB, MIB, false, ARENA));
+    CHECK(hooks->merge(hooks, end - page(), page(), end, page(), false, ARENA));
+    CHECK(hooks->merge(hooks, end, page(), end + page(), page(), false, ARENA));
+    CHECK(!hooks->merge(hooks, far, MIB, far + MIB, MIB, false, ARENA));
     close_all();
 }
 
-/* Two owners' hooks find each its own pool. */
+/* The hooks of two owners each find their own pool. */
 static void test_hooks_find_their_owner(void)
 {
     static struct memkind_region_pool other_pool;
     static struct extent_supply other;
     int other_owner;
     open_files();
-    CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&other_pool, &other_owner),
-                          0);
+    REQUIRE_EQ(region_pool_open_memory(&other_pool, &other_owner), 0);
     extent_supply_init(&other, &other_pool, NULL, &other_owner);
     bool zero = false, commit = true;
     void *mine = hooks->alloc(hooks, NULL, MIB, page(), &zero, &commit, ARENA);
     void *theirs = other.hooks.alloc(&other.hooks, NULL, 2 * MIB, page(), &zero,
                                      &commit, ARENA + 1);
-    CU_ASSERT_PTR_EQUAL(address_table_find(mine), &owner);
-    CU_ASSERT_PTR_EQUAL(address_table_find(theirs), &other_owner);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), MIB);
-    CU_ASSERT_EQUAL(region_pool_charged(&other_pool), 2 * MIB);
+    CHECK_EQ(address_table_find(mine), &owner);
+    CHECK_EQ(address_table_find(theirs), &other_owner);
+    CHECK_EQ(region_pool_charged(&pool), MIB);
+    CHECK_EQ(region_pool_charged(&other_pool), 2 * MIB);
     extent_supply_retire(&extents);
-    CU_ASSERT_FALSE(hooks->dalloc(hooks, mine, MIB, true, ARENA));
-    CU_ASSERT_TRUE(other.hooks.dalloc(&other.hooks, theirs, MIB, true, ARENA));
+    CHECK(!hooks->dalloc(hooks, mine, MIB, true, ARENA));
+    CHECK(other.hooks.dalloc(&other.hooks, theirs, MIB, true, ARENA));
     extent_supply_fini(&other);
     region_pool_close(&other_pool);
     close_all();
 }
 
-/* ---- over blocks of the program's own
- * ------------------------------------------------ */
+/* ---- over blocks of the program's own ---------------------------------- */
 
 static struct {
     size_t calls;
@@ -275,7 +265,7 @@ static struct {
 
 static void *source_map(void *context, size_t size)
 {
-    CU_ASSERT_PTR_EQUAL(context, &source_state);
+    CHECK_EQ(context, &source_state);
     source_state.calls++;
     source_state.asked = size;
     if (source_state.fail) {
@@ -308,22 +298,21 @@ static void test_source_blocks_are_aligned(void)
             source_state.shift = shift * page();
             char *block = hooks->alloc(hooks, NULL, 3 * page(), alignment,
                                        &zero, &commit, ARENA);
-            CU_ASSERT_PTR_NOT_NULL_FATAL(block);
-            CU_ASSERT_TRUE(commit);
-            CU_ASSERT_EQUAL((uintptr_t)block % alignment, 0);
-            CU_ASSERT_TRUE(block >= source_state.given);
-            CU_ASSERT_TRUE(block + 3 * page() <=
-                           source_state.given + source_state.asked);
-            CU_ASSERT_PTR_EQUAL(address_table_find(block), &owner);
-            CU_ASSERT_PTR_EQUAL(address_table_find(block + 3 * page() - 1),
-                                &owner);
+            REQUIRE_NOT_NULL(block);
+            CHECK(commit);
+            CHECK_EQ((uintptr_t)block % alignment, 0);
+            CHECK_GE(block, source_state.given);
+            CHECK_LE(block + 3 * page(),
+                     source_state.given + source_state.asked);
+            CHECK_EQ(address_table_find(block), &owner);
+            CHECK_EQ(address_table_find(block + 3 * page() - 1), &owner);
         }
     }
     bool zero = true, commit = false;
     char *block = hooks->alloc(hooks, NULL, MIB, page(), &zero, &commit, ARENA);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(block);
-    CU_ASSERT_TRUE(zero);
-    CU_ASSERT_TRUE(is_zero(block, MIB));
+    REQUIRE_NOT_NULL(block);
+    CHECK(zero);
+    CHECK(is_zero(block, MIB));
     extent_supply_fini(&extents);
 }
 
@@ -331,29 +320,27 @@ static void test_source_hooks(void)
 {
     bool zero = false, commit = false;
     open_source(true);
-    /* Nobody knows how to take space away from such a block. */
-    CU_ASSERT_PTR_NULL(hooks->decommit);
-    CU_ASSERT_PTR_NULL(hooks->purge_lazy);
-    CU_ASSERT_PTR_NULL(hooks->purge_forced);
+    /* The source has no way to take space away from such a block. */
+    CHECK(hooks->decommit == NULL);
+    CHECK(hooks->purge_lazy == NULL);
+    CHECK(hooks->purge_forced == NULL);
     char *block = hooks->alloc(hooks, NULL, MIB, page(), &zero, &commit, ARENA);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(block);
-    CU_ASSERT_PTR_NULL(
+    REQUIRE_NOT_NULL(block);
+    CHECK_NULL(
         hooks->alloc(hooks, block + MIB, MIB, page(), &zero, &commit, ARENA));
-    CU_ASSERT_EQUAL(source_state.calls, 1);
-    CU_ASSERT_FALSE(
-        hooks->split(hooks, block, MIB, page(), MIB - page(), true, ARENA));
-    CU_ASSERT_FALSE(hooks->merge(hooks, block, page(), block + page(),
-                                 MIB - page(), true, ARENA));
-    CU_ASSERT_TRUE(hooks->dalloc(hooks, block, MIB, true, ARENA));
+    CHECK_EQ(source_state.calls, 1);
+    CHECK(!hooks->split(hooks, block, MIB, page(), MIB - page(), true, ARENA));
+    CHECK(!hooks->merge(hooks, block, page(), block + page(), MIB - page(),
+                        true, ARENA));
+    CHECK(hooks->dalloc(hooks, block, MIB, true, ARENA));
     extent_supply_retire(&extents);
-    CU_ASSERT_FALSE(hooks->dalloc(hooks, block, MIB, true, ARENA));
+    CHECK(!hooks->dalloc(hooks, block, MIB, true, ARENA));
 
     source_state.fail = true;
-    CU_ASSERT_PTR_NULL(
-        hooks->alloc(hooks, NULL, MIB, page(), &zero, &commit, ARENA));
-    CU_ASSERT_PTR_NULL(hooks->alloc(hooks, NULL, SIZE_MAX - page() + 1,
-                                    4 * page(), &zero, &commit, ARENA));
-    CU_ASSERT_EQUAL(source_state.calls, 2);
+    CHECK_NULL(hooks->alloc(hooks, NULL, MIB, page(), &zero, &commit, ARENA));
+    CHECK_NULL(hooks->alloc(hooks, NULL, SIZE_MAX - page() + 1, 4 * page(),
+                            &zero, &commit, ARENA));
+    CHECK_EQ(source_state.calls, 2);
     extent_supply_fini(&extents);
 }
 
@@ -368,14 +355,14 @@ static void take_many_source_blocks(void)
         bool zero = false, commit = false;
         taken[i] =
             hooks->alloc(hooks, NULL, page(), page(), &zero, &commit, ARENA);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(taken[i]);
+        REQUIRE_NOT_NULL(taken[i]);
         *taken[i] = 1;
     }
-    CU_ASSERT_PTR_EQUAL(address_table_find(taken[0]), &owner);
-    CU_ASSERT_PTR_EQUAL(address_table_find(taken[MANY_BLOCKS - 1]), &owner);
+    CHECK_EQ(address_table_find(taken[0]), &owner);
+    CHECK_EQ(address_table_find(taken[MANY_BLOCKS - 1]), &owner);
     extent_supply_fini(&extents);
     for (int i = 0; i < MANY_BLOCKS; i++)
-        CU_ASSERT_PTR_NULL(address_table_find(taken[i]));
+        CHECK_NULL(address_table_find(taken[i]));
 }
 
 static void test_source_blocks_are_unmapped(void)
@@ -384,7 +371,7 @@ static void test_source_blocks_are_unmapped(void)
     take_many_source_blocks();
     test_resources_take(&before);
     take_many_source_blocks();
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
 }
 
 static void test_source_blocks_are_left(void)
@@ -392,11 +379,11 @@ static void test_source_blocks_are_left(void)
     bool zero = false, commit = false;
     open_source(false);
     char *block = hooks->alloc(hooks, NULL, MIB, page(), &zero, &commit, ARENA);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+    REQUIRE_NOT_NULL(block);
     test_fill(block, MIB, 4);
     extent_supply_fini(&extents);
-    CU_ASSERT_PTR_NULL(address_table_find(block));
-    CU_ASSERT_TRUE(test_check(block, MIB, 4));
+    CHECK_NULL(address_table_find(block));
+    CHECK(test_check(block, MIB, 4));
     munmap(source_state.given, source_state.asked);
 }
 
@@ -411,24 +398,22 @@ static void test_source_in_a_pool(void)
 {
     const struct block_source source = {map_from_pool, &pool, false};
     bool zero = false, commit = false;
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), 32 * MIB, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 32 * MIB, &owner), 0);
     extent_supply_init(&extents, &pool, &source, &owner);
     char *block = hooks->alloc(hooks, NULL, MIB, page(), &zero, &commit, ARENA);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(block);
-    CU_ASSERT_TRUE(commit);
-    CU_ASSERT_PTR_EQUAL(address_table_find(block), &owner);
-    CU_ASSERT_PTR_NULL(extents.blocks);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), MIB);
-    CU_ASSERT_FALSE(hooks->decommit(hooks, block, MIB, 0, MIB, ARENA));
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), 0);
+    REQUIRE_NOT_NULL(block);
+    CHECK(commit);
+    CHECK_EQ(address_table_find(block), &owner);
+    CHECK_NULL(extents.blocks);
+    CHECK_EQ(region_pool_charged(&pool), MIB);
+    CHECK(!hooks->decommit(hooks, block, MIB, 0, MIB, ARENA));
+    CHECK_EQ(region_pool_charged(&pool), 0);
     extent_supply_fini(&extents);
-    CU_ASSERT_PTR_EQUAL(address_table_find(block), &owner);
+    CHECK_EQ(address_table_find(block), &owner);
     region_pool_close(&pool);
 }
 
-/* ---- hooks of the program's own
- * ------------------------------------------------------- */
+/* ---- hooks of the program's own ---------------------------------------- */
 
 static struct {
     const char *last; /* hook that was called */
@@ -531,23 +516,22 @@ static void check_forwarding(bool answer)
 {
     const size_t half = MIB / 2;
     heard.answer = answer;
-    CU_ASSERT_EQUAL(hooks->commit(hooks, user_block, MIB, 1, 2, 9), answer);
-    CU_ASSERT_TRUE(was_heard("commit", 1, 2));
-    CU_ASSERT_EQUAL(hooks->decommit(hooks, user_block, MIB, 3, 4, 9), answer);
-    CU_ASSERT_TRUE(was_heard("decommit", 3, 4));
-    CU_ASSERT_EQUAL(hooks->purge_lazy(hooks, user_block, MIB, 5, 6, 9), answer);
-    CU_ASSERT_TRUE(was_heard("purge_lazy", 5, 6));
-    CU_ASSERT_EQUAL(hooks->purge_forced(hooks, user_block, MIB, 7, 8, 9),
-                    answer);
-    CU_ASSERT_TRUE(was_heard("purge_forced", 7, 8));
-    CU_ASSERT_EQUAL(
-        hooks->split(hooks, user_block, MIB, half, half + 1, true, 9), answer);
-    CU_ASSERT_TRUE(was_heard("split", half, half + 1));
-    CU_ASSERT_EQUAL(
+    CHECK_EQ(hooks->commit(hooks, user_block, MIB, 1, 2, 9), answer);
+    CHECK(was_heard("commit", 1, 2));
+    CHECK_EQ(hooks->decommit(hooks, user_block, MIB, 3, 4, 9), answer);
+    CHECK(was_heard("decommit", 3, 4));
+    CHECK_EQ(hooks->purge_lazy(hooks, user_block, MIB, 5, 6, 9), answer);
+    CHECK(was_heard("purge_lazy", 5, 6));
+    CHECK_EQ(hooks->purge_forced(hooks, user_block, MIB, 7, 8, 9), answer);
+    CHECK(was_heard("purge_forced", 7, 8));
+    CHECK_EQ(hooks->split(hooks, user_block, MIB, half, half + 1, true, 9),
+             answer);
+    CHECK(was_heard("split", half, half + 1));
+    CHECK_EQ(
         hooks->merge(hooks, user_block, MIB, user_block + MIB, half, true, 9),
         answer);
-    CU_ASSERT_TRUE(was_heard("merge", 0, half));
-    CU_ASSERT_PTR_EQUAL(heard.other, user_block + MIB);
+    CHECK(was_heard("merge", 0, half));
+    CHECK_EQ(heard.other, user_block + MIB);
 }
 
 static void test_user_hooks_are_forwarded(void)
@@ -555,29 +539,28 @@ static void test_user_hooks_are_forwarded(void)
     bool zero = false, commit = false;
     user_block = mmap(NULL, MIB, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    CU_ASSERT_FATAL(user_block != MAP_FAILED);
+    REQUIRE_NE(user_block, MAP_FAILED);
     extent_supply_init_user(&extents, &user_hooks, &owner);
-    CU_ASSERT_PTR_EQUAL(
-        hooks->alloc(hooks, user_block, MIB, 4096, &zero, &commit, 9),
-        user_block);
-    CU_ASSERT_TRUE(was_heard("alloc", 4096, 0));
-    CU_ASSERT_TRUE(zero);
-    CU_ASSERT_TRUE(commit);
-    CU_ASSERT_PTR_EQUAL(address_table_find(user_block + MIB - 1), &owner);
+    CHECK_EQ(hooks->alloc(hooks, user_block, MIB, 4096, &zero, &commit, 9),
+             user_block);
+    CHECK(was_heard("alloc", 4096, 0));
+    CHECK(zero);
+    CHECK(commit);
+    CHECK_EQ(address_table_find(user_block + MIB - 1), &owner);
     check_forwarding(false);
     check_forwarding(true);
 
     /* Pieces of a block never go back, before and after: the destroy hook
      * sees them. */
     heard.answer = false;
-    CU_ASSERT_TRUE(hooks->dalloc(hooks, user_block, MIB, true, 9));
+    CHECK(hooks->dalloc(hooks, user_block, MIB, true, 9));
     extent_supply_retire(&extents);
-    CU_ASSERT_TRUE(hooks->dalloc(hooks, user_block, MIB, true, 9));
-    CU_ASSERT_PTR_NULL(heard.last);
+    CHECK(hooks->dalloc(hooks, user_block, MIB, true, 9));
+    CHECK_NULL(heard.last);
     hooks->destroy(hooks, user_block, MIB, true, 9);
-    CU_ASSERT_TRUE(was_heard("destroy", true, 0));
+    CHECK(was_heard("destroy", true, 0));
     extent_supply_fini(&extents);
-    CU_ASSERT_PTR_NULL(address_table_find(user_block));
+    CHECK_NULL(address_table_find(user_block));
     munmap(user_block, MIB);
 }
 
@@ -588,15 +571,15 @@ static void test_user_hooks_may_be_missing(void)
     bool zero = false, commit = false;
     extent_supply_init_user(&extents, &bare, &owner);
     user_block = NULL;
-    CU_ASSERT_PTR_NULL(hooks->alloc(hooks, NULL, MIB, 4096, &zero, &commit, 9));
+    CHECK_NULL(hooks->alloc(hooks, NULL, MIB, 4096, &zero, &commit, 9));
     char here[64];
-    CU_ASSERT_TRUE(hooks->commit(hooks, here, 64, 0, 64, 9));
-    CU_ASSERT_TRUE(hooks->decommit(hooks, here, 64, 0, 64, 9));
-    CU_ASSERT_TRUE(hooks->purge_lazy(hooks, here, 64, 0, 64, 9));
-    CU_ASSERT_TRUE(hooks->purge_forced(hooks, here, 64, 0, 64, 9));
-    CU_ASSERT_TRUE(hooks->split(hooks, here, 64, 32, 32, true, 9));
-    CU_ASSERT_TRUE(hooks->merge(hooks, here, 32, here + 32, 32, true, 9));
-    CU_ASSERT_TRUE(hooks->dalloc(hooks, here, 64, true, 9));
+    CHECK(hooks->commit(hooks, here, 64, 0, 64, 9));
+    CHECK(hooks->decommit(hooks, here, 64, 0, 64, 9));
+    CHECK(hooks->purge_lazy(hooks, here, 64, 0, 64, 9));
+    CHECK(hooks->purge_forced(hooks, here, 64, 0, 64, 9));
+    CHECK(hooks->split(hooks, here, 64, 32, 32, true, 9));
+    CHECK(hooks->merge(hooks, here, 32, here + 32, 32, true, 9));
+    CHECK(hooks->dalloc(hooks, here, 64, true, 9));
     hooks->destroy(hooks, here, 64, true, 9);
     extent_supply_fini(&extents);
 }

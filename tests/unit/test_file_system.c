@@ -35,22 +35,21 @@ static void begin(void)
     int directory = descriptor_open_directory(test_dir());
     fd = descriptor_create_file(directory);
     close(directory);
-    CU_ASSERT_FATAL(fd >= 0);
+    REQUIRE_GE(fd, 0);
 }
 
 static void end(void)
 {
     struct stat st;
     sys = real;
-    /* Whatever was tried, the file is as it was. */
-    CU_ASSERT_EQUAL(fstat(fd, &st), 0);
-    CU_ASSERT_EQUAL(st.st_size, 0);
-    CU_ASSERT_EQUAL(file_bytes(fd), 0);
+    /* The file is as it was, whatever the test has tried. */
+    CHECK_EQ(fstat(fd, &st), 0);
+    CHECK_EQ(st.st_size, 0);
+    CHECK_EQ(file_bytes(fd), 0);
     close(fd);
 }
 
-/* ---- a file system that is not there --------------------------------------
- */
+/* ---- a file system that is not there ----------------------------------- */
 
 static unsigned long type;
 static struct statvfs space;
@@ -144,21 +143,20 @@ static void begin_on(unsigned long magic)
     sys.ioctl = fake_ioctl;
 }
 
-/* ---- tests ----------------------------------------------------------------
- */
+/* ---- tests ------------------------------------------------------------- */
 
 static void test_here(void)
 {
     struct file_system here;
     begin();
-    CU_ASSERT_EQUAL(file_system_prepare(fd, &here), 0);
-    CU_ASSERT_TRUE(here.unit >= region_page_size());
-    CU_ASSERT_EQUAL(here.unit & (here.unit - 1), 0);
+    CHECK_EQ(file_system_prepare(fd, &here), 0);
+    CHECK_GE(here.unit, region_page_size());
+    CHECK_EQ(here.unit & (here.unit - 1), 0);
     struct statfs fs;
-    CU_ASSERT_EQUAL(fstatfs(fd, &fs), 0);
+    CHECK_EQ(fstatfs(fd, &fs), 0);
     if (fs.f_type == TMPFS_MAGIC) {
-        CU_ASSERT_EQUAL(here.largest_folio, region_page_size());
-        CU_ASSERT_FALSE(file_system_has_large_folios(fd));
+        CHECK_EQ(here.largest_folio, region_page_size());
+        CHECK(!file_system_has_large_folios(fd));
     }
     end();
 }
@@ -170,14 +168,14 @@ static void test_places_are_kept(void)
         struct file_system it;
         begin_on(magics[i]);
         flags = FS_COMPR_FL | FS_NODUMP_FL;
-        CU_ASSERT_EQUAL(file_system_prepare(fd, &it), 0);
-        CU_ASSERT_EQUAL(flags, FS_NOCOW_FL | FS_NODUMP_FL);
+        CHECK_EQ(file_system_prepare(fd, &it), 0);
+        CHECK_EQ(flags, FS_NOCOW_FL | FS_NODUMP_FL);
         end();
-        /* Mounted so that it is set already; setting it is refused. */
+        /* The mount option has set it already; setting it is refused. */
         begin_on(magics[i]);
         flags = FS_NOCOW_FL;
         flags_stick = false;
-        CU_ASSERT_EQUAL(file_system_prepare(fd, &it), 0);
+        CHECK_EQ(file_system_prepare(fd, &it), 0);
         end();
     }
 }
@@ -189,26 +187,27 @@ static void test_places_that_change_are_refused(void)
     for (size_t i = 0; i < 2; i++) {
         begin_on(magics[i]);
         ioctl_error = ENOTTY;
-        CU_ASSERT_EQUAL(file_system_prepare(fd, &it), -EOPNOTSUPP);
+        CHECK_EQ(file_system_prepare(fd, &it), -EOPNOTSUPP);
         end();
         begin_on(magics[i]);
         flags_stick = false;
-        CU_ASSERT_EQUAL(file_system_prepare(fd, &it), -EOPNOTSUPP);
+        CHECK_EQ(file_system_prepare(fd, &it), -EOPNOTSUPP);
         end();
     }
-    /* Nobody needs it elsewhere, nor on most of what overlays lie on. */
+    /* Other file systems do not need it, nor do most that overlays lie on. */
     begin_on(OVERLAYFS_SUPER_MAGIC);
     ioctl_error = EOPNOTSUPP;
-    CU_ASSERT_EQUAL(file_system_prepare(fd, &it), 0);
+    CHECK_EQ(file_system_prepare(fd, &it), 0);
     end();
     begin_on(EXT4_SUPER_MAGIC);
     ioctl_error = EPERM;
-    CU_ASSERT_EQUAL(file_system_prepare(fd, &it), 0);
-    CU_ASSERT_EQUAL(flags, 0);
+    CHECK_EQ(file_system_prepare(fd, &it), 0);
+    CHECK_EQ(flags, 0);
     end();
 }
 
-/* Of a file system that could but does not: its device is a zoned one. */
+/* Holes cannot be punched although the file system could: its device is a zoned
+ * one. */
 static void test_zoned_devices_are_refused(void)
 {
     static const struct {
@@ -223,7 +222,7 @@ static void test_zoned_devices_are_refused(void)
         begin_on(cases[i].magic);
         sys.fallocate = fake_fallocate;
         fallocate_error = EOPNOTSUPP;
-        CU_ASSERT_EQUAL(file_system_prepare(fd, &it), cases[i].result);
+        CHECK_EQ(file_system_prepare(fd, &it), cases[i].result);
         end();
     }
 }
@@ -243,17 +242,17 @@ static void test_units(void)
         sys.fallocate = fake_fallocate;
         sys.fstat = fake_fstat;
         cluster = cases[i].cluster;
-        CU_ASSERT_EQUAL(file_system_prepare(fd, &it), 0);
+        CHECK_EQ(file_system_prepare(fd, &it), 0);
         size_t unit = cases[i].unit < region_page_size() ? region_page_size()
                                                          : cases[i].unit;
-        CU_ASSERT_EQUAL(it.unit, unit);
+        CHECK_EQ(it.unit, unit);
         end();
-        /* Of a full one nothing is learned. */
+        /* A full file system does not show its unit. */
         begin_on(EXT4_SUPER_MAGIC);
         sys.fallocate = fake_fallocate;
         fallocate_error = ENOSPC;
-        CU_ASSERT_EQUAL(file_system_prepare(fd, &it), 0);
-        CU_ASSERT_EQUAL(it.unit, region_page_size());
+        CHECK_EQ(file_system_prepare(fd, &it), 0);
+        CHECK_EQ(it.unit, region_page_size());
         end();
     }
 }
@@ -265,8 +264,8 @@ static void check_folio(unsigned long magic, const char *kib, size_t expected)
     sys.open = fake_open;
     sys.pread = fake_pread;
     readahead_text = kib;
-    CU_ASSERT_EQUAL(file_system_prepare(fd, &it), 0);
-    CU_ASSERT_EQUAL(it.largest_folio, expected);
+    CHECK_EQ(file_system_prepare(fd, &it), 0);
+    CHECK_EQ(it.largest_folio, expected);
     end();
 }
 
@@ -274,7 +273,7 @@ static void test_largest_folios(void)
 {
     if (region_page_size() != 4096)
         return;
-    /* Of no version anything is known. */
+    /* No version of the kernel is known to lack large folios here. */
     const unsigned long nfs = NFS_SUPER_MAGIC;
     check_folio(nfs, NULL, 2 * MIB);
     check_folio(nfs, "", 2 * MIB);
@@ -291,46 +290,46 @@ static void test_grains(void)
 {
     const size_t page = 4096;
     struct file_system it = {.unit = page, .largest_folio = page};
-    CU_ASSERT_EQUAL(region_readahead_grain(&it, SIZE_MAX), page);
+    CHECK_EQ(region_readahead_grain(&it, SIZE_MAX), page);
     it.largest_folio = 128 * KIB;
-    CU_ASSERT_EQUAL(region_readahead_grain(&it, SIZE_MAX), 128 * KIB);
-    CU_ASSERT_EQUAL(region_readahead_grain(&it, 0), 128 * KIB);
-    CU_ASSERT_EQUAL(region_readahead_grain(&it, 16 * MIB), 128 * KIB);
+    CHECK_EQ(region_readahead_grain(&it, SIZE_MAX), 128 * KIB);
+    CHECK_EQ(region_readahead_grain(&it, 0), 128 * KIB);
+    CHECK_EQ(region_readahead_grain(&it, 16 * MIB), 128 * KIB);
     /* Few grains would be split soon. */
     it.largest_folio = 2 * MIB;
-    CU_ASSERT_EQUAL(region_readahead_grain(&it, 16 * MIB), page);
+    CHECK_EQ(region_readahead_grain(&it, 16 * MIB), page);
     it.unit = 64 * KIB;
-    CU_ASSERT_EQUAL(region_readahead_grain(&it, 16 * MIB), 64 * KIB);
+    CHECK_EQ(region_readahead_grain(&it, 16 * MIB), 64 * KIB);
     it.largest_folio = SIZE_MAX;
-    CU_ASSERT_EQUAL(region_readahead_grain(&it, SIZE_MAX), 64 * KIB);
+    CHECK_EQ(region_readahead_grain(&it, SIZE_MAX), 64 * KIB);
     it.largest_folio = 4 * KIB;
-    CU_ASSERT_EQUAL(region_readahead_grain(&it, SIZE_MAX), 64 * KIB);
+    CHECK_EQ(region_readahead_grain(&it, SIZE_MAX), 64 * KIB);
 }
 
 static void test_size(void)
 {
     struct statvfs st;
     begin();
-    CU_ASSERT_EQUAL(statvfs(test_dir(), &st), 0);
-    CU_ASSERT_EQUAL(file_system_size(fd), (size_t)st.f_blocks * st.f_frsize);
-    CU_ASSERT_EQUAL(file_system_size(-1), 0);
+    CHECK_EQ(statvfs(test_dir(), &st), 0);
+    CHECK_EQ(file_system_size(fd), (size_t)st.f_blocks * st.f_frsize);
+    CHECK_EQ(file_system_size(-1), 0);
     sys.fstatvfs = fake_fstatvfs;
     space = (struct statvfs){.f_bsize = 4096, .f_frsize = 0, .f_blocks = 10};
-    CU_ASSERT_EQUAL(file_system_size(fd), 40960);
+    CHECK_EQ(file_system_size(fd), 40960);
     space = (struct statvfs){0};
-    CU_ASSERT_EQUAL(file_system_size(fd), 0);
+    CHECK_EQ(file_system_size(fd), 0);
     space = (struct statvfs){.f_frsize = 4096, .f_blocks = SIZE_MAX / 2};
-    CU_ASSERT_EQUAL(file_system_size(fd), SIZE_MAX);
+    CHECK_EQ(file_system_size(fd), SIZE_MAX);
     end();
 }
 
 static void check_lack(struct statvfs st, size_t size, bool lacks)
 {
     space = st;
-    CU_ASSERT_EQUAL(file_system_lacks(fd, size), lacks);
+    CHECK_EQ(file_system_lacks(fd, size), lacks);
 }
 
-/* 100 blocks of 1 MiB, 40 free, of them 30 for everyone. */
+/* 100 blocks of 1 MiB, 40 free, 30 of them for every user. */
 #define BLOCKS                                                                 \
     .f_frsize = MIB, .f_bsize = MIB, .f_blocks = 100, .f_bfree = 40,           \
     .f_bavail = 30
@@ -345,7 +344,7 @@ static void test_lack_of_space(void)
         check_lack((struct statvfs){BLOCKS}, 30 * MIB, false);
         check_lack((struct statvfs){BLOCKS}, 31 * MIB, !privileged);
         check_lack((struct statvfs){BLOCKS}, 41 * MIB, true);
-        /* What says nothing: no limit, no counting, no block size. */
+        /* Answers that say nothing: no limit, no counting, no block size. */
         check_lack((struct statvfs){0}, GIB, false);
         check_lack((struct statvfs){.f_frsize = 4096}, GIB, false);
         check_lack((struct statvfs){.f_frsize = 4096, .f_blocks = 9}, GIB,
@@ -357,11 +356,10 @@ static void test_lack_of_space(void)
             10 * MIB, true);
     }
     end();
-    CU_ASSERT_FALSE(file_system_lacks(-1, GIB));
+    CHECK(!file_system_lacks(-1, GIB));
 }
 
-/* ---- RLIMIT_FSIZE ---------------------------------------------------------
- */
+/* ---- RLIMIT_FSIZE ------------------------------------------------------ */
 
 static volatile sig_atomic_t signals;
 
@@ -396,12 +394,12 @@ static int refuse_fallocate(int file, int mode, off_t offset, off_t len)
 static void meet_limit(void)
 {
     bool no_fallocate = false;
-    CU_ASSERT_EQUAL(file_space_resize(fd, 2 * MIB), -EFBIG);
-    CU_ASSERT_EQUAL(file_space_allocate(fd, MIB, MIB, &no_fallocate), -EFBIG);
+    CHECK_EQ(file_space_resize(fd, 2 * MIB), -EFBIG);
+    CHECK_EQ(file_space_allocate(fd, MIB, MIB, &no_fallocate), -EFBIG);
     sys.fallocate = refuse_fallocate;
-    CU_ASSERT_EQUAL(file_space_allocate(fd, MIB, MIB, &no_fallocate), -EFBIG);
-    CU_ASSERT_EQUAL(file_space_allocate(fd, 0, MIB, &no_fallocate), -EFBIG);
-    CU_ASSERT_TRUE(no_fallocate);
+    CHECK_EQ(file_space_allocate(fd, MIB, MIB, &no_fallocate), -EFBIG);
+    CHECK_EQ(file_space_allocate(fd, 0, MIB, &no_fallocate), -EFBIG);
+    CHECK(no_fallocate);
     sys.fallocate = real.fallocate;
 }
 
@@ -411,30 +409,30 @@ static void test_no_signal(void)
     struct rlimit before;
     begin();
     sigaction(SIGXFSZ, &action, &before_action);
-    CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_FSIZE, &before), 0);
+    REQUIRE_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
     low = before;
     low.rlim_cur = MIB / 2;
-    CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_FSIZE, &low), 0);
+    REQUIRE_EQ(setrlimit(RLIMIT_FSIZE, &low), 0);
     meet_limit();
     sys.get_file_size_limit = limit_is_high;
     meet_limit();
-    CU_ASSERT_EQUAL(signals, 0);
-    CU_ASSERT_FALSE(is_pending());
+    CHECK_EQ(signals, 0);
+    CHECK(!is_pending());
 
-    /* The program's own one stays. */
+    /* The program's own handler stays. */
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGXFSZ);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     raise(SIGXFSZ);
     meet_limit();
-    CU_ASSERT_TRUE(is_pending());
-    CU_ASSERT_EQUAL(signals, 0);
+    CHECK(is_pending());
+    CHECK_EQ(signals, 0);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    CU_ASSERT_EQUAL(signals, 1);
+    CHECK_EQ(signals, 1);
     setrlimit(RLIMIT_FSIZE, &before);
     sys = real;
-    CU_ASSERT_EQUAL(file_space_resize(fd, 0), 0);
+    CHECK_EQ(file_space_resize(fd, 0), 0);
     sigaction(SIGXFSZ, &before_action, NULL);
     end();
 }

@@ -22,7 +22,7 @@ static struct memkind_region_pool pool;
 
 static void open_pool(void)
 {
-    CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&pool, &owner), 0);
+    REQUIRE_EQ(region_pool_open_memory(&pool, &owner), 0);
 }
 
 static struct memkind_heap *make_heap(unsigned limit)
@@ -32,14 +32,14 @@ static struct memkind_heap *make_heap(unsigned limit)
                                                   .limit = limit,
                                                   .dirty_decay_ms = 10000}};
     struct memkind_heap *heap = NULL;
-    CU_ASSERT_EQUAL_FATAL(heap_create(&config, &heap), 0);
+    REQUIRE_EQ(heap_create(&config, &heap), 0);
     return heap;
 }
 
 static void run_thread(void *(*run)(void *), void *argument)
 {
     pthread_t thread;
-    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, run, argument), 0);
+    REQUIRE_EQ(pthread_create(&thread, NULL, run, argument), 0);
     pthread_join(thread, NULL);
 }
 
@@ -56,9 +56,8 @@ static unsigned live_arenas(void)
 {
     unsigned all = 0, live = 0;
     size_t length = sizeof all;
-    CU_ASSERT_EQUAL(je_stats_refresh(), 0);
-    CU_ASSERT_EQUAL(JE_NAME(mallctl)("arenas.narenas", &all, &length, NULL, 0),
-                    0);
+    CHECK_EQ(je_stats_refresh(), 0);
+    CHECK_EQ(JE_NAME(mallctl)("arenas.narenas", &all, &length, NULL, 0), 0);
     for (unsigned i = 0; i < all; i++) {
         char name[64];
         bool made = false;
@@ -70,7 +69,7 @@ static unsigned live_arenas(void)
     return live;
 }
 
-/* Arenas in use: the same before and after. */
+/* Arenas in use: as many after as before. */
 struct numbers {
     unsigned arenas;
 };
@@ -88,8 +87,7 @@ static bool same_numbers(struct numbers before)
     return now.arenas == before.arenas;
 }
 
-/* ---- caches of threads
- * ------------------------------------------------------------- */
+/* ---- caches of threads ------------------------------------------------- */
 
 static void *report_cache(void *heap)
 {
@@ -105,9 +103,9 @@ static void *other_threads_cache(struct memkind_heap *heap)
 {
     pthread_t thread;
     void *cache = NULL;
-    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, report_cache, heap), 0);
+    REQUIRE_EQ(pthread_create(&thread, NULL, report_cache, heap), 0);
     pthread_join(thread, &cache);
-    CU_ASSERT_PTR_NOT_NULL(cache);
+    CHECK_NOT_NULL(cache);
     return cache;
 }
 
@@ -115,17 +113,17 @@ static void test_cache_of_each_thread_and_heap(void)
 {
     open_pool();
     struct memkind_heap *a = make_heap(4), *b = make_heap(4);
-    CU_ASSERT_NOT_EQUAL(heap_slot(a), heap_slot(b));
-    CU_ASSERT_NOT_EQUAL(a->caches.place.id, b->caches.place.id);
+    CHECK_NE(heap_slot(a), heap_slot(b));
+    CHECK_NE(a->caches.place.id, b->caches.place.id);
     struct thread_cache *cache = heap_cache(a);
-    CU_ASSERT_PTR_EQUAL(heap_cache(a), cache);
-    CU_ASSERT_PTR_EQUAL(cache->key, a);
-    CU_ASSERT_PTR_NOT_EQUAL(heap_cache(b), cache);
-    CU_ASSERT_PTR_EQUAL(heap_cache(b)->key, b);
-    CU_ASSERT_PTR_NOT_EQUAL(other_threads_cache(a), cache);
-    CU_ASSERT_PTR_EQUAL(heap_cache(a), cache);
+    CHECK_EQ(heap_cache(a), cache);
+    CHECK_EQ(cache->key, a);
+    CHECK_NE(heap_cache(b), cache);
+    CHECK_EQ(heap_cache(b)->key, b);
+    CHECK_NE(other_threads_cache(a), cache);
+    CHECK_EQ(heap_cache(a), cache);
     heap_destroy(b);
-    CU_ASSERT_PTR_EQUAL(heap_cache(a), cache);
+    CHECK_EQ(heap_cache(a), cache);
     heap_destroy(a);
     region_pool_close(&pool);
 }
@@ -134,18 +132,18 @@ static void test_caches_go_with_their_threads(void)
 {
     open_pool();
     struct memkind_heap *heap = make_heap(4);
-    CU_ASSERT_PTR_NULL(heap->caches.caches);
+    CHECK_NULL(heap->caches.caches);
     for (int i = 0; i < 10; i++) {
-        CU_ASSERT_PTR_NOT_NULL(other_threads_cache(heap));
-        CU_ASSERT_PTR_NULL(heap->caches.caches);
+        CHECK_NOT_NULL(other_threads_cache(heap));
+        CHECK_NULL(heap->caches.caches);
     }
     struct thread_cache *cache = heap_cache(heap);
-    CU_ASSERT_PTR_EQUAL(heap->caches.caches, cache);
-    CU_ASSERT_PTR_NOT_EQUAL(other_threads_cache(heap), cache);
-    CU_ASSERT_PTR_EQUAL(heap->caches.caches, cache);
-    CU_ASSERT_EQUAL(list_length(heap->caches.caches), 1);
+    CHECK_EQ(heap->caches.caches, cache);
+    CHECK_NE(other_threads_cache(heap), cache);
+    CHECK_EQ(heap->caches.caches, cache);
+    CHECK_EQ(list_length(heap->caches.caches), 1);
     for (unsigned i = 0; i < atomic_load(&heap->arenas.count); i++)
-        CU_ASSERT_TRUE(heap->arenas.slots[i].threads <= 1);
+        CHECK_LE(heap->arenas.slots[i].threads, 1);
     heap_destroy(heap);
     region_pool_close(&pool);
 }
@@ -167,17 +165,16 @@ static void test_ended_threads_cache_is_empty(void)
     open_pool();
     struct memkind_heap *heap = make_heap(2);
     run_thread(free_many, heap);
-    CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
-    CU_ASSERT_EQUAL(heap_stat(heap, HEAP_ALLOCATED), 0);
+    CHECK_EQ(heap_stat_snapshot(), 0);
+    CHECK_EQ(heap_stat(heap, HEAP_ALLOCATED), 0);
 
     void *object = heap_malloc(heap, 1000, 0);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(object);
-    CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
-    CU_ASSERT_EQUAL(heap_stat(heap, HEAP_ALLOCATED),
-                    heap_usable_size(heap, object));
+    REQUIRE_NOT_NULL(object);
+    CHECK_EQ(heap_stat_snapshot(), 0);
+    CHECK_EQ(heap_stat(heap, HEAP_ALLOCATED), heap_usable_size(heap, object));
     heap_free(heap, object);
-    CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
-    CU_ASSERT_EQUAL(heap_stat(heap, HEAP_ALLOCATED), 0);
+    CHECK_EQ(heap_stat_snapshot(), 0);
+    CHECK_EQ(heap_stat(heap, HEAP_ALLOCATED), 0);
     heap_destroy(heap);
     region_pool_close(&pool);
 }
@@ -189,24 +186,23 @@ static void test_buffer_in_one_piece(void)
     const size_t size = 16 * MIB;
     void *objects[OBJECTS];
     char *buffer = aligned_alloc(64 * KIB, size); /* any jemalloc's page */
-    CU_ASSERT_PTR_NOT_NULL_FATAL(buffer);
-    CU_ASSERT_EQUAL_FATAL(region_pool_open_buffer(&pool, buffer, size, &owner),
-                          0);
+    REQUIRE_NOT_NULL(buffer);
+    REQUIRE_EQ(region_pool_open_buffer(&pool, buffer, size, &owner), 0);
     struct memkind_heap *heap = make_heap(1);
     heap_fixed_adopt_pool(heap);
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < OBJECTS; i++) {
             objects[i] = heap_malloc(heap, 512 * KIB, 0);
-            CU_ASSERT_PTR_NOT_NULL_FATAL(objects[i]);
-            CU_ASSERT_PTR_NOT_NULL(region_pool_find(&pool, objects[i]));
+            REQUIRE_NOT_NULL(objects[i]);
+            CHECK_NOT_NULL(region_pool_find(&pool, objects[i]));
             memset(objects[i], i, 512 * KIB);
         }
         for (int i = 0; i < OBJECTS; i++)
             heap_free(heap, objects[i]);
         void *large = heap_malloc(heap, 12 * MIB, 0);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(large);
+        REQUIRE_NOT_NULL(large);
         memset(large, 1, 12 * MIB);
-        CU_ASSERT_PTR_NULL(heap_malloc(heap, size, 0));
+        CHECK_NULL(heap_malloc(heap, size, 0));
         heap_free(heap, large);
     }
     heap_destroy(heap);
@@ -214,8 +210,7 @@ static void test_buffer_in_one_piece(void)
     free(buffer);
 }
 
-/* ---- heaps that go while threads know them
- * -------------------------------------------- */
+/* ---- heaps that go while threads know them ----------------------------- */
 
 static struct {
     pthread_barrier_t step;
@@ -223,7 +218,7 @@ static struct {
     bool right;
 } stage;
 
-/* Attaches to two heaps in turn, the first of which is destroyed in between. */
+/* Attaches to two heaps in turn; the first is destroyed in between. */
 static void *outlive_set(void *unused)
 {
     (void)unused;
@@ -264,36 +259,34 @@ static void test_heap_goes_before_its_threads(void)
         stage.heap = make_heap(2);
         stage.right = false;
         unsigned slot = heap_slot(stage.heap);
-        CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL,
-                                             i % 2 ? outlive_set : forget_set,
-                                             NULL),
-                              0);
+        REQUIRE_EQ(pthread_create(&thread, NULL,
+                                  i % 2 ? outlive_set : forget_set, NULL),
+                   0);
         pthread_barrier_wait(&stage.step);
-        CU_ASSERT_EQUAL(list_length(stage.heap->caches.caches), 1);
+        CHECK_EQ(list_length(stage.heap->caches.caches), 1);
         heap_destroy(stage.heap);
         stage.heap = make_heap(2);
-        CU_ASSERT_EQUAL(heap_slot(stage.heap), slot);
+        CHECK_EQ(heap_slot(stage.heap), slot);
         pthread_barrier_wait(&stage.step);
         pthread_join(thread, NULL);
-        CU_ASSERT_TRUE(stage.right);
-        CU_ASSERT_EQUAL(list_length(stage.heap->caches.caches), 0);
-        CU_ASSERT_EQUAL(stage.heap->arenas.slots[0].threads, 0);
+        CHECK(stage.right);
+        CHECK_EQ(list_length(stage.heap->caches.caches), 0);
+        CHECK_EQ(stage.heap->arenas.slots[0].threads, 0);
         heap_destroy(stage.heap);
     }
-    CU_ASSERT_TRUE(same_numbers(before));
+    CHECK(same_numbers(before));
     pthread_barrier_destroy(&stage.step);
     region_pool_close(&pool);
 }
 
-/* ---- the end of a thread
- * ----------------------------------------------------------------- */
+/* ---- the end of a thread ----------------------------------------------- */
 
 static pthread_key_t late_key;
 static bool late_right;
 static void *early_object;
 
-/* Whether an object is from the heap's arenas, if one can be had. A jemalloc
- * that is not our own would take it from an arena of its own. */
+/* Whether an object is from the heap's arenas, if there is an object. A
+ * jemalloc that is not our own would take it from an arena of its own. */
 static bool is_served_rightly(const void *object)
 {
 #ifdef MEMKIND_JEMALLOC_EMBEDDED
@@ -334,19 +327,17 @@ static void test_use_at_the_end_of_a_thread(void)
 {
     open_pool();
     struct memkind_heap *heap = make_heap(2);
-    CU_ASSERT_EQUAL_FATAL(pthread_key_create(&late_key, use_late), 0);
+    REQUIRE_EQ(pthread_key_create(&late_key, use_late), 0);
     run_thread(leave_late_value, heap);
-    CU_ASSERT_TRUE(late_right);
-    CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
-    CU_ASSERT_EQUAL(heap_stat(heap, HEAP_ALLOCATED), 0);
+    CHECK(late_right);
+    CHECK_EQ(heap_stat_snapshot(), 0);
+    CHECK_EQ(heap_stat(heap, HEAP_ALLOCATED), 0);
     pthread_key_delete(late_key);
     heap_destroy(heap);
     region_pool_close(&pool);
 }
 
-/* ---- arenas
- * -------------------------------------------------------------------------------
- */
+/* ---- arenas ------------------------------------------------------------ */
 
 #define MANY_THREADS 10
 static pthread_barrier_t all_attached, all_seen;
@@ -364,10 +355,9 @@ static void check_spread(struct memkind_heap *heap, unsigned arenas)
 {
     pthread_t threads[MANY_THREADS];
     for (int i = 0; i < MANY_THREADS; i++)
-        CU_ASSERT_EQUAL_FATAL(
-            pthread_create(&threads[i], NULL, attach_and_wait, heap), 0);
+        REQUIRE_EQ(pthread_create(&threads[i], NULL, attach_and_wait, heap), 0);
     pthread_barrier_wait(&all_attached);
-    CU_ASSERT_EQUAL(atomic_load(&heap->arenas.count), arenas);
+    CHECK_EQ(atomic_load(&heap->arenas.count), arenas);
     unsigned sum = 0, least = MANY_THREADS, most = 0;
     for (unsigned i = 0; i < atomic_load(&heap->arenas.count); i++) {
         unsigned count = heap->arenas.slots[i].threads;
@@ -375,14 +365,14 @@ static void check_spread(struct memkind_heap *heap, unsigned arenas)
         least = count < least ? count : least;
         most = count > most ? count : most;
     }
-    CU_ASSERT_EQUAL(sum, MANY_THREADS);
-    CU_ASSERT_TRUE(most - least <= 1);
-    CU_ASSERT_EQUAL(list_length(heap->caches.caches), MANY_THREADS);
+    CHECK_EQ(sum, MANY_THREADS);
+    CHECK_LE(most - least, 1);
+    CHECK_EQ(list_length(heap->caches.caches), MANY_THREADS);
     pthread_barrier_wait(&all_seen);
     for (int i = 0; i < MANY_THREADS; i++)
         pthread_join(threads[i], NULL);
     for (unsigned i = 0; i < atomic_load(&heap->arenas.count); i++)
-        CU_ASSERT_EQUAL(heap->arenas.slots[i].threads, 0);
+        CHECK_EQ(heap->arenas.slots[i].threads, 0);
 }
 
 static void test_threads_spread_over_arenas(void)
@@ -393,10 +383,10 @@ static void test_threads_spread_over_arenas(void)
     pthread_barrier_init(&all_seen, NULL, MANY_THREADS + 1);
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
         struct memkind_heap *heap = make_heap(limits[i]);
-        CU_ASSERT_EQUAL(atomic_load(&heap->arenas.count), 1);
+        CHECK_EQ(atomic_load(&heap->arenas.count), 1);
         unsigned arenas = limits[i] < MANY_THREADS ? limits[i] : MANY_THREADS;
         check_spread(heap, arenas);
-        /* The places of those that have gone are taken again. */
+        /* The places of threads that have gone are taken again. */
         check_spread(heap, arenas);
         heap_destroy(heap);
     }
@@ -409,26 +399,25 @@ static void test_decay_of_arenas_to_come(void)
 {
     open_pool();
     struct memkind_heap *heap = make_heap(2);
-    CU_ASSERT_EQUAL(heap_set_decay(heap, 0), 0);
-    CU_ASSERT_EQUAL(heap->arenas.dirty_decay_ms, 0);
+    CHECK_EQ(heap_set_decay(heap, 0), 0);
+    CHECK_EQ(heap->arenas.dirty_decay_ms, 0);
     heap_cache(heap);
     other_threads_cache(heap);
-    CU_ASSERT_EQUAL_FATAL(atomic_load(&heap->arenas.count), 2);
+    REQUIRE_EQ(atomic_load(&heap->arenas.count), 2);
     for (unsigned i = 0; i < 2; i++) {
         char name[64];
         ssize_t decay = 77;
         size_t length = sizeof decay;
         snprintf(name, sizeof name, "arena.%u.dirty_decay_ms",
                  heap->arenas.slots[i].index);
-        CU_ASSERT_EQUAL(JE_NAME(mallctl)(name, &decay, &length, NULL, 0), 0);
-        CU_ASSERT_EQUAL(decay, 0);
+        CHECK_EQ(JE_NAME(mallctl)(name, &decay, &length, NULL, 0), 0);
+        CHECK_EQ(decay, 0);
     }
     heap_destroy(heap);
     region_pool_close(&pool);
 }
 
-/* ---- numbers: jemalloc has 4,094 of each
- * -------------------------------------------------- */
+/* ---- numbers: jemalloc has 4,094 of each ------------------------------- */
 
 #define CYCLES 6000
 
@@ -452,22 +441,22 @@ static void test_heaps_come_and_go(void)
         last_id = heap->caches.place.id;
         void *object = heap_malloc(heap, 100, 0);
         failures += object == NULL;
-        /* Freed or not, it goes with the heap. */
+        /* A block goes with the heap, freed or not. */
         if (object != NULL && i % 2)
             heap_free(heap, object);
         heap_destroy(heap);
     }
     test_resources_take(&after);
-    CU_ASSERT_EQUAL(failures, 0);
-    CU_ASSERT_TRUE(same_numbers(numbers));
-    CU_ASSERT_EQUAL(after.fds, before.fds);
+    CHECK_EQ(failures, 0);
+    CHECK(same_numbers(numbers));
+    CHECK_EQ(after.fds, before.fds);
     /* Less than a page for each. */
     size_t growth = after.mapped_kib > before.mapped_kib
                         ? after.mapped_kib - before.mapped_kib
                         : 0;
     printf("%zu KiB of address space more ", growth);
     if (COUNT_MAPPINGS)
-        CU_ASSERT_TRUE(growth < CYCLES * 9 / 10 * 4);
+        CHECK_LT(growth, CYCLES * 9 / 10 * 4);
     region_pool_close(&pool);
 }
 
@@ -488,14 +477,14 @@ static void test_threads_come_and_go(void)
         failures += cache == NULL || cache == &a->caches.fallback ||
                     cache == &b->caches.fallback;
     }
-    CU_ASSERT_EQUAL(failures, 0);
-    CU_ASSERT_EQUAL(list_length(a->caches.caches), 0);
-    CU_ASSERT_EQUAL(list_length(b->caches.caches), 0);
-    CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
-    CU_ASSERT_EQUAL(heap_stat(a, HEAP_ALLOCATED), 0);
+    CHECK_EQ(failures, 0);
+    CHECK_EQ(list_length(a->caches.caches), 0);
+    CHECK_EQ(list_length(b->caches.caches), 0);
+    CHECK_EQ(heap_stat_snapshot(), 0);
+    CHECK_EQ(heap_stat(a, HEAP_ALLOCATED), 0);
     heap_destroy(a);
     heap_destroy(b);
-    CU_ASSERT_TRUE(same_numbers(before));
+    CHECK(same_numbers(before));
     region_pool_close(&pool);
 }
 
@@ -511,17 +500,18 @@ static void test_one_slot_for_each_heap(void)
     while (made <= HEAP_SLOTS &&
            (result = heap_create(&config, &heaps[made])) == 0)
         made++;
-    CU_ASSERT_EQUAL(made, HEAP_SLOTS);
-    CU_ASSERT_EQUAL(result, -ENOSPC);
+    CHECK_EQ(made, HEAP_SLOTS);
+    CHECK_EQ(result, -ENOSPC);
     void *object = heap_malloc(heaps[made - 1], 64, 0);
-    CU_ASSERT_PTR_NOT_NULL(object);
+    CHECK_NOT_NULL(object);
     while (made > 0)
         heap_destroy(heaps[--made]);
-    CU_ASSERT_TRUE(same_numbers(before));
+    CHECK(same_numbers(before));
     region_pool_close(&pool);
 }
 
-/* One heap that wants all arenas leaves enough for the first ones of others. */
+/* One heap that wants all arenas leaves enough for the first arenas of
+ * others. */
 static void test_no_heap_takes_all_arenas(void)
 {
     enum { ALL = 4094 };
@@ -530,32 +520,30 @@ static void test_no_heap_takes_all_arenas(void)
     struct memkind_heap *greedy = make_heap(ALL);
     for (int i = 0; i < ALL; i++)
         heap_arenas_attach(&greedy->arenas);
-    CU_ASSERT_EQUAL(atomic_load(&greedy->arenas.count), ALL - HEAP_SLOTS + 1);
+    CHECK_EQ(atomic_load(&greedy->arenas.count), ALL - HEAP_SLOTS + 1);
     struct memkind_heap *modest = make_heap(2);
-    CU_ASSERT_EQUAL(heap_arenas_attach(&modest->arenas), 0);
-    CU_ASSERT_EQUAL(heap_arenas_attach(&modest->arenas), 0);
-    CU_ASSERT_EQUAL(modest->arenas.slots[0].threads, 2);
+    CHECK_EQ(heap_arenas_attach(&modest->arenas), 0);
+    CHECK_EQ(heap_arenas_attach(&modest->arenas), 0);
+    CHECK_EQ(modest->arenas.slots[0].threads, 2);
     heap_destroy(modest);
     heap_destroy(greedy);
-    /* The number of those beyond the first is counted down. */
+    /* The number of arenas beyond the first is counted down. */
     modest = make_heap(2);
     heap_arenas_attach(&modest->arenas);
-    CU_ASSERT_EQUAL(heap_arenas_attach(&modest->arenas), 1);
+    CHECK_EQ(heap_arenas_attach(&modest->arenas), 1);
     heap_destroy(modest);
-    CU_ASSERT_TRUE(same_numbers(before));
+    CHECK(same_numbers(before));
     region_pool_close(&pool);
 }
 
-/* ---- all at once
- * ----------------------------------------------------------------------------
- */
+/* ---- all at once ------------------------------------------------------- */
 
 #define CHURNERS 4
 #define CHURN_ROUNDS 60
 static atomic_uint churn_errors;
 
-/* Short-lived threads of a heap of which others are made and destroyed
- * meanwhile; slots pass from one to the other. */
+/* Makes and destroys heaps, each with a short-lived thread, while other threads
+ * do so; slots pass from one heap to another. */
 static void *churn_sets(void *unused)
 {
     const struct heap_config config = {
@@ -586,11 +574,10 @@ static void test_heaps_and_threads_at_once(void)
     pthread_t threads[CHURNERS];
     open_pool();
     for (int i = 0; i < CHURNERS; i++)
-        CU_ASSERT_EQUAL_FATAL(
-            pthread_create(&threads[i], NULL, churn_sets, NULL), 0);
+        REQUIRE_EQ(pthread_create(&threads[i], NULL, churn_sets, NULL), 0);
     for (int i = 0; i < CHURNERS; i++)
         pthread_join(threads[i], NULL);
-    CU_ASSERT_EQUAL(atomic_load(&churn_errors), 0);
+    CHECK_EQ(atomic_load(&churn_errors), 0);
     region_pool_close(&pool);
 }
 

@@ -199,7 +199,7 @@ static void test_a_heap_waits_for_its_users(void)
     CHECK_EQ(use_next(&slot), entry.heap);
     atomic_store(&is_out, false);
     REQUIRE_EQ(pthread_create(&thread, NULL, take_it_out, &entry), 0);
-    /* Soon it is not found any more; but it has not gone yet. */
+    /* The registry finds the heap no longer; but it has not gone yet. */
     while ((found = use(&entry)) != NULL) {
         done(found, entry.slot);
         sleep_ms(1);

@@ -28,7 +28,7 @@ static void test_storage_is_clear(void)
     CHECK(kind_storage_owns(kind));
     memset(kind->name, 'x', sizeof kind->name);
     kind_storage_put(kind);
-    /* It comes again, some time, and is clear again. */
+    /* The slot comes again some time, and is clear again. */
     for (int i = 0; i < MEMKIND_MAX_KIND; i++) {
         struct memkind *next = kind_storage_get();
         REQUIRE_NOT_NULL(next);
@@ -47,7 +47,7 @@ static void test_storage_of_others(void)
     kind_storage_put(kind);
 }
 
-/* That of a kind that has gone is not used for the next one. */
+/* The storage of a kind that has gone is not used for the next one. */
 static void test_storage_is_not_reused_soon(void)
 {
     struct memkind *gone = kind_storage_get();

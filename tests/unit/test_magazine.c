@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Magazines, and how others get at them while their owner is at work. */
+/* Magazines, and how other threads get at them while their thread is at
+ * work. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -7,6 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "allocator_gate.h"
 #include "cache_visit.h"
 #include "heap.h"
 #include "heap_create.h"
@@ -22,15 +24,33 @@ static int owner;
 static struct memkind_region_pool pool;
 static struct memkind_heap *heap;
 
+/* Visits are made inside the allocator. */
+static bool visit(struct thread_cache *cache, magazine_visit_fn *function)
+{
+    const bool entered = allocator_enter();
+    const bool alone = cache_visit(cache, function);
+    if (entered)
+        allocator_leave();
+    return alone;
+}
+
+static void visit_all(struct memkind_heap *heap, magazine_visit_fn *function)
+{
+    const bool entered = allocator_enter();
+    cache_visit_all(&heap->caches, function);
+    if (entered)
+        allocator_leave();
+}
+
 static void open_set_with(ssize_t decay_ms)
 {
-    CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&pool, &owner), 0);
+    REQUIRE_EQ(region_pool_open_memory(&pool, &owner), 0);
     const struct heap_config config = {.arenas = {.pool = &pool,
                                                   .address_owner = &owner,
                                                   .limit = 4,
                                                   .dirty_decay_ms = decay_ms},
                                        .direct_owner = &owner};
-    CU_ASSERT_EQUAL_FATAL(heap_create(&config, &heap), 0);
+    REQUIRE_EQ(heap_create(&config, &heap), 0);
 }
 
 static void open_set(void)
@@ -60,7 +80,7 @@ static uint32_t room(const struct thread_cache *cache, size_t size)
 
 static size_t allocated(void)
 {
-    CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
+    CHECK_EQ(heap_stat_snapshot(), 0);
     return heap_stat(heap, HEAP_ALLOCATED);
 }
 
@@ -70,19 +90,19 @@ static void test_freed_last_is_taken_first(void)
 {
     open_set();
     char *first = heap_malloc(heap, 100, 0);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(first);
-    CU_ASSERT_EQUAL(heap_free(heap, first), HEAP_OK);
+    REQUIRE_NOT_NULL(first);
+    CHECK_EQ(heap_free(heap, first), HEAP_OK);
     struct thread_cache *cache = heap_cache(heap);
     uint32_t before = held(cache, 100);
-    CU_ASSERT_TRUE(before >= 1);
-    CU_ASSERT_PTR_EQUAL(heap_malloc_fast(cache, 97), first);
-    CU_ASSERT_EQUAL(held(cache, 100), before - 1);
-    CU_ASSERT_TRUE(heap_free_fast(cache, first));
-    CU_ASSERT_EQUAL(held(cache, 100), before);
-    CU_ASSERT_PTR_EQUAL(heap_malloc_direct(&owner, 112), first);
-    CU_ASSERT_TRUE(heap_free_direct(NULL, first));
-    CU_ASSERT_PTR_NULL(heap_malloc_direct(&pool, 112));
-    CU_ASSERT_FALSE(heap_free_direct(&pool, first));
+    CHECK_GE(before, 1);
+    CHECK_EQ(heap_malloc_fast(cache, 97), first);
+    CHECK_EQ(held(cache, 100), before - 1);
+    CHECK(heap_free_fast(cache, first));
+    CHECK_EQ(held(cache, 100), before);
+    CHECK_EQ(heap_malloc_direct(&owner, 112), first);
+    CHECK(heap_free_direct(NULL, first));
+    CHECK_NULL(heap_malloc_direct(&pool, 112));
+    CHECK(!heap_free_direct(&pool, first));
     close_set();
 }
 
@@ -92,16 +112,16 @@ static void test_what_does_not_go_the_fast_way(void)
     open_set();
     char *object = heap_malloc(heap, 64, 0);
     struct thread_cache *cache = heap_cache(heap);
-    CU_ASSERT_PTR_NULL(heap_malloc_fast(cache, 0));
-    CU_ASSERT_PTR_NULL(heap_malloc_fast(cache, 9 * MIB));
-    CU_ASSERT_PTR_NULL(heap_malloc_fast(cache, SIZE_MAX));
-    CU_ASSERT_FALSE(heap_free_fast(cache, NULL));
-    CU_ASSERT_FALSE(heap_free_fast(cache, stranger));
-    CU_ASSERT_FALSE(heap_free_fast(cache, object + 1));
-    CU_ASSERT_FALSE(heap_free_fast(cache, object + 16));
-    CU_ASSERT_TRUE(heap_free_fast(cache, object));
-    CU_ASSERT_FALSE(heap_free_fast(cache, object)); /* once more */
-    CU_ASSERT_EQUAL(heap_free(heap, object), HEAP_DOUBLE_FREE);
+    CHECK_NULL(heap_malloc_fast(cache, 0));
+    CHECK_NULL(heap_malloc_fast(cache, 9 * MIB));
+    CHECK_NULL(heap_malloc_fast(cache, SIZE_MAX));
+    CHECK(!heap_free_fast(cache, NULL));
+    CHECK(!heap_free_fast(cache, stranger));
+    CHECK(!heap_free_fast(cache, object + 1));
+    CHECK(!heap_free_fast(cache, object + 16));
+    CHECK(heap_free_fast(cache, object));
+    CHECK(!heap_free_fast(cache, object)); /* once more */
+    CHECK_EQ(heap_free(heap, object), HEAP_DOUBLE_FREE);
     close_set();
 }
 
@@ -112,24 +132,24 @@ static void test_wrong_addresses_are_refused(void)
     open_set();
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         char *object = heap_malloc(heap, sizes[i], JE_ZERO);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(object);
-        CU_ASSERT_EQUAL(heap_usable_size(heap, object), sizes[i]);
+        REQUIRE_NOT_NULL(object);
+        CHECK_EQ(heap_usable_size(heap, object), sizes[i]);
         size_t step = sizes[i] > 100000 ? 4096 : 1;
         unsigned accepted = 0;
         for (size_t inside = step; inside < sizes[i]; inside += step)
             accepted += heap_free(heap, object + inside) == HEAP_OK ||
                         heap_usable_size(heap, object + inside) != 0;
-        CU_ASSERT_EQUAL(accepted, 0);
+        CHECK_EQ(accepted, 0);
         errno = 0;
-        CU_ASSERT_PTR_NULL(heap_realloc(heap, object + 4, 100));
-        CU_ASSERT_EQUAL(errno, EINVAL);
-        CU_ASSERT_TRUE(is_zero(object, sizes[i]));
-        CU_ASSERT_EQUAL(heap_free(heap, object), HEAP_OK);
+        CHECK_NULL(heap_realloc(heap, object + 4, 100));
+        CHECK_EQ(errno, EINVAL);
+        CHECK(is_zero(object, sizes[i]));
+        CHECK_EQ(heap_free(heap, object), HEAP_OK);
     }
-    /* Where nothing was ever handed out. */
+    /* An address at which nothing was ever allocated. */
     char *end = pool.regions[0].base + pool.regions[0].size;
-    CU_ASSERT_EQUAL(heap_free(heap, end - 4096), HEAP_NO_OBJECT);
-    CU_ASSERT_EQUAL(allocated(), 0);
+    CHECK_EQ(heap_free(heap, end - 4096), HEAP_NO_OBJECT);
+    CHECK_EQ(allocated(), 0);
     close_set();
 }
 
@@ -142,20 +162,19 @@ static void test_magazines_keep_to_the_limit(void)
                                  ? 2 * heap->caches.cache_limit / sizes[i]
                                  : 20000;
         void **objects = malloc(count * sizeof *objects);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(objects);
+        REQUIRE_NOT_NULL(objects);
         for (size_t j = 0; j < count; j++)
             objects[j] = heap_malloc(heap, sizes[i], 0);
         for (size_t j = 0; j < count; j++)
-            CU_ASSERT_EQUAL(heap_free(heap, objects[j]), HEAP_OK);
+            CHECK_EQ(heap_free(heap, objects[j]), HEAP_OK);
         const struct thread_cache *cache = heap_cache(heap);
-        CU_ASSERT_TRUE(held(cache, sizes[i]) >= 1);
-        CU_ASSERT_TRUE(held(cache, sizes[i]) <= 8192);
-        CU_ASSERT_TRUE(magazine_bytes(&cache->magazines) <=
-                       cache->magazines.reserved);
-        CU_ASSERT_TRUE(cache->magazines.reserved <= heap->caches.cache_limit);
+        CHECK_GE(held(cache, sizes[i]), 1);
+        CHECK_LE(held(cache, sizes[i]), 8192);
+        CHECK_LE(magazine_bytes(&cache->magazines), cache->magazines.reserved);
+        CHECK_LE(cache->magazines.reserved, heap->caches.cache_limit);
         free(objects);
     }
-    CU_ASSERT_EQUAL(allocated(), 0);
+    CHECK_EQ(allocated(), 0);
     close_set();
 }
 
@@ -170,21 +189,21 @@ static void test_ageing_empties_magazines(void)
         heap_free(heap, objects[i]);
     struct thread_cache *cache = heap_cache(heap);
     uint32_t before = held(cache, 64);
-    CU_ASSERT_TRUE(before >= COUNT);
-    cache_visit(cache, magazine_age_all);
-    CU_ASSERT_EQUAL(held(cache, 64), before / 2);
+    CHECK_GE(before, COUNT);
+    visit(cache, magazine_age_all);
+    CHECK_EQ(held(cache, 64), before / 2);
     for (int i = 0; i < 20; i++)
-        cache_visit(cache, magazine_age_all);
-    CU_ASSERT_EQUAL(held(cache, 64), 0);
-    CU_ASSERT_EQUAL(room(cache, 64), 0);
-    CU_ASSERT_EQUAL(cache->magazines.reserved, 0);
+        visit(cache, magazine_age_all);
+    CHECK_EQ(held(cache, 64), 0);
+    CHECK_EQ(room(cache, 64), 0);
+    CHECK_EQ(cache->magazines.reserved, 0);
     void *object = heap_malloc(heap, 64, 0);
-    CU_ASSERT_PTR_NOT_NULL(object);
+    CHECK_NOT_NULL(object);
     heap_free(heap, object);
     close_set();
 }
 
-/* Where pages go back at once, whole pages are not kept. */
+/* If pages go back at once, whole pages are not kept. */
 static void test_no_pages_are_kept_without_decay(void)
 {
     open_set_with(0);
@@ -193,27 +212,27 @@ static void test_no_pages_are_kept_without_decay(void)
     heap_free(heap, large);
     heap_free(heap, small);
     const struct thread_cache *cache = heap_cache(heap);
-    CU_ASSERT_EQUAL(room(cache, 100 * KIB), 0);
-    CU_ASSERT_TRUE(held(cache, 100) >= 1);
+    CHECK_EQ(room(cache, 100 * KIB), 0);
+    CHECK_GE(held(cache, 100), 1);
     /* Later on, too. */
-    CU_ASSERT_EQUAL(heap_set_decay(heap, 10000), 0);
+    CHECK_EQ(heap_set_decay(heap, 10000), 0);
     heap_free(heap, heap_malloc(heap, 100 * KIB, 0));
-    CU_ASSERT_EQUAL(held(cache, 100 * KIB), 1);
-    CU_ASSERT_EQUAL(heap_set_decay(heap, 0), 0);
-    CU_ASSERT_EQUAL(room(cache, 100 * KIB), 0);
-    CU_ASSERT_EQUAL(magazine_bytes(&cache->magazines), 0);
+    CHECK_EQ(held(cache, 100 * KIB), 1);
+    CHECK_EQ(heap_set_decay(heap, 0), 0);
+    CHECK_EQ(room(cache, 100 * KIB), 0);
+    CHECK_EQ(magazine_bytes(&cache->magazines), 0);
     close_set();
 }
 
-static void test_cleared_where_asked(void)
+static void test_cleared_if_asked(void)
 {
     static const size_t sizes[] = {8, 100, 5000, 16 * KIB, 300 * KIB, 9 * MIB};
     open_set();
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         for (int round = 0; round < 3; round++) {
             char *object = heap_malloc(heap, sizes[i], JE_ZERO);
-            CU_ASSERT_PTR_NOT_NULL_FATAL(object);
-            CU_ASSERT_TRUE(is_zero(object, sizes[i]));
+            REQUIRE_NOT_NULL(object);
+            CHECK(is_zero(object, sizes[i]));
             memset(object, 0xa5, sizes[i]);
             heap_free(heap, object);
         }
@@ -227,13 +246,13 @@ static void test_alignments(void)
         for (size_t size = 1; size < 200000; size = size * 5 / 3 + 1)
             for (int round = 0; round < 2; round++) {
                 char *object = heap_malloc(heap, size, JE_LG_ALIGN(log));
-                CU_ASSERT_PTR_NOT_NULL_FATAL(object);
-                CU_ASSERT_EQUAL((uintptr_t)object % ((size_t)1 << log), 0);
-                CU_ASSERT_TRUE(heap_usable_size(heap, object) >= size);
+                REQUIRE_NOT_NULL(object);
+                CHECK_EQ((uintptr_t)object % ((size_t)1 << log), 0);
+                CHECK_GE(heap_usable_size(heap, object), size);
                 memset(object, 1, size);
-                CU_ASSERT_EQUAL(heap_free(heap, object), HEAP_OK);
+                CHECK_EQ(heap_free(heap, object), HEAP_OK);
             }
-    CU_ASSERT_EQUAL(allocated(), 0);
+    CHECK_EQ(allocated(), 0);
     close_set();
 }
 
@@ -248,19 +267,18 @@ static void test_realloc_keeps_contents(void)
         size_t most = (size_t)32 << test_random(&random) % 18;
         size_t next = 1 + test_random(&random) % most;
         object = heap_realloc(heap, object, next);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(object);
-        CU_ASSERT_TRUE_FATAL(heap_usable_size(heap, object) >= next);
-        CU_ASSERT_TRUE_FATAL(
-            test_check(object, size < next ? size : next, (unsigned)i + 1));
+        REQUIRE_NOT_NULL(object);
+        REQUIRE_GE(heap_usable_size(heap, object), next);
+        REQUIRE(test_check(object, size < next ? size : next, (unsigned)i + 1));
         size = next;
         test_fill(object, size, (unsigned)i + 2);
     }
     heap_free(heap, object);
-    CU_ASSERT_EQUAL(allocated(), 0);
+    CHECK_EQ(allocated(), 0);
     close_set();
 }
 
-/* ---- visits while the owner is at work ---------------------------------- */
+/* ---- visits while the thread is at work -------------------------------- */
 
 static atomic_bool running;
 static atomic_uint mistakes;
@@ -304,7 +322,7 @@ static void *work(void *seed)
     return NULL;
 }
 
-/* By the lock each time. */
+/* The thread takes the lock each time. */
 static void *work_slowly(void *seed)
 {
     work_on((uintptr_t)seed, false);
@@ -320,26 +338,26 @@ static void visit_workers(void)
     atomic_store(&mistakes, 0);
     atomic_store(&rounds, 0);
     for (int i = 0; i < WORKERS; i++)
-        CU_ASSERT_EQUAL_FATAL(
+        REQUIRE_EQ(
             pthread_create(&workers[i], NULL, work, (void *)(uintptr_t)(i + 1)),
             0);
     for (int i = 0; i < VISITS || atomic_load(&rounds) < 10000; i++) {
         if (i % 3 == 0)
             heap_purge(heap);
         else if (i % 3 == 1)
-            cache_visit_all(&heap->caches, magazine_age_all);
+            visit_all(heap, magazine_age_all);
         else
-            CU_ASSERT_EQUAL(heap_stat_snapshot(), 0);
+            CHECK_EQ(heap_stat_snapshot(), 0);
     }
     atomic_store(&running, false);
     for (int i = 0; i < WORKERS; i++)
         pthread_join(workers[i], NULL);
-    CU_ASSERT_EQUAL(atomic_load(&mistakes), 0);
-    CU_ASSERT_EQUAL(allocated(), 0);
+    CHECK_EQ(atomic_load(&mistakes), 0);
+    CHECK_EQ(allocated(), 0);
     close_set();
 }
 
-static void test_visits_while_owners_work(void)
+static void test_visits_while_threads_work(void)
 {
     visit_workers();
 }
@@ -356,57 +374,57 @@ static void test_without_membarrier(void)
     struct sys_calls real = sys;
     sys.membarrier = no_membarrier;
     memory_barrier_register();
-    CU_ASSERT_FALSE(memory_barrier_is_asymmetric());
+    CHECK(!memory_barrier_is_asymmetric());
     visit_workers();
     open_set();
     void *object = heap_malloc(heap, 64, 0);
     struct thread_cache *cache = heap_cache(heap);
-    CU_ASSERT_FALSE(heap_free_fast(cache, object));
-    CU_ASSERT_EQUAL(heap_free(heap, object), HEAP_OK);
-    CU_ASSERT_EQUAL(held(cache, 64), 1);
-    CU_ASSERT_PTR_NULL(heap_malloc_fast(cache, 64));
-    CU_ASSERT_PTR_EQUAL(heap_malloc(heap, 64, 0), object);
+    CHECK(!heap_free_fast(cache, object));
+    CHECK_EQ(heap_free(heap, object), HEAP_OK);
+    CHECK_EQ(held(cache, 64), 1);
+    CHECK_NULL(heap_malloc_fast(cache, 64));
+    CHECK_EQ(heap_malloc(heap, 64, 0), object);
     close_set();
     sys = real;
     memory_barrier_register();
-    CU_ASSERT_TRUE(memory_barrier_is_asymmetric());
+    CHECK(memory_barrier_is_asymmetric());
 }
 
-/* A visit does not wait for ever for one who is held up. */
-static void test_an_owner_who_stays(void)
+/* A visit does not wait for ever for a thread that is held up. */
+static void test_a_thread_that_stays_inside(void)
 {
     open_set();
     void *object = heap_malloc(heap, 64, 0);
     heap_free(heap, object);
     struct thread_cache *cache = heap_cache(heap);
-    CU_ASSERT_TRUE_FATAL(thread_cache_enter(cache));
-    CU_ASSERT_FALSE(cache_visit(cache, magazine_drain_all));
-    CU_ASSERT_FALSE(thread_cache_enter(cache)); /* nor may a handler get in */
+    REQUIRE(thread_cache_enter(cache));
+    CHECK(!visit(cache, magazine_drain_all));
+    CHECK(!thread_cache_enter(cache)); /* nor may a handler get in */
     thread_cache_leave(cache);
-    CU_ASSERT_TRUE(held(cache, 64) >= 1);
-    CU_ASSERT_TRUE(cache_visit(cache, magazine_drain_all));
-    CU_ASSERT_EQUAL(held(cache, 64), 0);
+    CHECK_GE(held(cache, 64), 1);
+    CHECK(visit(cache, magazine_drain_all));
+    CHECK_EQ(held(cache, 64), 0);
     close_set();
 }
 
-/* A handler that comes upon its thread in the middle goes past the magazines.
- */
+/* A handler that interrupts its thread in the middle goes past the
+ * magazines. */
 static void test_past_magazines_in_use(void)
 {
     open_set();
     void *object = heap_malloc(heap, 64, 0);
-    CU_ASSERT_EQUAL(heap_free(heap, object), HEAP_OK);
+    CHECK_EQ(heap_free(heap, object), HEAP_OK);
     struct thread_cache *cache = heap_cache(heap);
     const uint32_t before = held(cache, 64);
-    CU_ASSERT_TRUE_FATAL(thread_cache_enter(cache));
+    REQUIRE(thread_cache_enter(cache));
     void *other = heap_malloc(heap, 64, JE_ZERO);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(other);
-    CU_ASSERT_PTR_NOT_EQUAL(other, object);
-    CU_ASSERT_EQUAL(held(cache, 64), before);
-    CU_ASSERT_EQUAL(heap_free(heap, other), HEAP_OK);
-    CU_ASSERT_EQUAL(held(cache, 64), before);
+    REQUIRE_NOT_NULL(other);
+    CHECK_NE(other, object);
+    CHECK_EQ(held(cache, 64), before);
+    CHECK_EQ(heap_free(heap, other), HEAP_OK);
+    CHECK_EQ(held(cache, 64), before);
     thread_cache_leave(cache);
-    CU_ASSERT_PTR_EQUAL(heap_malloc_fast(cache, 64), object);
+    CHECK_EQ(heap_malloc_fast(cache, 64), object);
     heap_free(heap, object);
     close_set();
 }
@@ -442,16 +460,16 @@ static void interrupt(void *(*run)(void *))
     atomic_store(&refused, 0);
     atomic_store(&running, true);
     atomic_store(&mistakes, 0);
-    CU_ASSERT_EQUAL_FATAL(pthread_create(&worker, NULL, run, (void *)7), 0);
+    REQUIRE_EQ(pthread_create(&worker, NULL, run, (void *)7), 0);
     while (atomic_load(&handled) < 3000)
         pthread_kill(worker, SIGUSR1);
     atomic_store(&running, false);
     pthread_join(worker, NULL);
     printf("[%d handlers ran, %d allocations refused] ", atomic_load(&handled),
            atomic_load(&refused));
-    CU_ASSERT_EQUAL(atomic_load(&mistakes), 0);
-    CU_ASSERT_TRUE(atomic_load(&refused) <
-                   atomic_load(&handled) * 5); /* not all of them */
+    CHECK_EQ(atomic_load(&mistakes), 0);
+    CHECK_LT(atomic_load(&refused),
+             atomic_load(&handled) * 5); /* not all of them */
     close_set();
 }
 
@@ -471,12 +489,12 @@ static const struct test_case tests[] = {
     {"magazines keep to the limit", test_magazines_keep_to_the_limit},
     {"ageing empties magazines", test_ageing_empties_magazines},
     {"no pages are kept without decay", test_no_pages_are_kept_without_decay},
-    {"cleared where asked", test_cleared_where_asked},
+    {"cleared if asked", test_cleared_if_asked},
     {"alignments", test_alignments},
     {"realloc keeps contents", test_realloc_keeps_contents},
-    {"visits while owners work", test_visits_while_owners_work},
+    {"visits while threads work", test_visits_while_threads_work},
     {"without membarrier", test_without_membarrier},
-    {"an owner who stays", test_an_owner_who_stays},
+    {"a thread that stays inside", test_a_thread_that_stays_inside},
     {"past magazines in use", test_past_magazines_in_use},
     {"signal handlers", test_signal_handlers},
     {NULL, NULL},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Who is called when misuse is reported, and with what. */
+/* Which handlers are called when misuse is reported, and with what. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>

@@ -19,9 +19,9 @@ static void expect(const char *name, enum option option, const char *text,
     if (got != answer || read != expected)
         printf("\n%s=%s: answer %d, not %d; value %lld, not %lld\n", name, text,
                (int)got, (int)answer, (long long)read, (long long)expected);
-    CU_ASSERT_EQUAL(got, answer);
-    CU_ASSERT_EQUAL(read, expected);
-    CU_ASSERT_EQUAL(errno, ENOTTY);
+    CHECK_EQ(got, answer);
+    CHECK_EQ(read, expected);
+    CHECK_EQ(errno, ENOTTY);
     unsetenv(name);
 }
 
@@ -29,13 +29,13 @@ static void test_flags(void)
 {
     static const char *const off[] = {"", "0", "2", "11", "1 ", " 1", "yes"};
     unsetenv("MEMKIND_HOG_MEMORY");
-    CU_ASSERT_FALSE(option_is_on(OPTION_HOG_MEMORY));
+    CHECK(!option_is_on(OPTION_HOG_MEMORY));
     setenv("MEMKIND_HOG_MEMORY", "1", 1);
-    CU_ASSERT_TRUE(option_is_on(OPTION_HOG_MEMORY));
-    CU_ASSERT_FALSE(option_is_on(OPTION_CORE_DUMP));
+    CHECK(option_is_on(OPTION_HOG_MEMORY));
+    CHECK(!option_is_on(OPTION_CORE_DUMP));
     for (size_t i = 0; i < sizeof off / sizeof off[0]; i++) {
         setenv("MEMKIND_HOG_MEMORY", off[i], 1);
-        CU_ASSERT_FALSE(option_is_on(OPTION_HOG_MEMORY));
+        CHECK(!option_is_on(OPTION_HOG_MEMORY));
     }
     unsetenv("MEMKIND_HOG_MEMORY");
 }
@@ -44,8 +44,8 @@ static void test_unset(void)
 {
     int64_t value = 5;
     unsetenv("MEMKIND_DECAY");
-    CU_ASSERT_EQUAL(option_read(OPTION_DECAY, &value), OPTION_IS_UNSET);
-    CU_ASSERT_EQUAL(value, 5);
+    CHECK_EQ(option_read(OPTION_DECAY, &value), OPTION_IS_UNSET);
+    CHECK_EQ(value, 5);
 }
 
 static void test_numbers(void)

@@ -26,7 +26,7 @@ static void check_map(const struct page_map *map)
         wrong += counts[grain] != count;
         wrong += page_map_is_even(map, grain * map->per_grain) != even;
     }
-    CU_ASSERT_EQUAL(wrong, 0);
+    CHECK_EQ(wrong, 0);
 }
 
 static size_t count_plain(size_t first, size_t pages)
@@ -62,13 +62,13 @@ static void walk(size_t per_grain, unsigned long long seed)
         end = first + (size_t)(test_random(&seed) % (PAGES - first + 1));
         for (size_t page = first; page < end; page++)
             count += plain[page];
-        CU_ASSERT_EQUAL(page_map_count(&map, first, end), count);
+        CHECK_EQ(page_map_count(&map, first, end), count);
         size_t next = first;
         if (first % per_grain == 0)
             while (next + per_grain <= end &&
                    count_plain(next, per_grain) == (value ? per_grain : 0))
                 next += per_grain;
-        CU_ASSERT_EQUAL(page_map_skip(&map, first, end, value), next);
+        CHECK_EQ(page_map_skip(&map, first, end, value), next);
     }
 }
 
@@ -80,20 +80,20 @@ static void test_beside_arrays(void)
     walk(32, seed);  /* of 64 KiB: two grains to a word */
 }
 
-/* Not so much as read: they may be in no memory. */
+/* The bits are not even read: they may be in no memory. */
 static void test_bits_of_whole_grains(void)
 {
     const struct page_map map = {NULL, counts, 512};
     memset(counts, 0, sizeof counts);
     page_map_set(&map, 512, PAGES, true);
     page_map_set(&map, 1030, 1050, true);
-    CU_ASSERT_EQUAL(page_map_count(&map, 0, PAGES), PAGES - 512);
-    CU_ASSERT_EQUAL(page_map_count(&map, 500, 600), 88);
-    CU_ASSERT_FALSE(page_map_has(&map, 511));
-    CU_ASSERT(page_map_has(&map, 512));
+    CHECK_EQ(page_map_count(&map, 0, PAGES), PAGES - 512);
+    CHECK_EQ(page_map_count(&map, 500, 600), 88);
+    CHECK(!page_map_has(&map, 511));
+    CHECK(page_map_has(&map, 512));
     page_map_set(&map, 3, 500, false);
     page_map_set(&map, 0, PAGES, false);
-    CU_ASSERT_EQUAL(page_map_count(&map, 0, PAGES), 0);
+    CHECK_EQ(page_map_count(&map, 0, PAGES), 0);
 }
 
 int main(int argc, char **argv)

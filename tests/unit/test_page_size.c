@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Pools where pages are larger than this system's: TEST_PAGE_SIZE bytes are
- * what they are told. (Larger pages are multiples of smaller ones: what is
- * right for them can be done here.) With libpmem taking all for persistent
+ * Pools with pages that are larger than this system's: sysconf() reports
+ * TEST_PAGE_SIZE bytes to them. (Larger pages are multiples of smaller ones:
+ * what is right for them can be done here.) libpmem takes all for persistent
  * memory.
  */
 #include <errno.h>
@@ -31,17 +31,16 @@ static size_t large_mapping(void)
 static void test_the_size_is_taken_over(void)
 {
     const char *asked = getenv("TEST_PAGE_SIZE");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(asked);
-    CU_ASSERT_EQUAL(page(), strtoul(asked, NULL, 10));
+    REQUIRE_NOT_NULL(asked);
+    CHECK_EQ(page(), strtoul(asked, NULL, 10));
 }
 
 static size_t grain_with(size_t max_size)
 {
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), max_size, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), max_size, &owner), 0);
     size_t grain = pool.grain;
-    CU_ASSERT_EQUAL(pool.regions[0].size % grain, 0);
-    CU_ASSERT_EQUAL(grain % page(), 0);
+    CHECK_EQ(pool.regions[0].size % grain, 0);
+    CHECK_EQ(grain % page(), 0);
     region_pool_close(&pool);
     return grain;
 }
@@ -50,45 +49,42 @@ static void test_grains(void)
 {
     const size_t large =
         large_mapping() <= 32 * MIB ? large_mapping() : 2 * MIB;
-    CU_ASSERT_EQUAL(grain_with(16 * MIB), 2 * MIB);
-    CU_ASSERT_EQUAL(grain_with(64 * large - page()), 2 * MIB);
-    CU_ASSERT_EQUAL(grain_with(64 * large), large);
-    CU_ASSERT_EQUAL(grain_with(1024 * GIB), large);
+    CHECK_EQ(grain_with(16 * MIB), 2 * MIB);
+    CHECK_EQ(grain_with(64 * large - page()), 2 * MIB);
+    CHECK_EQ(grain_with(64 * large), large);
+    CHECK_EQ(grain_with(1024 * GIB), large);
 }
 
 /* Commits and decommits parts of a block, whose file space comes and goes in
  * grains, and whose contents are as they should be. */
 static void commit_and_decommit(size_t max_size)
 {
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), max_size, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), max_size, &owner), 0);
     const size_t grain = pool.grain, size = 4 * grain;
     bool commit = false, zeroed;
     char *block = region_pool_alloc(&pool, size, grain, &commit, &zeroed);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(block);
-    CU_ASSERT_FALSE(commit);
-    CU_ASSERT_EQUAL(region_pool_commit(&pool, block, page()), 0);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), grain);
-    CU_ASSERT_TRUE(is_zero(block, page()));
+    REQUIRE_NOT_NULL(block);
+    CHECK(!commit);
+    CHECK_EQ(region_pool_commit(&pool, block, page()), 0);
+    CHECK_EQ(region_pool_charged(&pool), grain);
+    CHECK(is_zero(block, page()));
     test_fill(block, page(), 1);
     char *last = block + size - page();
-    CU_ASSERT_EQUAL(region_pool_commit(&pool, last, page()), 0);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), 2 * grain);
-    CU_ASSERT_TRUE(file_bytes(pool.regions[0].fd) >= 2 * grain);
-    CU_ASSERT_EQUAL(
-        region_pool_commit(&pool, block + page(), size - 2 * page()), 0);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), size);
+    CHECK_EQ(region_pool_commit(&pool, last, page()), 0);
+    CHECK_EQ(region_pool_charged(&pool), 2 * grain);
+    CHECK_GE(file_bytes(pool.regions[0].fd), 2 * grain);
+    CHECK_EQ(region_pool_commit(&pool, block + page(), size - 2 * page()), 0);
+    CHECK_EQ(region_pool_charged(&pool), size);
     test_fill(block + page(), size - page(), 2);
-    CU_ASSERT_TRUE(test_check(block, page(), 1));
-    CU_ASSERT_EQUAL(region_pool_decommit(&pool, block + page(), size - page()),
-                    0);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), grain);
-    CU_ASSERT_EQUAL(region_pool_commit(&pool, block + page(), page()), 0);
-    CU_ASSERT_TRUE(is_zero(block + page(), page()));
-    CU_ASSERT_TRUE(test_check(block, page(), 1));
-    CU_ASSERT_EQUAL(region_pool_decommit(&pool, block, 2 * page()), 0);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), 0);
-    CU_ASSERT_TRUE(file_bytes(pool.regions[0].fd) < grain);
+    CHECK(test_check(block, page(), 1));
+    CHECK_EQ(region_pool_decommit(&pool, block + page(), size - page()), 0);
+    CHECK_EQ(region_pool_charged(&pool), grain);
+    CHECK_EQ(region_pool_commit(&pool, block + page(), page()), 0);
+    CHECK(is_zero(block + page(), page()));
+    CHECK(test_check(block, page(), 1));
+    CHECK_EQ(region_pool_decommit(&pool, block, 2 * page()), 0);
+    CHECK_EQ(region_pool_charged(&pool), 0);
+    CHECK_LT(file_bytes(pool.regions[0].fd), grain);
     region_pool_close(&pool);
 }
 
@@ -102,28 +98,26 @@ static void test_space_in_large_pools(void)
     commit_and_decommit(0);
 }
 
-/* To the last page of a limit that no grain fits into. */
+/* Takes all up to the last page of a limit that no grain fits into. */
 static void test_single_pages(void)
 {
     const size_t limit = 16 * MIB + page();
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), limit, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), limit, &owner), 0);
     bool commit = true, zeroed;
     size_t taken = 0;
     while (taken <= limit &&
            region_pool_alloc(&pool, page(), page(), &commit, &zeroed) != NULL)
         taken += page();
-    CU_ASSERT_EQUAL(errno, ENOMEM);
-    CU_ASSERT_EQUAL(taken, limit);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), limit);
+    CHECK_EQ(errno, ENOMEM);
+    CHECK_EQ(taken, limit);
+    CHECK_EQ(region_pool_charged(&pool), limit);
     region_pool_close(&pool);
 }
 
 /* Regions that follow the first are made of whole grains, too. */
 static void test_regions_that_follow(void)
 {
-    CU_ASSERT_EQUAL_FATAL(region_pool_open_files(&pool, test_dir(), 0, &owner),
-                          0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 0, &owner), 0);
     bool commit = false, zeroed;
     char *block = NULL;
     for (unsigned i = 1; i < 4; i++) {
@@ -135,30 +129,28 @@ static void test_regions_that_follow(void)
             block =
                 region_pool_alloc(&pool, size - pool.regions[0].used + page(),
                                   page(), &commit, &zeroed);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+        REQUIRE_NOT_NULL(block);
         commit = false;
     }
     for (unsigned i = 0; i < atomic_load(&pool.count); i++)
-        CU_ASSERT_EQUAL(pool.regions[i].size % pool.grain, 0);
-    CU_ASSERT_EQUAL(region_pool_commit(&pool, block, page()), 0);
+        CHECK_EQ(pool.regions[i].size % pool.grain, 0);
+    CHECK_EQ(region_pool_commit(&pool, block, page()), 0);
     memset(block, 1, page());
     region_pool_close(&pool);
 }
 
-/* Of a buffer, whole pages are used. */
+/* A pool uses the whole pages of a buffer. */
 static void test_buffers(void)
 {
     const size_t size = 8 * MIB;
     char *buffer = aligned_alloc(512 * KIB, size);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(buffer);
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_buffer(&pool, buffer + 1, size - 2, &owner), 0);
-    CU_ASSERT_EQUAL(region_pool_capacity(&pool), size - 2 * page());
-    CU_ASSERT_PTR_EQUAL(pool.regions[0].base, buffer + page());
+    REQUIRE_NOT_NULL(buffer);
+    REQUIRE_EQ(region_pool_open_buffer(&pool, buffer + 1, size - 2, &owner), 0);
+    CHECK_EQ(region_pool_capacity(&pool), size - 2 * page());
+    CHECK_EQ(pool.regions[0].base, buffer + page());
     region_pool_close(&pool);
-    CU_ASSERT_EQUAL(
-        region_pool_open_buffer(&pool, buffer + 1, 2 * page() - 2, &owner),
-        -EINVAL);
+    CHECK_EQ(region_pool_open_buffer(&pool, buffer + 1, 2 * page() - 2, &owner),
+             -EINVAL);
     free(buffer);
 }
 

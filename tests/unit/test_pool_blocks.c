@@ -23,9 +23,9 @@ static size_t block_count;
 static void note_block(char *base, size_t size)
 {
     for (size_t i = 0; i < block_count; i++)
-        CU_ASSERT_TRUE(base + size <= blocks[i].base ||
-                       blocks[i].base + blocks[i].size <= base);
-    CU_ASSERT_FATAL(block_count < BLOCKS_MAX);
+        CHECK(base + size <= blocks[i].base ||
+              blocks[i].base + blocks[i].size <= base);
+    REQUIRE_LT(block_count, BLOCKS_MAX);
     blocks[block_count].base = base;
     blocks[block_count].size = size;
     block_count++;
@@ -37,35 +37,33 @@ static void check_alignments(size_t most)
     for (size_t alignment = page(); alignment <= most; alignment *= 2) {
         for (size_t pages = 1; pages <= 3; pages++) {
             char *block = alloc_block(pages * page(), alignment, false);
-            CU_ASSERT_PTR_NOT_NULL_FATAL(block);
-            CU_ASSERT_EQUAL((uintptr_t)block % alignment, 0);
+            REQUIRE_NOT_NULL(block);
+            CHECK_EQ((uintptr_t)block % alignment, 0);
             note_block(block, pages * page());
             struct region *region = region_pool_find(&pool, block);
-            CU_ASSERT_PTR_NOT_NULL_FATAL(region);
-            CU_ASSERT_TRUE(region_contains(region, block + pages * page() - 1));
-            CU_ASSERT_PTR_EQUAL(address_table_find(block), &owner);
+            REQUIRE_NOT_NULL(region);
+            CHECK(region_contains(region, block + pages * page() - 1));
+            CHECK_EQ(address_table_find(block), &owner);
         }
     }
 }
 
 static void test_blocks_are_aligned_and_apart(void)
 {
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
     check_alignments(GIB);
     region_pool_close(&pool);
-    CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&pool, &owner), 0);
+    REQUIRE_EQ(region_pool_open_memory(&pool, &owner), 0);
     check_alignments(GIB);
     region_pool_close(&pool);
     /* A file of 8 GiB or more of address space. */
     int fd = make_empty_file();
-    CU_ASSERT_EQUAL_FATAL(region_pool_open_file(&pool, fd, 8 * GIB, &owner), 0);
+    REQUIRE_EQ(region_pool_open_file(&pool, fd, 8 * GIB, &owner), 0);
     check_alignments(GIB);
     region_pool_close(&pool);
     close(fd);
     char *buffer = make_buffer(4 * GIB);
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_buffer(&pool, buffer, 4 * GIB, &owner), 0);
+    REQUIRE_EQ(region_pool_open_buffer(&pool, buffer, 4 * GIB, &owner), 0);
     check_alignments(256 * MIB);
     region_pool_close(&pool);
     munmap(buffer, 4 * GIB);
@@ -80,7 +78,7 @@ static size_t accessible_bytes(const struct region *region)
     char line[4200], prot[5];
     size_t sum = 0, from, to;
     const size_t base = (size_t)(uintptr_t)region->base;
-    CU_ASSERT_PTR_NOT_NULL_FATAL(maps);
+    REQUIRE_NOT_NULL(maps);
     while (fgets(line, sizeof line, maps) != NULL) {
         if (sscanf(line, "%zx-%zx %4s", &from, &to, prot) != 3)
             continue;
@@ -96,35 +94,33 @@ static size_t accessible_bytes(const struct region *region)
 static void check_what_can_be_touched(void)
 {
     const struct region *region = &pool.regions[0];
-    CU_ASSERT_EQUAL(accessible_bytes(region), 0);
+    CHECK_EQ(accessible_bytes(region), 0);
     char *block = reserve(page());
     check_usable(block, 1);
-    CU_ASSERT_EQUAL(accessible_bytes(region), 2 * MIB);
+    CHECK_EQ(accessible_bytes(region), 2 * MIB);
     for (int i = 0; i < 10; i++)
         check_usable(reserve(3 * MIB), 2);
     size_t open = accessible_bytes(region);
-    CU_ASSERT_TRUE(open >= region->used);
-    CU_ASSERT_TRUE(open < region->used + 2 * MIB);
+    CHECK_GE(open, region->used);
+    CHECK_LT(open, region->used + 2 * MIB);
     char *large = reserve(pool.regions[0].size);
-    CU_ASSERT_EQUAL(atomic_load(&pool.count), 2);
+    CHECK_EQ(atomic_load(&pool.count), 2);
     check_usable(large + pool.regions[0].size - page(), 3);
-    CU_ASSERT_EQUAL(accessible_bytes(region), open);
+    CHECK_EQ(accessible_bytes(region), open);
     open = accessible_bytes(&pool.regions[1]);
-    CU_ASSERT_TRUE(open >= pool.regions[1].used);
-    CU_ASSERT_TRUE(open < pool.regions[1].used + 2 * MIB);
+    CHECK_GE(open, pool.regions[1].used);
+    CHECK_LT(open, pool.regions[1].used + 2 * MIB);
     region_pool_close(&pool);
 }
 
 static void test_only_blocks_can_be_touched(void)
 {
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
     check_what_can_be_touched();
-    CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&pool, &owner), 0);
+    REQUIRE_EQ(region_pool_open_memory(&pool, &owner), 0);
     check_what_can_be_touched();
     int fd = make_empty_file();
-    CU_ASSERT_EQUAL_FATAL(region_pool_open_file(&pool, fd, 16 * MIB, &owner),
-                          0);
+    REQUIRE_EQ(region_pool_open_file(&pool, fd, 16 * MIB, &owner), 0);
     check_what_can_be_touched();
     close(fd);
 }
@@ -140,30 +136,28 @@ static int refuse_mprotect(void *addr, size_t size, int prot)
 static void test_blocks_that_cannot_be_opened(void)
 {
     const struct sys_calls real = sys;
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
     check_usable(reserve(MIB), 1);
     size_t used = pool.regions[0].used;
     sys.mprotect = refuse_mprotect;
     check_usable(reserve(MIB), 1); /* has been opened with the first */
     for (int i = 0; i < 3; i++) {
         errno = 0;
-        CU_ASSERT_PTR_NULL(alloc_block(MIB, page(), i == 0));
-        CU_ASSERT_EQUAL(errno, ENOMEM);
+        CHECK_NULL(alloc_block(MIB, page(), i == 0));
+        CHECK_EQ(errno, ENOMEM);
     }
-    CU_ASSERT_EQUAL(pool.regions[0].used, used + MIB);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), 2 * page());
+    CHECK_EQ(pool.regions[0].used, used + MIB);
+    CHECK_EQ(region_pool_charged(&pool), 2 * page());
     sys = real;
     check_usable(reserve(MIB), 1);
-    CU_ASSERT_EQUAL(pool.regions[0].used, used + 2 * MIB);
+    CHECK_EQ(pool.regions[0].used, used + 2 * MIB);
     region_pool_close(&pool);
 }
 
 /* Tags of addresses outside all blocks are read for wild pointers. */
 static void test_all_tags_can_be_read(void)
 {
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
     const struct region *region = &pool.regions[0];
     char *block = reserve(300 * MIB);
     size_t first = (size_t)(block - region->base) / REGION_TAG_UNIT;
@@ -175,7 +169,7 @@ static void test_all_tags_can_be_read(void)
         bool known = i >= first && i < first + count;
         right = right && region->tags[i] == (known ? (uint16_t)i : 0);
     }
-    CU_ASSERT_TRUE(right);
+    CHECK(right);
     region_pool_close(&pool);
 }
 

@@ -14,72 +14,67 @@
 static void test_budget_is_the_limit(void)
 {
     const size_t budget = 16 * MIB;
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), budget + 123, &owner), 0);
-    CU_ASSERT_EQUAL(region_pool_capacity(&pool), budget);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), budget + 123, &owner),
+               0);
+    CHECK_EQ(region_pool_capacity(&pool), budget);
     char *block = reserve(2 * budget);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), 0);
+    CHECK_EQ(region_pool_charged(&pool), 0);
     unsigned long long random = 42;
     size_t at = 0;
     while (at < budget) {
         size_t size = (1 + test_random(&random) % 64) * page();
         int result = region_pool_commit(&pool, block + at, size);
-        CU_ASSERT_EQUAL(result, at + size > budget ? -ENOMEM : 0);
+        CHECK_EQ(result, at + size > budget ? -ENOMEM : 0);
         if (result != 0)
             break;
         at += size;
-        CU_ASSERT_EQUAL(region_pool_charged(&pool), at);
+        CHECK_EQ(region_pool_charged(&pool), at);
     }
-    /* What is left is still to be had, to the last page. */
+    /* What is left can still be taken, to the last page. */
     for (; at < budget; at += page())
-        CU_ASSERT_EQUAL(region_pool_commit(&pool, block + at, page()), 0);
-    CU_ASSERT_EQUAL(region_pool_commit(&pool, block + at, page()), -ENOMEM);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), budget);
-    CU_ASSERT_TRUE(blocks_match_charge());
+        CHECK_EQ(region_pool_commit(&pool, block + at, page()), 0);
+    CHECK_EQ(region_pool_commit(&pool, block + at, page()), -ENOMEM);
+    CHECK_EQ(region_pool_charged(&pool), budget);
+    CHECK(blocks_match_charge());
 
-    CU_ASSERT_EQUAL(region_pool_decommit(&pool, block, 4 * page()), 0);
-    CU_ASSERT_EQUAL(region_pool_commit(&pool, block + at, 5 * page()), -ENOMEM);
-    CU_ASSERT_EQUAL(region_pool_commit(&pool, block + at, 4 * page()), 0);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), budget);
+    CHECK_EQ(region_pool_decommit(&pool, block, 4 * page()), 0);
+    CHECK_EQ(region_pool_commit(&pool, block + at, 5 * page()), -ENOMEM);
+    CHECK_EQ(region_pool_commit(&pool, block + at, 4 * page()), 0);
+    CHECK_EQ(region_pool_charged(&pool), budget);
     region_pool_close(&pool);
 }
 
 static void test_block_over_budget(void)
 {
     bool commit = true, zeroed = false;
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
     size_t used = pool.regions[0].used;
     errno = 0;
-    CU_ASSERT_PTR_NULL(
-        region_pool_alloc(&pool, 17 * MIB, page(), &commit, &zeroed));
-    CU_ASSERT_EQUAL(errno, ENOMEM);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), 0);
-    CU_ASSERT_EQUAL(pool.regions[0].used, used);
+    CHECK_NULL(region_pool_alloc(&pool, 17 * MIB, page(), &commit, &zeroed));
+    CHECK_EQ(errno, ENOMEM);
+    CHECK_EQ(region_pool_charged(&pool), 0);
+    CHECK_EQ(pool.regions[0].used, used);
     char *block = region_pool_alloc(&pool, 16 * MIB, page(), &commit, &zeroed);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(block);
-    CU_ASSERT_TRUE(commit);
-    CU_ASSERT_TRUE(zeroed);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), 16 * MIB);
-    CU_ASSERT_TRUE(is_zero(block, 16 * MIB));
-    CU_ASSERT_PTR_NULL(
-        region_pool_alloc(&pool, page(), page(), &commit, &zeroed));
-    CU_ASSERT_TRUE(blocks_match_charge());
+    REQUIRE_NOT_NULL(block);
+    CHECK(commit);
+    CHECK(zeroed);
+    CHECK_EQ(region_pool_charged(&pool), 16 * MIB);
+    CHECK(is_zero(block, 16 * MIB));
+    CHECK_NULL(region_pool_alloc(&pool, page(), page(), &commit, &zeroed));
+    CHECK(blocks_match_charge());
     region_pool_close(&pool);
 }
 
 static void test_absurd_sizes(void)
 {
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
     const size_t top = (size_t)1 << 63;
-    CU_ASSERT_PTR_NULL(alloc_block(top, page(), false));
-    CU_ASSERT_PTR_NULL(alloc_block(SIZE_MAX - page() + 1, page(), false));
-    CU_ASSERT_PTR_NULL(alloc_block(page(), top, false));
-    CU_ASSERT_PTR_NULL(
-        alloc_block(SIZE_MAX / 4 & ~(page() - 1), page(), false));
-    CU_ASSERT_EQUAL(atomic_load(&pool.count), 1);
-    CU_ASSERT_PTR_NOT_NULL(alloc_block(page(), page(), true));
+    CHECK_NULL(alloc_block(top, page(), false));
+    CHECK_NULL(alloc_block(SIZE_MAX - page() + 1, page(), false));
+    CHECK_NULL(alloc_block(page(), top, false));
+    CHECK_NULL(alloc_block(SIZE_MAX / 4 & ~(page() - 1), page(), false));
+    CHECK_EQ(atomic_load(&pool.count), 1);
+    CHECK_NOT_NULL(alloc_block(page(), page(), true));
     region_pool_close(&pool);
 }
 
@@ -89,44 +84,42 @@ static void check_commit_cycle(bool has_file)
 {
     const size_t size = 4 * MIB;
     char *block = reserve(size);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), 0);
+    CHECK_EQ(region_pool_charged(&pool), 0);
     for (int round = 0; round < 3; round++) {
-        CU_ASSERT_EQUAL_FATAL(region_pool_commit(&pool, block, size), 0);
-        CU_ASSERT_EQUAL(region_pool_charged(&pool), size);
-        CU_ASSERT_TRUE(is_zero(block, size));
+        REQUIRE_EQ(region_pool_commit(&pool, block, size), 0);
+        CHECK_EQ(region_pool_charged(&pool), size);
+        CHECK(is_zero(block, size));
         test_fill(block, size, 3);
         /* A part in the middle leaves the rest as it is. */
-        CU_ASSERT_EQUAL(region_pool_decommit(&pool, block + MIB, MIB), 0);
-        CU_ASSERT_EQUAL(region_pool_charged(&pool), size - MIB);
+        CHECK_EQ(region_pool_decommit(&pool, block + MIB, MIB), 0);
+        CHECK_EQ(region_pool_charged(&pool), size - MIB);
         if (has_file)
-            CU_ASSERT_TRUE(blocks_match_charge());
-        CU_ASSERT_TRUE(test_check(block, MIB, 3));
-        CU_ASSERT_EQUAL_FATAL(region_pool_commit(&pool, block + MIB, MIB), 0);
-        CU_ASSERT_TRUE(is_zero(block + MIB, MIB));
-        CU_ASSERT_TRUE(test_check(block, MIB, 3));
-        CU_ASSERT_EQUAL(region_pool_charged(&pool), size);
-        CU_ASSERT_EQUAL(region_pool_decommit(&pool, block, size), 0);
-        CU_ASSERT_EQUAL(region_pool_charged(&pool), 0);
+            CHECK(blocks_match_charge());
+        CHECK(test_check(block, MIB, 3));
+        REQUIRE_EQ(region_pool_commit(&pool, block + MIB, MIB), 0);
+        CHECK(is_zero(block + MIB, MIB));
+        CHECK(test_check(block, MIB, 3));
+        CHECK_EQ(region_pool_charged(&pool), size);
+        CHECK_EQ(region_pool_decommit(&pool, block, size), 0);
+        CHECK_EQ(region_pool_charged(&pool), 0);
         if (has_file)
-            CU_ASSERT_TRUE(blocks_match_charge());
+            CHECK(blocks_match_charge());
     }
 }
 
 static void test_committed_memory_is_zero(void)
 {
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
     check_commit_cycle(true);
     region_pool_close(&pool);
 
     int fd = make_empty_file();
-    CU_ASSERT_EQUAL_FATAL(region_pool_open_file(&pool, fd, 16 * MIB, &owner),
-                          0);
+    REQUIRE_EQ(region_pool_open_file(&pool, fd, 16 * MIB, &owner), 0);
     check_commit_cycle(true);
     region_pool_close(&pool);
     close(fd);
 
-    CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&pool, &owner), 0);
+    REQUIRE_EQ(region_pool_open_memory(&pool, &owner), 0);
     check_commit_cycle(false);
     region_pool_close(&pool);
 }
@@ -137,33 +130,31 @@ static void test_use_takes_no_space_beyond_the_block(void)
 {
     const size_t size = 75 * page();
     size_t most = 0;
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
     for (int i = 0; i < 100; i++) {
         char *block = reserve(size);
-        CU_ASSERT_EQUAL_FATAL(region_pool_commit(&pool, block, size), 0);
-        CU_ASSERT_TRUE(is_zero(block, size));
+        REQUIRE_EQ(region_pool_commit(&pool, block, size), 0);
+        CHECK(is_zero(block, size));
         test_fill(block, size, 1);
         size_t held = pool_file_bytes();
         most = held > most ? held : most;
-        CU_ASSERT_EQUAL(region_pool_decommit(&pool, block, size), 0);
+        CHECK_EQ(region_pool_decommit(&pool, block, size), 0);
     }
-    CU_ASSERT_TRUE(most <= size + BLOCKS_SLACK);
-    CU_ASSERT_TRUE(blocks_match_charge());
+    CHECK_LE(most, size + BLOCKS_SLACK);
+    CHECK(blocks_match_charge());
     region_pool_close(&pool);
 }
 
 static void test_foreign_addresses(void)
 {
     int here;
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
     char *end = pool.regions[0].base + pool.regions[0].size;
-    CU_ASSERT_EQUAL(region_pool_commit(&pool, &here, page()), -EINVAL);
-    CU_ASSERT_EQUAL(region_pool_decommit(&pool, &here, page()), -EINVAL);
-    CU_ASSERT_EQUAL(region_pool_commit(&pool, end, page()), -EINVAL);
-    CU_ASSERT_EQUAL(region_pool_decommit(&pool, end, page()), -EINVAL);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), 0);
+    CHECK_EQ(region_pool_commit(&pool, &here, page()), -EINVAL);
+    CHECK_EQ(region_pool_decommit(&pool, &here, page()), -EINVAL);
+    CHECK_EQ(region_pool_commit(&pool, end, page()), -EINVAL);
+    CHECK_EQ(region_pool_decommit(&pool, end, page()), -EINVAL);
+    CHECK_EQ(region_pool_charged(&pool), 0);
     region_pool_close(&pool);
 }
 
@@ -199,23 +190,23 @@ static void test_without_hole_punching(void)
     static const int answers[] = {EOPNOTSUPP, ENOSYS};
     const struct sys_calls real = sys;
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
-        CU_ASSERT_EQUAL_FATAL(
-            region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
+        REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner),
+                   0);
         char *block = reserve(MIB);
-        CU_ASSERT_EQUAL(region_pool_commit(&pool, block, MIB), 0);
+        CHECK_EQ(region_pool_commit(&pool, block, MIB), 0);
         test_fill(block, MIB, 5);
         sys.fallocate = refuse_some_fallocate;
         sys.madvise = refuse_remove;
         refuse_allocations = false;
         refused_error = answers[i];
         refused_punches = 0;
-        CU_ASSERT_NOT_EQUAL(region_pool_decommit(&pool, block, MIB), 0);
-        CU_ASSERT_NOT_EQUAL(region_pool_decommit(&pool, block, page()), 0);
-        /* It is not asked a second time. */
-        CU_ASSERT_EQUAL(refused_punches, 1);
-        CU_ASSERT_TRUE(test_check(block, MIB, 5));
-        CU_ASSERT_EQUAL(region_pool_charged(&pool), MIB);
-        CU_ASSERT_TRUE(blocks_match_charge());
+        CHECK_NE(region_pool_decommit(&pool, block, MIB), 0);
+        CHECK_NE(region_pool_decommit(&pool, block, page()), 0);
+        /* The call is not made a second time. */
+        CHECK_EQ(refused_punches, 1);
+        CHECK(test_check(block, MIB, 5));
+        CHECK_EQ(region_pool_charged(&pool), MIB);
+        CHECK(blocks_match_charge());
         sys = real;
         region_pool_close(&pool);
     }
@@ -224,18 +215,17 @@ static void test_without_hole_punching(void)
 static void test_without_fallocate(void)
 {
     const struct sys_calls real = sys;
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
     sys.fallocate = refuse_some_fallocate;
     refuse_allocations = true;
     refused_error = EOPNOTSUPP;
     refused_allocations = 0;
     char *block = reserve(MIB);
     for (size_t at = 0; at < MIB; at += MIB / 4)
-        CU_ASSERT_EQUAL(region_pool_commit(&pool, block + at, MIB / 4), 0);
-    CU_ASSERT_EQUAL(refused_allocations, 1);
-    CU_ASSERT_TRUE(is_zero(block, MIB));
-    CU_ASSERT_TRUE(blocks_match_charge());
+        CHECK_EQ(region_pool_commit(&pool, block + at, MIB / 4), 0);
+    CHECK_EQ(refused_allocations, 1);
+    CHECK(is_zero(block, MIB));
+    CHECK(blocks_match_charge());
     sys = real;
     region_pool_close(&pool);
 }
@@ -243,22 +233,21 @@ static void test_without_fallocate(void)
 static void test_full_file_system(void)
 {
     const struct sys_calls real = sys;
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
     char *block = reserve(4 * MIB);
-    CU_ASSERT_EQUAL(region_pool_commit(&pool, block, MIB), 0);
+    CHECK_EQ(region_pool_commit(&pool, block, MIB), 0);
     sys.fallocate = refuse_some_fallocate;
     refuse_allocations = true;
     refused_error = ENOSPC;
-    CU_ASSERT_EQUAL(region_pool_commit(&pool, block + MIB, MIB), -ENOSPC);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), MIB);
+    CHECK_EQ(region_pool_commit(&pool, block + MIB, MIB), -ENOSPC);
+    CHECK_EQ(region_pool_charged(&pool), MIB);
     errno = 0;
-    CU_ASSERT_PTR_NULL(alloc_block(MIB, page(), true));
-    CU_ASSERT_EQUAL(errno, ENOSPC);
+    CHECK_NULL(alloc_block(MIB, page(), true));
+    CHECK_EQ(errno, ENOSPC);
     sys = real;
-    CU_ASSERT_EQUAL(region_pool_commit(&pool, block + MIB, MIB), 0);
-    CU_ASSERT_PTR_NOT_NULL(alloc_block(MIB, page(), true));
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), 3 * MIB);
+    CHECK_EQ(region_pool_commit(&pool, block + MIB, MIB), 0);
+    CHECK_NOT_NULL(alloc_block(MIB, page(), true));
+    CHECK_EQ(region_pool_charged(&pool), 3 * MIB);
     region_pool_close(&pool);
 }
 
@@ -267,25 +256,23 @@ static void test_full_file_system(void)
 static void test_persist(void)
 {
     int here;
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
     char *block = alloc_block(MIB, page(), true);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+    REQUIRE_NOT_NULL(block);
     test_fill(block, MIB, 2);
     char *end = pool.regions[0].base + pool.regions[0].size;
-    CU_ASSERT_EQUAL(region_pool_persist(&pool, block, MIB), 0);
-    CU_ASSERT_EQUAL(region_pool_persist(&pool, block + 7, 9), 0);
-    CU_ASSERT_EQUAL(region_pool_persist(&pool, block, 0), 0);
-    CU_ASSERT_EQUAL(region_pool_persist(&pool, &here, 1), -EINVAL);
-    CU_ASSERT_EQUAL(region_pool_persist(&pool, end, 1), -EINVAL);
-    CU_ASSERT_EQUAL(region_pool_persist(&pool, end - 8, 9), -EINVAL);
-    CU_ASSERT_EQUAL(region_pool_persist(&pool, block, SIZE_MAX), -EINVAL);
-    CU_ASSERT_TRUE(test_check(block, MIB, 2));
+    CHECK_EQ(region_pool_persist(&pool, block, MIB), 0);
+    CHECK_EQ(region_pool_persist(&pool, block + 7, 9), 0);
+    CHECK_EQ(region_pool_persist(&pool, block, 0), 0);
+    CHECK_EQ(region_pool_persist(&pool, &here, 1), -EINVAL);
+    CHECK_EQ(region_pool_persist(&pool, end, 1), -EINVAL);
+    CHECK_EQ(region_pool_persist(&pool, end - 8, 9), -EINVAL);
+    CHECK_EQ(region_pool_persist(&pool, block, SIZE_MAX), -EINVAL);
+    CHECK(test_check(block, MIB, 2));
     region_pool_close(&pool);
 
-    CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&pool, &owner), 0);
-    CU_ASSERT_EQUAL(region_pool_persist(&pool, pool.regions[0].base, 1),
-                    -EINVAL);
+    REQUIRE_EQ(region_pool_open_memory(&pool, &owner), 0);
+    CHECK_EQ(region_pool_persist(&pool, pool.regions[0].base, 1), -EINVAL);
     region_pool_close(&pool);
 }
 
@@ -293,20 +280,19 @@ static void test_persist(void)
 
 static void test_pretending(void)
 {
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
-    CU_ASSERT_FALSE(region_pool_is_fixed(&pool));
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
+    CHECK(!region_pool_is_fixed(&pool));
     char *block = reserve(64 * MIB);
     region_pool_set_pretending(&pool, true);
-    CU_ASSERT_EQUAL(region_pool_commit(&pool, block, 64 * MIB), 0);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), 0);
-    CU_ASSERT_EQUAL(region_pool_decommit(&pool, block, 64 * MIB), 0);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), 0);
-    CU_ASSERT_TRUE(blocks_match_charge());
+    CHECK_EQ(region_pool_commit(&pool, block, 64 * MIB), 0);
+    CHECK_EQ(region_pool_charged(&pool), 0);
+    CHECK_EQ(region_pool_decommit(&pool, block, 64 * MIB), 0);
+    CHECK_EQ(region_pool_charged(&pool), 0);
+    CHECK(blocks_match_charge());
     region_pool_set_pretending(&pool, false);
-    CU_ASSERT_EQUAL(region_pool_commit(&pool, block, 64 * MIB), -ENOMEM);
+    CHECK_EQ(region_pool_commit(&pool, block, 64 * MIB), -ENOMEM);
     check_usable(block, 1);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), page());
+    CHECK_EQ(region_pool_charged(&pool), page());
     region_pool_close(&pool);
 }
 
@@ -316,8 +302,8 @@ static void test_pretending(void)
 #define THREAD_ROUNDS 300
 static atomic_size_t thread_errors;
 
-/* Takes blocks, and commits and decommits them under a budget that does not
- * do for all at once. */
+/* Takes blocks, and commits and decommits them under a budget that is too small
+ * for all at once. */
 static void *work_on_blocks(void *number)
 {
     unsigned long long random = (uintptr_t)number + 1;
@@ -349,19 +335,17 @@ static void test_threads(void)
     /* Files that are small enough for the pool to grow meanwhile. */
     sys.ftruncate = ftruncate_small;
     ftruncate_most = 64 * MIB;
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), 2 * MIB, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 2 * MIB, &owner), 0);
     for (uintptr_t i = 0; i < THREADS; i++)
-        CU_ASSERT_EQUAL_FATAL(
-            pthread_create(&threads[i], NULL, work_on_blocks, (void *)i), 0);
+        REQUIRE_EQ(pthread_create(&threads[i], NULL, work_on_blocks, (void *)i),
+                   0);
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
     sys = real;
-    CU_ASSERT_EQUAL(atomic_load(&thread_errors), 0);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), 0);
-    CU_ASSERT_TRUE(atomic_load(&pool.count) > 1);
-    CU_ASSERT_TRUE(pool_file_bytes() <=
-                   atomic_load(&pool.count) * BLOCKS_SLACK);
+    CHECK_EQ(atomic_load(&thread_errors), 0);
+    CHECK_EQ(region_pool_charged(&pool), 0);
+    CHECK_GT(atomic_load(&pool.count), 1);
+    CHECK_LE(pool_file_bytes(), atomic_load(&pool.count) * BLOCKS_SLACK);
     region_pool_close(&pool);
 }
 

@@ -19,7 +19,7 @@ static void check_growth(size_t size)
     char *taken[8];
     unsigned count = 0;
     while (atomic_load(&pool.count) < 4) {
-        CU_ASSERT_FATAL(count < sizeof taken / sizeof taken[0]);
+        REQUIRE_LT(count, sizeof taken / sizeof taken[0]);
         unsigned regions = atomic_load(&pool.count);
         taken[count] = reserve(size);
         check_usable(taken[count] + size - page(), count);
@@ -29,28 +29,27 @@ static void check_growth(size_t size)
     }
     for (unsigned i = 0; i < 4; i++) {
         const struct region *region = &pool.regions[i];
-        CU_ASSERT_PTR_EQUAL(region_pool_find(&pool, region->base), region);
-        CU_ASSERT_PTR_EQUAL(address_table_find(region->base), &owner);
+        CHECK_EQ(region_pool_find(&pool, region->base), region);
+        CHECK_EQ(address_table_find(region->base), &owner);
         if (i > 0)
-            CU_ASSERT_TRUE(region->size >= 2 * pool.regions[i - 1].size);
+            CHECK_GE(region->size, 2 * pool.regions[i - 1].size);
     }
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), count * page());
+    CHECK_EQ(region_pool_charged(&pool), count * page());
 }
 
 static void test_used_up_region_is_followed_by_another(void)
 {
     struct test_resources before;
     test_resources_take(&before);
-    CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&pool, &owner), 0);
+    REQUIRE_EQ(region_pool_open_memory(&pool, &owner), 0);
     check_growth(pool.regions[0].size / 2 + page());
     region_pool_close(&pool);
 
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
     check_growth(pool.regions[0].size / 2 + page());
-    CU_ASSERT_TRUE(blocks_match_charge());
+    CHECK(blocks_match_charge());
     region_pool_close(&pool);
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
 }
 
 static size_t mmap_most; /* larger mappings are refused */
@@ -70,14 +69,14 @@ static void use_up_all_regions(void)
     const struct sys_calls real = sys;
     sys.mmap = mmap_small;
     mmap_most = 16 * MIB;
-    CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&pool, &owner), 0);
-    CU_ASSERT_EQUAL(pool.regions[0].size, 16 * MIB);
+    REQUIRE_EQ(region_pool_open_memory(&pool, &owner), 0);
+    CHECK_EQ(pool.regions[0].size, 16 * MIB);
     unsigned taken = 0;
     while (alloc_block(8 * MIB, page(), false) != NULL)
         taken++;
-    CU_ASSERT_EQUAL(errno, ENOMEM);
-    CU_ASSERT_EQUAL(atomic_load(&pool.count), REGION_POOL_MAX_REGIONS);
-    CU_ASSERT_EQUAL(taken, 2 * REGION_POOL_MAX_REGIONS);
+    CHECK_EQ(errno, ENOMEM);
+    CHECK_EQ(atomic_load(&pool.count), REGION_POOL_MAX_REGIONS);
+    CHECK_EQ(taken, 2 * REGION_POOL_MAX_REGIONS);
     sys = real;
     region_pool_close(&pool);
 }
@@ -88,7 +87,7 @@ static void test_regions_come_to_an_end(void)
     use_up_all_regions(); /* the address table keeps what it makes for it */
     test_resources_take(&before);
     use_up_all_regions();
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
 }
 
 static int failing_openat(int dir, const char *name, int flags, mode_t mode)
@@ -108,19 +107,18 @@ static int failing_ftruncate(int fd, off_t length)
 static void test_growth_that_fails_can_be_repeated(void)
 {
     const struct sys_calls real = sys;
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
     sys.openat = failing_openat;
     sys.ftruncate = failing_ftruncate;
     errno = 0;
-    CU_ASSERT_PTR_NULL(alloc_block(2 * GIB, page(), false));
-    CU_ASSERT_EQUAL(errno, EMFILE);
-    CU_ASSERT_EQUAL(atomic_load(&pool.count), 1);
-    /* What fits is not touched by it. */
+    CHECK_NULL(alloc_block(2 * GIB, page(), false));
+    CHECK_EQ(errno, EMFILE);
+    CHECK_EQ(atomic_load(&pool.count), 1);
+    /* A block that fits is not affected. */
     check_usable(reserve(page()), 1);
     sys = real;
     check_usable(reserve(2 * GIB), 2);
-    CU_ASSERT_EQUAL(atomic_load(&pool.count), 2);
+    CHECK_EQ(atomic_load(&pool.count), 2);
     region_pool_close(&pool);
 }
 
@@ -128,16 +126,15 @@ static void test_the_callers_file_grows(void)
 {
     struct stat st;
     int fd = make_empty_file();
-    CU_ASSERT_EQUAL_FATAL(region_pool_open_file(&pool, fd, 16 * MIB, &owner),
-                          0);
+    REQUIRE_EQ(region_pool_open_file(&pool, fd, 16 * MIB, &owner), 0);
     check_growth(pool.regions[0].size / 2 + page());
     const struct region *last = &pool.regions[atomic_load(&pool.count) - 1];
-    CU_ASSERT_EQUAL(fstat(fd, &st), 0);
-    CU_ASSERT_EQUAL((size_t)st.st_size, last->file_offset + last->size);
-    CU_ASSERT_TRUE(blocks_match_charge());
+    CHECK_EQ(fstat(fd, &st), 0);
+    CHECK_EQ((size_t)st.st_size, last->file_offset + last->size);
+    CHECK(blocks_match_charge());
     region_pool_close(&pool);
-    CU_ASSERT_EQUAL(fstat(fd, &st), 0);
-    CU_ASSERT_EQUAL(st.st_size, 0);
+    CHECK_EQ(fstat(fd, &st), 0);
+    CHECK_EQ(st.st_size, 0);
     close(fd);
 }
 
@@ -167,11 +164,11 @@ static void test_reserved_by_what_the_file_system_holds(void)
     sys.fstatvfs = fstatvfs_of_size;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         system_size = cases[i].holds;
-        CU_ASSERT_EQUAL_FATAL(
+        REQUIRE_EQ(
             region_pool_open_files(&pool, test_dir(), cases[i].limit, &owner),
             0);
-        CU_ASSERT_TRUE(pool.regions[0].size >= cases[i].least);
-        CU_ASSERT_TRUE(pool.regions[0].size <= cases[i].most);
+        CHECK_GE(pool.regions[0].size, cases[i].least);
+        CHECK_LE(pool.regions[0].size, cases[i].most);
         region_pool_close(&pool);
     }
     sys = real;
@@ -189,22 +186,21 @@ static size_t process_size(void)
 static void with_address_space(size_t room, size_t max_size)
 {
     struct rlimit before;
-    CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_AS, &before), 0);
+    REQUIRE_EQ(getrlimit(RLIMIT_AS, &before), 0);
     struct rlimit limit = {process_size() + room, before.rlim_max};
-    CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_AS, &limit), 0);
+    REQUIRE_EQ(setrlimit(RLIMIT_AS, &limit), 0);
     int result = max_size == 0 ? region_pool_open_memory(&pool, &owner)
                                : region_pool_open_files(&pool, test_dir(),
                                                         max_size, &owner);
     setrlimit(RLIMIT_AS, &before);
-    CU_ASSERT_EQUAL_FATAL(result, 0);
+    REQUIRE_EQ(result, 0);
     /* Something is left for others. */
-    CU_ASSERT_TRUE(pool.regions[0].size <= room / 2);
-    CU_ASSERT_TRUE(pool.regions[0].size >=
-                   (max_size == 0 ? 64 * MIB : room / 8));
+    CHECK_LE(pool.regions[0].size, room / 2);
+    CHECK_GE(pool.regions[0].size, (max_size == 0 ? 64 * MIB : room / 8));
     char *block = reserve(4 * MIB);
-    CU_ASSERT_EQUAL(region_pool_commit(&pool, block, 4 * MIB), 0);
+    CHECK_EQ(region_pool_commit(&pool, block, 4 * MIB), 0);
     test_fill(block, 4 * MIB, 1);
-    CU_ASSERT_TRUE(test_check(block, 4 * MIB, 1));
+    CHECK(test_check(block, 4 * MIB, 1));
     region_pool_close(&pool);
 }
 
@@ -216,7 +212,7 @@ static void test_little_address_space_makes_small_regions(void)
     with_address_space(300 * MIB, 0);
     with_address_space(4 * GIB, 32 * GIB);
     with_address_space(300 * MIB, 16 * MIB);
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
 }
 
 static void test_no_address_space(void)
@@ -226,17 +222,17 @@ static void test_no_address_space(void)
     test_resources_take(&before);
     sys.mmap = mmap_small;
     mmap_most = MIB;
-    CU_ASSERT_EQUAL(region_pool_open_memory(&pool, &owner), -ENOMEM);
+    CHECK_EQ(region_pool_open_memory(&pool, &owner), -ENOMEM);
     sys = real;
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
 }
 
 static int open_files_below(size_t file_size)
 {
     struct rlimit before;
-    CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_FSIZE, &before), 0);
+    REQUIRE_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
     struct rlimit limit = {file_size, before.rlim_max};
-    CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    REQUIRE_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
     int result = region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner);
     setrlimit(RLIMIT_FSIZE, &before);
     return result;
@@ -246,13 +242,13 @@ static void test_small_files_make_small_regions(void)
 {
     struct test_resources before;
     test_resources_take(&before);
-    CU_ASSERT_EQUAL_FATAL(open_files_below(100 * MIB), 0);
-    CU_ASSERT_TRUE(pool.regions[0].size <= 100 * MIB);
-    CU_ASSERT_TRUE(pool.regions[0].size >= 32 * MIB);
+    REQUIRE_EQ(open_files_below(100 * MIB), 0);
+    CHECK_LE(pool.regions[0].size, 100 * MIB);
+    CHECK_GE(pool.regions[0].size, 32 * MIB);
     check_usable(reserve(MIB), 1);
     region_pool_close(&pool);
-    CU_ASSERT_EQUAL(open_files_below(MIB), -EFBIG);
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK_EQ(open_files_below(MIB), -EFBIG);
+    CHECK(nothing_leaked(&before));
 }
 
 /* File systems have a greatest file size. */
@@ -267,16 +263,16 @@ static void test_very_large_pools(void)
     sys.ftruncate = ftruncate_small;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         ftruncate_most = i % 2 == 0 ? 2048 * GIB : 16 * GIB;
-        CU_ASSERT_EQUAL_FATAL(
-            region_pool_open_files(&pool, test_dir(), sizes[i], &owner), 0);
-        CU_ASSERT_EQUAL(region_pool_capacity(&pool), sizes[i] & ~(page() - 1));
-        CU_ASSERT_EQUAL(pool.regions[0].size % page(), 0);
-        CU_ASSERT_TRUE(pool.regions[0].size >= 16 * MIB);
+        REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), sizes[i], &owner),
+                   0);
+        CHECK_EQ(region_pool_capacity(&pool), sizes[i] & ~(page() - 1));
+        CHECK_EQ(pool.regions[0].size % page(), 0);
+        CHECK_GE(pool.regions[0].size, 16 * MIB);
         check_usable(reserve(MIB), 1);
         region_pool_close(&pool);
     }
     sys = real;
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
 }
 
 static const struct test_case tests[] = {

@@ -13,50 +13,49 @@
 
 static void check_open_pool(enum region_backing backing)
 {
-    CU_ASSERT_EQUAL(pool.backing, backing);
-    CU_ASSERT_EQUAL_FATAL(atomic_load(&pool.count), 1);
+    CHECK_EQ(pool.backing, backing);
+    REQUIRE_EQ(atomic_load(&pool.count), 1);
     const struct region *region = &pool.regions[0];
     char *last = region->base + region->size - 1;
-    CU_ASSERT_PTR_EQUAL(address_table_find(region->base), &owner);
-    CU_ASSERT_PTR_EQUAL(address_table_find(last), &owner);
-    CU_ASSERT_PTR_NULL(address_table_find(last + 1));
-    CU_ASSERT_PTR_NULL(address_table_find(region->base - 1));
-    CU_ASSERT_PTR_EQUAL(region_pool_find(&pool, region->base), region);
-    CU_ASSERT_PTR_EQUAL(region_pool_find(&pool, last), region);
-    CU_ASSERT_PTR_NULL(region_pool_find(&pool, last + 1));
-    CU_ASSERT_PTR_NULL(region_pool_find(&pool, NULL));
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), 0);
-    CU_ASSERT_FALSE(region_pool_is_pmem(&pool));
+    CHECK_EQ(address_table_find(region->base), &owner);
+    CHECK_EQ(address_table_find(last), &owner);
+    CHECK_NULL(address_table_find(last + 1));
+    CHECK_NULL(address_table_find(region->base - 1));
+    CHECK_EQ(region_pool_find(&pool, region->base), region);
+    CHECK_EQ(region_pool_find(&pool, last), region);
+    CHECK_NULL(region_pool_find(&pool, last + 1));
+    CHECK_NULL(region_pool_find(&pool, NULL));
+    CHECK_EQ(region_pool_charged(&pool), 0);
+    CHECK(!region_pool_is_pmem(&pool));
     char *base = region->base;
     region_pool_close(&pool);
-    CU_ASSERT_PTR_NULL(address_table_find(base));
+    CHECK_NULL(address_table_find(base));
 }
 
 static void open_and_close_each(void)
 {
-    CU_ASSERT_EQUAL(region_pool_open_files(&pool, test_dir(), 32 * MIB, &owner),
-                    0);
-    CU_ASSERT_EQUAL(region_pool_capacity(&pool), 32 * MIB);
+    CHECK_EQ(region_pool_open_files(&pool, test_dir(), 32 * MIB, &owner), 0);
+    CHECK_EQ(region_pool_capacity(&pool), 32 * MIB);
     check_open_pool(REGION_FILES);
 
-    CU_ASSERT_EQUAL(region_pool_open_files(&pool, test_dir(), 0, &owner), 0);
-    CU_ASSERT_TRUE(region_pool_capacity(&pool) > 0);
+    CHECK_EQ(region_pool_open_files(&pool, test_dir(), 0, &owner), 0);
+    CHECK_GT(region_pool_capacity(&pool), 0);
     check_open_pool(REGION_FILES);
 
     int fd = make_empty_file();
-    CU_ASSERT_EQUAL(region_pool_open_file(&pool, fd, 32 * MIB, &owner), 0);
-    CU_ASSERT_EQUAL(region_pool_capacity(&pool), 32 * MIB);
+    CHECK_EQ(region_pool_open_file(&pool, fd, 32 * MIB, &owner), 0);
+    CHECK_EQ(region_pool_capacity(&pool), 32 * MIB);
     check_open_pool(REGION_FILE);
     close(fd);
 
     char *buffer = make_buffer(MIB);
-    CU_ASSERT_EQUAL(region_pool_open_buffer(&pool, buffer, MIB, &owner), 0);
-    CU_ASSERT_EQUAL(region_pool_capacity(&pool), MIB);
+    CHECK_EQ(region_pool_open_buffer(&pool, buffer, MIB, &owner), 0);
+    CHECK_EQ(region_pool_capacity(&pool), MIB);
     check_open_pool(REGION_BUFFER);
     munmap(buffer, MIB);
 
-    CU_ASSERT_EQUAL(region_pool_open_memory(&pool, &owner), 0);
-    CU_ASSERT_TRUE(region_pool_capacity(&pool) > MIB);
+    CHECK_EQ(region_pool_open_memory(&pool, &owner), 0);
+    CHECK_GT(region_pool_capacity(&pool), MIB);
     check_open_pool(REGION_MEMORY);
 }
 
@@ -67,33 +66,32 @@ static void test_every_backing_opens_and_closes(void)
     test_resources_take(&before);
     for (int i = 0; i < 20; i++)
         open_and_close_each();
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
 }
 
 static void test_bad_directories_leave_nothing(void)
 {
     struct test_resources before;
     test_resources_take(&before);
-    CU_ASSERT_EQUAL(
-        region_pool_open_files(&pool, test_path("missing"), 0, &owner),
-        -ENOENT);
-    CU_ASSERT_EQUAL(region_pool_open_files(&pool, "", 0, &owner), -ENOENT);
-    CU_ASSERT_EQUAL(region_pool_open_files(&pool, "/dev/null", 0, &owner),
-                    -ENOTDIR);
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK_EQ(region_pool_open_files(&pool, test_path("missing"), 0, &owner),
+             -ENOENT);
+    CHECK_EQ(region_pool_open_files(&pool, "", 0, &owner), -ENOENT);
+    CHECK_EQ(region_pool_open_files(&pool, "/dev/null", 0, &owner), -ENOTDIR);
+    CHECK(nothing_leaked(&before));
 }
 
-/* Its regions come from the same place when the process has moved. */
+/* Further regions come from the same directory after the process has changed
+ * its own. */
 static void test_relative_directory(void)
 {
     int here = open(".", O_DIRECTORY | O_CLOEXEC);
-    CU_ASSERT_EQUAL_FATAL(chdir(test_dir()), 0);
-    CU_ASSERT_EQUAL(region_pool_open_files(&pool, ".", 16 * MIB, &owner), 0);
-    CU_ASSERT_EQUAL_FATAL(chdir("/proc"), 0);
-    CU_ASSERT_PTR_NOT_NULL(alloc_block(4 * GIB, page(), false));
-    CU_ASSERT_EQUAL(atomic_load(&pool.count), 2);
+    REQUIRE_EQ(chdir(test_dir()), 0);
+    CHECK_EQ(region_pool_open_files(&pool, ".", 16 * MIB, &owner), 0);
+    REQUIRE_EQ(chdir("/proc"), 0);
+    CHECK_NOT_NULL(alloc_block(4 * GIB, page(), false));
+    CHECK_EQ(atomic_load(&pool.count), 2);
     region_pool_close(&pool);
-    CU_ASSERT_EQUAL_FATAL(fchdir(here), 0);
+    REQUIRE_EQ(fchdir(here), 0);
     close(here);
 }
 
@@ -104,34 +102,33 @@ static void test_whole_pages_of_a_buffer(void)
     const size_t size = 64 * page();
     char *buffer = make_buffer(size);
     test_fill(buffer, size, 7);
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_buffer(&pool, buffer + 1, size - 2, &owner), 0);
-    CU_ASSERT_TRUE(region_pool_is_fixed(&pool));
-    CU_ASSERT_PTR_EQUAL(pool.regions[0].base, buffer + page());
-    CU_ASSERT_EQUAL(pool.regions[0].size, size - 2 * page());
-    CU_ASSERT_EQUAL(region_pool_capacity(&pool), size - 2 * page());
-    CU_ASSERT_PTR_NULL(address_table_find(buffer + page() - 1));
-    CU_ASSERT_PTR_NULL(address_table_find(buffer + size - page()));
+    REQUIRE_EQ(region_pool_open_buffer(&pool, buffer + 1, size - 2, &owner), 0);
+    CHECK(region_pool_is_fixed(&pool));
+    CHECK_EQ(pool.regions[0].base, buffer + page());
+    CHECK_EQ(pool.regions[0].size, size - 2 * page());
+    CHECK_EQ(region_pool_capacity(&pool), size - 2 * page());
+    CHECK_NULL(address_table_find(buffer + page() - 1));
+    CHECK_NULL(address_table_find(buffer + size - page()));
 
     bool commit = false, zeroed = true;
     char *block =
         region_pool_alloc(&pool, 2 * page(), page(), &commit, &zeroed);
-    CU_ASSERT_PTR_EQUAL(block, buffer + page());
-    CU_ASSERT_TRUE(commit);
-    CU_ASSERT_FALSE(zeroed);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), 2 * page());
-    /* Always committed, and nothing that could be given back. */
-    CU_ASSERT_EQUAL(region_pool_commit(&pool, block, page()), 0);
-    CU_ASSERT_NOT_EQUAL(region_pool_decommit(&pool, block, page()), 0);
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), 2 * page());
+    CHECK_EQ(block, buffer + page());
+    CHECK(commit);
+    CHECK(!zeroed);
+    CHECK_EQ(region_pool_charged(&pool), 2 * page());
+    /* The block is always committed, and its space cannot be given back. */
+    CHECK_EQ(region_pool_commit(&pool, block, page()), 0);
+    CHECK_NE(region_pool_decommit(&pool, block, page()), 0);
+    CHECK_EQ(region_pool_charged(&pool), 2 * page());
 
-    CU_ASSERT_PTR_NULL(alloc_block(size, page(), false));
-    CU_ASSERT_PTR_NOT_NULL(alloc_block(60 * page(), page(), true));
-    CU_ASSERT_PTR_NULL(alloc_block(page(), page(), true));
-    CU_ASSERT_EQUAL(errno, ENOMEM);
+    CHECK_NULL(alloc_block(size, page(), false));
+    CHECK_NOT_NULL(alloc_block(60 * page(), page(), true));
+    CHECK_NULL(alloc_block(page(), page(), true));
+    CHECK_EQ(errno, ENOMEM);
     region_pool_close(&pool);
-    /* Still the caller's, as it was. */
-    CU_ASSERT_TRUE(test_check(buffer, size, 7));
+    /* The buffer is still the caller's, and as it was. */
+    CHECK(test_check(buffer, size, 7));
     munmap(buffer, size);
 }
 
@@ -142,43 +139,39 @@ static void test_bad_buffers(void)
     struct test_resources before;
     char *buffer = make_buffer(size);
     test_resources_take(&before);
-    CU_ASSERT_EQUAL(region_pool_open_buffer(&pool, NULL, size, &owner),
-                    -EINVAL);
-    CU_ASSERT_EQUAL(region_pool_open_buffer(&pool, buffer, 0, &owner), -EINVAL);
-    CU_ASSERT_EQUAL(region_pool_open_buffer(&pool, buffer, page() - 1, &owner),
-                    -EINVAL);
+    CHECK_EQ(region_pool_open_buffer(&pool, NULL, size, &owner), -EINVAL);
+    CHECK_EQ(region_pool_open_buffer(&pool, buffer, 0, &owner), -EINVAL);
+    CHECK_EQ(region_pool_open_buffer(&pool, buffer, page() - 1, &owner),
+             -EINVAL);
     /* Two parts of pages. */
-    CU_ASSERT_EQUAL(
-        region_pool_open_buffer(&pool, buffer + 1, 2 * page() - 2, &owner),
-        -EINVAL);
-    CU_ASSERT_EQUAL(
-        region_pool_open_buffer(&pool, buffer, SIZE_MAX - 1, &owner), -EINVAL);
-    CU_ASSERT_EQUAL(
+    CHECK_EQ(region_pool_open_buffer(&pool, buffer + 1, 2 * page() - 2, &owner),
+             -EINVAL);
+    CHECK_EQ(region_pool_open_buffer(&pool, buffer, SIZE_MAX - 1, &owner),
+             -EINVAL);
+    CHECK_EQ(
         region_pool_open_buffer(&pool, (void *)UINTPTR_MAX, page(), &owner),
         -EINVAL);
-    CU_ASSERT_EQUAL(
+    CHECK_EQ(
         region_pool_open_buffer(&pool, (void *)(UINTPTR_MAX - 5), 3, &owner),
         -EINVAL);
 
-    CU_ASSERT_EQUAL_FATAL(region_pool_open_buffer(&other, buffer + 8 * page(),
-                                                  16 * page(), &owner),
-                          0);
-    CU_ASSERT_EQUAL(region_pool_open_buffer(&pool, buffer, size, &owner),
-                    -EEXIST);
-    CU_ASSERT_EQUAL(region_pool_open_buffer(&pool, buffer + 10 * page(),
-                                            2 * page(), &owner),
-                    -EEXIST);
-    CU_ASSERT_EQUAL(
+    REQUIRE_EQ(region_pool_open_buffer(&other, buffer + 8 * page(), 16 * page(),
+                                       &owner),
+               0);
+    CHECK_EQ(region_pool_open_buffer(&pool, buffer, size, &owner), -EEXIST);
+    CHECK_EQ(region_pool_open_buffer(&pool, buffer + 10 * page(), 2 * page(),
+                                     &owner),
+             -EEXIST);
+    CHECK_EQ(
         region_pool_open_buffer(&pool, buffer, 8 * page() + page(), &owner),
         -EEXIST);
-    /* Neighbours are none of its business. */
-    CU_ASSERT_EQUAL(region_pool_open_buffer(&pool, buffer, 8 * page(), &owner),
-                    0);
+    /* Neighbours do not matter. */
+    CHECK_EQ(region_pool_open_buffer(&pool, buffer, 8 * page(), &owner), 0);
     region_pool_close(&pool);
     region_pool_close(&other);
-    CU_ASSERT_EQUAL(region_pool_open_buffer(&pool, buffer, size, &owner), 0);
+    CHECK_EQ(region_pool_open_buffer(&pool, buffer, size, &owner), 0);
     region_pool_close(&pool);
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
     munmap(buffer, size);
 }
 
@@ -190,29 +183,29 @@ static void test_files_that_are_refused(void)
     struct stat st;
     int ends[2];
     test_resources_take(&before);
-    CU_ASSERT_EQUAL(region_pool_open_file(&pool, -1, 0, &owner), -EBADF);
+    CHECK_EQ(region_pool_open_file(&pool, -1, 0, &owner), -EBADF);
 
     int fd = make_empty_file();
-    CU_ASSERT_EQUAL(pwrite(fd, "full", 4, 0), 4);
-    CU_ASSERT_EQUAL(region_pool_open_file(&pool, fd, 0, &owner), -EINVAL);
-    CU_ASSERT_EQUAL(fstat(fd, &st), 0);
-    CU_ASSERT_EQUAL(st.st_size, 4);
+    CHECK_EQ(pwrite(fd, "full", 4, 0), 4);
+    CHECK_EQ(region_pool_open_file(&pool, fd, 0, &owner), -EINVAL);
+    CHECK_EQ(fstat(fd, &st), 0);
+    CHECK_EQ(st.st_size, 4);
     close(fd);
 
     fd = open(test_dir(), O_RDONLY | O_DIRECTORY);
-    CU_ASSERT_EQUAL(region_pool_open_file(&pool, fd, 0, &owner), -EINVAL);
+    CHECK_EQ(region_pool_open_file(&pool, fd, 0, &owner), -EINVAL);
     close(fd);
     fd = open("/dev/null", O_RDWR);
-    CU_ASSERT_EQUAL(region_pool_open_file(&pool, fd, 0, &owner), -EINVAL);
+    CHECK_EQ(region_pool_open_file(&pool, fd, 0, &owner), -EINVAL);
     close(fd);
-    CU_ASSERT_EQUAL_FATAL(pipe(ends), 0);
-    CU_ASSERT_EQUAL(region_pool_open_file(&pool, ends[1], 0, &owner), -EINVAL);
+    REQUIRE_EQ(pipe(ends), 0);
+    CHECK_EQ(region_pool_open_file(&pool, ends[1], 0, &owner), -EINVAL);
     close(ends[0]);
     close(ends[1]);
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
 }
 
-/* A file has to be open for both, and stays as it was otherwise. */
+/* A file has to be open for reading and writing; others stay as they were. */
 static void test_read_only_and_write_only_files(void)
 {
     static const int modes[] = {O_RDONLY, O_WRONLY};
@@ -223,13 +216,12 @@ static void test_read_only_and_write_only_files(void)
     snprintf(path, sizeof path, "/proc/self/fd/%d", writer);
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
         int fd = open(path, modes[i] | O_CLOEXEC);
-        CU_ASSERT_FATAL(fd >= 0);
-        CU_ASSERT_EQUAL(region_pool_open_file(&pool, fd, 16 * MIB, &owner),
-                        -EINVAL);
+        REQUIRE_GE(fd, 0);
+        CHECK_EQ(region_pool_open_file(&pool, fd, 16 * MIB, &owner), -EINVAL);
         close(fd);
     }
     close(writer);
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
 }
 
 static void test_callers_file_survives_and_is_empty(void)
@@ -238,27 +230,24 @@ static void test_callers_file_survives_and_is_empty(void)
     struct stat st;
     test_resources_take(&before);
     int fd = make_empty_file();
-    CU_ASSERT_EQUAL_FATAL(region_pool_open_file(&pool, fd, 32 * MIB, &owner),
-                          0);
-    CU_ASSERT_NOT_EQUAL(pool.regions[0].fd, fd);
-    CU_ASSERT_EQUAL(fcntl(pool.regions[0].fd, F_GETFD) & FD_CLOEXEC,
-                    FD_CLOEXEC);
+    REQUIRE_EQ(region_pool_open_file(&pool, fd, 32 * MIB, &owner), 0);
+    CHECK_NE(pool.regions[0].fd, fd);
+    CHECK_EQ(fcntl(pool.regions[0].fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
     char *block = alloc_block(8 * MIB, page(), true);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+    REQUIRE_NOT_NULL(block);
     test_fill(block, 8 * MIB, 9);
-    CU_ASSERT_TRUE(file_bytes(fd) >= 8 * MIB);
+    CHECK_GE(file_bytes(fd), 8 * MIB);
     region_pool_close(&pool);
-    CU_ASSERT_EQUAL(fstat(fd, &st), 0);
-    CU_ASSERT_EQUAL(st.st_size, 0);
-    CU_ASSERT_TRUE(file_bytes(fd) <= 64 * KIB);
-    /* And can be used once more. */
-    CU_ASSERT_EQUAL_FATAL(region_pool_open_file(&pool, fd, 32 * MIB, &owner),
-                          0);
+    CHECK_EQ(fstat(fd, &st), 0);
+    CHECK_EQ(st.st_size, 0);
+    CHECK_LE(file_bytes(fd), 64 * KIB);
+    /* The file can be used once more. */
+    REQUIRE_EQ(region_pool_open_file(&pool, fd, 32 * MIB, &owner), 0);
     /* The pool does not need the caller's descriptor. */
     close(fd);
     check_usable(reserve(page()), 1);
     region_pool_close(&pool);
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
 }
 
 /* ---- devices ----------------------------------------------------------- */
@@ -267,14 +256,11 @@ static void test_paths_that_are_no_device(void)
 {
     struct test_resources before;
     test_resources_take(&before);
-    CU_ASSERT_EQUAL(
-        region_pool_open_device(&pool, test_path("missing"), 0, &owner),
-        -ENOENT);
-    CU_ASSERT_EQUAL(region_pool_open_device(&pool, test_dir(), 0, &owner),
-                    -ENOTTY);
-    CU_ASSERT_EQUAL(region_pool_open_device(&pool, "/dev/null", 0, &owner),
-                    -ENOTTY);
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK_EQ(region_pool_open_device(&pool, test_path("missing"), 0, &owner),
+             -ENOENT);
+    CHECK_EQ(region_pool_open_device(&pool, test_dir(), 0, &owner), -ENOTTY);
+    CHECK_EQ(region_pool_open_device(&pool, "/dev/null", 0, &owner), -ENOTTY);
+    CHECK(nothing_leaked(&before));
 }
 
 /* ---- arenas ------------------------------------------------------------ */
@@ -282,28 +268,26 @@ static void test_paths_that_are_no_device(void)
 static void test_number_of_arenas(void)
 {
     const unsigned cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
-    CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&pool, &owner), 0);
-    CU_ASSERT_EQUAL(region_pool_arenas(&pool, 4, page()), 4 * cpus);
-    CU_ASSERT_EQUAL(region_pool_arenas(&pool, 1, page()), cpus);
-    CU_ASSERT_EQUAL(region_pool_arenas(&pool, 0, page()), 1);
+    REQUIRE_EQ(region_pool_open_memory(&pool, &owner), 0);
+    CHECK_EQ(region_pool_arenas(&pool, 4, page()), 4 * cpus);
+    CHECK_EQ(region_pool_arenas(&pool, 1, page()), cpus);
+    CHECK_EQ(region_pool_arenas(&pool, 0, page()), 1);
     region_pool_close(&pool);
 
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
     unsigned few = region_pool_arenas(&pool, 1000, page());
     region_pool_close(&pool);
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), 1024 * MIB, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 1024 * MIB, &owner),
+               0);
     unsigned more = region_pool_arenas(&pool, 1000, page());
     region_pool_close(&pool);
-    CU_ASSERT_TRUE(few >= 1);
-    CU_ASSERT_TRUE(few < more);
-    CU_ASSERT_TRUE(more <= 1000 * cpus);
+    CHECK_GE(few, 1);
+    CHECK_LT(few, more);
+    CHECK_LE(more, 1000 * cpus);
 
     char *buffer = make_buffer(16 * MIB);
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_buffer(&pool, buffer, 16 * MIB, &owner), 0);
-    CU_ASSERT_EQUAL(region_pool_arenas(&pool, 4, page()), 1);
+    REQUIRE_EQ(region_pool_open_buffer(&pool, buffer, 16 * MIB, &owner), 0);
+    CHECK_EQ(region_pool_arenas(&pool, 4, page()), 1);
     region_pool_close(&pool);
     munmap(buffer, 16 * MIB);
 }

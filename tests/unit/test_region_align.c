@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where grains are put, on a disk of the test's own: calls of the table go to a
+ * Places of grains, on a disk of the test's own: calls of the table go to a
  * model of a file system that gives out blocks as ext4 or xfs do.
  */
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include "sys_calls.h"
 
 #define GRAIN REGION_ALIGN_GRAIN
-/* Of the disk: large, to have few of them. */
+/* The size of a block of the disk: large, so that there are few. */
 #define BLOCK (64 * KIB)
 #define PER_GRAIN (GRAIN / BLOCK)
 #define DISK (96 * PER_GRAIN)
@@ -25,8 +25,7 @@
 
 enum state { FREE, USED, PENDING };
 
-/* ---- the file system ------------------------------------------------------
- */
+/* ---- the file system --------------------------------------------------- */
 
 static struct {
     char state[DISK];
@@ -38,7 +37,7 @@ static struct {
     size_t extent_most; /* blocks in an extent; 0: any */
     size_t start;       /* of the partition, within a grain */
     uint32_t flags;     /* of all extents */
-    bool elsewhere;     /* where other files are made */
+    bool elsewhere;     /* other files are made elsewhere */
     bool replaced;      /* the numbers are of other files by now */
     size_t room;        /* free blocks that it admits to; 0: all */
     int open_error, hold_error, punch_error, fiemap_error, statvfs_error;
@@ -70,7 +69,8 @@ static size_t free_run(size_t block)
     return length;
 }
 
-/* Where `count` blocks are taken that continue at `goal`; DISK: nowhere. */
+/* The place for `count` blocks that continue at `goal`; DISK if there is
+ * none. */
 static size_t choose(size_t goal, size_t count)
 {
     if (goal < DISK && free_run(goal) >= count)
@@ -144,7 +144,7 @@ static int fails(int error)
 
 static int fake_fallocate(int fd, int mode, off_t offset, off_t len)
 {
-    CU_ASSERT_TRUE_FATAL(is_file(fd));
+    REQUIRE(is_file(fd));
     short *map = disk.map[fd - FIRST_FD];
     size_t first = (size_t)offset / BLOCK, count = (size_t)len / BLOCK;
     if (mode & FALLOC_FL_PUNCH_HOLE) {
@@ -154,7 +154,7 @@ static int fake_fallocate(int fd, int mode, off_t offset, off_t len)
         return fails(disk.punch_error);
     }
     /* Only a file that is set aside keeps its size. */
-    CU_ASSERT_EQUAL((mode & FALLOC_FL_KEEP_SIZE) != 0, fd != FIRST_FD);
+    CHECK_EQ((mode & FALLOC_FL_KEEP_SIZE) != 0, fd != FIRST_FD);
     if (fd != FIRST_FD && disk.hold_error != 0)
         return fails(disk.hold_error);
     disk.allocations++;
@@ -204,9 +204,9 @@ static int fake_fstat(int fd, struct stat *st)
 static int fake_openat(int directory, const char *path, int flags, mode_t mode)
 {
     (void)mode;
-    CU_ASSERT_EQUAL(directory, DIRECTORY);
-    CU_ASSERT_STRING_EQUAL(path, ".");
-    CU_ASSERT_EQUAL(flags & O_TMPFILE, O_TMPFILE);
+    CHECK_EQ(directory, DIRECTORY);
+    CHECK_STR(path, ".");
+    CHECK_EQ(flags & O_TMPFILE, O_TMPFILE);
     disk.opens++;
     if (disk.open_error != 0)
         return fails(disk.open_error);
@@ -220,7 +220,7 @@ static int fake_openat(int directory, const char *path, int flags, mode_t mode)
 
 static int fake_close(int fd)
 {
-    CU_ASSERT_TRUE_FATAL(is_file(fd));
+    REQUIRE(is_file(fd));
     free_blocks(disk.map[fd - FIRST_FD], 0, FILE_BLOCKS);
     disk.open[fd - FIRST_FD] = false;
     return 0;
@@ -228,7 +228,7 @@ static int fake_close(int fd)
 
 static int fake_fsync(int fd)
 {
-    CU_ASSERT_TRUE(is_file(fd) && fd != FIRST_FD);
+    CHECK(is_file(fd) && fd != FIRST_FD);
     disk.fsyncs++;
     commit();
     return 0;
@@ -237,21 +237,20 @@ static int fake_fsync(int fd)
 static int fake_fchmod(int fd, mode_t mode)
 {
     (void)mode;
-    CU_ASSERT_TRUE(is_file(fd));
+    CHECK(is_file(fd));
     return 0;
 }
 
 static int fake_fstatvfs(int fd, struct statvfs *st)
 {
-    CU_ASSERT_TRUE(is_file(fd));
+    CHECK(is_file(fd));
     *st = (struct statvfs){.f_frsize = BLOCK, .f_blocks = DISK};
     st->f_bfree = count_blocks(FREE) + count_blocks(PENDING);
     st->f_bavail = disk.room != 0 ? disk.room : st->f_bfree;
     return fails(disk.statvfs_error);
 }
 
-/* ---- what tests do --------------------------------------------------------
- */
+/* ---- what tests do ----------------------------------------------------- */
 
 static struct sys_calls real;
 static struct region_align align;
@@ -279,13 +278,13 @@ static void end(void)
 {
     size_t mapped = 0;
     for (int i = 1; i < FILES_MOST; i++)
-        CU_ASSERT_FALSE(disk.open[i]);
+        CHECK(!disk.open[i]);
     for (size_t i = 0; i < FILE_BLOCKS; i++)
         mapped += disk.map[0][i] != 0;
     size_t others = 0;
     for (size_t i = 0; i < DISK; i++)
         others += disk.state[i] == USED;
-    CU_ASSERT_TRUE(others >= mapped);
+    CHECK_GE(others, mapped);
     sys = real;
 }
 
@@ -318,10 +317,10 @@ static int take(size_t grain, size_t count)
 
 static void give(size_t grain, size_t count)
 {
-    CU_ASSERT_EQUAL(
-        fake_fallocate(FIRST_FD, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                       (off_t)(grain * GRAIN), (off_t)(count * GRAIN)),
-        0);
+    CHECK_EQ(fake_fallocate(FIRST_FD,
+                            FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                            (off_t)(grain * GRAIN), (off_t)(count * GRAIN)),
+             0);
     disk.punches--;
 }
 
@@ -361,20 +360,19 @@ static unsigned calls(void)
            disk.fsyncs;
 }
 
-/* ---- tests ----------------------------------------------------------------
- */
+/* ---- tests ------------------------------------------------------------- */
 
 static void test_no_call_is_wasted(void)
 {
     begin();
-    CU_ASSERT_EQUAL(take(3, 1), 0);
-    CU_ASSERT_EQUAL(calls(), 2);
+    CHECK_EQ(take(3, 1), 0);
+    CHECK_EQ(calls(), 2);
     /* What follows comes at once. */
-    CU_ASSERT_EQUAL(take(4, 16), 0);
-    CU_ASSERT_EQUAL(calls(), 4);
-    CU_ASSERT_EQUAL(take(30, 16), 0);
-    CU_ASSERT_EQUAL(calls(), 8);
-    CU_ASSERT_EQUAL(aligned_grains(3, 17) + aligned_grains(30, 16), 33);
+    CHECK_EQ(take(4, 16), 0);
+    CHECK_EQ(calls(), 4);
+    CHECK_EQ(take(30, 16), 0);
+    CHECK_EQ(calls(), 8);
+    CHECK_EQ(aligned_grains(3, 17) + aligned_grains(30, 16), 33);
     end();
 }
 
@@ -384,26 +382,26 @@ static void test_free_space_begins_anywhere(void)
     for (size_t used = 0; used < PER_GRAIN; used++) {
         begin();
         use(0, used);
-        CU_ASSERT_EQUAL(take(0, 8), 0);
-        CU_ASSERT_EQUAL(aligned_grains(0, 8), 8);
-        CU_ASSERT_EQUAL(disk.opens, used == 0 ? 0 : disk.opens);
-        CU_ASSERT_EQUAL(count_blocks(USED), used + 8 * PER_GRAIN);
-        CU_ASSERT_TRUE(calls() < 24);
+        CHECK_EQ(take(0, 8), 0);
+        CHECK_EQ(aligned_grains(0, 8), 8);
+        CHECK_EQ(disk.opens, used == 0 ? 0 : disk.opens);
+        CHECK_EQ(count_blocks(USED), used + 8 * PER_GRAIN);
+        CHECK_LT(calls(), 24);
         end();
     }
 }
 
-/* As ext4: behind the last blocks, where a grain alone would have had better.
- */
+/* As ext4: behind the last blocks, although a grain alone would have had a
+ * better place. */
 static void test_unaligned_blocks_are_not_followed(void)
 {
     begin();
     disk.has_buddies = disk.has_journal = true;
     assign(disk.map[0], 0, 3, 1);
-    CU_ASSERT_EQUAL(take(1, 4), 0);
-    CU_ASSERT_EQUAL(aligned_grains(1, 4), 4);
-    CU_ASSERT_EQUAL(disk.opens, 0);
-    CU_ASSERT_EQUAL(disk.fsyncs, 0);
+    CHECK_EQ(take(1, 4), 0);
+    CHECK_EQ(aligned_grains(1, 4), 4);
+    CHECK_EQ(disk.opens, 0);
+    CHECK_EQ(disk.fsyncs, 0);
     end();
 }
 
@@ -414,9 +412,9 @@ static void test_journal_releases_what_it_holds(void)
     spoil(0);
     /* Aligned, once: then given back. */
     memset(disk.state + 8 * PER_GRAIN, PENDING, 8 * PER_GRAIN);
-    CU_ASSERT_EQUAL(take(0, 8), 0);
-    CU_ASSERT_EQUAL(aligned_grains(0, 8), 8);
-    CU_ASSERT_EQUAL(disk.fsyncs, 1);
+    CHECK_EQ(take(0, 8), 0);
+    CHECK_EQ(aligned_grains(0, 8), 8);
+    CHECK_EQ(disk.fsyncs, 1);
     end();
 }
 
@@ -430,15 +428,15 @@ static void test_no_aligned_place(void)
     unsigned most = 0, in_all = 0;
     for (size_t grain = 0; grain < 60; grain++) {
         unsigned before = calls();
-        CU_ASSERT_EQUAL(take(grain, 1), 0);
+        CHECK_EQ(take(grain, 1), 0);
         unsigned made = calls() - before;
         most = made > most ? made : most;
         in_all += made;
     }
-    CU_ASSERT_EQUAL(blocks_of_file(), 60 * PER_GRAIN);
-    CU_ASSERT_EQUAL(count_blocks(USED), others + 60 * PER_GRAIN);
-    CU_ASSERT_TRUE(most <= 70);
-    CU_ASSERT_TRUE(in_all < 500);
+    CHECK_EQ(blocks_of_file(), 60 * PER_GRAIN);
+    CHECK_EQ(count_blocks(USED), others + 60 * PER_GRAIN);
+    CHECK_LE(most, 70);
+    CHECK_LT(in_all, 500);
     end();
 }
 
@@ -449,14 +447,14 @@ static void test_aligned_place_comes_back(void)
     disk.has_buddies = true;
     spoil(0);
     for (size_t grain = 0; grain < 12; grain++)
-        CU_ASSERT_EQUAL(take(grain, 1), 0);
-    CU_ASSERT_EQUAL(aligned_grains(0, 12), 0);
-    CU_ASSERT_TRUE(align.skip > 0);
+        CHECK_EQ(take(grain, 1), 0);
+    CHECK_EQ(aligned_grains(0, 12), 0);
+    CHECK_GT(align.skip, 0);
     memset(disk.state + 40 * PER_GRAIN, FREE, 40 * PER_GRAIN);
     unsigned tries = 0;
     while (aligned_grains(20, tries) == 0 && tries < 20)
-        CU_ASSERT_EQUAL(take(20 + tries++, 1), 0);
-    CU_ASSERT_TRUE(tries < 20);
+        CHECK_EQ(take(20 + tries++, 1), 0);
+    CHECK_LT(tries, 20);
     end();
 }
 
@@ -468,10 +466,10 @@ static void test_pieces_of_free_space(void)
     for (size_t i = 0; i < 30; i++)
         use(i * 3 * PER_GRAIN, PER_GRAIN + 1);
     size_t others = count_blocks(USED);
-    CU_ASSERT_EQUAL(take(0, 24), 0);
-    CU_ASSERT_EQUAL(aligned_grains(0, 24), 24);
-    CU_ASSERT_EQUAL(count_blocks(USED), others + 24 * PER_GRAIN);
-    CU_ASSERT_TRUE(calls() < 24 * 6);
+    CHECK_EQ(take(0, 24), 0);
+    CHECK_EQ(aligned_grains(0, 24), 24);
+    CHECK_EQ(count_blocks(USED), others + 24 * PER_GRAIN);
+    CHECK_LT(calls(), 24 * 6);
     end();
 }
 
@@ -480,14 +478,14 @@ static void test_little_room(void)
     begin();
     use(0, 1);
     disk.room = 8 * PER_GRAIN;
-    CU_ASSERT_EQUAL(take(0, 4), 0);
-    CU_ASSERT_EQUAL(blocks_of_file(), 4 * PER_GRAIN);
-    CU_ASSERT_EQUAL(disk.punches, 0);
-    CU_ASSERT_EQUAL(disk.opens, 0);
+    CHECK_EQ(take(0, 4), 0);
+    CHECK_EQ(blocks_of_file(), 4 * PER_GRAIN);
+    CHECK_EQ(disk.punches, 0);
+    CHECK_EQ(disk.opens, 0);
     disk.room = 0;
     disk.statvfs_error = EIO;
-    CU_ASSERT_EQUAL(take(10, 4), 0);
-    CU_ASSERT_EQUAL(disk.punches, 0);
+    CHECK_EQ(take(10, 4), 0);
+    CHECK_EQ(disk.punches, 0);
     end();
 }
 
@@ -497,14 +495,14 @@ static void test_full_disk(void)
     begin();
     use(0, 1);
     use(60 * PER_GRAIN, DISK - 60 * PER_GRAIN);
-    CU_ASSERT_EQUAL(take(0, 59), 0);
-    CU_ASSERT_EQUAL(take(59, 1), -ENOSPC);
-    CU_ASSERT_EQUAL(blocks_of_file(), 59 * PER_GRAIN);
-    CU_ASSERT_TRUE(aligned_grains(0, 59) >= 50);
+    CHECK_EQ(take(0, 59), 0);
+    CHECK_EQ(take(59, 1), -ENOSPC);
+    CHECK_EQ(blocks_of_file(), 59 * PER_GRAIN);
+    CHECK_GE(aligned_grains(0, 59), 50);
     give(0, 59);
-    CU_ASSERT_EQUAL(take(0, 60), -ENOSPC);
-    CU_ASSERT_EQUAL(blocks_of_file(), 0);
-    CU_ASSERT_EQUAL(take(2, 59), 0);
+    CHECK_EQ(take(0, 60), -ENOSPC);
+    CHECK_EQ(blocks_of_file(), 0);
+    CHECK_EQ(take(2, 59), 0);
     end();
 }
 
@@ -516,29 +514,29 @@ static void test_calls_that_fail(void)
         begin();
         use(0, 5);
         *errors[i] = EIO;
-        CU_ASSERT_EQUAL(take(0, 4), 0);
-        CU_ASSERT_EQUAL(blocks_of_file(), 4 * PER_GRAIN);
-        CU_ASSERT_EQUAL(count_blocks(USED), 5 + 4 * PER_GRAIN);
+        CHECK_EQ(take(0, 4), 0);
+        CHECK_EQ(blocks_of_file(), 4 * PER_GRAIN);
+        CHECK_EQ(count_blocks(USED), 5 + 4 * PER_GRAIN);
         end();
     }
     /* No place for a second file is known, or one elsewhere. */
     begin();
     use(0, 5);
-    CU_ASSERT_EQUAL(take_at(-1, 0, 1), 0);
-    CU_ASSERT_EQUAL(disk.opens, 0);
+    CHECK_EQ(take_at(-1, 0, 1), 0);
+    CHECK_EQ(disk.opens, 0);
     disk.elsewhere = true;
     align = (struct region_align){0};
-    CU_ASSERT_EQUAL(take(4, 1), 0);
-    CU_ASSERT_EQUAL(disk.opens, 1);
-    CU_ASSERT_EQUAL(blocks_of_file(), 2 * PER_GRAIN);
+    CHECK_EQ(take(4, 1), 0);
+    CHECK_EQ(disk.opens, 1);
+    CHECK_EQ(blocks_of_file(), 2 * PER_GRAIN);
     end();
     /* The numbers have become those of other files: nothing is punched. */
     begin();
     use(0, 5);
     disk.replaced = true;
-    CU_ASSERT_EQUAL(take(0, 8), 0);
-    CU_ASSERT_EQUAL(disk.punches, 0);
-    CU_ASSERT_EQUAL(blocks_of_file(), 8 * PER_GRAIN);
+    CHECK_EQ(take(0, 8), 0);
+    CHECK_EQ(disk.punches, 0);
+    CHECK_EQ(blocks_of_file(), 8 * PER_GRAIN);
     end();
 }
 
@@ -551,16 +549,16 @@ static void test_allocations_that_fail(void)
         disk.error_from = from;
         disk.allocate_error = EDQUOT;
         int result = take(0, 4);
-        CU_ASSERT_TRUE(result == 0 || result == -EDQUOT);
-        CU_ASSERT_EQUAL(blocks_of_file(), result == 0 ? 4 * PER_GRAIN : 0);
-        CU_ASSERT_EQUAL(count_blocks(USED), 5 + blocks_of_file());
-        CU_ASSERT_EQUAL(result, from <= 5 ? -EDQUOT : result);
+        CHECK(result == 0 || result == -EDQUOT);
+        CHECK_EQ(blocks_of_file(), result == 0 ? 4 * PER_GRAIN : 0);
+        CHECK_EQ(count_blocks(USED), 5 + blocks_of_file());
+        CHECK_EQ(result, from <= 5 ? -EDQUOT : result);
         end();
     }
     begin();
     disk.error_from = 1;
     disk.allocate_error = EIO;
-    CU_ASSERT_EQUAL(take(0, 4), -EIO);
+    CHECK_EQ(take(0, 4), -EIO);
     end();
 }
 
@@ -572,42 +570,42 @@ static void test_set_aside_is_given_up(void)
     disk.room = DISK;
     use(0, 5);
     use(10 * PER_GRAIN, DISK - 10 * PER_GRAIN);
-    CU_ASSERT_EQUAL(take(0, 9), 0);
-    CU_ASSERT_EQUAL(blocks_of_file(), 9 * PER_GRAIN);
-    CU_ASSERT_TRUE(disk.opens > 0);
+    CHECK_EQ(take(0, 9), 0);
+    CHECK_EQ(blocks_of_file(), 9 * PER_GRAIN);
+    CHECK_GT(disk.opens, 0);
     end();
 }
 
-static void test_nothing_tells(void)
+static void test_nothing_is_known(void)
 {
     static const int for_good[] = {EOPNOTSUPP, ENOTTY, ENOSYS};
     for (size_t i = 0; i < sizeof for_good / sizeof for_good[0]; i++) {
         begin();
         use(0, 5);
         disk.fiemap_error = for_good[i];
-        CU_ASSERT_EQUAL(take(0, 4), 0);
-        CU_ASSERT_EQUAL(take(8, 4), 0);
-        CU_ASSERT_EQUAL(disk.fiemaps, 1);
-        CU_ASSERT_EQUAL(disk.allocations, 3);
-        CU_ASSERT_EQUAL(disk.punches, 0);
+        CHECK_EQ(take(0, 4), 0);
+        CHECK_EQ(take(8, 4), 0);
+        CHECK_EQ(disk.fiemaps, 1);
+        CHECK_EQ(disk.allocations, 3);
+        CHECK_EQ(disk.punches, 0);
         end();
     }
     begin();
     use(0, 5);
     disk.fiemap_error = EIO;
-    CU_ASSERT_EQUAL(take(0, 1), 0);
-    CU_ASSERT_EQUAL(disk.punches, 0);
+    CHECK_EQ(take(0, 1), 0);
+    CHECK_EQ(disk.punches, 0);
     disk.fiemap_error = 0;
-    CU_ASSERT_EQUAL(take(4, 1), 0);
-    CU_ASSERT_TRUE(grain_is_aligned(4));
+    CHECK_EQ(take(4, 1), 0);
+    CHECK(grain_is_aligned(4));
     end();
     begin();
     use(0, 5);
     disk.flags = FIEMAP_EXTENT_ENCODED;
-    CU_ASSERT_EQUAL(take(0, 4), 0);
-    CU_ASSERT_EQUAL(take(8, 4), 0);
-    CU_ASSERT_EQUAL(disk.fiemaps, 1);
-    CU_ASSERT_EQUAL(disk.punches, 0);
+    CHECK_EQ(take(0, 4), 0);
+    CHECK_EQ(take(8, 4), 0);
+    CHECK_EQ(disk.fiemaps, 1);
+    CHECK_EQ(disk.punches, 0);
     end();
 }
 
@@ -617,15 +615,15 @@ static void test_partition_counts(void)
     for (size_t start = BLOCK; start < GRAIN; start += 7 * BLOCK) {
         begin();
         disk.start = align.start = start;
-        CU_ASSERT_EQUAL(take(0, 4), 0);
-        CU_ASSERT_EQUAL(aligned_grains(0, 4), 4);
-        CU_ASSERT_EQUAL(disk.map[0][0] % (int)PER_GRAIN, 1);
-        CU_ASSERT_EQUAL(disk.opens, 0);
-        /* As if nothing was known of it. */
+        CHECK_EQ(take(0, 4), 0);
+        CHECK_EQ(aligned_grains(0, 4), 4);
+        CHECK_EQ(disk.map[0][0] % (int)PER_GRAIN, 1);
+        CHECK_EQ(disk.opens, 0);
+        /* As if the start of the partition were not known. */
         align = (struct region_align){0};
-        CU_ASSERT_EQUAL(take(8, 4), 0);
-        CU_ASSERT_EQUAL(aligned_grains(8, 4), 4);
-        CU_ASSERT_NOT_EQUAL(disk.map[0][8 * PER_GRAIN] % (int)PER_GRAIN, 1);
+        CHECK_EQ(take(8, 4), 0);
+        CHECK_EQ(aligned_grains(8, 4), 4);
+        CHECK_NE(disk.map[0][8 * PER_GRAIN] % (int)PER_GRAIN, 1);
         end();
     }
 }
@@ -636,24 +634,24 @@ static void test_extents_are_borders(void)
     begin();
     disk.extent_most = PER_GRAIN / 2;
     disk.room = 1;
-    CU_ASSERT_EQUAL(take(0, 2), 0);
-    CU_ASSERT_EQUAL(align.end, 0);
+    CHECK_EQ(take(0, 2), 0);
+    CHECK_EQ(align.end, 0);
     end();
-    /* More of them than are told at once. */
+    /* More extents than one answer holds. */
     begin();
     disk.extent_most = PER_GRAIN;
-    CU_ASSERT_EQUAL(take(0, 1), 0);
-    CU_ASSERT_EQUAL(take(1, 40), 0);
-    CU_ASSERT_EQUAL(align.end, 41 * GRAIN);
-    CU_ASSERT_EQUAL(disk.punches, 0);
-    CU_ASSERT_EQUAL(disk.fiemaps, 4); /* of 1, 16, 16 and 9 grains at most */
+    CHECK_EQ(take(0, 1), 0);
+    CHECK_EQ(take(1, 40), 0);
+    CHECK_EQ(align.end, 41 * GRAIN);
+    CHECK_EQ(disk.punches, 0);
+    CHECK_EQ(disk.fiemaps, 4); /* of 1, 16, 16 and 9 grains at most */
     end();
 }
 
 static ssize_t fake_pwrite(int fd, const void *buf, size_t count, off_t offset)
 {
     (void)buf, (void)offset;
-    CU_ASSERT_EQUAL(fd, FIRST_FD);
+    CHECK_EQ(fd, FIRST_FD);
     return (ssize_t)count;
 }
 
@@ -664,16 +662,15 @@ static void test_no_fallocate(void)
     sys.pwrite = fake_pwrite;
     disk.error_from = 1;
     disk.allocate_error = EOPNOTSUPP;
-    CU_ASSERT_EQUAL(take(0, 4), 0);
-    CU_ASSERT_TRUE(no_fallocate);
-    CU_ASSERT_EQUAL(calls(), 1);
-    CU_ASSERT_EQUAL(take(4, 4), 0);
-    CU_ASSERT_EQUAL(calls(), 1);
+    CHECK_EQ(take(0, 4), 0);
+    CHECK(no_fallocate);
+    CHECK_EQ(calls(), 1);
+    CHECK_EQ(take(4, 4), 0);
+    CHECK_EQ(calls(), 1);
     end();
 }
 
-/* ---- the partition's start ------------------------------------------------
- */
+/* ---- the partition's start --------------------------------------------- */
 
 static const char *sysfs_text;
 static int sysfs_error;
@@ -681,28 +678,28 @@ static int sysfs_error;
 static int sysfs_open(const char *path, int flags, mode_t mode)
 {
     (void)flags, (void)mode;
-    CU_ASSERT_STRING_EQUAL(path, "/sys/dev/block/259:7/start");
+    CHECK_STR(path, "/sys/dev/block/259:7/start");
     return sysfs_text != NULL ? FIRST_FD : fails(ENOENT);
 }
 
 static ssize_t sysfs_pread(int fd, void *buf, size_t count, off_t offset)
 {
-    CU_ASSERT_TRUE(fd == FIRST_FD && offset == 0);
-    CU_ASSERT_TRUE_FATAL(strlen(sysfs_text) <= count);
+    CHECK(fd == FIRST_FD && offset == 0);
+    REQUIRE_LE(strlen(sysfs_text), count);
     memcpy(buf, sysfs_text, strlen(sysfs_text));
     return fails(sysfs_error) == 0 ? (ssize_t)strlen(sysfs_text) : -1;
 }
 
 static int sysfs_fstat(int fd, struct stat *st)
 {
-    CU_ASSERT_EQUAL(fd, FIRST_FD);
+    CHECK_EQ(fd, FIRST_FD);
     *st = (struct stat){.st_dev = makedev(259, 7)};
     return 0;
 }
 
 static int sysfs_close(int fd)
 {
-    CU_ASSERT_EQUAL(fd, FIRST_FD);
+    CHECK_EQ(fd, FIRST_FD);
     return 0;
 }
 
@@ -728,13 +725,13 @@ static void test_start_of_the_partition(void)
     sysfs_error = 0;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         sysfs_text = cases[i].text;
-        CU_ASSERT_EQUAL(region_align_start(FIRST_FD), cases[i].start);
+        CHECK_EQ(region_align_start(FIRST_FD), cases[i].start);
     }
     sysfs_text = "2048\n";
     sysfs_error = EIO;
-    CU_ASSERT_EQUAL(region_align_start(FIRST_FD), 0);
+    CHECK_EQ(region_align_start(FIRST_FD), 0);
     sys.fstat = failing_fstat;
-    CU_ASSERT_EQUAL(region_align_start(FIRST_FD), 0);
+    CHECK_EQ(region_align_start(FIRST_FD), 0);
     end();
 }
 
@@ -755,7 +752,7 @@ int main(int argc, char **argv)
         {"calls that fail", test_calls_that_fail},
         {"allocations that fail", test_allocations_that_fail},
         {"what is set aside is given up", test_set_aside_is_given_up},
-        {"nothing tells", test_nothing_tells},
+        {"nothing is known", test_nothing_is_known},
         {"a partition counts", test_partition_counts},
         {"extents are borders", test_extents_are_borders},
         {"no fallocate", test_no_fallocate},

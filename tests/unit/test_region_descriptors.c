@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Regions and the numbers of their files and directories: what happens once the
- * program has closed those, or has others there; how a pool grows without its
- * directory; and which numbers pools share.
+ * program has closed those, or has others at these numbers; how a pool grows
+ * without its directory; and which numbers pools share.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,8 +35,7 @@ static struct memkind_region_pool pool, second;
 
 static void open_dir(struct memkind_region_pool *which, size_t limit)
 {
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(which, test_dir(), limit, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(which, test_dir(), limit, &owner), 0);
 }
 
 static char *take(struct memkind_region_pool *which, size_t size,
@@ -62,8 +61,7 @@ static bool is_open(int fd)
     return fcntl(fd, F_GETFD) >= 0;
 }
 
-/* ---- growth in one file
- * ------------------------------------------------------------- */
+/* ---- growth in one file ------------------------------------------------ */
 
 static bool regions_follow_one_another(const struct memkind_region_pool *which)
 {
@@ -85,23 +83,23 @@ static void test_regions_lie_in_one_file(void)
     char *blocks[4];
     for (unsigned i = 0; i < 4; i++) {
         blocks[i] = grow(&pool);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(blocks[i]);
-        CU_ASSERT_TRUE(is_zero(blocks[i], MIB));
+        REQUIRE_NOT_NULL(blocks[i]);
+        CHECK(is_zero(blocks[i], MIB));
         test_fill(blocks[i], MIB, i);
     }
-    CU_ASSERT_TRUE(regions_follow_one_another(&pool));
-    CU_ASSERT_EQUAL(file_bytes(pool.regions[0].fd), 4 * MIB);
-    /* Each block is where the file says. */
-    CU_ASSERT_EQUAL(region_pool_decommit(&pool, blocks[1], MIB), 0);
-    CU_ASSERT_EQUAL(file_bytes(pool.regions[0].fd), 3 * MIB);
-    CU_ASSERT_EQUAL(region_pool_commit(&pool, blocks[1], MIB), 0);
-    CU_ASSERT_TRUE(is_zero(blocks[1], MIB));
+    CHECK(regions_follow_one_another(&pool));
+    CHECK_EQ(file_bytes(pool.regions[0].fd), 4 * MIB);
+    /* Each block lies at its place in the file. */
+    CHECK_EQ(region_pool_decommit(&pool, blocks[1], MIB), 0);
+    CHECK_EQ(file_bytes(pool.regions[0].fd), 3 * MIB);
+    CHECK_EQ(region_pool_commit(&pool, blocks[1], MIB), 0);
+    CHECK(is_zero(blocks[1], MIB));
     test_fill(blocks[1], MIB, 1);
     for (unsigned i = 0; i < 4; i++)
-        CU_ASSERT_TRUE(test_check(blocks[i], MIB, i));
-    CU_ASSERT_EQUAL(region_pool_persist(&pool, blocks[3], MIB), 0);
+        CHECK(test_check(blocks[i], MIB, i));
+    CHECK_EQ(region_pool_persist(&pool, blocks[3], MIB), 0);
     region_pool_close(&pool);
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
 }
 
 static size_t largest_file;
@@ -123,18 +121,18 @@ static void grow_in_small_files(void)
     char *blocks[5];
     for (unsigned i = 0; i < 5; i++) {
         blocks[i] = grow(&pool);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(blocks[i]);
+        REQUIRE_NOT_NULL(blocks[i]);
         test_fill(blocks[i], MIB, i);
     }
     unsigned files = 0;
     for (unsigned i = 0; i < atomic_load(&pool.count); i++)
         files += pool.regions[i].owns_file;
-    CU_ASSERT_TRUE(files > 2);
-    /* None is so small as to use up the number of regions. */
+    CHECK_GT(files, 2);
+    /* No region is so small that their number is used up. */
     for (unsigned i = 0; i < atomic_load(&pool.count); i++)
-        CU_ASSERT_TRUE(pool.regions[i].size >= 32 * MIB);
+        CHECK_GE(pool.regions[i].size, 32 * MIB);
     for (unsigned i = 0; i < 5; i++)
-        CU_ASSERT_TRUE(test_check(blocks[i], MIB, i));
+        CHECK(test_check(blocks[i], MIB, i));
     region_pool_close(&pool);
     sys = real;
 }
@@ -146,11 +144,10 @@ static void test_full_files_are_followed_by_others(void)
     grow_in_small_files(); /* the table of addresses keeps its nodes */
     test_resources_take(&before);
     grow_in_small_files();
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
 }
 
-/* ---- growth without a directory
- * --------------------------------------------------------------- */
+/* ---- growth without a directory ---------------------------------------- */
 
 static int run_child(int (*run)(void))
 {
@@ -195,7 +192,7 @@ static int after_chroot(void)
     NEED(mkdir(jail, 0755) == 0 && chroot(jail) == 0 && chdir("/") == 0);
     NEED(access(test_dir(), F_OK) != 0);
     NEED(grow(&second) != NULL && regions_follow_one_another(&second));
-    /* By the directory as well. */
+    /* The directory is used as well. */
     const struct sys_calls real = sys;
     sys.ftruncate = ftruncate_small;
     largest_file = 64 * MIB;
@@ -221,23 +218,22 @@ static int after_rmdir(void)
 static void test_growth_after_setuid(void)
 {
     if (is_root("setuid"))
-        CU_ASSERT_EQUAL(run_child(after_setuid), 0);
+        CHECK_EQ(run_child(after_setuid), 0);
 }
 
 static void test_growth_after_chroot(void)
 {
     if (is_root("chroot"))
-        CU_ASSERT_EQUAL(run_child(after_chroot), 0);
+        CHECK_EQ(run_child(after_chroot), 0);
     rmdir(test_path("jail"));
 }
 
 static void test_growth_after_rmdir(void)
 {
-    CU_ASSERT_EQUAL(run_child(after_rmdir), 0);
+    CHECK_EQ(run_child(after_rmdir), 0);
 }
 
-/* ---- growth in forked children
- * --------------------------------------------------------------- */
+/* ---- growth in forked children ----------------------------------------- */
 
 static size_t file_size(int fd)
 {
@@ -258,7 +254,7 @@ static int child_grows(void)
     NEED(atomic_load(&pool.count) == 2);
     if (policy == REGION_FORK_SHARED) {
         NEED(pool.regions[1].owns_file && pool.regions[1].fd != first->fd);
-        /* From then on, in a file of its own. */
+        /* It goes on growing in a file of its own. */
         NEED(grow(&pool) != NULL && pool.regions[2].fd == pool.regions[1].fd);
     } else { /* as what it has already: memory */
         NEED(pool.regions[1].is_private && pool.regions[1].fd < 0);
@@ -280,15 +276,15 @@ static void test_a_childs_growth_is_its_own(void)
         open_dir(&pool, 64 * MIB);
         region_pool_set_fork_policy(&pool, policy);
         char *block = take(&pool, MIB, true);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+        REQUIRE_NOT_NULL(block);
         test_fill(block, MIB, 3);
         parents_file = fcntl(pool.regions[0].fd, F_DUPFD_CLOEXEC, 3);
-        CU_ASSERT_EQUAL(run_child(child_grows), 0);
-        CU_ASSERT_TRUE(test_check(block, MIB, 3));
+        CHECK_EQ(run_child(child_grows), 0);
+        CHECK(test_check(block, MIB, 3));
         /* The parent's file is the parent's to make larger. */
-        CU_ASSERT_PTR_NOT_NULL(grow(&pool));
-        CU_ASSERT_TRUE(regions_follow_one_another(&pool));
-        CU_ASSERT_TRUE(test_check(block, MIB, 3));
+        CHECK_NOT_NULL(grow(&pool));
+        CHECK(regions_follow_one_another(&pool));
+        CHECK(test_check(block, MIB, 3));
         close(parents_file);
         region_pool_close(&pool);
     }
@@ -313,18 +309,17 @@ static void test_children_of_a_pool_that_has_grown(void)
         open_dir(&pool, 64 * MIB);
         region_pool_set_fork_policy(&pool, policies[i]);
         in_second_region = grow(&pool);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(in_second_region);
+        REQUIRE_NOT_NULL(in_second_region);
         test_fill(in_second_region, MIB, 7);
-        CU_ASSERT_EQUAL(run_child(child_sees_both_regions), 0);
-        CU_ASSERT_TRUE(test_check(in_second_region, MIB, 7));
+        CHECK_EQ(run_child(child_sees_both_regions), 0);
+        CHECK(test_check(in_second_region, MIB, 7));
         region_pool_close(&pool);
     }
 }
 
-/* ---- numbers that are gone
- * ------------------------------------------------------------- */
+/* ---- numbers that are gone --------------------------------------------- */
 
-/* The program's own file, at each number that was the pool's. */
+/* The program's own file, at each number that the pool had. */
 static char program_file[4200];
 
 static int put_program_file_at(const struct memkind_region_pool *which)
@@ -431,7 +426,7 @@ static int all_are_closed(void)
     return 0;
 }
 
-/* And the directory is another one. */
+/* The directory is another one as well. */
 static int all_are_closed_and_moved(void)
 {
     char dir[4200];
@@ -479,7 +474,7 @@ static int an_old_kernel(void)
 
 static int grandchild(void)
 {
-    /* No private mapping can be made of a file that nobody has. */
+    /* No private mapping can be made of a file without a descriptor. */
     NEED(region_pool_is_lost(&second));
     NEED(take(&second, MIB, true) == NULL);
     region_pool_close(&second);
@@ -514,7 +509,7 @@ static int fork_without_the_numbers(void)
 static void in_child(int (*run)(void))
 {
     snprintf(program_file, sizeof program_file, "%s", test_path("program"));
-    CU_ASSERT_EQUAL(run_child(run), 0);
+    CHECK_EQ(run_child(run), 0);
     unlink(program_file);
 }
 
@@ -544,8 +539,7 @@ static void test_fork_without_the_numbers(void)
     in_child(fork_without_the_numbers);
 }
 
-/* ---- pools of one directory
- * ------------------------------------------------------------- */
+/* ---- pools of one directory -------------------------------------------- */
 
 static void test_pools_share_a_directory(void)
 {
@@ -554,40 +548,39 @@ static void test_pools_share_a_directory(void)
     open_dir(&pool, 16 * MIB);
     open_dir(&second, 16 * MIB);
     int directory = pool.directory;
-    CU_ASSERT_EQUAL(second.directory, directory);
+    CHECK_EQ(second.directory, directory);
     region_pool_close(&pool);
-    CU_ASSERT_TRUE(is_open(directory));
-    CU_ASSERT_PTR_NOT_NULL(grow(&second));
+    CHECK(is_open(directory));
+    CHECK_NOT_NULL(grow(&second));
     open_dir(&pool, 16 * MIB);
-    CU_ASSERT_EQUAL(pool.directory, directory);
+    CHECK_EQ(pool.directory, directory);
     region_pool_close(&second);
-    CU_ASSERT_TRUE(is_open(directory));
+    CHECK(is_open(directory));
     region_pool_close(&pool);
-    CU_ASSERT_FALSE(is_open(directory));
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(!is_open(directory));
+    CHECK(nothing_leaked(&before));
 }
 
-/* A number that one pool has lost, and another one has got. */
+/* A number that one pool has lost and another one has got. */
 static void test_a_number_of_two_directories(void)
 {
     struct test_resources before;
     char dir[4200];
     snprintf(dir, sizeof dir, "%s", test_path("other"));
-    CU_ASSERT_EQUAL_FATAL(mkdir(dir, 0700), 0);
+    REQUIRE_EQ(mkdir(dir, 0700), 0);
     test_resources_take(&before);
     for (int first = 0; first < 2; first++) {
         open_dir(&pool, 16 * MIB);
         int directory = pool.directory;
         close(directory);
-        CU_ASSERT_EQUAL_FATAL(
-            region_pool_open_files(&second, dir, 16 * MIB, &owner), 0);
-        CU_ASSERT_EQUAL(second.directory, directory);
+        REQUIRE_EQ(region_pool_open_files(&second, dir, 16 * MIB, &owner), 0);
+        CHECK_EQ(second.directory, directory);
         region_pool_close(first == 0 ? &pool : &second);
-        CU_ASSERT_EQUAL(is_open(directory), first == 0);
+        CHECK_EQ(is_open(directory), first == 0);
         region_pool_close(first == 0 ? &second : &pool);
-        CU_ASSERT_FALSE(is_open(directory));
+        CHECK(!is_open(directory));
     }
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
     rmdir(dir);
 }
 

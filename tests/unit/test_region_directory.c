@@ -14,8 +14,7 @@ static struct memkind_region_pool pool, second;
 
 static void open_pool(struct memkind_region_pool *which)
 {
-    CU_ASSERT_FATAL(
-        region_pool_open_files(which, test_dir(), 16 * MIB, &owner) == 0);
+    REQUIRE_EQ(region_pool_open_files(which, test_dir(), 16 * MIB, &owner), 0);
 }
 
 static bool is_open(int fd)
@@ -26,8 +25,8 @@ static bool is_open(int fd)
 static void replace(int number)
 {
     int own = open(test_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    CU_ASSERT_FATAL(own >= 0);
-    CU_ASSERT_FATAL(dup2(own, number) == number);
+    REQUIRE_GE(own, 0);
+    REQUIRE_EQ(dup2(own, number), number);
     close(own);
 }
 
@@ -37,7 +36,7 @@ static void test_closing(void)
     int number = pool.directory;
     replace(number);
     region_pool_close(&pool);
-    CU_ASSERT(is_open(number));
+    CHECK(is_open(number));
     close(number);
 }
 
@@ -47,24 +46,24 @@ static void test_sharing(void)
     int number = pool.directory;
     replace(number);
     open_pool(&second);
-    CU_ASSERT(second.directory != number);
+    CHECK_NE(second.directory, number);
     region_pool_close(&second);
     region_pool_close(&pool);
-    CU_ASSERT(is_open(number));
+    CHECK(is_open(number));
     close(number);
 }
 
-/* Of the pool's own number nothing has changed. */
+/* The pool's own number is as before. */
 static void test_its_own(void)
 {
     open_pool(&pool);
     open_pool(&second);
     int number = pool.directory;
-    CU_ASSERT(second.directory == number);
+    CHECK_EQ(second.directory, number);
     region_pool_close(&pool);
-    CU_ASSERT(is_open(number));
+    CHECK(is_open(number));
     region_pool_close(&second);
-    CU_ASSERT(!is_open(number));
+    CHECK(!is_open(number));
 }
 
 int main(int argc, char **argv)

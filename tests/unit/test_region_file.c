@@ -45,13 +45,12 @@ static int create_in(const char *path)
 static int make_file(size_t size)
 {
     int fd = create_in(test_dir());
-    CU_ASSERT_FATAL(fd >= 0);
-    CU_ASSERT_EQUAL_FATAL(file_space_resize(fd, size), 0);
+    REQUIRE_GE(fd, 0);
+    REQUIRE_EQ(file_space_resize(fd, size), 0);
     return fd;
 }
 
-/* ---- creating ---------------------------------------------------------------
- */
+/* ---- creating ---------------------------------------------------------- */
 
 static int tmpfile_error;
 static unsigned create_calls;
@@ -68,7 +67,7 @@ static int open_without_tmpfile(int dir, const char *name, int flags,
         return -1;
     }
     create_calls++;
-    CU_ASSERT_STRING_NOT_EQUAL(name, last_name);
+    CHECK_STR_NE(name, last_name);
     snprintf(last_name, sizeof last_name, "%s", name);
     pthread_sigmask(SIG_BLOCK, NULL, &blocked);
     create_unmasked = create_unmasked || !sigismember(&blocked, SIGTERM) ||
@@ -84,16 +83,16 @@ static void check_new_file(void)
 {
     int fd = create_in(test_dir());
     struct stat st;
-    CU_ASSERT_FATAL(fd >= 0);
-    CU_ASSERT_EQUAL(fstat(fd, &st), 0);
-    CU_ASSERT_TRUE(S_ISREG(st.st_mode));
-    CU_ASSERT_EQUAL(st.st_mode & 07777, 0600);
-    CU_ASSERT_EQUAL(st.st_nlink, 0);
-    CU_ASSERT_EQUAL(st.st_size, 0);
-    CU_ASSERT_EQUAL(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
-    CU_ASSERT_EQUAL(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR);
-    CU_ASSERT_EQUAL(names_in_directory(), 0);
-    CU_ASSERT_EQUAL(close(fd), 0);
+    REQUIRE_GE(fd, 0);
+    CHECK_EQ(fstat(fd, &st), 0);
+    CHECK(S_ISREG(st.st_mode));
+    CHECK_EQ(st.st_mode & 07777, 0600);
+    CHECK_EQ(st.st_nlink, 0);
+    CHECK_EQ(st.st_size, 0);
+    CHECK_EQ(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+    CHECK_EQ(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR);
+    CHECK_EQ(names_in_directory(), 0);
+    CHECK_EQ(close(fd), 0);
 }
 
 static const mode_t umasks[] = {0, 022, 0777};
@@ -104,7 +103,7 @@ static void test_new_file_is_private(void)
     for (size_t i = 0; i < UMASKS; i++) {
         mode_t before = umask(umasks[i]);
         check_new_file();
-        CU_ASSERT_EQUAL(umask(before), umasks[i]);
+        CHECK_EQ(umask(before), umasks[i]);
     }
 }
 
@@ -123,16 +122,15 @@ static void test_new_file_without_tmpfile(void)
             create_calls = 0;
             taken_names = (unsigned)j;
             check_new_file();
-            CU_ASSERT_EQUAL(create_calls, j + 1);
+            CHECK_EQ(create_calls, j + 1);
             umask(mask);
         }
     }
     sys = real;
     /* A signal handler cannot leave while the file has a name. */
-    CU_ASSERT_FALSE(create_unmasked);
+    CHECK(!create_unmasked);
     pthread_sigmask(SIG_BLOCK, NULL, &after);
-    CU_ASSERT_EQUAL(sigismember(&before, SIGTERM),
-                    sigismember(&after, SIGTERM));
+    CHECK_EQ(sigismember(&before, SIGTERM), sigismember(&after, SIGTERM));
 }
 
 static void test_other_errors_of_tmpfile_stay(void)
@@ -143,9 +141,9 @@ static void test_other_errors_of_tmpfile_stay(void)
     create_calls = 0;
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
         tmpfile_error = answers[i];
-        CU_ASSERT_EQUAL(create_in(test_dir()), -answers[i]);
+        CHECK_EQ(create_in(test_dir()), -answers[i]);
     }
-    CU_ASSERT_EQUAL(create_calls, 0);
+    CHECK_EQ(create_calls, 0);
     sys = real;
 }
 
@@ -156,7 +154,7 @@ static int refuse_unlink(int dir, const char *name, int flags)
     return -1;
 }
 
-/* Somebody holds all names against us: that comes to an end. */
+/* All names are taken: the search comes to an end. */
 static void test_names_that_are_all_taken(void)
 {
     const struct sys_calls real = sys;
@@ -165,10 +163,10 @@ static void test_names_that_are_all_taken(void)
     sys.openat = open_without_tmpfile;
     tmpfile_error = EOPNOTSUPP;
     taken_names = UINT_MAX;
-    CU_ASSERT_EQUAL(create_in(test_dir()), -EEXIST);
+    CHECK_EQ(create_in(test_dir()), -EEXIST);
     taken_names = 0;
     sys = real;
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
 }
 
 static void test_name_that_cannot_be_removed(void)
@@ -179,10 +177,10 @@ static void test_name_that_cannot_be_removed(void)
     sys.openat = open_without_tmpfile;
     sys.unlinkat = refuse_unlink;
     tmpfile_error = EOPNOTSUPP;
-    CU_ASSERT_EQUAL(create_in(test_dir()), -EPERM);
+    CHECK_EQ(create_in(test_dir()), -EPERM);
     sys = real;
-    CU_ASSERT_EQUAL(unlink(test_path(last_name)), 0);
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK_EQ(unlink(test_path(last_name)), 0);
+    CHECK(nothing_leaked(&before));
 }
 
 static void check_bad_directories(void)
@@ -191,15 +189,15 @@ static void check_bad_directories(void)
     memset(long_name, 'x', sizeof long_name - 1);
     for (size_t i = 0; i < sizeof long_path - 1; i++)
         long_path[i] = i % 2 == 0 ? '/' : '.';
-    CU_ASSERT_EQUAL(create_in(test_path("missing")), -ENOENT);
-    CU_ASSERT_EQUAL(create_in(""), -ENOENT);
-    CU_ASSERT_EQUAL(create_in(test_path(long_name)), -ENAMETOOLONG);
-    CU_ASSERT_EQUAL(create_in(long_path), -ENAMETOOLONG);
+    CHECK_EQ(create_in(test_path("missing")), -ENOENT);
+    CHECK_EQ(create_in(""), -ENOENT);
+    CHECK_EQ(create_in(test_path(long_name)), -ENAMETOOLONG);
+    CHECK_EQ(create_in(long_path), -ENAMETOOLONG);
 
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s", test_path("file"));
     int fd = open(path, O_CREAT | O_RDWR, 0600);
-    CU_ASSERT_EQUAL(create_in(path), -ENOTDIR);
+    CHECK_EQ(create_in(path), -ENOTDIR);
     close(fd);
     unlink(path);
 }
@@ -214,12 +212,12 @@ static void test_bad_directories(void)
     tmpfile_error = EOPNOTSUPP;
     check_bad_directories();
     sys = real;
-    CU_ASSERT_EQUAL(names_in_directory(), 0);
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK_EQ(names_in_directory(), 0);
+    CHECK(nothing_leaked(&before));
 }
 
-/* Names that are no paths: of a directory that is open, and "." where its path
- * would be too long. */
+/* A directory without a path: its descriptor, and "." if its path would be too
+ * long. */
 static void test_directories_without_a_path(void)
 {
     enum { DEPTH = 25 };
@@ -231,24 +229,24 @@ static void test_directories_without_a_path(void)
     test_resources_take(&before);
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     int file = create_in(path);
-    CU_ASSERT_TRUE(file >= 0);
+    CHECK_GE(file, 0);
     close(file);
     memset(name, 'd', sizeof name - 1);
-    CU_ASSERT_EQUAL_FATAL(fchdir(fd), 0);
+    REQUIRE_EQ(fchdir(fd), 0);
     for (int i = 0; i < DEPTH; i++)
-        CU_ASSERT_FATAL(mkdir(name, 0700) == 0 && chdir(name) == 0);
+        REQUIRE(mkdir(name, 0700) == 0 && chdir(name) == 0);
     file = create_in(".");
-    CU_ASSERT_TRUE(file >= 0);
+    CHECK_GE(file, 0);
     close(file);
     for (int i = 0; i < DEPTH; i++)
-        CU_ASSERT_FATAL(chdir("..") == 0 && rmdir(name) == 0);
-    CU_ASSERT_TRUE(nothing_leaked(&before));
-    CU_ASSERT_EQUAL_FATAL(fchdir(here), 0);
+        REQUIRE(chdir("..") == 0 && rmdir(name) == 0);
+    CHECK(nothing_leaked(&before));
+    REQUIRE_EQ(fchdir(here), 0);
     close(fd);
     close(here);
 }
 
-/* The standard descriptors are closed: others write to those numbers. */
+/* The standard descriptors are closed: other code writes to those numbers. */
 static void test_descriptors_are_none_of_the_standard_ones(void)
 {
     int saved[3];
@@ -267,33 +265,32 @@ static void test_descriptors_are_none_of_the_standard_ones(void)
             dup2(saved[i], i);
             close(saved[i]);
         }
-    CU_ASSERT_TRUE(left_free);
-    CU_ASSERT_TRUE(directory > 2 && file > 2 && copy > 2);
-    CU_ASSERT_EQUAL(fcntl(directory, F_GETFD), FD_CLOEXEC);
-    CU_ASSERT_EQUAL(fcntl(file, F_GETFD), FD_CLOEXEC);
-    CU_ASSERT_EQUAL(fcntl(copy, F_GETFD), FD_CLOEXEC);
+    CHECK(left_free);
+    CHECK(directory > 2 && file > 2 && copy > 2);
+    CHECK_EQ(fcntl(directory, F_GETFD), FD_CLOEXEC);
+    CHECK_EQ(fcntl(file, F_GETFD), FD_CLOEXEC);
+    CHECK_EQ(fcntl(copy, F_GETFD), FD_CLOEXEC);
     close(directory);
     close(file);
     close(copy);
 }
 
-static void test_directory_of_somebody_else(void)
+static void test_directory_of_another_user(void)
 {
     uid_t user = geteuid();
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s", test_path("closed"));
-    CU_ASSERT_EQUAL_FATAL(mkdir(path, 0500), 0);
+    REQUIRE_EQ(mkdir(path, 0500), 0);
     /* The superuser may write everywhere. */
     if (user == 0)
-        CU_ASSERT_EQUAL_FATAL(seteuid(65534), 0);
-    CU_ASSERT_EQUAL(create_in(path), -EACCES);
+        REQUIRE_EQ(seteuid(65534), 0);
+    CHECK_EQ(create_in(path), -EACCES);
     if (user == 0)
-        CU_ASSERT_EQUAL_FATAL(seteuid(user), 0);
+        REQUIRE_EQ(seteuid(user), 0);
     rmdir(path);
 }
 
-/* ---- resizing ---------------------------------------------------------------
- */
+/* ---- resizing ---------------------------------------------------------- */
 
 static volatile sig_atomic_t size_signals;
 
@@ -309,23 +306,23 @@ static void test_resize_within_limits(void)
     struct rlimit before;
     struct stat st;
     int fd = make_file(0);
-    CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_FSIZE, &before), 0);
+    REQUIRE_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
     sigaction(SIGXFSZ, &action, &before_action);
     struct rlimit small = {MIB, before.rlim_max};
-    CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_FSIZE, &small), 0);
-    CU_ASSERT_EQUAL(file_space_resize(fd, MIB), 0);
-    CU_ASSERT_EQUAL(file_space_resize(fd, MIB + 1), -EFBIG);
-    CU_ASSERT_EQUAL(file_space_resize(fd, 64 * GIB), -EFBIG);
+    REQUIRE_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+    CHECK_EQ(file_space_resize(fd, MIB), 0);
+    CHECK_EQ(file_space_resize(fd, MIB + 1), -EFBIG);
+    CHECK_EQ(file_space_resize(fd, 64 * GIB), -EFBIG);
     setrlimit(RLIMIT_FSIZE, &before);
     sigaction(SIGXFSZ, &before_action, NULL);
-    CU_ASSERT_EQUAL(size_signals, 0);
-    CU_ASSERT_EQUAL(fstat(fd, &st), 0);
-    CU_ASSERT_EQUAL((size_t)st.st_size, MIB);
+    CHECK_EQ(size_signals, 0);
+    CHECK_EQ(fstat(fd, &st), 0);
+    CHECK_EQ((size_t)st.st_size, MIB);
 
-    CU_ASSERT_EQUAL(file_space_resize(fd, SIZE_MAX), -EFBIG);
-    CU_ASSERT_EQUAL(file_space_resize(fd, (size_t)INT64_MAX + 1), -EFBIG);
-    CU_ASSERT_EQUAL(file_space_resize(fd, 0), 0);
-    CU_ASSERT_EQUAL(file_space_resize(-1, 0), -EBADF);
+    CHECK_EQ(file_space_resize(fd, SIZE_MAX), -EFBIG);
+    CHECK_EQ(file_space_resize(fd, (size_t)INT64_MAX + 1), -EFBIG);
+    CHECK_EQ(file_space_resize(fd, 0), 0);
+    CHECK_EQ(file_space_resize(-1, 0), -EBADF);
     close(fd);
 }
 
@@ -352,16 +349,15 @@ static void test_resize_is_retried(void)
     int fd = make_file(0);
     sys.ftruncate = ftruncate_interrupted;
     interruptions = 5;
-    CU_ASSERT_EQUAL(file_space_resize(fd, MIB), 0);
-    CU_ASSERT_EQUAL(interruptions, 0);
+    CHECK_EQ(file_space_resize(fd, MIB), 0);
+    CHECK_EQ(interruptions, 0);
     sys = real;
-    CU_ASSERT_EQUAL(fstat(fd, &st), 0);
-    CU_ASSERT_EQUAL((size_t)st.st_size, MIB);
+    CHECK_EQ(fstat(fd, &st), 0);
+    CHECK_EQ((size_t)st.st_size, MIB);
     close(fd);
 }
 
-/* ---- mapping ----------------------------------------------------------------
- */
+/* ---- mapping ----------------------------------------------------------- */
 
 static int libpmem_error;
 static int claimed_pmem;
@@ -394,7 +390,7 @@ static void *pmem_map_other_size(const char *path, size_t len, int flags,
 {
     (void)len;
     char *base = pmem_map_file(path, 0, flags, mode, mapped_len, is_pmem);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(base);
+    REQUIRE_NOT_NULL(base);
     *mapped_len -= 4096;
     munmap(base + *mapped_len, 4096);
     return base;
@@ -426,23 +422,23 @@ static void check_mapping(int fd, size_t offset, struct mapping *mapping,
                           size_t size)
 {
     unsigned char byte = 0;
-    CU_ASSERT_PTR_NOT_NULL_FATAL(mapping->base);
-    CU_ASSERT_EQUAL(mapping->size, size);
-    CU_ASSERT_EQUAL((uintptr_t)mapping->base % (2 * MIB), 0);
+    REQUIRE_NOT_NULL(mapping->base);
+    CHECK_EQ(mapping->size, size);
+    CHECK_EQ((uintptr_t)mapping->base % (2 * MIB), 0);
     unsigned char *bytes = mapping->base;
     int ends[2];
-    CU_ASSERT_EQUAL_FATAL(pipe(ends), 0);
-    CU_ASSERT_EQUAL(write(ends[1], bytes, 1), -1);
-    CU_ASSERT_EQUAL(write(ends[1], bytes + size - 1, 1), -1);
+    REQUIRE_EQ(pipe(ends), 0);
+    CHECK_EQ(write(ends[1], bytes, 1), -1);
+    CHECK_EQ(write(ends[1], bytes + size - 1, 1), -1);
     close(ends[0]);
     close(ends[1]);
-    CU_ASSERT_EQUAL(address_space_open(bytes, size), 0);
+    CHECK_EQ(address_space_open(bytes, size), 0);
     bytes[size - 1] = 17;
-    CU_ASSERT_EQUAL(pread(fd, &byte, 1, (off_t)(offset + size - 1)), 1);
-    CU_ASSERT_EQUAL(byte, 17);
+    CHECK_EQ(pread(fd, &byte, 1, (off_t)(offset + size - 1)), 1);
+    CHECK_EQ(byte, 17);
     byte = 99;
-    CU_ASSERT_EQUAL(pwrite(fd, &byte, 1, (off_t)offset), 1);
-    CU_ASSERT_EQUAL(bytes[0], 99);
+    CHECK_EQ(pwrite(fd, &byte, 1, (off_t)offset), 1);
+    CHECK_EQ(bytes[0], 99);
     file_mapping_unmap(mapping);
 }
 
@@ -453,12 +449,11 @@ static void test_map(void)
     int fd = make_file(16 * MIB);
     test_resources_take(&before);
     for (size_t offset = 0; offset < 8 * MIB; offset += 2 * MIB) {
-        CU_ASSERT_EQUAL_FATAL(
-            file_mapping_map(fd, offset, 8 * MIB, 0, &mapping), 0);
-        CU_ASSERT_FALSE(mapping.is_pmem || mapping.by_libpmem);
+        REQUIRE_EQ(file_mapping_map(fd, offset, 8 * MIB, 0, &mapping), 0);
+        CHECK(!(mapping.is_pmem || mapping.by_libpmem));
         check_mapping(fd, offset, &mapping, 8 * MIB);
     }
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
     close(fd);
 }
 
@@ -469,26 +464,24 @@ static void test_map_pmem(void)
     struct mapping mapping;
     int fd = make_file(8 * MIB);
     /* What libpmem keeps. */
-    CU_ASSERT_EQUAL_FATAL(
-        file_mapping_map_pmem(fd, 0, 8 * MIB, false, &mapping), 0);
+    REQUIRE_EQ(file_mapping_map_pmem(fd, 0, 8 * MIB, false, &mapping), 0);
     check_mapping(fd, 0, &mapping, 8 * MIB);
     test_resources_take(&before);
     sys.pmem_map_file = pmem_map_claiming;
     claimed_pmem = 1;
     for (int durable = 0; durable < 2; durable++) {
-        CU_ASSERT_EQUAL_FATAL(
-            file_mapping_map_pmem(fd, 0, 8 * MIB, durable, &mapping), 0);
-        CU_ASSERT_TRUE(mapping.is_pmem && mapping.by_libpmem);
-        CU_ASSERT_EQUAL(pmem_mapped, 8 * MIB);
+        REQUIRE_EQ(file_mapping_map_pmem(fd, 0, 8 * MIB, durable, &mapping), 0);
+        CHECK(mapping.is_pmem && mapping.by_libpmem);
+        CHECK_EQ(pmem_mapped, 8 * MIB);
         check_mapping(fd, 0, &mapping, 8 * MIB);
         /* A part of a file is nothing for libpmem. */
-        CU_ASSERT_EQUAL_FATAL(
+        REQUIRE_EQ(
             file_mapping_map_pmem(fd, 4 * MIB, 4 * MIB, durable, &mapping), 0);
-        CU_ASSERT_TRUE(mapping.is_pmem && !mapping.by_libpmem);
+        CHECK(mapping.is_pmem && !mapping.by_libpmem);
         check_mapping(fd, 4 * MIB, &mapping, 4 * MIB);
     }
     sys = real;
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
     close(fd);
 }
 
@@ -501,33 +494,28 @@ static void test_map_failures(void)
     test_resources_take(&before);
     sys.mmap = refuse_mmap;
     mmaps_to_refuse = 3; /* for the second, alignment is not asked for */
-    CU_ASSERT_EQUAL(file_mapping_map(fd, 0, 4 * MIB, 0, &mapping), -EACCES);
+    CHECK_EQ(file_mapping_map(fd, 0, 4 * MIB, 0, &mapping), -EACCES);
     mmaps_to_refuse = 2;
-    CU_ASSERT_EQUAL(file_mapping_map(fd, 0, 4 * MIB, 0, &mapping), -EACCES);
+    CHECK_EQ(file_mapping_map(fd, 0, 4 * MIB, 0, &mapping), -EACCES);
     mmaps_to_refuse = 1;
-    CU_ASSERT_EQUAL(file_mapping_map_pmem(fd, 0, 4 * MIB, false, &mapping),
-                    -EACCES);
+    CHECK_EQ(file_mapping_map_pmem(fd, 0, 4 * MIB, false, &mapping), -EACCES);
     mmaps_to_refuse = 4;
-    CU_ASSERT_EQUAL(file_mapping_map_pmem(fd, 2 * MIB, 2 * MIB, true, &mapping),
-                    -EACCES);
+    CHECK_EQ(file_mapping_map_pmem(fd, 2 * MIB, 2 * MIB, true, &mapping),
+             -EACCES);
     mmaps_to_refuse = 0;
     sys.mprotect = refuse_mprotect;
-    CU_ASSERT_EQUAL(file_mapping_map_pmem(fd, 0, 4 * MIB, true, &mapping),
-                    -EACCES);
+    CHECK_EQ(file_mapping_map_pmem(fd, 0, 4 * MIB, true, &mapping), -EACCES);
     sys.pmem_map_file = pmem_map_other_size;
-    CU_ASSERT_EQUAL(file_mapping_map_pmem(fd, 0, 4 * MIB, true, &mapping),
-                    -EINVAL);
+    CHECK_EQ(file_mapping_map_pmem(fd, 0, 4 * MIB, true, &mapping), -EINVAL);
     sys.pmem_map_file = refuse_pmem_map;
     libpmem_error = ENOMEM;
-    CU_ASSERT_EQUAL(file_mapping_map_pmem(fd, 0, 4 * MIB, true, &mapping),
-                    -ENOMEM);
+    CHECK_EQ(file_mapping_map_pmem(fd, 0, 4 * MIB, true, &mapping), -ENOMEM);
     sys = real;
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
     close(fd);
 }
 
-/* ---- asking libpmem ---------------------------------------------------------
- */
+/* ---- asking libpmem ---------------------------------------------------- */
 
 static bool file_is_empty(int fd)
 {
@@ -541,19 +529,19 @@ static void test_libpmem_is_asked(void)
     struct test_resources before;
     bool is_pmem;
     int fd = make_file(0);
-    CU_ASSERT_EQUAL(file_mapping_is_pmem(fd, &is_pmem), 0);
+    CHECK_EQ(file_mapping_is_pmem(fd, &is_pmem), 0);
     test_resources_take(&before);
     sys.pmem_map_file = pmem_map_claiming;
     for (claimed_pmem = 0; claimed_pmem < 2; claimed_pmem++) {
         is_pmem = claimed_pmem == 0;
-        CU_ASSERT_EQUAL(file_mapping_is_pmem(fd, &is_pmem), 0);
-        CU_ASSERT_EQUAL(is_pmem, claimed_pmem == 1);
+        CHECK_EQ(file_mapping_is_pmem(fd, &is_pmem), 0);
+        CHECK_EQ(is_pmem, claimed_pmem == 1);
         /* By a mapping so small that it costs nothing to fill it. */
-        CU_ASSERT_TRUE(pmem_mapped <= 64 * KIB);
-        CU_ASSERT_TRUE(file_is_empty(fd));
+        CHECK_LE(pmem_mapped, 64 * KIB);
+        CHECK(file_is_empty(fd));
     }
     sys = real;
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
     close(fd);
 }
 
@@ -570,24 +558,23 @@ static void test_libpmem_that_cannot_say(void)
         bool is_pmem = true;
         libpmem_error = unknown[i];
         pmem_maps = 0;
-        CU_ASSERT_EQUAL(file_mapping_is_pmem(fd, &is_pmem), 0);
-        CU_ASSERT_FALSE(is_pmem);
-        /* By both names of the descriptor, if one is not there. */
-        CU_ASSERT_EQUAL(pmem_maps, unknown[i] == ENOENT ? 2 : 1);
+        CHECK_EQ(file_mapping_is_pmem(fd, &is_pmem), 0);
+        CHECK(!is_pmem);
+        /* Both names of the descriptor are tried, in case one is not there. */
+        CHECK_EQ(pmem_maps, unknown[i] == ENOENT ? 2 : 1);
     }
     for (size_t i = 0; i < sizeof no_room / sizeof no_room[0]; i++) {
         bool is_pmem;
         libpmem_error = no_room[i];
-        CU_ASSERT_EQUAL(file_mapping_is_pmem(fd, &is_pmem), -no_room[i]);
+        CHECK_EQ(file_mapping_is_pmem(fd, &is_pmem), -no_room[i]);
     }
     sys = real;
-    CU_ASSERT_TRUE(file_is_empty(fd));
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(file_is_empty(fd));
+    CHECK(nothing_leaked(&before));
     close(fd);
 }
 
-/* ---- file space -------------------------------------------------------------
- */
+/* ---- file space -------------------------------------------------------- */
 
 static void test_allocate_and_punch(void)
 {
@@ -595,38 +582,37 @@ static void test_allocate_and_punch(void)
     struct mapping mapping;
     bool no_fallocate = false;
     int fd = make_file(size);
-    CU_ASSERT_EQUAL_FATAL(file_mapping_map(fd, 0, size, 0, &mapping), 0);
+    REQUIRE_EQ(file_mapping_map(fd, 0, size, 0, &mapping), 0);
     char *bytes = mapping.base;
-    CU_ASSERT_EQUAL_FATAL(address_space_open(bytes, size), 0);
-    CU_ASSERT_EQUAL(file_bytes(fd), 0);
+    REQUIRE_EQ(address_space_open(bytes, size), 0);
+    CHECK_EQ(file_bytes(fd), 0);
 
-    CU_ASSERT_EQUAL(file_space_allocate(fd, 4 * MIB, 4 * MIB, &no_fallocate),
-                    0);
-    CU_ASSERT_FALSE(no_fallocate);
-    CU_ASSERT_TRUE(file_bytes(fd) >= 4 * MIB);
-    CU_ASSERT_TRUE(file_bytes(fd) < 5 * MIB);
-    CU_ASSERT_TRUE(is_zero(bytes + 4 * MIB, 4 * MIB));
+    CHECK_EQ(file_space_allocate(fd, 4 * MIB, 4 * MIB, &no_fallocate), 0);
+    CHECK(!no_fallocate);
+    CHECK_GE(file_bytes(fd), 4 * MIB);
+    CHECK_LT(file_bytes(fd), 5 * MIB);
+    CHECK(is_zero(bytes + 4 * MIB, 4 * MIB));
     test_fill(bytes + 4 * MIB, 4 * MIB, 1);
 
-    CU_ASSERT_EQUAL(file_space_punch(fd, 5 * MIB, MIB), 0);
-    CU_ASSERT_TRUE(file_bytes(fd) >= 3 * MIB);
-    CU_ASSERT_TRUE(file_bytes(fd) < 4 * MIB);
-    CU_ASSERT_EQUAL(file_space_allocate(fd, 5 * MIB, MIB, &no_fallocate), 0);
-    CU_ASSERT_TRUE(is_zero(bytes + 5 * MIB, MIB));
-    CU_ASSERT_TRUE(test_check(bytes + 4 * MIB, MIB, 1));
+    CHECK_EQ(file_space_punch(fd, 5 * MIB, MIB), 0);
+    CHECK_GE(file_bytes(fd), 3 * MIB);
+    CHECK_LT(file_bytes(fd), 4 * MIB);
+    CHECK_EQ(file_space_allocate(fd, 5 * MIB, MIB, &no_fallocate), 0);
+    CHECK(is_zero(bytes + 5 * MIB, MIB));
+    CHECK(test_check(bytes + 4 * MIB, MIB, 1));
 
-    CU_ASSERT_EQUAL(file_space_punch(fd, 0, size), 0);
-    CU_ASSERT_TRUE(file_bytes(fd) < MIB);
+    CHECK_EQ(file_space_punch(fd, 0, size), 0);
+    CHECK_LT(file_bytes(fd), MIB);
     struct stat st;
-    CU_ASSERT_EQUAL(fstat(fd, &st), 0);
-    CU_ASSERT_EQUAL((size_t)st.st_size, size);
+    CHECK_EQ(fstat(fd, &st), 0);
+    CHECK_EQ((size_t)st.st_size, size);
     file_mapping_unmap(&mapping);
     close(fd);
 }
 
-/* A file system of which the steps are written down. */
+/* A file system that writes down its steps. */
 static struct {
-    size_t at;           /* where the next step has to begin */
+    size_t at;           /* the next step has to begin here */
     size_t largest;      /* step that was asked for */
     size_t interrupt_at; /* steps above this are interrupted */
     unsigned fail_at;    /* the step, from 1, that finds the disk full */
@@ -653,7 +639,7 @@ static int fallocate_in_steps(int fd, int mode, off_t offset, off_t len)
     if (++steps.steps == steps.fail_at) {
         /* As ext4, which keeps what it got. */
         if (steps.real)
-            CU_ASSERT_EQUAL(fallocate(fd, mode, offset, len / 2), 0);
+            CHECK_EQ(fallocate(fd, mode, offset, len / 2), 0);
         errno = ENOSPC;
         return -1;
     }
@@ -678,28 +664,27 @@ static void test_interrupted_allocation_takes_smaller_steps(void)
     sys.fallocate = fallocate_in_steps;
 
     steps_reset(MIB, false);
-    CU_ASSERT_EQUAL(file_space_allocate(fd, MIB, 500 * MIB, &no_fallocate), 0);
-    CU_ASSERT_EQUAL(steps.at, 501 * MIB);
-    CU_ASSERT_FALSE(steps.gap);
+    CHECK_EQ(file_space_allocate(fd, MIB, 500 * MIB, &no_fallocate), 0);
+    CHECK_EQ(steps.at, 501 * MIB);
+    CHECK(!steps.gap);
     size_t largest = steps.largest;
-    CU_ASSERT_TRUE(largest <= 64 * MIB);
+    CHECK_LE(largest, 64 * MIB);
 
     steps_reset(MIB, false);
     steps.interrupt_at = MIB;
-    CU_ASSERT_EQUAL(file_space_allocate(fd, MIB, 500 * MIB, &no_fallocate), 0);
-    CU_ASSERT_EQUAL(steps.at, 501 * MIB);
-    CU_ASSERT_FALSE(steps.gap);
-    CU_ASSERT_TRUE(steps.steps >= 500);
+    CHECK_EQ(file_space_allocate(fd, MIB, 500 * MIB, &no_fallocate), 0);
+    CHECK_EQ(steps.at, 501 * MIB);
+    CHECK(!steps.gap);
+    CHECK_GE(steps.steps, 500);
 
     /* The least step is tried again and again. */
     steps_reset(0, false);
     interruptions = 50;
-    CU_ASSERT_EQUAL(file_space_allocate(fd, 0, 3 * MIB + 4096, &no_fallocate),
-                    0);
-    CU_ASSERT_EQUAL(interruptions, 0);
-    CU_ASSERT_EQUAL(steps.at, 3 * MIB + 4096);
-    CU_ASSERT_FALSE(steps.gap);
-    CU_ASSERT_FALSE(no_fallocate);
+    CHECK_EQ(file_space_allocate(fd, 0, 3 * MIB + 4096, &no_fallocate), 0);
+    CHECK_EQ(interruptions, 0);
+    CHECK_EQ(steps.at, 3 * MIB + 4096);
+    CHECK(!steps.gap);
+    CHECK(!no_fallocate);
     sys = real;
     close(fd);
 }
@@ -714,11 +699,10 @@ static void test_full_disk_leaves_no_blocks(void)
         steps_reset(0, true);
         steps.interrupt_at = MIB;
         steps.fail_at = step;
-        CU_ASSERT_EQUAL(file_space_allocate(fd, 0, 8 * MIB, &no_fallocate),
-                        -ENOSPC);
-        CU_ASSERT_EQUAL(steps.steps, step);
-        CU_ASSERT_TRUE(file_bytes(fd) < 64 * KIB);
-        CU_ASSERT_FALSE(no_fallocate);
+        CHECK_EQ(file_space_allocate(fd, 0, 8 * MIB, &no_fallocate), -ENOSPC);
+        CHECK_EQ(steps.steps, step);
+        CHECK_LT(file_bytes(fd), 64 * KIB);
+        CHECK(!no_fallocate);
     }
     sys = real;
     close(fd);
@@ -731,17 +715,16 @@ static void test_punch_is_retried(void)
     int fd = make_file(MIB);
     sys.fallocate = fallocate_in_steps;
     steps_reset(0, true);
-    CU_ASSERT_EQUAL(file_space_allocate(fd, 0, MIB, &no_fallocate), 0);
+    CHECK_EQ(file_space_allocate(fd, 0, MIB, &no_fallocate), 0);
     interruptions = 3;
-    CU_ASSERT_EQUAL(file_space_punch(fd, 0, MIB), 0);
-    CU_ASSERT_EQUAL(steps.punches, 4);
-    CU_ASSERT_TRUE(file_bytes(fd) < 64 * KIB);
+    CHECK_EQ(file_space_punch(fd, 0, MIB), 0);
+    CHECK_EQ(steps.punches, 4);
+    CHECK_LT(file_bytes(fd), 64 * KIB);
     sys = real;
     close(fd);
 }
 
-/* ---- file systems without fallocate(2)
- * --------------------------------------- */
+/* ---- file systems without fallocate(2) --------------------------------- */
 
 static int fallocate_error;
 static unsigned fallocate_calls;
@@ -792,24 +775,23 @@ static void test_allocate_by_writing(void)
         fallocate_calls = 0;
         interruptions = 7;
         disk_left = SIZE_MAX;
-        CU_ASSERT_EQUAL(file_space_allocate(fd, MIB, MIB, &no_fallocate), 0);
-        CU_ASSERT_TRUE(no_fallocate);
-        CU_ASSERT_EQUAL(fallocate_calls, 1);
-        CU_ASSERT_TRUE(file_bytes(fd) >= MIB);
-        CU_ASSERT_TRUE(file_bytes(fd) < 2 * MIB);
+        CHECK_EQ(file_space_allocate(fd, MIB, MIB, &no_fallocate), 0);
+        CHECK(no_fallocate);
+        CHECK_EQ(fallocate_calls, 1);
+        CHECK_GE(file_bytes(fd), MIB);
+        CHECK_LT(file_bytes(fd), 2 * MIB);
         char page[4096];
-        CU_ASSERT_EQUAL(pread(fd, page, sizeof page, (off_t)(2 * MIB - 4096)),
-                        4096);
-        CU_ASSERT_TRUE(is_zero(page, sizeof page));
+        CHECK_EQ(pread(fd, page, sizeof page, (off_t)(2 * MIB - 4096)), 4096);
+        CHECK(is_zero(page, sizeof page));
 
-        /* It is not asked a second time. */
-        CU_ASSERT_EQUAL(file_space_allocate(fd, 0, 4096, &no_fallocate), 0);
-        CU_ASSERT_EQUAL(fallocate_calls, 1);
+        /* The call is not made a second time. */
+        CHECK_EQ(file_space_allocate(fd, 0, 4096, &no_fallocate), 0);
+        CHECK_EQ(fallocate_calls, 1);
         struct stat st;
-        CU_ASSERT_EQUAL(fstat(fd, &st), 0);
-        CU_ASSERT_EQUAL((size_t)st.st_size, 4 * MIB);
+        CHECK_EQ(fstat(fd, &st), 0);
+        CHECK_EQ((size_t)st.st_size, 4 * MIB);
 
-        CU_ASSERT_EQUAL(file_space_punch(fd, 0, 4096), -answers[i]);
+        CHECK_EQ(file_space_punch(fd, 0, 4096), -answers[i]);
         sys = real;
         close(fd);
     }
@@ -825,40 +807,37 @@ static void test_full_disk_while_writing(void)
     fallocate_error = EOPNOTSUPP;
     punch_works = true;
     disk_left = MIB;
-    CU_ASSERT_EQUAL(file_space_allocate(fd, 0, 2 * MIB, &no_fallocate),
-                    -ENOSPC);
-    CU_ASSERT_TRUE(file_bytes(fd) < 64 * KIB);
+    CHECK_EQ(file_space_allocate(fd, 0, 2 * MIB, &no_fallocate), -ENOSPC);
+    CHECK_LT(file_bytes(fd), 64 * KIB);
     sys.pwrite = pwrite_nothing;
-    CU_ASSERT_EQUAL(file_space_allocate(fd, 0, 2 * MIB, &no_fallocate),
-                    -ENOSPC);
+    CHECK_EQ(file_space_allocate(fd, 0, 2 * MIB, &no_fallocate), -ENOSPC);
     punch_works = false;
     sys = real;
     close(fd);
 }
 
-/* ---- the file system
- * --------------------------------------------------------- */
+/* ---- the file system --------------------------------------------------- */
 
 static void test_devices(void)
 {
-    CU_ASSERT_TRUE(region_file_is_device("/dev/null"));
-    CU_ASSERT_FALSE(region_file_is_device(test_dir()));
-    CU_ASSERT_FALSE(region_file_is_device(test_path("missing")));
-    /* Not one that can be mapped. */
-    CU_ASSERT_EQUAL(dax_device_open("/dev/null"), -ENOTTY);
-    CU_ASSERT_EQUAL(dax_device_open(test_path("missing")), -ENOENT);
+    CHECK(region_file_is_device("/dev/null"));
+    CHECK(!region_file_is_device(test_dir()));
+    CHECK(!region_file_is_device(test_path("missing")));
+    /* A descriptor that cannot be mapped. */
+    CHECK_EQ(dax_device_open("/dev/null"), -ENOTTY);
+    CHECK_EQ(dax_device_open(test_path("missing")), -ENOENT);
     bool unused;
-    CU_ASSERT_EQUAL(region_file_probe_dax("/dev/null", &unused), -ENOTTY);
+    CHECK_EQ(region_file_probe_dax("/dev/null", &unused), -ENOTTY);
 }
 
 static void test_holes(void)
 {
     struct stat st;
     int fd = make_file(0);
-    CU_ASSERT_TRUE(file_space_has_holes(fd));
-    CU_ASSERT_EQUAL(fstat(fd, &st), 0);
-    CU_ASSERT_EQUAL(st.st_size, 0);
-    CU_ASSERT_EQUAL(file_bytes(fd), 0);
+    CHECK(file_space_has_holes(fd));
+    CHECK_EQ(fstat(fd, &st), 0);
+    CHECK_EQ(st.st_size, 0);
+    CHECK_EQ(file_bytes(fd), 0);
     close(fd);
 }
 
@@ -870,18 +849,17 @@ static void test_probe_dax(void)
     sys.pmem_map_file = pmem_map_claiming;
     for (claimed_pmem = 0; claimed_pmem < 2; claimed_pmem++) {
         bool is_dax = !claimed_pmem;
-        CU_ASSERT_EQUAL(region_file_probe_dax(test_dir(), &is_dax), 0);
-        CU_ASSERT_EQUAL(is_dax, claimed_pmem != 0);
+        CHECK_EQ(region_file_probe_dax(test_dir(), &is_dax), 0);
+        CHECK_EQ(is_dax, claimed_pmem != 0);
     }
     bool unused;
     libpmem_error = ENOMEM;
     sys.pmem_map_file = refuse_pmem_map;
-    CU_ASSERT_EQUAL(region_file_probe_dax(test_dir(), &unused), -ENOMEM);
+    CHECK_EQ(region_file_probe_dax(test_dir(), &unused), -ENOMEM);
     sys = real;
-    CU_ASSERT_EQUAL(region_file_probe_dax(test_path("missing"), &unused),
-                    -ENOENT);
-    CU_ASSERT_TRUE(nothing_leaked(&before));
-    CU_ASSERT_EQUAL(names_in_directory(), 0);
+    CHECK_EQ(region_file_probe_dax(test_path("missing"), &unused), -ENOENT);
+    CHECK(nothing_leaked(&before));
+    CHECK_EQ(names_in_directory(), 0);
 }
 
 static const struct test_case tests[] = {
@@ -894,7 +872,7 @@ static const struct test_case tests[] = {
     {"descriptors are none of the standard ones",
      test_descriptors_are_none_of_the_standard_ones},
     {"bad directories", test_bad_directories},
-    {"directory of somebody else", test_directory_of_somebody_else},
+    {"directory of another user", test_directory_of_another_user},
     {"resize within limits", test_resize_within_limits},
     {"resize is retried", test_resize_is_retried},
     {"map", test_map},

@@ -41,8 +41,7 @@ static struct memkind_region_pool pool;
 static struct sys_calls real;
 static char *block; /* of BLOCK bytes; every other 64 KiB committed */
 
-/* ---- the order of handlers
- * ------------------------------------------------------------- */
+/* ---- the order of handlers --------------------------------------------- */
 
 typedef void handler(void);
 extern int __register_atfork(handler *prepare, handler *parent, handler *child,
@@ -66,8 +65,7 @@ int pthread_atfork(handler *prepare, handler *parent, handler *child)
 
 static void open_dir(void)
 {
-    CU_ASSERT_EQUAL_FATAL(
-        region_pool_open_files(&pool, test_dir(), 64 * MIB, &owner), 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 64 * MIB, &owner), 0);
 }
 
 static bool is_held(struct ranked_lock *lock)
@@ -87,43 +85,42 @@ static void *add_and_remove(void *done)
     return NULL;
 }
 
-/* What is registered first prepares last. */
+/* The handler that is registered first prepares last. */
 static void test_handlers_are_in_order(void)
 {
     if (!EMBEDDED) /* whose jemalloc has its handlers elsewhere */
         return;
-    CU_ASSERT_EQUAL_FATAL(handler_count, 3);
+    REQUIRE_EQ(handler_count, 3);
     open_dir();
-    /* The first are those of the regions. */
+    /* The first handlers are those of the regions. */
     pthread_t writer;
     static atomic_bool done;
     prepares[0]();
-    CU_ASSERT(is_held(&pool.lock));
+    CHECK(is_held(&pool.lock));
     if (pool.regions[0].grain_live != NULL)
-        CU_ASSERT(is_held(&pool.regions[0].grain_lock));
-    CU_ASSERT_EQUAL_FATAL(pthread_create(&writer, NULL, add_and_remove, &done),
-                          0);
+        CHECK(is_held(&pool.regions[0].grain_lock));
+    REQUIRE_EQ(pthread_create(&writer, NULL, add_and_remove, &done), 0);
     usleep(20000); /* in which it does not get far */
-    CU_ASSERT(!atomic_load(&done));
+    CHECK(!atomic_load(&done));
     parents[0]();
     pthread_join(writer, NULL);
-    CU_ASSERT(!is_held(&pool.lock));
-    /* The last are those above jemalloc, which is usable in between. */
+    CHECK(!is_held(&pool.lock));
+    /* The last handlers are those above jemalloc, which is usable in
+     * between. */
     prepares[2]();
-    CU_ASSERT(!is_held(&pool.lock));
-    CU_ASSERT_EQUAL(je_stats_refresh(), 0);
+    CHECK(!is_held(&pool.lock));
+    CHECK_EQ(je_stats_refresh(), 0);
     parents[2]();
-    /* And jemalloc's are neither: region locks are free while it holds its
-     * own. */
+    /* jemalloc's handlers are in the middle: region locks are free while it
+     * holds its own. */
     prepares[1]();
-    CU_ASSERT(!is_held(&pool.lock));
+    CHECK(!is_held(&pool.lock));
     parents[1]();
-    CU_ASSERT_EQUAL(je_stats_refresh(), 0);
+    CHECK_EQ(je_stats_refresh(), 0);
     region_pool_close(&pool);
 }
 
-/* ---- children
- * ------------------------------------------------------------------------- */
+/* ---- children ---------------------------------------------------------- */
 
 static int calls_of_files; /* by which a child could damage its parent */
 
@@ -155,16 +152,14 @@ static void fill_block(void)
 {
     bool commit = false, zeroed = false;
     block = region_pool_alloc(&pool, BLOCK, PAGE, &commit, &zeroed);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+    REQUIRE_NOT_NULL(block);
     for (size_t at = 0; at < BLOCK; at += 64 * KIB) {
-        CU_ASSERT_EQUAL_FATAL(region_pool_commit(&pool, block + at, 64 * KIB),
-                              0);
+        REQUIRE_EQ(region_pool_commit(&pool, block + at, 64 * KIB), 0);
         test_fill(block + at, 64 * KIB, (unsigned)(at >> 16));
     }
     for (size_t at = 0; at < BLOCK; at += 64 * KIB)
         if (!at_piece(at))
-            CU_ASSERT_EQUAL(region_pool_decommit(&pool, block + at, 64 * KIB),
-                            0);
+            CHECK_EQ(region_pool_decommit(&pool, block + at, 64 * KIB), 0);
 }
 
 static bool block_is_right(void)
@@ -205,15 +200,15 @@ static void begin(enum region_fork_policy policy)
 static void end(size_t charged)
 {
     sys = real;
-    CU_ASSERT(block_is_right());
-    CU_ASSERT_EQUAL(region_pool_charged(&pool), charged);
+    CHECK(block_is_right());
+    CHECK_EQ(region_pool_charged(&pool), charged);
     for (size_t at = 0; at < BLOCK; at += 64 * KIB) {
         if (at_piece(at))
             continue;
-        CU_ASSERT_EQUAL(region_pool_commit(&pool, block + at, 64 * KIB), 0);
-        CU_ASSERT(is_zero(block + at, 64 * KIB));
+        CHECK_EQ(region_pool_commit(&pool, block + at, 64 * KIB), 0);
+        CHECK(is_zero(block + at, 64 * KIB));
     }
-    CU_ASSERT(block_is_right());
+    CHECK(block_is_right());
     region_pool_close(&pool);
 }
 
@@ -255,7 +250,7 @@ static void test_a_child_uses_no_file(void)
     for (int i = 0; i < 2; i++) {
         begin(policies[i]);
         size_t charged = region_pool_charged(&pool);
-        CU_ASSERT_EQUAL(run_child(child_uses_no_file), 0);
+        CHECK_EQ(run_child(child_uses_no_file), 0);
         end(charged);
     }
 }
@@ -280,7 +275,7 @@ static void test_what_a_child_commits_is_zero(void)
 {
     begin(REGION_FORK_PRIVATE);
     sys = real;
-    CU_ASSERT_EQUAL_FATAL(pipe(from_parent), 0);
+    REQUIRE_EQ(pipe(from_parent), 0);
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
@@ -290,13 +285,13 @@ static void test_what_a_child_commits_is_zero(void)
     for (size_t at = 0; at < BLOCK; at += 64 * KIB) {
         if (at_piece(at))
             continue;
-        CU_ASSERT_EQUAL(region_pool_commit(&pool, block + at, 64 * KIB), 0);
+        CHECK_EQ(region_pool_commit(&pool, block + at, 64 * KIB), 0);
         memset(block + at, 0x99, 64 * KIB);
     }
-    CU_ASSERT_EQUAL(write(from_parent[1], "", 1), 1);
+    CHECK_EQ(write(from_parent[1], "", 1), 1);
     int status = -1;
-    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
-    CU_ASSERT_EQUAL(status, 0);
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
     close(from_parent[0]);
     close(from_parent[1]);
     region_pool_close(&pool);
@@ -328,12 +323,11 @@ static void test_grandchildren(void)
 {
     begin(REGION_FORK_PRIVATE);
     size_t charged = region_pool_charged(&pool);
-    CU_ASSERT_EQUAL(run_child(child_opens_and_descends), 0);
+    CHECK_EQ(run_child(child_opens_and_descends), 0);
     end(charged);
 }
 
-/* ---- calls that fail
- * ------------------------------------------------------------------ */
+/* ---- calls that fail --------------------------------------------------- */
 
 static unsigned failing; /* bits: which calls of a kind fail */
 
@@ -399,10 +393,10 @@ static void lost_with(enum region_fork_policy policy, unsigned calls,
     sys.mmap = failing_mmap;
     size_t charged = region_pool_charged(&pool);
     failing = calls;
-    CU_ASSERT_EQUAL(
-        run_child(readable ? child_has_lost_but_reads : child_has_lost_it), 0);
-    CU_ASSERT_EQUAL(run_child(child_reads), readable ? 0 : 1000 + SIGSEGV);
-    CU_ASSERT_EQUAL(run_child(child_stores), 1000 + SIGSEGV);
+    CHECK_EQ(run_child(readable ? child_has_lost_but_reads : child_has_lost_it),
+             0);
+    CHECK_EQ(run_child(child_reads), readable ? 0 : 1000 + SIGSEGV);
+    CHECK_EQ(run_child(child_stores), 1000 + SIGSEGV);
     failing = 0;
     end(charged);
 }
@@ -417,7 +411,7 @@ static void test_mappings_that_fail(void)
     lost_with(REGION_FORK_PRIVATE, ANONYMOUS | NONE | READABLE, false);
 }
 
-/* Where memory is not overcommitted, addresses alone cost nothing. */
+/* If memory is not overcommitted, addresses alone cost nothing. */
 static int child_fails_later(void)
 {
     bool commit = false, zeroed = false;
@@ -441,7 +435,7 @@ static void test_unused_addresses_cost_nothing(void)
     sys.mmap = failing_mmap;
     size_t charged = region_pool_charged(&pool);
     failing = ANONYMOUS;
-    CU_ASSERT_EQUAL(run_child(child_fails_later), 0);
+    CHECK_EQ(run_child(child_fails_later), 0);
     failing = 0;
     end(charged);
 }
@@ -507,16 +501,15 @@ static void test_copies_that_fail(void)
             sys.pread = slow_pread;
         if (i == 4)
             sys.lseek = no_holes_lseek;
-        CU_ASSERT_EQUAL(
+        CHECK_EQ(
             run_child(i < 3 ? child_has_lost_but_reads : child_uses_no_file),
             0);
-        CU_ASSERT(nothing_leaked(&before));
+        CHECK(nothing_leaked(&before));
         end(charged);
     }
 }
 
-/* ---- other pools
- * ---------------------------------------------------------------------- */
+/* ---- other pools ------------------------------------------------------- */
 
 static int child_finds_its_own(void)
 {
@@ -535,16 +528,16 @@ static void test_memory_and_buffers_are_as_fork_leaves_them(void)
     for (int i = 0; i < 2; i++) {
         bool commit = true, zeroed = false;
         if (i == 0)
-            CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&pool, &owner), 0);
+            REQUIRE_EQ(region_pool_open_memory(&pool, &owner), 0);
         if (i == 1)
-            CU_ASSERT_EQUAL_FATAL(
+            REQUIRE_EQ(
                 region_pool_open_buffer(&pool, buffer, sizeof buffer, &owner),
                 0);
         block = region_pool_alloc(&pool, PAGE, PAGE, &commit, &zeroed);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+        REQUIRE_NOT_NULL(block);
         test_fill(block, PAGE, 9);
-        CU_ASSERT_EQUAL(run_child(child_finds_its_own), 0);
-        CU_ASSERT(test_check(block, PAGE, 9));
+        CHECK_EQ(run_child(child_finds_its_own), 0);
+        CHECK(test_check(block, PAGE, 9));
         region_pool_close(&pool);
     }
 }
@@ -557,9 +550,9 @@ static void test_a_fork_that_fails(void)
     size_t charged = region_pool_charged(&pool);
     test_resources_take(&before);
     prepares[0]();
-    CU_ASSERT_PTR_NOT_NULL(pool.regions[0].copy);
+    CHECK_NOT_NULL(pool.regions[0].copy);
     parents[0]();
-    CU_ASSERT(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
     end(charged);
 }
 

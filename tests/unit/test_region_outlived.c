@@ -28,11 +28,10 @@ static void run(void (*lose)(int fd))
 {
     bool commit = true, zeroed = false;
     int ends[2], status = -1;
-    CU_ASSERT_FATAL(pipe(ends) == 0);
-    CU_ASSERT_FATAL(
-        region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner) == 0);
+    REQUIRE_EQ(pipe(ends), 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
     char *block = region_pool_alloc(&pool, MIB, PAGE, &commit, &zeroed);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+    REQUIRE_NOT_NULL(block);
     test_fill(block, MIB, 3);
     pid_t pid = fork();
     if (pid == 0)
@@ -41,11 +40,11 @@ static void run(void (*lose)(int fd))
     if (lose != NULL)
         lose(fd);
     region_pool_close(&pool);
-    CU_ASSERT(write(ends[1], "", 1) == 1);
-    CU_ASSERT(pid > 0 && waitpid(pid, &status, 0) == pid);
-    CU_ASSERT(status == 0);
+    CHECK_EQ(write(ends[1], "", 1), 1);
+    CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+    CHECK_EQ(status, 0);
     if (lose != NULL)
-        close(fd); /* fails if nobody else got it */
+        close(fd); /* fails if the number is free */
     close(ends[0]);
     close(ends[1]);
 }
@@ -57,7 +56,7 @@ static void test_closed(void)
 
 static void close_it(int fd)
 {
-    CU_ASSERT(close(fd) == 0);
+    CHECK_EQ(close(fd), 0);
 }
 
 static void test_lost(void)
@@ -68,7 +67,7 @@ static void test_lost(void)
 static void replace_it(int fd)
 {
     int other = open("/dev/null", O_RDWR | O_CLOEXEC);
-    CU_ASSERT(dup2(other, fd) == fd);
+    CHECK_EQ(dup2(other, fd), fd);
     close(other);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * File space that cannot be given back when it is to be: it stays charged, is
- * nobody's, and is given back later. With PMEM_IS_PMEM_FORCE=1 (the test's
- * second run) file space is taken in grains.
+ * File space that cannot be given back when it should be: it stays charged,
+ * belongs to no block, and is given back later. With PMEM_IS_PMEM_FORCE=1 (the
+ * test's second run) file space is taken in grains.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,8 +22,7 @@ static int owner;
 static struct memkind_region_pool pool;
 static char *block;
 
-/* ---- calls that fail for a while
- * -------------------------------------------------------------- */
+/* ---- calls that fail for a while --------------------------------------- */
 
 static struct sys_calls real;
 static atomic_int failure; /* 0: none */
@@ -53,12 +52,12 @@ static void begin(bool of_files)
     int result = of_files
                      ? region_pool_open_files(&pool, test_dir(), BLOCK, &owner)
                      : region_pool_open_memory(&pool, &owner);
-    CU_ASSERT_EQUAL_FATAL(result, 0);
+    REQUIRE_EQ(result, 0);
     real = sys;
     sys.madvise = failing_madvise;
     sys.fallocate = failing_punch;
     block = region_pool_alloc(&pool, 2 * BLOCK, PART, &commit, &zeroed);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+    REQUIRE_NOT_NULL(block);
 }
 
 static void end(void)
@@ -70,14 +69,13 @@ static void end(void)
 
 static void commit_and_fill(size_t part)
 {
-    CU_ASSERT_EQUAL_FATAL(region_pool_commit(&pool, block + part * PART, PART),
-                          0);
+    REQUIRE_EQ(region_pool_commit(&pool, block + part * PART, PART), 0);
     test_fill(block + part * PART, PART, (unsigned)part + 1);
 }
 
 static void decommit(size_t part)
 {
-    CU_ASSERT_EQUAL(region_pool_decommit(&pool, block + part * PART, PART), 0);
+    CHECK_EQ(region_pool_decommit(&pool, block + part * PART, PART), 0);
 }
 
 static bool holds(size_t charged)
@@ -91,8 +89,7 @@ static bool holds(size_t charged)
 static const int failures[] = {EIO, ENOSPC, ENOMEM, EPERM, EBUSY, EINVAL};
 #define FAILURES (sizeof failures / sizeof failures[0])
 
-/* ---- what is tried again, and when
- * ------------------------------------------------------------------ */
+/* ---- what is tried again, and when ------------------------------------- */
 
 static void owe_some(size_t count)
 {
@@ -100,7 +97,7 @@ static void owe_some(size_t count)
         commit_and_fill(i);
     for (size_t i = 0; i < count; i++)
         decommit(i);
-    CU_ASSERT_TRUE(holds(count * PART));
+    CHECK(holds(count * PART));
 }
 
 static void test_paid_with_the_next_decommit(void)
@@ -113,7 +110,7 @@ static void test_paid_with_the_next_decommit(void)
             commit_and_fill(4);
             atomic_store(&failure, 0);
             decommit(4);
-            CU_ASSERT_TRUE(holds(0));
+            CHECK(holds(0));
             end();
         }
 }
@@ -124,14 +121,14 @@ static void test_paid_when_asked(void)
     atomic_store(&failure, EIO);
     owe_some(3);
     region_pool_pay(&pool);
-    CU_ASSERT_TRUE(holds(3 * PART));
+    CHECK(holds(3 * PART));
     atomic_store(&failure, 0);
     region_pool_pay(&pool);
-    CU_ASSERT_TRUE(holds(0));
+    CHECK(holds(0));
     /* Once is enough. */
     atomic_store(&tries, 0);
     region_pool_pay(&pool);
-    CU_ASSERT_EQUAL(atomic_load(&tries), 0);
+    CHECK_EQ(atomic_load(&tries), 0);
     end();
 }
 
@@ -140,17 +137,16 @@ static void test_paid_when_the_budget_is_used_up(void)
     begin(true);
     atomic_store(&failure, EIO);
     owe_some(PARTS);
-    CU_ASSERT_EQUAL(region_pool_commit(&pool, block + BLOCK, PART), -ENOMEM);
-    CU_ASSERT_TRUE(holds(BLOCK));
+    CHECK_EQ(region_pool_commit(&pool, block + BLOCK, PART), -ENOMEM);
+    CHECK(holds(BLOCK));
     atomic_store(&failure, 0);
     commit_and_fill(PARTS);
-    CU_ASSERT_TRUE(holds(PART));
-    CU_ASSERT_TRUE(test_check(block + BLOCK, PART, PARTS + 1));
+    CHECK(holds(PART));
+    CHECK(test_check(block + BLOCK, PART, PARTS + 1));
     end();
 }
 
-/* ---- what is committed while it is owed
- * -------------------------------------------------------------- */
+/* ---- what is committed while it is owed -------------------------------- */
 
 static void test_committed_anew_it_is_zero(void)
 {
@@ -159,15 +155,14 @@ static void test_committed_anew_it_is_zero(void)
         atomic_store(&failure, EIO);
         owe_some(4);
         /* Half of it, and with some that is not owed. */
-        CU_ASSERT_EQUAL(region_pool_commit(&pool, block + 2 * PART, 4 * PART),
-                        0);
-        CU_ASSERT_TRUE(is_zero(block + 2 * PART, 4 * PART));
-        CU_ASSERT_TRUE(holds(6 * PART));
+        CHECK_EQ(region_pool_commit(&pool, block + 2 * PART, 4 * PART), 0);
+        CHECK(is_zero(block + 2 * PART, 4 * PART));
+        CHECK(holds(6 * PART));
         test_fill(block + 2 * PART, 4 * PART, 9);
         atomic_store(&failure, 0);
         region_pool_pay(&pool);
-        CU_ASSERT_TRUE(holds(4 * PART));
-        CU_ASSERT_TRUE(test_check(block + 2 * PART, 4 * PART, 9));
+        CHECK(holds(4 * PART));
+        CHECK(test_check(block + 2 * PART, 4 * PART, 9));
         end();
     }
 }
@@ -178,14 +173,14 @@ static void test_commit_that_fails(void)
     begin(true);
     atomic_store(&failure, EIO);
     owe_some(4);
-    CU_ASSERT_EQUAL(region_pool_commit(&pool, block, BLOCK + PART), -ENOMEM);
-    CU_ASSERT_TRUE(region_pool_charged(&pool) >= 4 * PART);
-    CU_ASSERT_TRUE(region_pool_charged(&pool) <= BLOCK);
+    CHECK_EQ(region_pool_commit(&pool, block, BLOCK + PART), -ENOMEM);
+    CHECK_GE(region_pool_charged(&pool), 4 * PART);
+    CHECK_LE(region_pool_charged(&pool), BLOCK);
     atomic_store(&failure, 0);
     region_pool_pay(&pool);
-    CU_ASSERT_TRUE(holds(0));
-    CU_ASSERT_EQUAL(region_pool_commit(&pool, block, BLOCK), 0);
-    CU_ASSERT_TRUE(is_zero(block, BLOCK));
+    CHECK(holds(0));
+    CHECK_EQ(region_pool_commit(&pool, block, BLOCK), 0);
+    CHECK(is_zero(block, BLOCK));
     end();
 }
 
@@ -197,7 +192,7 @@ static void *refuse_mmap(void *addr, size_t len, int prot, int flags, int fd,
     return MAP_FAILED;
 }
 
-/* Where it cannot be noted, the range stays committed. */
+/* If the range cannot be noted, it stays committed. */
 static void test_nowhere_to_note_it(void)
 {
     begin(true);
@@ -208,18 +203,17 @@ static void test_nowhere_to_note_it(void)
     commit_and_fill(0);
     atomic_store(&failure, EIO);
     sys.mmap = refuse_mmap;
-    CU_ASSERT_EQUAL(region_pool_decommit(&pool, block, PART), -ENOMEM);
-    CU_ASSERT_TRUE(test_check(block, PART, 1));
-    CU_ASSERT_TRUE(holds(PART));
+    CHECK_EQ(region_pool_decommit(&pool, block, PART), -ENOMEM);
+    CHECK(test_check(block, PART, 1));
+    CHECK(holds(PART));
     sys.mmap = real.mmap;
     atomic_store(&failure, 0);
     decommit(0);
-    CU_ASSERT_TRUE(holds(0));
+    CHECK(holds(0));
     end();
 }
 
-/* ---- threads
- * -------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------- */
 
 #define ROUNDS 300
 static atomic_uint wrong;
@@ -253,14 +247,13 @@ static void test_threads(void)
     begin(true);
     atomic_store(&wrong, 0);
     for (uintptr_t i = 0; i < THREADS; i++)
-        CU_ASSERT_EQUAL_FATAL(
-            pthread_create(&threads[i], NULL, work, (void *)i), 0);
+        REQUIRE_EQ(pthread_create(&threads[i], NULL, work, (void *)i), 0);
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
-    CU_ASSERT_EQUAL(atomic_load(&wrong), 0);
+    CHECK_EQ(atomic_load(&wrong), 0);
     atomic_store(&failure, 0);
     region_pool_pay(&pool);
-    CU_ASSERT_TRUE(holds(0));
+    CHECK(holds(0));
     end();
 }
 
@@ -271,7 +264,7 @@ static void test_nothing_leaks(void)
     test_resources_take(&before);
     for (int i = 0; i < 5; i++)
         test_paid_when_asked();
-    CU_ASSERT_TRUE(nothing_leaked(&before));
+    CHECK(nothing_leaked(&before));
 }
 
 static const struct test_case tests[] = {

@@ -25,7 +25,7 @@ static struct sys_calls real;
 static void replace(int fd)
 {
     if (++calls == 2)
-        CU_ASSERT(dup2(other, fd) == fd);
+        CHECK_EQ(dup2(other, fd), fd);
 }
 
 static int fallocate_replaced(int fd, int mode, off_t offset, off_t size)
@@ -50,7 +50,7 @@ static ssize_t pwrite_replaced(int fd, const void *from, size_t size,
     return real.pwrite(fd, from, size, offset);
 }
 
-/* By the mapping: since Linux 5.14. */
+/* Space can be taken through the mapping since Linux 5.14. */
 static bool can_populate(void)
 {
     enum { POPULATE_WRITE = 23 };
@@ -65,11 +65,11 @@ static void take_all(int file, size_t most)
 {
     bool commit = true, zeroed = false;
     char *block = region_pool_alloc(&pool, SIZE, PAGE, &commit, &zeroed);
-    CU_ASSERT(can_populate() == (block != NULL));
-    CU_ASSERT(calls == 2);
-    CU_ASSERT(file_bytes(other) <= most);
-    CU_ASSERT(region_pool_charged(&pool) == (block != NULL ? SIZE : 0));
-    CU_ASSERT(block == NULL || file_bytes(file) == SIZE);
+    CHECK_EQ(can_populate(), (block != NULL));
+    CHECK_EQ(calls, 2);
+    CHECK_LE(file_bytes(other), most);
+    CHECK_EQ(region_pool_charged(&pool), (block != NULL ? SIZE : 0));
+    CHECK(block == NULL || file_bytes(file) == SIZE);
 }
 
 static void run(size_t most)
@@ -77,17 +77,17 @@ static void run(size_t most)
     const int directory = open(test_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     calls = 0;
     other = openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    CU_ASSERT_FATAL(other >= 0);
-    CU_ASSERT_FATAL(region_pool_open_files(&pool, test_dir(), 0, &owner) == 0);
+    REQUIRE_GE(other, 0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 0, &owner), 0);
     const int number = pool.regions[0].fd;
     const int file = fcntl(number, F_DUPFD_CLOEXEC, 0);
     take_all(file, most);
     region_pool_close(&pool);
     sys = real;
-    CU_ASSERT(close(number) == 0);
-    CU_ASSERT(close(file) == 0);
-    CU_ASSERT(close(other) == 0);
-    CU_ASSERT(close(directory) == 0);
+    CHECK_EQ(close(number), 0);
+    CHECK_EQ(close(file), 0);
+    CHECK_EQ(close(other), 0);
+    CHECK_EQ(close(directory), 0);
 }
 
 static void test_fallocate(void)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where a process may have little more address space (RLIMIT_AS), or may lock
+ * If a process may have little more address space (RLIMIT_AS), or may lock
  * little more memory (RLIMIT_MEMLOCK, after mlockall(MCL_FUTURE), which counts
- * what cannot be touched, too), a pool leaves others half of what there is.
+ * what cannot be touched, too), a pool leaves half of what there is to others.
  */
 #include <errno.h>
 #include <sys/mman.h>
@@ -31,9 +31,9 @@ static void open_with(int failure)
     const struct sys_calls real = sys;
     sys.mmap = mmap_within;
     error = failure;
-    CU_ASSERT_FATAL(region_pool_open_files(&pool, test_dir(), 0, &owner) == 0);
-    CU_ASSERT(pool.regions[0].size <= THERE_IS / 2);
-    CU_ASSERT(pool.regions[0].size >= THERE_IS / 4);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 0, &owner), 0);
+    CHECK_LE(pool.regions[0].size, THERE_IS / 2);
+    CHECK_GE(pool.regions[0].size, THERE_IS / 4);
     region_pool_close(&pool);
     sys = real;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * File systems without fallocate(2), where space is taken by writing, in a
+ * File systems without fallocate(2), on which space is taken by writing, in a
  * process that lowers its limit of file sizes once the file is there.
  */
 #include <errno.h>
@@ -36,12 +36,12 @@ static int no_fallocate(int fd, int mode, off_t offset, off_t size)
 
 static void lower_the_limit(rlim_t bytes, struct rlimit *before)
 {
-    CU_ASSERT_FATAL(getrlimit(RLIMIT_FSIZE, before) == 0);
+    REQUIRE_EQ(getrlimit(RLIMIT_FSIZE, before), 0);
     const struct rlimit limit = {bytes, before->rlim_max};
-    CU_ASSERT_FATAL(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    REQUIRE_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
-/* By the mapping, which has no limit: since Linux 5.14. */
+/* Space can be taken through the mapping, without a limit, since Linux 5.14. */
 static bool can_populate(void *page)
 {
     enum { POPULATE_WRITE = 23 };
@@ -53,33 +53,32 @@ static void take_blocks(void)
     bool commit = true, zeroed = false;
     struct rlimit before;
     char *first = region_pool_alloc(&pool, MIB, PAGE, &commit, &zeroed);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(first);
+    REQUIRE_NOT_NULL(first);
     test_fill(first, MIB, 1);
     lower_the_limit(MIB / 2, &before);
     bool can = can_populate(first);
     char *second = region_pool_alloc(&pool, MIB, PAGE, &commit, &zeroed);
-    CU_ASSERT(setrlimit(RLIMIT_FSIZE, &before) == 0);
-    CU_ASSERT(signals == 0);
-    CU_ASSERT(can == (second != NULL));
+    CHECK_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+    CHECK_EQ(signals, 0);
+    CHECK_EQ(can, (second != NULL));
     size_t held = second != NULL ? 2 * MIB : MIB;
-    CU_ASSERT(second == NULL || is_zero(second, MIB));
-    CU_ASSERT(region_pool_charged(&pool) == held);
-    CU_ASSERT(file_bytes(pool.regions[0].fd) == held);
-    CU_ASSERT(test_check(first, MIB, 1));
+    CHECK(second == NULL || is_zero(second, MIB));
+    CHECK_EQ(region_pool_charged(&pool), held);
+    CHECK_EQ(file_bytes(pool.regions[0].fd), held);
+    CHECK(test_check(first, MIB, 1));
 }
 
 static void test_a_lowered_limit(void)
 {
     const struct sys_calls real = sys;
     struct sigaction action = {.sa_handler = note_signal}, before;
-    CU_ASSERT_FATAL(sigaction(SIGXFSZ, &action, &before) == 0);
+    REQUIRE_EQ(sigaction(SIGXFSZ, &action, &before), 0);
     sys.fallocate = no_fallocate;
-    CU_ASSERT_FATAL(region_pool_open_files(&pool, test_dir(), LIMIT, &owner) ==
-                    0);
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), LIMIT, &owner), 0);
     take_blocks();
     region_pool_close(&pool);
     sys = real;
-    CU_ASSERT(sigaction(SIGXFSZ, &before, NULL) == 0);
+    CHECK_EQ(sigaction(SIGXFSZ, &before, NULL), 0);
 }
 
 int main(int argc, char **argv)

@@ -13,26 +13,26 @@ static void test_classes_are_jemallocs(void)
     for (size_t size = 1; size <= 40000; size++)
         wrong +=
             size_class_sizes[size_class_of(size)] != JE_NAME(nallocx)(size, 0);
-    CU_ASSERT_EQUAL(wrong, 0);
+    CHECK_EQ(wrong, 0);
     for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_LAST; i++) {
         size_t size = size_class_sizes[i];
-        CU_ASSERT_EQUAL(size_class_of(size), i);
-        CU_ASSERT_EQUAL(size_class_of(size - 1), i);
-        CU_ASSERT_EQUAL(size_class_of(size + 1), i + 1);
-        CU_ASSERT_EQUAL(JE_NAME(nallocx)(size, 0), size);
+        CHECK_EQ(size_class_of(size), i);
+        CHECK_EQ(size_class_of(size - 1), i);
+        CHECK_EQ(size_class_of(size + 1), i + 1);
+        CHECK_EQ(JE_NAME(nallocx)(size, 0), size);
     }
-    CU_ASSERT_EQUAL(size_class_sizes[SIZE_CLASS_LAST], 8 * MIB);
+    CHECK_EQ(size_class_sizes[SIZE_CLASS_LAST], 8 * MIB);
 }
 
 static void test_sizes_at_the_ends(void)
 {
-    CU_ASSERT_EQUAL(size_class_of(0), SIZE_CLASS_NONE);
-    CU_ASSERT_EQUAL(size_class_of(1), SIZE_CLASS_FIRST);
-    CU_ASSERT_EQUAL(size_class_of(8 * MIB), SIZE_CLASS_LAST);
+    CHECK_EQ(size_class_of(0), SIZE_CLASS_NONE);
+    CHECK_EQ(size_class_of(1), SIZE_CLASS_FIRST);
+    CHECK_EQ(size_class_of(8 * MIB), SIZE_CLASS_LAST);
     for (size_t size = 8 * MIB + 1; size < SIZE_MAX / 2; size *= 2)
-        CU_ASSERT_EQUAL(size_class_of(size), SIZE_CLASS_HUGE);
-    CU_ASSERT_EQUAL(size_class_of(SIZE_MAX), SIZE_CLASS_HUGE);
-    CU_ASSERT_EQUAL(size_class_of(SIZE_MAX / 2 + 2), SIZE_CLASS_HUGE);
+        CHECK_EQ(size_class_of(size), SIZE_CLASS_HUGE);
+    CHECK_EQ(size_class_of(SIZE_MAX), SIZE_CLASS_HUGE);
+    CHECK_EQ(size_class_of(SIZE_MAX / 2 + 2), SIZE_CLASS_HUGE);
 }
 
 /* All objects of a slab fit their tags, and no other address of it does. */
@@ -59,7 +59,7 @@ static void test_tags_of_a_slab(void)
                 wrong += tag_of(class, at) != tag;
             wrong += tag_fits(tag, at) != is_object;
         }
-        CU_ASSERT_EQUAL(wrong, 0);
+        CHECK_EQ(wrong, 0);
     }
 }
 
@@ -69,12 +69,12 @@ static void test_tags_of_large_objects(void)
          class ++) {
         const uintptr_t at = (uintptr_t)5 << 30;
         unsigned tag = tag_of(class, at);
-        CU_ASSERT_EQUAL(tag_class(tag), class);
-        CU_ASSERT_TRUE(tag_fits(tag, at));
+        CHECK_EQ(tag_class(tag), class);
+        CHECK(tag_fits(tag, at));
         unsigned wrong = 0;
         for (uintptr_t offset = 1; offset < 4096; offset++)
             wrong += tag_fits(tag, at + offset);
-        CU_ASSERT_EQUAL(wrong, 0);
+        CHECK_EQ(wrong, 0);
     }
 }
 
@@ -83,10 +83,10 @@ static void test_no_class_fits_nothing(void)
     unsigned wrong = 0;
     for (uintptr_t at = 0; at < 8192; at++)
         wrong += tag_fits(SIZE_CLASS_NONE, at);
-    CU_ASSERT_EQUAL(wrong, 0);
+    CHECK_EQ(wrong, 0);
 }
 
-/* Where jemalloc really puts its objects. */
+/* The places at which jemalloc really puts its objects. */
 static void test_tags_of_real_objects(void)
 {
     enum { COUNT = 300 };
@@ -102,7 +102,7 @@ static void test_tags_of_real_objects(void)
         }
         for (int i = 0; i < COUNT; i++)
             JE_NAME(dallocx)(objects[i], 0);
-        CU_ASSERT_EQUAL(wrong, 0);
+        CHECK_EQ(wrong, 0);
     }
 }
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* How a thread gets at its magazines, and others, when membarrier(2) may be
- * had, is missing, or is forbidden after it was there. */
+/* How a thread and other threads get at its magazines if membarrier(2) is
+ * there, is missing, or is forbidden later. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "allocator_gate.h"
 #include "cache_visit.h"
 #include "heap.h"
 #include "heap_create.h"
@@ -18,6 +19,15 @@
 static int owner;
 static struct memkind_region_pool pool;
 static struct memkind_heap *heap;
+
+/* Visits are made inside the allocator. */
+static void visit_all(magazine_visit_fn *function)
+{
+    REQUIRE(allocator_enter());
+    cache_visit_all(&heap->caches, function);
+    allocator_leave();
+}
+
 static int (*real_membarrier)(int command);
 static unsigned barriers;
 
@@ -41,14 +51,14 @@ static struct memkind_heap *make_heap(void)
                                                   .limit = 2,
                                                   .dirty_decay_ms = 10000}};
     struct memkind_heap *made = NULL;
-    CU_ASSERT_EQUAL_FATAL(heap_create(&config, &made), 0);
+    REQUIRE_EQ(heap_create(&config, &made), 0);
     return made;
 }
 
 static void begin(void)
 {
     real_membarrier = sys.membarrier;
-    CU_ASSERT_EQUAL_FATAL(region_pool_open_memory(&pool, &owner), 0);
+    REQUIRE_EQ(region_pool_open_memory(&pool, &owner), 0);
     heap = make_heap();
 }
 
@@ -63,8 +73,8 @@ static void end(void)
 static void use(void)
 {
     void *ptr = heap_malloc(heap, 64, 0);
-    CU_ASSERT_PTR_NOT_NULL(ptr);
-    CU_ASSERT_EQUAL(heap_free(heap, ptr), HEAP_OK);
+    CHECK_NOT_NULL(ptr);
+    CHECK_EQ(heap_free(heap, ptr), HEAP_OK);
 }
 
 /* ---- another thread, which has a cache and sleeps ----------------------- */
@@ -85,8 +95,7 @@ static pthread_t start_other(void)
 {
     pthread_t thread;
     pthread_barrier_init(&step, NULL, 2);
-    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, use_and_sleep, NULL),
-                          0);
+    REQUIRE_EQ(pthread_create(&thread, NULL, use_and_sleep, NULL), 0);
     pthread_barrier_wait(&step);
     return thread;
 }
@@ -119,14 +128,14 @@ static void test_with_membarrier(void)
     struct thread_cache *cache = heap_cache(heap);
     sys.membarrier = count_membarrier;
     barriers = visits = 0;
-    CU_ASSERT_EQUAL(other_cache->gate, 0);
-    cache_visit_all(&heap->caches, count_visit);
-    CU_ASSERT_EQUAL(visits, 2);
-    CU_ASSERT_EQUAL(barriers, 1);
-    CU_ASSERT_EQUAL(other_cache->gate, 0);
-    CU_ASSERT(thread_cache_enter(cache));
+    CHECK_EQ(other_cache->gate, 0);
+    visit_all(count_visit);
+    CHECK_EQ(visits, 2);
+    CHECK_EQ(barriers, 1);
+    CHECK_EQ(other_cache->gate, 0);
+    CHECK(thread_cache_enter(cache));
     thread_cache_leave(cache);
-    CU_ASSERT_FALSE(thread_cache_enter_fenced(cache));
+    CHECK(!thread_cache_enter_fenced(cache));
     end_other(thread);
     end();
 }
@@ -138,17 +147,17 @@ static void test_forbidden_while_threads_sleep(void)
     struct thread_cache *cache = heap_cache(heap);
     sys.membarrier = no_membarrier;
     visits = 0;
-    cache_visit_all(&heap->caches, count_visit);
-    /* It was got at; and both owners see to themselves from now on. */
-    CU_ASSERT_EQUAL(visits, 2);
-    CU_ASSERT_FALSE(memory_barrier_is_asymmetric());
-    CU_ASSERT_EQUAL(other_cache->gate, GATE_FENCE);
-    CU_ASSERT(other_cache->is_fenced);
-    CU_ASSERT_EQUAL(cache->gate, GATE_FENCE);
-    CU_ASSERT_FALSE(thread_cache_enter(cache));
-    CU_ASSERT(thread_cache_enter_fenced(cache));
+    visit_all(count_visit);
+    /* The visit reached both caches; from now on both threads use fences. */
+    CHECK_EQ(visits, 2);
+    CHECK(!memory_barrier_is_asymmetric());
+    CHECK_EQ(other_cache->gate, GATE_FENCE);
+    CHECK(other_cache->is_fenced);
+    CHECK_EQ(cache->gate, GATE_FENCE);
+    CHECK(!thread_cache_enter(cache));
+    CHECK(thread_cache_enter_fenced(cache));
     /* As in a signal handler now. */
-    CU_ASSERT_FALSE(thread_cache_enter_fenced(cache));
+    CHECK(!thread_cache_enter_fenced(cache));
     thread_cache_leave(cache);
     use();
     end_other(thread);
@@ -161,27 +170,27 @@ static void test_missing_from_the_start(void)
     sys.membarrier = no_membarrier;
     memory_barrier_register();
     pthread_t thread = start_other();
-    CU_ASSERT_EQUAL(other_cache->gate, GATE_FENCE);
+    CHECK_EQ(other_cache->gate, GATE_FENCE);
     visits = 0;
-    cache_visit_all(&heap->caches, count_visit);
-    CU_ASSERT_EQUAL(visits, 1);
+    visit_all(count_visit);
+    CHECK_EQ(visits, 1);
     end_other(thread);
     end();
 }
 
-/* One that stays inside is not visited; one that comes later stays out. */
-static void test_an_owner_inside_is_respected(void)
+/* A thread that stays inside is not visited; one that comes later stays out. */
+static void test_a_thread_inside_is_respected(void)
 {
     begin();
     sys.membarrier = no_membarrier;
     pthread_t thread = start_other();
     visits = 0;
     other_cache->busy = 1;
-    cache_visit_all(&heap->caches, count_visit);
-    CU_ASSERT_EQUAL(visits, 0);
+    visit_all(count_visit);
+    CHECK_EQ(visits, 0);
     other_cache->busy = 0;
-    cache_visit_all(&heap->caches, count_visit);
-    CU_ASSERT_EQUAL(visits, 1);
+    visit_all(count_visit);
+    CHECK_EQ(visits, 1);
     end_other(thread);
     end();
 }
@@ -193,8 +202,7 @@ static void test_forbidden_in_a_child(void)
     begin();
     use();
     struct thread_cache *cache = heap_cache(heap);
-    CU_ASSERT_EQUAL(cache->gate,
-                    memory_barrier_is_asymmetric() ? 0 : GATE_FENCE);
+    CHECK_EQ(cache->gate, memory_barrier_is_asymmetric() ? 0 : GATE_FENCE);
     sys.membarrier = no_membarrier;
     pid_t child = fork();
     if (child == 0)
@@ -202,8 +210,8 @@ static void test_forbidden_in_a_child(void)
                       heap_malloc(heap, 64, 0) != NULL
                   ? 0
                   : 1);
-    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
-    CU_ASSERT_EQUAL(status, 0);
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
     end();
 }
 
@@ -214,13 +222,13 @@ static void test_slow_ways(void)
     use();
     struct thread_cache *cache = heap_cache(heap);
     thread_cache_enter_slowly(cache);
-    CU_ASSERT_FALSE(thread_cache_enter(cache));
-    CU_ASSERT_FALSE(thread_cache_enter_fenced(cache));
-    CU_ASSERT_NOT_EQUAL(pthread_mutex_trylock(&cache->lock.mutex), 0);
+    CHECK(!thread_cache_enter(cache));
+    CHECK(!thread_cache_enter_fenced(cache));
+    CHECK_NE(pthread_mutex_trylock(&cache->lock.mutex), 0);
     thread_cache_leave_slowly(cache);
-    CU_ASSERT_EQUAL(pthread_mutex_trylock(&cache->lock.mutex), 0);
+    CHECK_EQ(pthread_mutex_trylock(&cache->lock.mutex), 0);
     pthread_mutex_unlock(&cache->lock.mutex);
-    CU_ASSERT_EQUAL(cache->busy, 0);
+    CHECK_EQ(cache->busy, 0);
     end();
 }
 
@@ -228,7 +236,7 @@ static const struct test_case tests[] = {
     {"with membarrier", test_with_membarrier},
     {"forbidden while threads sleep", test_forbidden_while_threads_sleep},
     {"missing from the start", test_missing_from_the_start},
-    {"an owner inside is respected", test_an_owner_inside_is_respected},
+    {"a thread inside is respected", test_a_thread_inside_is_respected},
     {"forbidden in a child", test_forbidden_in_a_child},
     {"slow ways", test_slow_ways},
     {NULL, NULL},

@@ -139,7 +139,7 @@ static void test_caches_of_sleeping_threads_age(void)
     end();
 }
 
-/* No thread frees or allocates when they do. */
+/* No thread frees or allocates meanwhile. */
 static void test_free_pages_go_back(void)
 {
     enum { COUNT = 16 };
