@@ -34,7 +34,7 @@ static bool visit(struct thread_cache *cache, magazine_visit_fn *function)
     return alone;
 }
 
-static void visit_all(struct memkind_heap *heap, magazine_visit_fn *function)
+static void visit_all(magazine_visit_fn *function)
 {
     const bool entered = allocator_enter();
     cache_visit_all(&heap->caches, function);
@@ -345,7 +345,7 @@ static void visit_workers(void)
         if (i % 3 == 0)
             heap_purge(heap);
         else if (i % 3 == 1)
-            visit_all(heap, magazine_age_all);
+            visit_all(magazine_age_all);
         else
             CHECK_EQ(heap_stat_snapshot(), 0);
     }
