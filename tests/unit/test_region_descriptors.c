@@ -10,22 +10,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "address_table.h"
 #include "layer_test.h"
 #include "region_pool.h"
 #include "sys_calls.h"
-
-#define NEED(condition)                                                        \
-    do                                                                         \
-        if (!(condition)) {                                                    \
-            fprintf(stderr, "\n%s:%d: not so: %s (errno %d)\n", __FILE__,      \
-                    __LINE__, #condition, errno);                              \
-            return 1;                                                          \
-        }                                                                      \
-    while (0)
+#include "test_child.h"
 
 #define PAGE region_page_size()
 #define NOBODY 65534
@@ -149,20 +140,6 @@ static void test_full_files_are_followed_by_others(void)
 
 /* ---- growth without a directory ---------------------------------------- */
 
-static int run_child(int (*run)(void))
-{
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        alarm(100);
-        _exit(run());
-    }
-    int status = 0;
-    if (child < 0 || waitpid(child, &status, 0) != child)
-        return -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
 static bool is_root(const char *what)
 {
     if (geteuid() == 0)
@@ -218,19 +195,19 @@ static int after_rmdir(void)
 static void test_growth_after_setuid(void)
 {
     if (is_root("setuid"))
-        CHECK_EQ(run_child(after_setuid), 0);
+        CHECK_EQ(child_run(after_setuid), 0);
 }
 
 static void test_growth_after_chroot(void)
 {
     if (is_root("chroot"))
-        CHECK_EQ(run_child(after_chroot), 0);
+        CHECK_EQ(child_run(after_chroot), 0);
     rmdir(test_path("jail"));
 }
 
 static void test_growth_after_rmdir(void)
 {
-    CHECK_EQ(run_child(after_rmdir), 0);
+    CHECK_EQ(child_run(after_rmdir), 0);
 }
 
 /* ---- growth in forked children ----------------------------------------- */
@@ -279,7 +256,7 @@ static void test_a_childs_growth_is_its_own(void)
         REQUIRE_NOT_NULL(block);
         test_fill(block, MIB, 3);
         parents_file = fcntl(pool.regions[0].fd, F_DUPFD_CLOEXEC, 3);
-        CHECK_EQ(run_child(child_grows), 0);
+        CHECK_EQ(child_run(child_grows), 0);
         CHECK(test_check(block, MIB, 3));
         /* The parent's file is the parent's to make larger. */
         CHECK_NOT_NULL(grow(&pool));
@@ -311,7 +288,7 @@ static void test_children_of_a_pool_that_has_grown(void)
         in_second_region = grow(&pool);
         REQUIRE_NOT_NULL(in_second_region);
         test_fill(in_second_region, MIB, 7);
-        CHECK_EQ(run_child(child_sees_both_regions), 0);
+        CHECK_EQ(child_run(child_sees_both_regions), 0);
         CHECK(test_check(in_second_region, MIB, 7));
         region_pool_close(&pool);
     }
@@ -494,7 +471,7 @@ static int fork_without_the_numbers(void)
         NEED(block != NULL);
         test_fill(block, MIB, 2);
         NEED(put_program_file_at(&second) == 0);
-        NEED(run_child(grandchild) == 0);
+        NEED(child_run(grandchild) == 0);
         NEED(test_check(block, MIB, 2));
         int number = second.regions[0].fd, directory = second.directory;
         region_pool_close(&second);
@@ -509,7 +486,7 @@ static int fork_without_the_numbers(void)
 static void in_child(int (*run)(void))
 {
     snprintf(program_file, sizeof program_file, "%s", test_path("program"));
-    CHECK_EQ(run_child(run), 0);
+    CHECK_EQ(child_run(run), 0);
     unlink(program_file);
 }
 

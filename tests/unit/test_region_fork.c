@@ -17,15 +17,7 @@
 #include "layer_test.h"
 #include "region_pool.h"
 #include "sys_calls.h"
-
-#define NEED(condition)                                                        \
-    do                                                                         \
-        if (!(condition)) {                                                    \
-            fprintf(stderr, "\n%s:%d: not in the child: %s\n", __FILE__,       \
-                    __LINE__, #condition);                                     \
-            return 1;                                                          \
-        }                                                                      \
-    while (0)
+#include "test_child.h"
 
 #ifdef MEMKIND_JEMALLOC_EMBEDDED
 #define EMBEDDED true
@@ -171,20 +163,6 @@ static bool block_is_right(void)
     return true;
 }
 
-static int run_child(int (*run)(void))
-{
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        alarm(60);
-        _exit(run());
-    }
-    int status = 0;
-    if (child < 0 || waitpid(child, &status, 0) != child)
-        return -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
 static void begin(enum region_fork_policy policy)
 {
     real = sys;
@@ -250,7 +228,7 @@ static void test_a_child_uses_no_file(void)
     for (int i = 0; i < 2; i++) {
         begin(policies[i]);
         size_t charged = region_pool_charged(&pool);
-        CHECK_EQ(run_child(child_uses_no_file), 0);
+        CHECK_EQ(child_run(child_uses_no_file), 0);
         end(charged);
     }
 }
@@ -312,7 +290,7 @@ static int child_opens_and_descends(void)
     NEED(own != NULL);
     test_fill(own, MIB, 5);
     memset(block, 0x11, 64 * KIB);
-    NEED(run_child(child_closes) == 0);
+    NEED(child_run(child_closes) == 0);
     NEED(test_check(own, MIB, 5));
     NEED(((unsigned char *)block)[0] == 0x11);
     region_pool_close(&second);
@@ -323,7 +301,7 @@ static void test_grandchildren(void)
 {
     begin(REGION_FORK_PRIVATE);
     size_t charged = region_pool_charged(&pool);
-    CHECK_EQ(run_child(child_opens_and_descends), 0);
+    CHECK_EQ(child_run(child_opens_and_descends), 0);
     end(charged);
 }
 
@@ -393,10 +371,10 @@ static void lost_with(enum region_fork_policy policy, unsigned calls,
     sys.mmap = failing_mmap;
     size_t charged = region_pool_charged(&pool);
     failing = calls;
-    CHECK_EQ(run_child(readable ? child_has_lost_but_reads : child_has_lost_it),
+    CHECK_EQ(child_run(readable ? child_has_lost_but_reads : child_has_lost_it),
              0);
-    CHECK_EQ(run_child(child_reads), readable ? 0 : 1000 + SIGSEGV);
-    CHECK_EQ(run_child(child_stores), 1000 + SIGSEGV);
+    CHECK_EQ(child_run(child_reads), readable ? 0 : CHILD_KILLED + SIGSEGV);
+    CHECK_EQ(child_run(child_stores), CHILD_KILLED + SIGSEGV);
     failing = 0;
     end(charged);
 }
@@ -435,7 +413,7 @@ static void test_unused_addresses_cost_nothing(void)
     sys.mmap = failing_mmap;
     size_t charged = region_pool_charged(&pool);
     failing = ANONYMOUS;
-    CHECK_EQ(run_child(child_fails_later), 0);
+    CHECK_EQ(child_run(child_fails_later), 0);
     failing = 0;
     end(charged);
 }
@@ -502,7 +480,7 @@ static void test_copies_that_fail(void)
         if (i == 4)
             sys.lseek = no_holes_lseek;
         CHECK_EQ(
-            run_child(i < 3 ? child_has_lost_but_reads : child_uses_no_file),
+            child_run(i < 3 ? child_has_lost_but_reads : child_uses_no_file),
             0);
         CHECK(nothing_leaked(&before));
         end(charged);
@@ -536,7 +514,7 @@ static void test_memory_and_buffers_are_as_fork_leaves_them(void)
         block = region_pool_alloc(&pool, PAGE, PAGE, &commit, &zeroed);
         REQUIRE_NOT_NULL(block);
         test_fill(block, PAGE, 9);
-        CHECK_EQ(run_child(child_finds_its_own), 0);
+        CHECK_EQ(child_run(child_finds_its_own), 0);
         CHECK(test_check(block, PAGE, 9));
         region_pool_close(&pool);
     }

@@ -32,17 +32,20 @@ static int failing_madvise(void *addr, size_t size, int advice)
 {
     if (advice == MADV_REMOVE || advice == MADV_DONTNEED)
         atomic_fetch_add(&tries, 1);
-    if (atomic_load(&failure) == 0)
+    const int error = atomic_load(&failure);
+    if (error == 0)
         return real.madvise(addr, size, advice);
-    errno = atomic_load(&failure);
+    errno = error;
     return -1;
 }
 
 static int failing_punch(int fd, int mode, off_t offset, off_t len)
 {
-    if (atomic_load(&failure) == 0 || (mode & FALLOC_FL_PUNCH_HOLE) == 0)
+    /* Read once: other threads change it meanwhile. */
+    const int error = atomic_load(&failure);
+    if (error == 0 || (mode & FALLOC_FL_PUNCH_HOLE) == 0)
         return real.fallocate(fd, mode, offset, len);
-    errno = atomic_load(&failure);
+    errno = error;
     return -1;
 }
 
