@@ -14,6 +14,7 @@
 #include <memkind/internal/memkind_fixed.h>
 #include <memkind/internal/memkind_pmem.h>
 
+#include "allocator_gate.h"
 #include "debug_log.h"
 #include "heap.h"
 #include "kind_heap.h"
@@ -65,6 +66,12 @@ static int keep_errno(int err, int saved_errno)
 static int create_kind(struct memkind_ops *ops, const char *name_prefix,
                        const void *source, memkind_t *kind)
 {
+    /* The caller is an extent hook, or a signal handler that has interrupted
+     * the library. The thread may hold locks that come after the registry's. */
+    if (allocator_is_inside()) {
+        errno = EDEADLK;
+        return MEMKIND_ERROR_OPERATION_FAILED;
+    }
     struct memkind *created = kind_storage_get();
     if (created == NULL)
         return MEMKIND_ERROR_TOOMANY;
