@@ -63,15 +63,21 @@ static int keep_errno(int err, int saved_errno)
 /* ---- making and destroying kinds --------------------------------------- */
 
 /* Makes a kind of the library's own storage by an operation table. */
+/* The caller is an extent hook, or a signal handler that has interrupted the
+ * library: the thread may hold locks that come after the registry's. */
+static bool is_called_inside(void)
+{
+    if (!allocator_is_inside())
+        return false;
+    errno = EDEADLK;
+    return true;
+}
+
 static int create_kind(struct memkind_ops *ops, const char *name_prefix,
                        const void *source, memkind_t *kind)
 {
-    /* The caller is an extent hook, or a signal handler that has interrupted
-     * the library. The thread may hold locks that come after the registry's. */
-    if (allocator_is_inside()) {
-        errno = EDEADLK;
+    if (is_called_inside())
         return MEMKIND_ERROR_OPERATION_FAILED;
-    }
     struct memkind *created = kind_storage_get();
     if (created == NULL)
         return MEMKIND_ERROR_TOOMANY;
@@ -183,6 +189,8 @@ int memkind_destroy_kind(memkind_t kind)
 {
     if (kind == NULL)
         return MEMKIND_ERROR_INVALID;
+    if (is_called_inside())
+        return MEMKIND_ERROR_OPERATION_FAILED;
     if (static_kind_owns(kind) || !kind_registry_contains(kind)) {
         misuse_report(MEMKIND_MISUSE_DEAD_KIND, kind, NULL);
         return MEMKIND_ERROR_OPERATION_FAILED;

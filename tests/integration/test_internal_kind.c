@@ -425,30 +425,37 @@ static void test_an_area_by_mmap(void)
     CHECK_EQ(munmap(area, AREA), 0);
 }
 
-static int error_inside, errno_inside;
+static int error_inside, errno_inside, end_inside;
+static memkind_t kind_outside;
 
-/* Tries to make a kind while the library is at work, and under locks. */
-static void *mmap_that_makes_a_kind(struct memkind *kind, void *addr,
-                                    size_t size)
+/* Tries to make and to destroy kinds while the library is at work, and under
+ * locks. */
+static void *mmap_with_other_kinds(struct memkind *kind, void *addr,
+                                   size_t size)
 {
     memkind_t other = NULL;
     const int saved_errno = errno;
     errno = 0;
     error_inside = memkind_create_pmem(test_dir(), 0, &other);
     errno_inside = errno;
+    end_inside = memkind_destroy_kind(kind_outside);
     errno = saved_errno;
     return memkind_default_mmap(kind, addr, size);
 }
 
-static void test_no_kind_is_made_inside(void)
+static void test_no_kinds_inside(void)
 {
     struct memkind kind = {0};
     struct memkind_ops ops = arena_ops();
-    ops.mmap = mmap_that_makes_a_kind;
+    ops.mmap = mmap_with_other_kinds;
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), 0, &kind_outside),
+               MEMKIND_SUCCESS);
     REQUIRE_EQ(ops.create(&kind, &ops, "maker"), MEMKIND_SUCCESS);
     CHECK(works(&kind));
     CHECK_EQ(error_inside, MEMKIND_ERROR_OPERATION_FAILED);
     CHECK_EQ(errno_inside, EDEADLK);
+    CHECK_EQ(end_inside, MEMKIND_ERROR_OPERATION_FAILED);
+    CHECK_EQ(memkind_destroy_kind(kind_outside), MEMKIND_SUCCESS);
     CHECK_EQ(ops.destroy(&kind), MEMKIND_SUCCESS);
 }
 
@@ -812,7 +819,7 @@ static const struct test_case tests[] = {
     {"own heap operations", test_own_heap_operations},
     {"own mmap in the files", test_own_mmap_in_the_files},
     {"an area by mmap", test_an_area_by_mmap},
-    {"no kind is made inside", test_no_kind_is_made_inside},
+    {"no kind is made or destroyed inside", test_no_kinds_inside},
     {"only what is needed", test_only_what_is_needed},
     {"advice for each block", test_advice_for_each_block},
     {"own extent hooks", test_own_extent_hooks},
