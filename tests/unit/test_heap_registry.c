@@ -99,7 +99,7 @@ static void test_each_has_a_slot(void)
 /* A slot is given again only after it was freed, some time after its heap. */
 static void test_a_slot_outlives_its_heap(void)
 {
-    struct entry first, second, third;
+    struct entry first = {0}, second = {0}, third = {0};
     REQUIRE(enter(&first));
     take_out(&first);
     REQUIRE(enter(&second));
@@ -133,7 +133,7 @@ static void test_all_slots_are_taken(void)
 
 static void test_found_by_its_place(void)
 {
-    struct entry entry;
+    struct entry entry = {0};
     REQUIRE(enter(&entry));
     struct entry wrong = entry;
     wrong.id--;
@@ -191,7 +191,7 @@ static void sleep_ms(long ms)
 static void test_a_heap_waits_for_its_users(void)
 {
     pthread_t thread;
-    struct entry entry;
+    struct entry entry = {0};
     struct memkind_heap *found;
     REQUIRE(enter(&entry));
     unsigned slot = entry.slot;
@@ -247,7 +247,7 @@ static void test_visits_with_the_lock(void)
 /* Threads that have used a heap do not exist in a child. */
 static void test_users_are_forgotten(void)
 {
-    struct entry entry;
+    struct entry entry = {0};
     REQUIRE(enter(&entry));
     CHECK_EQ(use(&entry), entry.heap);
     CHECK_EQ(use(&entry), entry.heap);
