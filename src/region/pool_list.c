@@ -37,18 +37,6 @@ void pool_list_add(struct memkind_region_pool *pool)
     ranked_lock_release(&list_lock);
 }
 
-void pool_list_remove(struct memkind_region_pool *pool)
-{
-    ranked_lock_take(&list_lock);
-    if (pool->prev != NULL)
-        pool->prev->next = pool->next;
-    else
-        pools = pool->next;
-    if (pool->next != NULL)
-        pool->next->prev = pool->prev;
-    ranked_lock_release(&list_lock);
-}
-
 static bool has_directory(const struct memkind_region_pool *pool, int number,
                           const struct file_identity *identity)
 {
@@ -88,15 +76,30 @@ int pool_list_share_directory(struct memkind_region_pool *pool, int directory)
     return 0;
 }
 
-void pool_list_drop_directory(struct memkind_region_pool *pool)
+/* The last pool that has a directory closes it. The list is locked. */
+static void drop_directory(struct memkind_region_pool *pool)
 {
     const struct file_identity *identity = &pool->directory_identity;
-    ranked_lock_take(&list_lock);
     const struct memkind_region_pool *other = pools;
-    while (other != NULL && !has_directory(other, pool->directory, identity))
+    if (pool->directory < 0)
+        return;
+    while (other != NULL &&
+           (other == pool || !has_directory(other, pool->directory, identity)))
         other = other->next;
     if (other == NULL && is_our_directory(pool->directory, identity))
         sys.close(pool->directory);
     pool->directory = -1;
+}
+
+void pool_list_remove(struct memkind_region_pool *pool)
+{
+    ranked_lock_take(&list_lock);
+    drop_directory(pool);
+    if (pool->prev != NULL)
+        pool->prev->next = pool->next;
+    else
+        pools = pool->next;
+    if (pool->next != NULL)
+        pool->next->prev = pool->prev;
     ranked_lock_release(&list_lock);
 }

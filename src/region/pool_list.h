@@ -11,6 +11,10 @@
 /* A pool is in the list while it is open. The pool's lock is there when it is
  * added; regions are added with that lock held. */
 void pool_list_add(struct memkind_region_pool *pool);
+
+/* Removes a pool, and its directory with it, which the last pool that has it
+ * closes. In one step: a pool that is no longer in the list does not keep the
+ * others from closing the directory, whose number may then be of another. */
 void pool_list_remove(struct memkind_region_pool *pool);
 
 /* Around a walk through the list by `next`. */
@@ -26,9 +30,5 @@ struct memkind_region_pool *pool_list_first(void);
  * Returns 0; a negative errno, and the descriptor is closed.
  */
 int pool_list_share_directory(struct memkind_region_pool *pool, int directory);
-
-/* To be called once the pool is out of the list: the last pool that has the
- * directory closes it. */
-void pool_list_drop_directory(struct memkind_region_pool *pool);
 
 #endif

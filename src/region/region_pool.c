@@ -51,7 +51,6 @@ static void init_pool(struct memkind_region_pool *pool,
 static int fail_open(struct memkind_region_pool *pool, int error)
 {
     pool_list_remove(pool);
-    pool_list_drop_directory(pool);
     ranked_lock_destroy(&pool->lock);
     ranked_lock_destroy(&pool->readahead_lock);
     return error;
@@ -176,7 +175,6 @@ void region_pool_close(struct memkind_region_pool *pool)
         if (pool->regions[i].owns_file &&
             region_has_descriptor(&pool->regions[i]))
             pool_close_file(pool, pool->regions[i].fd, still_mapped);
-    pool_list_drop_directory(pool);
     atomic_store(&pool->count, 0);
     ranked_lock_destroy(&pool->lock);
     ranked_lock_destroy(&pool->readahead_lock);

@@ -6,8 +6,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "descriptor.h"
 #include "layer_test.h"
 #include "region_pool.h"
+#include "sys_calls.h"
 
 static int owner;
 static struct memkind_region_pool pool, second;
@@ -66,12 +68,41 @@ static void test_its_own(void)
     CHECK(!is_open(number));
 }
 
+static int (*real_close)(int fd);
+static int later;
+
+/* Called when a pool closes its file: what other threads may do by then. One
+ * closes the other pool, and one begins to open a further pool. */
+static int close_meanwhile(int fd)
+{
+    sys.close = real_close;
+    region_pool_close(&second);
+    later = descriptor_open_directory(test_dir());
+    return sys.close(fd);
+}
+
+static void test_of_a_later_pool(void)
+{
+    open_pool(&pool);
+    open_pool(&second);
+    CHECK_EQ(pool.directory, second.directory);
+    const int number = pool.directory;
+    real_close = sys.close;
+    sys.close = close_meanwhile;
+    region_pool_close(&pool);
+    CHECK(sys.close == real_close);
+    CHECK_EQ(later, number);
+    CHECK(is_open(later));
+    close(later);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
         {"the program's descriptor is not closed", test_closing},
         {"nor used by further pools", test_sharing},
         {"a pool's own is", test_its_own},
+        {"that of a later pool is not closed", test_of_a_later_pool},
         {NULL, NULL},
     };
     return test_main("region_directory", tests, argc, argv);
