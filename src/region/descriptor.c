@@ -27,7 +27,7 @@ int descriptor_identify(int fd, struct file_identity *identity)
 
 bool descriptor_is_of(int fd, const struct file_identity *identity)
 {
-    struct file_identity now;
+    struct file_identity now = {0};
     return fd >= 0 && descriptor_identify(fd, &now) == 0 &&
            now.device == identity->device && now.inode == identity->inode;
 }
