@@ -135,7 +135,7 @@ bool allocator_is_inside(void)
 
 bool allocator_may_allocate(void)
 {
-    if (__builtin_expect(!thread_ended && !je_thread_has_ended(), 1))
+    if (__builtin_expect(!allocator_thread_has_ended(), 1))
         return true;
     thread_revived = je_thread_revive();
     return thread_revived;

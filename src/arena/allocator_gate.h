@@ -7,13 +7,13 @@
  *
  * The gate does three things:
  *
- * - fork() closes it and waits until no other thread is inside. Locks alone are
- *   not enough: jemalloc takes extents out of its lists and works on them with
- *   no lock held. A child that is made at such a moment would have those
- * extents in no list, and counters that do not add up.
- * - A signal handler that finds its own thread inside is refused, since it
- * would wait for a lock that its own thread holds.
- * - A thread that is inside is not cancelled.
+ *  - fork() closes it and waits until no other thread is inside. Locks alone
+ *    are not enough: jemalloc takes extents out of its lists and works on them
+ *    with no lock held. A child that is made at such a moment would have those
+ *    extents in no list, and counters that do not add up.
+ *  - A signal handler that finds its own thread inside is refused, since it
+ *    would wait for a lock that its own thread holds.
+ *  - A thread that is inside is not cancelled.
  */
 #ifndef ALLOCATOR_GATE_H
 #define ALLOCATOR_GATE_H

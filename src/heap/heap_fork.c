@@ -55,11 +55,11 @@ void heap_fork_prepare(void)
     heap_registry_visit_locked(lock_caches);
     heap_registry_visit_locked(lock_arenas);
     heap_registry_visit_locked(lock_records);
+    lock_rank_allow_equal(false);
 }
 
 static void unlock_heaps(void)
 {
-    lock_rank_allow_equal(false);
     heap_registry_visit_locked(unlock_heap);
     heap_registry_unlock();
 }

@@ -20,6 +20,7 @@
 #define SLOW_MS 100
 
 static _Atomic int64_t next_upkeep;
+
 static int64_t now_ms(void)
 {
     struct timespec now;

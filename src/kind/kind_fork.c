@@ -21,7 +21,6 @@
 #include "kind_create.h"
 #include "kind_registry.h"
 #include "misuse.h"
-#include "ranked_lock.h"
 #include "region_pool.h"
 
 /* The signal mask of the thread that forks, which holds the locks. */
@@ -50,16 +49,12 @@ static void prepare_kinds(void)
     signals_before = before;
     kind_registry_lock();
     misuse_lock();
-    /* From here on, all locks of a rank are taken: those of all heaps, caches,
-     * pools and regions, one after another. */
-    lock_rank_allow_equal(true);
     heap_fork_prepare();
 }
 
 static void release_all(void)
 {
     const sigset_t before = signals_before;
-    lock_rank_allow_equal(false);
     misuse_unlock();
     kind_registry_unlock();
     kind_create_unlock();

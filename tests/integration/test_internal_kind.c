@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "test_kinds.h"
 #include "test_support.h"
 
 #define PAGE ((size_t)4096)
@@ -379,23 +380,10 @@ static void *area_mmap(struct memkind *kind, void *addr, size_t size)
     return area + used;
 }
 
-static struct memkind_ops arena_ops(void)
-{
-    return (struct memkind_ops){
-        .create = memkind_arena_create,
-        .destroy = memkind_arena_destroy,
-        .malloc = memkind_arena_malloc,
-        .calloc = memkind_arena_calloc,
-        .posix_memalign = memkind_arena_posix_memalign,
-        .realloc = memkind_arena_realloc,
-        .free = memkind_arena_free,
-    };
-}
-
 static void test_an_area_by_mmap(void)
 {
     struct memkind kind = {0};
-    struct memkind_ops ops = arena_ops();
+    struct memkind_ops ops = kind_arena_operations();
     ops.mmap = area_mmap;
     area = mmap(NULL, AREA, PROT_READ | PROT_WRITE,
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -446,7 +434,7 @@ static void *mmap_with_other_kinds(struct memkind *kind, void *addr,
 static void test_no_kinds_inside(void)
 {
     struct memkind kind = {0};
-    struct memkind_ops ops = arena_ops();
+    struct memkind_ops ops = kind_arena_operations();
     ops.mmap = mmap_with_other_kinds;
     REQUIRE_EQ(memkind_create_pmem(test_dir(), 0, &kind_outside),
                MEMKIND_SUCCESS);
@@ -462,7 +450,7 @@ static void test_no_kinds_inside(void)
 static void test_only_what_is_needed(void)
 {
     struct memkind kind = {0};
-    struct memkind_ops ops = arena_ops();
+    struct memkind_ops ops = kind_arena_operations();
     struct test_resources before, after;
     for (int i = 0; i < 50; i++) {
         if (i == 25)
@@ -504,7 +492,7 @@ static int refuse_mbind(struct memkind *kind, void *ptr, size_t size)
 static void test_advice_for_each_block(void)
 {
     struct memkind kind = {0};
-    struct memkind_ops ops = arena_ops();
+    struct memkind_ops ops = kind_arena_operations();
     ops.mbind = note_mbind;
     ops.madvise = note_madvise;
     REQUIRE_EQ(ops.create(&kind, &ops, "advice"), MEMKIND_SUCCESS);
@@ -567,7 +555,7 @@ static void *hook_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
 static void test_own_extent_hooks(void)
 {
     struct memkind kind = {0};
-    struct memkind_ops ops = arena_ops();
+    struct memkind_ops ops = kind_arena_operations();
     static extent_hooks_t hooks = {.alloc = hook_alloc};
     CHECK_EQ(memkind_arena_create_map(NULL, &hooks, false),
              MEMKIND_ERROR_INVALID);

@@ -235,17 +235,10 @@ static void use_in_handler(int signal)
 static void test_a_signal_inside_the_library(void)
 {
     static struct memkind own;
-    static struct memkind_ops ops = {
-        .create = memkind_arena_create,
-        .destroy = memkind_arena_destroy,
-        .malloc = memkind_arena_malloc,
-        .calloc = memkind_arena_calloc,
-        .posix_memalign = memkind_arena_posix_memalign,
-        .realloc = memkind_arena_realloc,
-        .free = memkind_arena_free,
-        .mmap = map_and_raise,
-    };
+    static struct memkind_ops ops;
     struct sigaction action = {.sa_handler = use_in_handler}, before;
+    ops = kind_arena_operations();
+    ops.mmap = map_and_raise;
     REQUIRE_EQ(ops.create(&own, &ops, "signals"), MEMKIND_SUCCESS);
     memkind_t kind = make_watched_kind();
     kept = memkind_malloc(MEMKIND_DEFAULT, 300000);

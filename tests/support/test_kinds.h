@@ -5,6 +5,7 @@
 #define TEST_KINDS_H
 
 #include <memkind.h>
+#include <memkind/internal/memkind_arena.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -113,6 +114,20 @@ static inline size_t test_heap_page(void)
     memkind_free(kind, object);
     kind_destroy(kind);
     return page;
+}
+
+/* The operations of a kind that the suite makes itself, to be changed by it. */
+static inline struct memkind_ops kind_arena_operations(void)
+{
+    return (struct memkind_ops){
+        .create = memkind_arena_create,
+        .destroy = memkind_arena_destroy,
+        .malloc = memkind_arena_malloc,
+        .calloc = memkind_arena_calloc,
+        .posix_memalign = memkind_arena_posix_memalign,
+        .realloc = memkind_arena_realloc,
+        .free = memkind_arena_free,
+    };
 }
 
 #endif
