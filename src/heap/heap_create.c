@@ -14,13 +14,13 @@
 static int build_heap(const struct heap_config *config,
                       struct memkind_heap **result_heap)
 {
-    int result = -ENOMEM;
     struct memkind_heap *heap = JE_NAME(mallocx)(
         sizeof *heap + config->arenas.limit * sizeof heap->slots[0], JE_ZERO);
     if (heap == NULL)
         return -ENOMEM;
 
-    result = heap_arenas_create(&heap->arenas, heap->slots, &config->arenas);
+    int result =
+        heap_arenas_create(&heap->arenas, heap->slots, &config->arenas);
     if (result != 0)
         goto fail_arenas;
     ranked_lock_init(&heap->reclaim_lock, RANK_RECLAIM);
