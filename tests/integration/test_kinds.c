@@ -18,7 +18,7 @@
 
 #define NOBODY 65534
 
-/* Handles start as this, to be left alone by functions that fail. */
+/* Handles start as this; functions that fail store NULL. */
 static char nothing;
 #define UNTOUCHED ((memkind_t)(void *)&nothing)
 
