@@ -21,6 +21,8 @@ failures=0
 pass() { echo "ok       $*"; }
 skipped() { echo "skipped  $*"; }
 fail() { echo "FAILED   $*"; failures=$((failures + 1)); }
+# advise LINE...: what to do about the failure before it.
+advise() { printf '    to do: %s\n' "$1"; shift; [ $# = 0 ] || printf '           %s\n' "$@"; }
 skip_all() { skipped "$*"; [ "$failures" = 0 ] || finish; exit 77; }
 
 # check NAME COMMAND...: what the command prints is shown if it fails.
