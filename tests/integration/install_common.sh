@@ -40,6 +40,13 @@ check() {
     fi
 }
 
+. "$here/../support/need_space.sh"
+# has_space DIRECTORY MIB: skips the rest of the script if so much is not free there.
+has_space() {
+    local reason
+    reason=$(need_space "$@") || skip_all "${reason#skipped: }"
+}
+
 # The last line of every script.
 finish() {
     [ "$failures" = 0 ] || { echo "$failures failures"; exit 1; }
