@@ -19,8 +19,6 @@
 # PMEM_DIR               directory that the kinds are made in   [/dev/shm]
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-cd "$root"
-. cmake/packages.sh
 usage() { sed -n '2,/^set -e/p' "$root/tests/check.sh" | sed '$d;s/^# \{0,1\}//'; }
 
 build_wanted=1 list_only='' since='' files=()
@@ -31,10 +29,12 @@ while [ $# -gt 0 ]; do
         --since) since=${2:?--since: which commit?}; shift ;;
         -h | --help) usage; exit 0 ;;
         -*) usage >&2; exit 2 ;;
-        *) files+=("$1") ;;
+        *) files+=("$(realpath -m --relative-to="$root" -- "$1")") ;;
     esac
     shift
 done
+cd "$root"
+. cmake/packages.sh
 
 # ---- what has changed -------------------------------------------------------------
 merge_base() {
@@ -79,12 +79,16 @@ mapfile -t analysed < <({
     those '^src/[a-z_]+/.*\.c$'
     those '^include/.*\.(h|hpp)$'
     those '^src/.*\.h$' | sed 's/h$/c/' | while read -r file; do [ ! -f "$file" ] || echo "$file"; done
-} | grep -v '^src/ndctl/' | sort -u)
+} | sort -u)
 
 build=$(realpath -m "${MEMKIND_BUILD:-build/check}")
 tests=()
 choose_tests() { mapfile -t tests < <(python3 tests/affected_tests.py "$root" "$build" "${files[@]}"); }
 if [ -n "$list_only" ]; then
+    [ -f "$build/CTestTestfile.cmake" ] || {
+        echo "check: --list: there is no build in $build: run tests/check.sh first" >&2
+        exit 2
+    }
     choose_tests
     printf '%s\n' "${tests[@]}"
     exit 0
