@@ -7,10 +7,10 @@ usage: affected_tests.py SOURCE_ROOT BUILD FILE...
 BUILD has been built by ninja, which knows what each test program was made from:
 sources, headers, and what it is linked with. A program is touched by a change of
 any of these. A script that is passed a program is touched by what touches it, other
-scripts by any change. What has the label "long" is
-run only if the test's own sources have changed, and printed as "long NAME"
-otherwise. Without ninja, or if it knows nothing of a changed file (which is of the build
-itself, or new), all tests are touched.
+scripts by any change. A test with the label "long" is run only if its own sources have
+changed (not those that all tests share), and printed as "long NAME" otherwise. Without
+ninja, or if it knows nothing of a changed file (which is of the build itself, or new),
+all tests are touched.
 """
 import json
 import os
@@ -88,7 +88,8 @@ def main():
         programs = below(build, command)
         own = {path for path in below(root, command) if path not in programs}
         made_from = set().union(*(files.get(program, ()) for program in programs))
-        own |= {path for path in made_from if path.startswith("tests/")}
+        own |= {path for path in made_from
+                if path.startswith("tests/") and not path.startswith("tests/support/")}
         if own & changed:
             print(name)
         elif all_touched or made_from & sources or (changed and not programs):
