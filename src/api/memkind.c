@@ -18,6 +18,7 @@
 #include "debug_log.h"
 #include "heap.h"
 #include "kind_heap.h"
+#include "kind_operations.h"
 #include "kind_reclaim.h"
 #include "kind_registry.h"
 #include "memkind_config.h"
@@ -189,9 +190,13 @@ int memkind_destroy_kind(memkind_t kind)
 {
     if (kind == NULL)
         return MEMKIND_ERROR_INVALID;
+    /* As with libmemkind: programs end with this call whichever kind they
+     * use. */
+    if (static_kind_owns(kind))
+        return MEMKIND_SUCCESS;
     if (is_called_inside())
         return MEMKIND_ERROR_OPERATION_FAILED;
-    if (static_kind_owns(kind) || !kind_registry_contains(kind)) {
+    if (!kind_registry_contains(kind)) {
         misuse_report(MEMKIND_MISUSE_DEAD_KIND, kind, NULL);
         return MEMKIND_ERROR_OPERATION_FAILED;
     }
@@ -212,10 +217,8 @@ int memkind_get_kind_by_partition(int partition, memkind_t *kind)
     struct memkind *found = static_kind(partition);
     if (kind == NULL)
         return MEMKIND_ERROR_INVALID;
-    if (found == NULL)
-        return MEMKIND_ERROR_UNAVAILABLE;
     *kind = found;
-    return MEMKIND_SUCCESS;
+    return found != NULL ? MEMKIND_SUCCESS : MEMKIND_ERROR_UNAVAILABLE;
 }
 
 int memkind_check_available(memkind_t kind)
@@ -334,7 +337,7 @@ int memkind_posix_memalign(memkind_t kind, void **memptr, size_t alignment,
                            size_t size)
 {
     if (!is_kind_or_report(kind, NULL) || memptr == NULL)
-        return EINVAL;
+        return kind_refuse_memalign(memptr, EINVAL);
     return kind->ops->posix_memalign(kind, memptr, alignment, size);
 }
 

@@ -21,6 +21,7 @@
 #include "kind_arenas.h"
 #include "kind_error.h"
 #include "kind_heap.h"
+#include "kind_operations.h"
 #include "kind_reclaim.h"
 #include "kind_regions.h"
 #include "kind_registry.h"
@@ -287,7 +288,7 @@ int memkind_default_posix_memalign(struct memkind *kind, void **memptr,
     int saved_errno = errno;
     if (!has_or_makes_heap(kind)) {
         errno = saved_errno;
-        return ENOMEM;
+        return kind_refuse_memalign(memptr, ENOMEM);
     }
     return memkind_arena_posix_memalign(kind, memptr, alignment, size);
 }

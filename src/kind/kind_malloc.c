@@ -9,6 +9,7 @@
 #include "address_table.h"
 #include "heap.h"
 #include "kind_heap.h"
+#include "kind_operations.h"
 #include "misuse.h"
 #include "region_pool.h"
 
@@ -95,10 +96,12 @@ void *memkind_arena_calloc(struct memkind *kind, size_t num, size_t size)
 int memkind_arena_posix_memalign(struct memkind *kind, void **memptr,
                                  size_t alignment, size_t size)
 {
-    if (memptr == NULL || memkind_posix_check_alignment(kind, alignment) != 0)
+    if (memkind_posix_check_alignment(kind, alignment) != 0)
+        return kind_refuse_memalign(memptr, EINVAL);
+    if (memptr == NULL)
         return EINVAL;
     if (kind->heap == NULL)
-        return error_without_heap(kind);
+        return kind_refuse_memalign(memptr, error_without_heap(kind));
     if (!has_size_to_allocate(kind, &size)) {
         *memptr = NULL;
         return 0;
@@ -113,10 +116,8 @@ int memkind_arena_posix_memalign(struct memkind *kind, void **memptr,
         ptr = heap_malloc(kind->heap, size,
                           JE_LG_ALIGN(__builtin_ctzl(alignment)));
     errno = saved_errno;
-    if (ptr == NULL)
-        return ENOMEM;
-    *memptr = ptr;
-    return 0;
+    *memptr = ptr; /* NULL if it failed: see kind_refuse_memalign() */
+    return ptr != NULL ? 0 : ENOMEM;
 }
 
 void *memkind_arena_realloc(struct memkind *kind, void *ptr, size_t size)

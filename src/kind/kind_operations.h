@@ -6,6 +6,15 @@
 #include <memkind/internal/memkind_arena.h>
 #include <memkind/internal/memkind_default.h>
 
+/* The error of a posix_memalign operation. It stores NULL, as libmemkind's
+ * does: programs test the pointer instead of the result. */
+static inline int kind_refuse_memalign(void **memptr, int error)
+{
+    if (memptr != NULL)
+        *memptr = NULL;
+    return error;
+}
+
 /* A part of initializers of struct memkind_ops, for all kinds that can be
  * allocated from. `prefix` is memkind_arena or memkind_default. */
 #define KIND_OPERATIONS(create_operation, destroy_operation, prefix)           \
