@@ -30,7 +30,8 @@ clang-tidy --quiet tests/integration/install_program.cpp \
     --checks='-*,bugprone-*,clang-analyzer-*,misc-*,performance-*,portability-*' \
     --header-filter='.*/include/.*' --line-filter='[
         {"name":"memkind_allocator_base.hpp"},{"name":"pmem_memory_resource.hpp"},
-        {"name":"pmem_allocator.h"},{"name":"fixed_allocator.h"},{"name":"memkind_allocator.h"}]' \
+        {"name":"pmem_allocator.h"},{"name":"fixed_allocator.h"},{"name":"memkind_allocator.h"},
+        {"name":"kind_allocator.h"}]' \
     -- -std=c++17 -Iinclude 2>/dev/null || failed+=(clang-tidy-c++)
 
 echo "---- cppcheck"
