@@ -53,7 +53,8 @@ echo "---- clang-tidy: ${#sources[@]} files"
     --checks='-*,bugprone-*,clang-analyzer-*,misc-*,performance-*,portability-*' \
     --header-filter='.*/include/.*' --line-filter='[
         {"name":"memkind_allocator_base.hpp"},{"name":"pmem_memory_resource.hpp"},
-        {"name":"pmem_allocator.h"},{"name":"fixed_allocator.h"},{"name":"memkind_allocator.h"}]' \
+        {"name":"pmem_allocator.h"},{"name":"fixed_allocator.h"},{"name":"memkind_allocator.h"},
+        {"name":"kind_allocator.h"}]' \
     -- -std=c++17 -Iinclude 2>/dev/null || failed+=(clang-tidy-c++)
 
 echo "---- cppcheck"

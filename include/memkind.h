@@ -196,9 +196,9 @@ typedef enum memkind_misuse {
     /** An object of another kind than the one that is named. Always found. The
      * call is carried out, in the object's own kind. */
     MEMKIND_MISUSE_WRONG_KIND = 3,
-    /** A kind that was destroyed is used or destroyed, or a static one is
-     * destroyed. Always found, until so many kinds were made that one of them
-     * has the same handle. An object of a kind that is there is freed. */
+    /** A kind that was destroyed is used or destroyed. Always found, until so
+     * many kinds were made that one of them has the same handle. An object of a
+     * kind that is there is freed. */
     MEMKIND_MISUSE_DEAD_KIND = 4,
     /** A call in a signal handler that has interrupted the library in a place
      * where it cannot be entered again. Always found; reported when the
@@ -327,9 +327,9 @@ int memkind_create_kind(memkind_memtype_t memtype_flags,
  * everything that is allocated from it, and gives its file space back. No
  * thread may be using the kind; objects of it that sit in the caches of other
  * threads are dropped safely.
- * @return MEMKIND_SUCCESS; MEMKIND_ERROR_INVALID if `kind` is NULL;
- *         MEMKIND_ERROR_OPERATION_FAILED if it is one of the static kinds or is
- *         not (or no longer) a kind.
+ * @return MEMKIND_SUCCESS, also for the static kinds, to which the call does
+ *         nothing; MEMKIND_ERROR_INVALID if `kind` is NULL;
+ *         MEMKIND_ERROR_OPERATION_FAILED if it is not (or no longer) a kind.
  */
 int memkind_destroy_kind(memkind_t kind);
 
@@ -349,8 +349,8 @@ extern memkind_t MEMKIND_REGULAR;
 
 /*
  * Kinds of NUMA, high-bandwidth and huge-page memory. They exist for programs
- * that link to them: memkind_check_available() answers
- * MEMKIND_ERROR_UNAVAILABLE, and allocating from one gives NULL.
+ * that link to them: memkind_check_available() returns an error, and allocating
+ * from one gives NULL.
  */
 extern memkind_t MEMKIND_HUGETLB;
 extern memkind_t MEMKIND_INTERLEAVE;
@@ -445,9 +445,13 @@ int memkind_create_pmem_with_config(struct memkind_config *cfg,
 int memkind_create_fixed(void *addr, size_t size, memkind_t *kind);
 
 /**
- * @return MEMKIND_SUCCESS if the kind can be allocated from,
- *         MEMKIND_ERROR_UNAVAILABLE if it cannot, MEMKIND_ERROR_INVALID for
- *         NULL.
+ * @return MEMKIND_SUCCESS if the kind can be allocated from;
+ *         MEMKIND_ERROR_INVALID for NULL and for a kind that was destroyed; for
+ *         a static kind that cannot be had the code of libmemkind on a machine
+ *         without such memory: MEMKIND_ERROR_HUGETLB for MEMKIND_HUGETLB and
+ *         those with GBTLB in their names, MEMKIND_ERROR_UNAVAILABLE for
+ *         MEMKIND_INTERLEAVE and those with DAX_KMEM,
+ *         MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE for the others.
  */
 int memkind_check_available(memkind_t kind);
 
@@ -482,7 +486,8 @@ int memkind_update_cached_stats(void);
  * Reads one number of the last snapshot.
  * @param kind  the kind; NULL for the whole library
  * @param stat  which number
- * @param value receives it
+ * @param value receives it; 0 for a kind that was made since the snapshot, or
+ *              that cannot be had
  * @return MEMKIND_ERROR_INVALID for a NULL `value`, an unknown `stat` or a
  *         kind that keeps no statistics.
  */
@@ -522,8 +527,7 @@ void *memkind_calloc(memkind_t kind, size_t num, size_t size);
 
 /**
  * Allocates `size` bytes at a multiple of `alignment`.
- * @param memptr receives the object, or NULL if `size` is 0; left alone on
- *               failure
+ * @param memptr receives the object; NULL if `size` is 0, and on failure
  * @return 0, or (positive, errno is left alone) EINVAL if `alignment` is no
  *         power of two or less than a pointer's size or an argument is NULL,
  *         ENOMEM if there is no space.

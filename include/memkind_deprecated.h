@@ -27,7 +27,8 @@ extern memkind_t MEMKIND_GBTLB;
 
 /**
  * Finds a static kind by its number below.
- * @return MEMKIND_ERROR_UNAVAILABLE for a number that no kind has.
+ * @return MEMKIND_ERROR_UNAVAILABLE for a number that no kind has; NULL is
+ *         stored then.
  */
 int MEMKIND_DEPRECATED(memkind_get_kind_by_partition(int partition,
                                                      memkind_t *kind));

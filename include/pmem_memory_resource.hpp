@@ -51,9 +51,13 @@ class memory_resource : public std::pmr::memory_resource
     {
     }
 
-    /** Uses a kind, of any sort, that has to outlive the resource. */
-    explicit memory_resource(memkind_t kind) noexcept
-        : kind_(kind), owned_(false)
+    /**
+     * Uses a kind, of any sort, that has to outlive the resource.
+     * @throw std::invalid_argument if it is null, or of a destroyed kind
+     * @throw std::runtime_error if the kind cannot be had on this machine
+     */
+    explicit memory_resource(memkind_t kind)
+        : kind_(detail::usable_kind(kind)), owned_(false)
     {
     }
 

@@ -194,7 +194,7 @@ int memkind_posix_memalign(memkind_t kind, void **memptr, size_t alignment,
 {
     if (!is_kind_or_report(kind, NULL) || memptr == NULL) {
         kind_shortage_refuse(__func__, "the kind or the pointer is no use");
-        return EINVAL;
+        return kind_refuse_memalign(memptr, EINVAL);
     }
     return kind->ops->posix_memalign(kind, memptr, alignment, size);
 }

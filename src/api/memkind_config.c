@@ -5,13 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kind_shortage.h"
 #include "last_error.h"
 
 struct memkind_config *memkind_config_new(void)
 {
     struct memkind_config *cfg = malloc(sizeof *cfg);
     if (cfg == NULL)
-        return NULL;
+        return kind_shortage_refuse(__func__, "no DRAM for it");
     *cfg = (struct memkind_config){
 #define CONFIG_PRESET(setter, member, type, least, most, preset, meaning)      \
     .member = (preset),

@@ -178,14 +178,16 @@ int memkind_destroy_kind(memkind_t kind)
 {
     if (kind == NULL)
         return call_refuse_argument(__func__, "the kind is NULL");
+    /* As with libmemkind: programs end with this call whichever kind they
+     * use. */
+    if (static_kind_owns(kind))
+        return MEMKIND_SUCCESS;
     last_error_begin();
     if (is_called_inside())
         return call_finish(__func__, MEMKIND_ERROR_OPERATION_FAILED);
-    if (static_kind_owns(kind) || !kind_registry_contains(kind)) {
+    if (!kind_registry_contains(kind)) {
         misuse_report(MEMKIND_MISUSE_DEAD_KIND, kind, NULL);
-        last_error_reason(static_kind_owns(kind)
-                              ? "the kind is a static one"
-                              : "the kind is not there (any more)");
+        last_error_reason("the kind is not there (any more)");
         return call_finish(__func__, MEMKIND_ERROR_OPERATION_FAILED);
     }
     int saved_errno = errno;

@@ -24,6 +24,7 @@
 #include "kind_reclaim.h"
 #include "kind_regions.h"
 #include "kind_registry.h"
+#include "kind_shortage.h"
 #include "last_error.h"
 #include "ranked_lock.h"
 #include "region_pool.h"
@@ -296,7 +297,7 @@ int memkind_default_posix_memalign(struct memkind *kind, void **memptr,
     int saved_errno = errno;
     if (!has_or_makes_heap(kind, "memkind_posix_memalign")) {
         errno = saved_errno;
-        return ENOMEM;
+        return kind_refuse_memalign(memptr, ENOMEM);
     }
     return memkind_arena_posix_memalign(kind, memptr, alignment, size);
 }

@@ -115,11 +115,11 @@ int memkind_arena_posix_memalign(struct memkind *kind, void **memptr,
     static const char name[] = "memkind_posix_memalign";
     if (memptr == NULL || memkind_posix_check_alignment(kind, alignment) != 0) {
         kind_shortage_refuse(name, kind_error_text(EINVAL));
-        return EINVAL;
+        return kind_refuse_memalign(memptr, EINVAL);
     }
     if (kind->heap == NULL) {
         kind_shortage_refuse(name, reason_without_heap(kind));
-        return error_without_heap(kind);
+        return kind_refuse_memalign(memptr, error_without_heap(kind));
     }
     if (!has_size_to_allocate(kind, &size)) {
         *memptr = NULL;
@@ -137,7 +137,7 @@ int memkind_arena_posix_memalign(struct memkind *kind, void **memptr,
     errno = saved_errno;
     if (ptr == NULL) {
         kind_shortage_note(kind, name, size);
-        return ENOMEM;
+        return kind_refuse_memalign(memptr, ENOMEM);
     }
     *memptr = ptr;
     return 0;

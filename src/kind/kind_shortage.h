@@ -15,4 +15,13 @@ void *kind_shortage_note(const struct memkind *kind, const char *function,
 /* An allocation was refused for another reason. Keeps errno; returns NULL. */
 void *kind_shortage_refuse(const char *function, const char *reason);
 
+/* The error of a posix_memalign operation. It stores NULL, as libmemkind's
+ * does: programs test the pointer instead of the result. */
+static inline int kind_refuse_memalign(void **memptr, int error)
+{
+    if (memptr != NULL)
+        *memptr = NULL;
+    return error;
+}
+
 #endif

@@ -5,6 +5,7 @@
 
 #include "kind_heap.h"
 #include "kind_operations.h"
+#include "kind_shortage.h"
 #include "last_error.h"
 
 /* ---- DRAM -------------------------------------------------------------- */
@@ -33,10 +34,26 @@ struct memkind_ops static_kind_dram_ops = {
 
 /* ---- kinds that cannot be had ------------------------------------------ */
 
+/* What libmemkind returns on a machine without the memory that the kind is
+ * made of. MEMKIND_INTERLEAVE, which it has everywhere, gets the general code,
+ * like the kinds of persistent memory that is a NUMA node. */
 static int say_unavailable(struct memkind *kind)
 {
-    (void)kind;
-    return MEMKIND_ERROR_UNAVAILABLE;
+    switch (kind->partition) {
+    case MEMKIND_PARTITION_HUGETLB:
+    case MEMKIND_PARTITION_GBTLB:
+    case MEMKIND_PARTITION_HBW_GBTLB:
+    case MEMKIND_PARTITION_HBW_PREFERRED_GBTLB:
+        return MEMKIND_ERROR_HUGETLB;
+    case MEMKIND_PARTITION_INTERLEAVE:
+    case MEMKIND_PARTITION_DAX_KMEM:
+    case MEMKIND_PARTITION_DAX_KMEM_ALL:
+    case MEMKIND_PARTITION_DAX_KMEM_PREFERRED:
+    case MEMKIND_PARTITION_DAX_KMEM_INTERLEAVE:
+        return MEMKIND_ERROR_UNAVAILABLE;
+    default:
+        return MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE;
+    }
 }
 
 static void *no_malloc(struct memkind *kind, size_t size)
@@ -59,11 +76,10 @@ static int no_posix_memalign(struct memkind *kind, void **memptr,
                              size_t alignment, size_t size)
 {
     if (memptr == NULL || memkind_posix_check_alignment(kind, alignment) != 0)
-        return EINVAL;
-    if (size == 0) {
-        *memptr = NULL;
+        return kind_refuse_memalign(memptr, EINVAL);
+    *memptr = NULL;
+    if (size == 0)
         return 0;
-    }
     last_error_of_shortage("memkind_posix_memalign", SHORTAGE_KIND_UNAVAILABLE,
                            size, 0, 0);
     return ENOMEM;
@@ -92,6 +108,7 @@ struct memkind_ops static_kind_unavailable_ops = {
     .free = no_free,
     .check_available = say_unavailable,
     .malloc_usable_size = memkind_default_malloc_usable_size,
+    .get_stat = memkind_arena_get_kind_stat,
 };
 
 /* ---- the kinds --------------------------------------------------------- */

@@ -101,7 +101,7 @@ static int create_and_unlink(int directory)
 }
 
 /* A directory that was removed takes no files, either. */
-static bool is_removed(int directory)
+static bool directory_is_removed(int directory)
 {
     struct stat st;
     return sys.fstat(directory, &st) == 0 && st.st_nlink == 0;
@@ -116,7 +116,7 @@ int descriptor_create_file(int directory)
         fd = create_and_unlink(directory);
     /* The answer of file systems that have no files to make, such as proc: a
      * caller would take it for that of a directory which is not there. */
-    if (fd == -ENOENT && !is_removed(directory))
+    if (fd == -ENOENT && !directory_is_removed(directory))
         fd = -EOPNOTSUPP;
     fd = descriptor_above_standard(fd);
     if (fd < 0)

@@ -138,7 +138,10 @@ same_types() {
         [ "$(wc -l <"$work/types.theirs")" -gt 25 ] &&
         [ -z "$(comm -23 "$work/types.theirs" "$work/types.ours" | tee -a /dev/stderr)" ]
 }
+# What is not in this list of Debian's symbols is what the manual calls added.
+same_exports() { exported "$debian_libs/libmemkind.so" | LC_ALL=C sort | diff "$here/dropin_exports.txt" -; }
 check "all that Debian's memkind.h declares is exported" everything_declared || true
+check "dropin_exports.txt is what Debian's library exports" same_exports || true
 check "the constants' values" same_values || true
 if "${cc[@]}" -dM -E -x c /dev/null | grep __clang__ >/dev/null; then
     skipped "the functions' types (clang cannot list them)"

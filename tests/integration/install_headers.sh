@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Each public header compiles on its own, twice, without a warning: C headers
-# as C11 and as C++17, C++ headers as C++17 and, if they say so, as C++11.
+# as C11 and as C++17, C++ headers as C++17 and, if they say so, as C++11. Programs
+# that use the allocators compile with each standard up to C++23.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/install_common.sh"
 
@@ -34,6 +35,14 @@ for compilers in "gcc g++" "clang clang++"; do
         [ $standard = c11 ] || program=$here/install_program.cpp compiler=$cpp
         check "$compiler $standard ${program##*/}" "$compiler" "-std=$standard" \
             -D_GNU_SOURCE "${warnings[@]}" -I"$root/include" -fsyntax-only "$program" || true
+    done
+    for standard in c++11 c++14 c++17 c++20 c++2b; do
+        if ! "$cpp" "-std=$standard" -x c++ -fsyntax-only /dev/null 2>/dev/null; then
+            skipped "$cpp $standard (it does not know that)"
+            continue
+        fi
+        check "$cpp $standard install_standards.cpp" "$cpp" "-std=$standard" "${warnings[@]}" \
+            -I"$root/include" -fsyntax-only "$here/install_standards.cpp" || true
     done
 done
 finish

@@ -55,6 +55,7 @@ forgotten() {
         "function memkind_forgotten" "constant MEMKIND_ERROR_FORGOTTEN") \
         "$root"/man/*.[37] >/dev/null 2>"$work/forgotten" &&
         grep -q 'memkind_forgotten() is in the SYNOPSIS of no page' "$work/forgotten" &&
+        grep -q 'memkind_forgotten is not under DIFFERENCES, Added' "$work/forgotten" &&
         grep -q 'MEMKIND_ERROR_FORGOTTEN is not under ERRORS' "$work/forgotten"
 }
 check "what is not described is noticed" forgotten || true

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <fixed_allocator.h>
 #include <iostream>
+#include <kind_allocator.h>
 #include <map>
 #include <memkind/internal/memkind_pmem.h>
 #include <memkind_allocator.h>
@@ -33,6 +34,7 @@ int main()
                 works(libmemkind::static_kind::allocator<int>(
                     libmemkind::kinds::DEFAULT));
     libmemkind::pmem::memory_resource files{dir};
+    good = good && works(libmemkind::kind_allocator<int>(files.get()));
     std::pmr::map<int, std::pmr::string> names{&files};
     for (int i = 0; i < 1000; i++)
         names.emplace(i, std::string(100, 'x'));

@@ -6,8 +6,10 @@ usage: man_coverage.py ABI-LIST PAGE... >declarations.c
 
 ABI-LIST is src/libmemkind.abi. Each exported function has to be in the SYNOPSIS
 of one page, and in its text as well; each handle and constant in the text of a
-page; each status code under ERRORS of memkind(3). No page may name a function
-that does not exist, and no header declares one that is not in the list. What is printed are the prototypes of all SYNOPSIS sections
+page; each status code under ERRORS of memkind(3). DIFFERENCES of memkind(3) names
+under Added exactly what libmemkind 1.14 does not export (dropin_exports.txt). No
+page may name a function that does not exist, and no header declares one that is not
+in the list. What is printed are the prototypes of all SYNOPSIS sections
 of C headers, as C source: it compiles if they are those of the headers.
 """
 import glob
@@ -66,6 +68,20 @@ def declared_functions():
     return found
 
 
+def check_added(differences, exported):
+    """What the subsection Added lacks, or should not have."""
+    with open(os.path.join(os.path.dirname(__file__), "dropin_exports.txt"),
+              encoding="ascii") as names:
+        added = exported - set(names.read().split())
+    section = re.search(r"^Added$(.*)", differences, re.M | re.S)
+    named = set(re.findall(r"\b(?:memkind|MEMKIND)_\w+(?=\(\))", section.group(1))) \
+        if section else set()
+    return [f"memkind.3: {name} is not under DIFFERENCES, Added"
+            for name in sorted(added - named)] \
+        + [f"memkind.3: {name} is under DIFFERENCES, Added, and libmemkind has it"
+           for name in sorted(named & exported - added)]
+
+
 def main():
     with open(sys.argv[1], encoding="ascii") as abi:
         words = [line.split() for line in abi]
@@ -86,6 +102,8 @@ def main():
         synopses[page] = sections.pop("SYNOPSIS", "")
         if page == "memkind.3":
             errors = sections["ERRORS"]
+            problems += check_added(sections["DIFFERENCES FROM LIBMEMKIND 1.14"],
+                                    exported["function"] | exported["object"])
         if path.endswith((".3", ".7")):
             for name in ("EXAMPLE", "DIFFERENCES FROM LIBMEMKIND 1.14"):
                 if not sections.get(name, "").strip():

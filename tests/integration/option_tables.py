@@ -15,8 +15,10 @@ import re
 import sys
 
 # Where getenv() occurs for another reason: the function that jemalloc calls in its
-# place, and a variable of libpmem's, which is read as libpmem reads it.
-NOT_READERS = {"src/sys/options.c", "src/jemalloc/jemalloc_conf.c", "src/region/dax_device.c"}
+# place, a variable of libpmem's, which is read as libpmem reads it, and COLUMNS,
+# by which people tell the tool a terminal's width.
+NOT_READERS = {"src/sys/options.c", "src/jemalloc/jemalloc_conf.c", "src/region/dax_device.c",
+               "src/tool/tool_terminal.c"}
 
 LIMITS = {"INT32_MAX": 2**31 - 1, "UINT32_MAX": 2**32 - 1}
 

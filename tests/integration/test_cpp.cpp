@@ -28,12 +28,14 @@ extern "C" {
 #include <vector>
 
 #include "fixed_allocator.h"
+#include "kind_allocator.h"
 #include "memkind_allocator.h"
 #include "pmem_allocator.h"
 #include "pmem_memory_resource.hpp"
 
 namespace pmem = libmemkind::pmem;
 namespace fixed = libmemkind::fixed;
+using libmemkind::kind_allocator;
 namespace static_kind = libmemkind::static_kind;
 
 namespace
@@ -169,6 +171,9 @@ void test_containers_in_an_area()
     CU_ASSERT(throws<std::invalid_argument>([] {
         fixed::allocator<int> bad{nullptr, 1000};
     }));
+    CU_ASSERT(throws<std::invalid_argument>([] {
+        fixed::allocator<int> bad{nullptr, 0};
+    }));
     CU_ASSERT(throws<std::invalid_argument>([&] {
         fixed::allocator<int> bad{area, 100};
     }));
@@ -196,7 +201,47 @@ void test_bad_arguments()
     CU_ASSERT(throws<std::invalid_argument>([] {
         pmem::memory_resource bad{test_dir(), 1};
     }));
+    const char *no_path = nullptr;
+    CU_ASSERT(throws<std::invalid_argument>([=] {
+        pmem::allocator<int> bad{no_path, 0};
+    }));
+    CU_ASSERT(throws<std::invalid_argument>(
+        [=] { pmem::memory_resource bad{no_path}; }));
     CU_ASSERT_EQUAL(open_files(), before);
+    try {
+        pmem::allocator<int> bad{"/nowhere", 0};
+    } catch (const std::exception &error) {
+        CU_ASSERT_PTR_NOT_NULL(
+            std::strstr(error.what(), "/nowhere: No such file or directory"));
+    }
+}
+
+// An allocator or a resource on a kind that gives nothing is not made at all:
+// what is wrong is the handle, not that memory has run out.
+template <typename User>
+void refuse_handles()
+{
+    memkind_t none = nullptr, destroyed = nullptr;
+    CU_ASSERT(throws<std::invalid_argument>([=] { User bad(none); }));
+    CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), 0, &destroyed),
+                          MEMKIND_SUCCESS);
+    CU_ASSERT_EQUAL(memkind_destroy_kind(destroyed), MEMKIND_SUCCESS);
+    CU_ASSERT(throws<std::invalid_argument>([=] { User bad(destroyed); }));
+    for (memkind_t missing : {MEMKIND_HBW, MEMKIND_HUGETLB, MEMKIND_DAX_KMEM})
+        CU_ASSERT(throws<std::runtime_error>([=] { User bad(missing); }));
+    User good(MEMKIND_REGULAR);
+    CU_ASSERT_PTR_EQUAL(good.get(), MEMKIND_REGULAR);
+    try {
+        User bad(none);
+    } catch (const std::exception &error) {
+        CU_ASSERT_PTR_NOT_NULL(std::strstr(error.what(), "null"));
+    }
+}
+
+void test_bad_handles()
+{
+    refuse_handles<pmem::memory_resource>();
+    refuse_handles<kind_allocator<int>>();
 }
 
 void test_sizes()
@@ -272,6 +317,227 @@ void test_copies_share_a_kind()
     another = same;
     CU_ASSERT(another == moved);
     (void)before;
+}
+
+// Makes and destroys a kind for the allocators that borrow it.
+class program_kind
+{
+  public:
+    explicit program_kind(std::size_t max_size = 64 * MIB)
+    {
+        CU_ASSERT_EQUAL_FATAL(memkind_create_pmem(test_dir(), max_size, &kind_),
+                              MEMKIND_SUCCESS);
+    }
+
+    program_kind(const program_kind &) = delete;
+    program_kind &operator=(const program_kind &) = delete;
+
+    // All that containers had is free again.
+    ~program_kind()
+    {
+        std::size_t allocated = 1;
+        CU_ASSERT_EQUAL(memkind_update_cached_stats(), MEMKIND_SUCCESS);
+        CU_ASSERT_EQUAL(
+            memkind_get_stat(kind_, MEMKIND_STAT_TYPE_ALLOCATED, &allocated),
+            MEMKIND_SUCCESS);
+        CU_ASSERT_EQUAL(allocated, 0);
+        CU_ASSERT_EQUAL(memkind_destroy_kind(kind_), MEMKIND_SUCCESS);
+    }
+
+    memkind_t get() const
+    {
+        return kind_;
+    }
+
+  private:
+    memkind_t kind_ = nullptr;
+};
+
+void test_containers_on_a_kind()
+{
+    const std::size_t size = 32 * MIB;
+    void *area = mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CU_ASSERT_FATAL(area != MAP_FAILED);
+    memkind_t in_area = nullptr;
+    CU_ASSERT_EQUAL_FATAL(memkind_create_fixed(area, size, &in_area),
+                          MEMKIND_SUCCESS);
+    {
+        program_kind limited, unlimited{0};
+        use_containers(kind_allocator<int>{limited.get()});
+        use_containers(kind_allocator<int>{unlimited.get()});
+        use_containers(kind_allocator<int>{in_area});
+        use_containers(kind_allocator<int>{MEMKIND_DEFAULT});
+        // It allocates in the kind that it is given, and leaves that alone.
+        kind_allocator<int> allocator{limited.get()};
+        CU_ASSERT_PTR_EQUAL(allocator.get(), limited.get());
+        int *object = allocator.allocate(10);
+        CU_ASSERT_PTR_EQUAL(memkind_detect_kind(object), limited.get());
+        allocator.deallocate(object, 10);
+        CU_ASSERT(throws<std::bad_array_new_length>(
+            [&] { (void)allocator.allocate(SIZE_MAX); }));
+        CU_ASSERT(throws<std::bad_alloc>(
+            [&] { (void)allocator.allocate(64 * MIB); }));
+        struct alignas(4096) wide {
+            char byte;
+        };
+        std::vector<wide, kind_allocator<wide>> several{5, limited.get()};
+        CU_ASSERT_EQUAL(reinterpret_cast<std::uintptr_t>(several.data()) % 4096,
+                        0);
+    }
+    CU_ASSERT_EQUAL(memkind_destroy_kind(in_area), MEMKIND_SUCCESS);
+    munmap(area, size);
+}
+
+// What makes it cheap: a handle, and nothing that counts.
+using on_kind = kind_allocator<int>;
+using traits = std::allocator_traits<on_kind>;
+static_assert(sizeof(on_kind) == sizeof(memkind_t));
+static_assert(std::is_trivially_copyable_v<on_kind>);
+static_assert(std::is_trivially_destructible_v<on_kind>);
+static_assert(std::is_nothrow_copy_constructible_v<on_kind>);
+static_assert(std::is_nothrow_constructible_v<kind_allocator<char>, on_kind &>);
+static_assert(std::is_convertible_v<memkind_t, on_kind>);
+static_assert(!std::is_constructible_v<on_kind, std::nullptr_t>);
+static_assert(!std::is_default_constructible_v<on_kind>);
+static_assert(std::is_same_v<traits::rebind_alloc<char>, kind_allocator<char>>);
+// Moving is copying: what was moved from is as good as before.
+static_assert(!traits::is_always_equal::value);
+static_assert(!traits::propagate_on_container_copy_assignment::value);
+static_assert(!traits::propagate_on_container_move_assignment::value);
+static_assert(traits::propagate_on_container_swap::value);
+// Those that own a kind say so by their type: none becomes the other unasked.
+static_assert(!std::is_convertible_v<pmem::allocator<int>, on_kind>);
+static_assert(!std::is_convertible_v<memkind_t, pmem::allocator<int>>);
+
+void test_allocators_on_a_kind_are_equal()
+{
+    program_kind one, other;
+    kind_allocator<int> allocator{one.get()};
+    kind_allocator<std::string> of_texts{allocator};
+    CU_ASSERT(allocator == kind_allocator<int>{one.get()});
+    CU_ASSERT(allocator == of_texts);
+    CU_ASSERT_FALSE(allocator != of_texts);
+    CU_ASSERT(allocator != kind_allocator<int>{other.get()});
+    CU_ASSERT(kind_allocator<int>{MEMKIND_DEFAULT} ==
+              static_kind::allocator<int>{libmemkind::kinds::DEFAULT});
+    kind_allocator<int> moved = std::move(allocator);
+    CU_ASSERT(moved == allocator);
+    allocator = kind_allocator<char>{other.get()};
+    CU_ASSERT(moved != allocator);
+    int *object = allocator.allocate(1);
+    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(object), other.get());
+    kind_allocator<int>{other.get()}.deallocate(object, 1);
+    // One that owns its kind lends it, and so does a resource.
+    pmem::allocator<int> owner{test_dir(), 16 * MIB};
+    std::vector<int, on_kind> borrowed{{1, 2, 3}, owner.get()};
+    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(borrowed.data()), owner.get());
+    pmem::memory_resource resource{one.get()};
+    CU_ASSERT(kind_allocator<int>{resource.get()} == moved);
+}
+
+// Copies stay in the kind, a container that is assigned to keeps its own, and
+// swapped ones exchange theirs.
+template <typename Vector>
+void assign_between_kinds(Vector &left, Vector &right)
+{
+    const memkind_t in_left = memkind_detect_kind(left.data());
+    const memkind_t in_right = memkind_detect_kind(right.data());
+    CU_ASSERT_PTR_NOT_EQUAL(in_left, in_right);
+    const auto *first = left.data();
+    Vector copy{left};
+    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(copy.data()), in_left);
+    Vector moved{std::move(left)};
+    CU_ASSERT_PTR_EQUAL(moved.data(), first);
+    left.assign(5, 5);
+    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(left.data()), in_left);
+    Vector placed{copy, right.get_allocator()};
+    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(placed.data()), in_right);
+    right = copy;
+    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(right.data()), in_right);
+    CU_ASSERT(right == copy);
+    right = std::move(copy);
+    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(right.data()), in_right);
+    CU_ASSERT(right == moved);
+    first = left.data();
+    left.swap(right);
+    CU_ASSERT_PTR_EQUAL(right.data(), first);
+    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(left.data()), in_right);
+    left.push_back(6);
+    right.resize(1000);
+    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(left.data()), in_right);
+    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(right.data()), in_left);
+}
+
+void test_containers_of_two_kinds()
+{
+    program_kind one, other;
+    std::vector<int, on_kind> left{{1, 2, 3}, one.get()};
+    std::vector<int, on_kind> right{{4, 5}, other.get()};
+    assign_between_kinds(left, right);
+    // The allocators that own their kinds do the same.
+    using owner = pmem::allocator<int>;
+    std::vector<int, owner> in_one{{1, 2, 3}, owner{test_dir(), 16 * MIB}};
+    std::vector<int, owner> in_other{{4, 5}, owner{test_dir(), 16 * MIB}};
+    assign_between_kinds(in_one, in_other);
+    // The node containers, too, move their elements between kinds.
+    std::map<int, int, std::less<int>,
+             kind_allocator<std::pair<const int, int>>>
+        from{one.get()}, to{other.get()};
+    for (int i = 0; i < 100; i++)
+        from[i] = i;
+    to = std::move(from);
+    CU_ASSERT_EQUAL(to.size(), 100);
+    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(&to[50]), other.get());
+}
+
+// An allocator of void is only there to be rebound.
+void test_allocators_of_void()
+{
+    program_kind kind;
+    kind_allocator<void> any{kind.get()};
+    auto number = std::allocate_shared<int>(any, 7);
+    CU_ASSERT_EQUAL(*number, 7);
+    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(number.get()), kind.get());
+    std::vector<int, on_kind> vector{{1, 2}, any};
+    CU_ASSERT_PTR_EQUAL(memkind_detect_kind(vector.data()), kind.get());
+    pmem::allocator<void> owner{test_dir(), 16 * MIB};
+    pmem::allocator<long> of_longs{owner};
+    CU_ASSERT(owner == of_longs);
+}
+
+// Each level gets the allocator, without a count in any of them.
+void test_scoped_containers_on_a_kind()
+{
+    using text =
+        std::basic_string<char, std::char_traits<char>, kind_allocator<char>>;
+    using texts =
+        std::vector<text, std::scoped_allocator_adaptor<kind_allocator<text>>>;
+    using entry = std::pair<const text, texts>;
+    using scoped = std::scoped_allocator_adaptor<kind_allocator<entry>>;
+    program_kind kind;
+    std::map<text, texts, std::less<text>, scoped> map{scoped{kind.get()}};
+    static_assert(sizeof(text) <= sizeof(std::string) + sizeof(memkind_t));
+    for (int i = 0; i < 200; i++) {
+        const std::string key = "a key too long to be stored in place: ";
+        auto place = map.emplace(
+            std::piecewise_construct,
+            std::forward_as_tuple((key + std::to_string(i)).c_str()),
+            std::forward_as_tuple());
+        for (int j = 0; j < 5; j++)
+            place.first->second.emplace_back(
+                "a text that is too long to be stored in place");
+    }
+    CU_ASSERT_EQUAL_FATAL(map.size(), 200);
+    bool inside = true;
+    for (auto &item : map)
+        for (auto &value : item.second)
+            inside = inside && memkind_detect_kind(&value[0]) == kind.get() &&
+                     memkind_detect_kind(&value) == kind.get();
+    CU_ASSERT(inside);
+    CU_ASSERT_PTR_EQUAL(
+        memkind_detect_kind(const_cast<char *>(map.begin()->first.data())),
+        kind.get());
 }
 
 void test_nothing_is_left()
@@ -507,7 +773,13 @@ const test_case tests[] = {
     {"containers in files", test_containers_in_files},
     {"containers on DRAM", test_containers_on_dram},
     {"containers in an area", test_containers_in_an_area},
+    {"containers on a kind", test_containers_on_a_kind},
+    {"allocators on a kind are equal", test_allocators_on_a_kind_are_equal},
+    {"containers of two kinds", test_containers_of_two_kinds},
+    {"allocators of void", test_allocators_of_void},
+    {"scoped containers on a kind", test_scoped_containers_on_a_kind},
     {"bad arguments", test_bad_arguments},
+    {"bad handles", test_bad_handles},
     {"sizes", test_sizes},
     {"alignments", test_alignments},
     {"copies share a kind", test_copies_share_a_kind},

@@ -243,7 +243,7 @@ static void check_too_much(memkind_t kind)
         CHECK_EQ(errno, ENOMEM);
         errno = UNTOUCHED;
         CHECK_EQ(memkind_posix_memalign(kind, &object, 64, sizes[i]), ENOMEM);
-        CHECK_EQ(object, kept);
+        CHECK_NULL(object);
         CHECK_EQ(errno, UNTOUCHED);
     }
     CHECK(check(kept, 1000, 1));
@@ -373,23 +373,29 @@ static void test_every_alignment(void)
     on_every_kind(check_alignments);
 }
 
+/* Programs that test the pointer instead of the result find NULL in it. */
+static void check_aligned_fails(memkind_t kind, size_t alignment, size_t size,
+                                int error)
+{
+    void *object = &object;
+    CHECK_EQ(memkind_posix_memalign(kind, &object, alignment, size), error);
+    CHECK_NULL(object);
+}
+
 static void check_bad_alignments(memkind_t kind)
 {
     static const size_t bad[] = {0,    1,       2,        3,           4,  5,
                                  7,    9,       12,       24,          48, 4095,
                                  4097, MIB + 8, SIZE_MAX, SIZE_MAX / 2};
-    void *object = &object;
     errno = UNTOUCHED;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        CHECK_EQ(memkind_posix_memalign(kind, &object, bad[i], 64), EINVAL);
-        CHECK_EQ(memkind_posix_memalign(kind, &object, bad[i], 0), EINVAL);
+        check_aligned_fails(kind, bad[i], 64, EINVAL);
+        check_aligned_fails(kind, bad[i], 0, EINVAL);
     }
-    CHECK_EQ(memkind_posix_memalign(kind, &object, (size_t)1 << 63, 64),
-             ENOMEM);
-    CHECK_EQ(memkind_posix_memalign(kind, &object, (size_t)1 << 62, 64),
-             ENOMEM);
+    check_aligned_fails(kind, (size_t)1 << 63, 64, ENOMEM);
+    check_aligned_fails(kind, (size_t)1 << 62, 64, ENOMEM);
     CHECK_EQ(memkind_posix_memalign(kind, NULL, 64, 64), EINVAL);
-    CHECK_EQ(object, &object);
+    CHECK_EQ(memkind_posix_memalign(kind, NULL, 3, 64), EINVAL);
     CHECK_EQ(errno, UNTOUCHED);
 }
 
@@ -527,7 +533,6 @@ static void test_a_failed_realloc_keeps_the_object(void)
 
 static void test_no_kind(void)
 {
-    void *object = &object;
     errno = 0;
     CHECK_NULL(memkind_malloc(NULL, 8));
     CHECK_EQ(errno, EINVAL);
@@ -538,8 +543,8 @@ static void test_no_kind(void)
     CHECK_NULL(memkind_realloc(NULL, NULL, 8));
     CHECK_EQ(errno, EINVAL);
     errno = UNTOUCHED;
-    CHECK_EQ(memkind_posix_memalign(NULL, &object, 64, 8), EINVAL);
-    CHECK_EQ(object, &object);
+    check_aligned_fails(NULL, 64, 8, EINVAL);
+    CHECK_EQ(memkind_posix_memalign(NULL, NULL, 64, 8), EINVAL);
     memkind_free(NULL, NULL);
     memkind_set_allow_zero_allocs(NULL, true);
     CHECK_EQ(memkind_malloc_usable_size(NULL, NULL), 0);
@@ -567,7 +572,6 @@ static void test_no_object(void)
 
 static void test_kinds_that_cannot_be_had(void)
 {
-    void *object = &object;
     errno = 0;
     CHECK_NULL(memkind_malloc(MEMKIND_HBW, 8));
     CHECK_EQ(errno, ENOMEM);
@@ -578,10 +582,10 @@ static void test_kinds_that_cannot_be_had(void)
     CHECK_NULL(memkind_realloc(MEMKIND_DAX_KMEM, NULL, 8));
     CHECK_EQ(errno, ENOMEM);
     errno = UNTOUCHED;
-    CHECK_EQ(memkind_posix_memalign(MEMKIND_INTERLEAVE, &object, 64, 8),
-             ENOMEM);
-    CHECK_EQ(memkind_posix_memalign(MEMKIND_INTERLEAVE, &object, 3, 8), EINVAL);
-    CHECK_EQ(object, &object);
+    check_aligned_fails(MEMKIND_INTERLEAVE, 64, 8, ENOMEM);
+    check_aligned_fails(MEMKIND_INTERLEAVE, 3, 8, EINVAL);
+    check_aligned_fails(MEMKIND_INTERLEAVE, 64, 0, 0);
+    CHECK_EQ(memkind_posix_memalign(MEMKIND_INTERLEAVE, NULL, 64, 8), EINVAL);
     memkind_free(MEMKIND_HBW, NULL);
     CHECK_EQ(errno, UNTOUCHED);
 }

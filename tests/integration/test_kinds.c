@@ -332,13 +332,19 @@ static void test_what_cannot_be_destroyed(void)
     memkind_t kind = UNTOUCHED;
     struct memkind garbage;
     CHECK_EQ(memkind_destroy_kind(NULL), MEMKIND_ERROR_INVALID);
-    CHECK_EQ(memkind_destroy_kind(MEMKIND_DEFAULT),
-             MEMKIND_ERROR_OPERATION_FAILED);
+    /* The call does nothing to static kinds: their objects stay. */
+    char *object = memkind_malloc(MEMKIND_DEFAULT, 100);
+    REQUIRE_NOT_NULL(object);
+    memset(object, 7, 100);
+    CHECK_EQ(memkind_destroy_kind(MEMKIND_DEFAULT), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(MEMKIND_DEFAULT), MEMKIND_SUCCESS);
+    CHECK(works(MEMKIND_DEFAULT));
+    CHECK_EQ(memkind_detect_kind(object), MEMKIND_DEFAULT);
+    CHECK_EQ(object[99], 7);
+    memkind_free(MEMKIND_DEFAULT, object);
+    CHECK_EQ(memkind_destroy_kind(MEMKIND_REGULAR), MEMKIND_SUCCESS);
     CHECK(works(MEMKIND_REGULAR));
-    CHECK_EQ(memkind_destroy_kind(MEMKIND_REGULAR),
-             MEMKIND_ERROR_OPERATION_FAILED);
-    CHECK(works(MEMKIND_REGULAR));
-    CHECK_EQ(memkind_destroy_kind(MEMKIND_HBW), MEMKIND_ERROR_OPERATION_FAILED);
+    CHECK_EQ(memkind_destroy_kind(MEMKIND_HBW), MEMKIND_SUCCESS);
 
     CHECK_EQ(memkind_destroy_kind((memkind_t)(void *)&nothing),
              MEMKIND_ERROR_OPERATION_FAILED);
@@ -550,6 +556,19 @@ static int by_partition(int partition, memkind_t *kind)
 }
 #pragma GCC diagnostic pop
 
+/* libmemkind's code for a machine without the memory that a kind is made of. */
+static int expected_availability(memkind_t kind)
+{
+    const char *name = kind->name;
+    if (kind == MEMKIND_DEFAULT || kind == MEMKIND_REGULAR)
+        return MEMKIND_SUCCESS;
+    if (kind == MEMKIND_INTERLEAVE || strstr(name, "_DAX_KMEM") != NULL)
+        return MEMKIND_ERROR_UNAVAILABLE;
+    if (kind == MEMKIND_HUGETLB || strstr(name, "GBTLB") != NULL)
+        return MEMKIND_ERROR_HUGETLB;
+    return MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE;
+}
+
 static void test_static_kinds(void)
 {
     const struct {
@@ -603,19 +622,19 @@ static void test_static_kinds(void)
         bool is_dram = kinds[i].kind == MEMKIND_DEFAULT ||
                        kinds[i].kind == MEMKIND_REGULAR;
         CHECK_EQ(memkind_check_available(kinds[i].kind),
-                 is_dram ? MEMKIND_SUCCESS : MEMKIND_ERROR_UNAVAILABLE);
+                 expected_availability(kinds[i].kind));
         CHECK_EQ(works(kinds[i].kind), is_dram);
-        CHECK_EQ(memkind_destroy_kind(kinds[i].kind),
-                 MEMKIND_ERROR_OPERATION_FAILED);
+        CHECK_EQ(memkind_destroy_kind(kinds[i].kind), MEMKIND_SUCCESS);
+        CHECK_EQ(works(kinds[i].kind), is_dram);
     }
-    memkind_t kind = UNTOUCHED;
     CHECK_EQ(memkind_check_available(NULL), MEMKIND_ERROR_INVALID);
-    CHECK_EQ(by_partition(-1, &kind), MEMKIND_ERROR_UNAVAILABLE);
-    CHECK_EQ(by_partition(MEMKIND_NUM_BASE_KIND, &kind),
-             MEMKIND_ERROR_UNAVAILABLE);
-    CHECK_EQ(by_partition(INT32_MAX, &kind), MEMKIND_ERROR_UNAVAILABLE);
-    CHECK_EQ(by_partition(INT32_MIN, &kind), MEMKIND_ERROR_UNAVAILABLE);
-    CHECK_EQ(kind, NULL);
+    const int none[] = {-1, MEMKIND_NUM_BASE_KIND, INT32_MAX, INT32_MIN};
+    for (int i = 0; i < 4; i++) {
+        memkind_t kind = UNTOUCHED;
+        CHECK_EQ(by_partition(none[i], &kind), MEMKIND_ERROR_UNAVAILABLE);
+        CHECK_NULL(kind);
+        CHECK_EQ(by_partition(none[i], NULL), MEMKIND_ERROR_INVALID);
+    }
 }
 
 /* ---- version and messages ---------------------------------------------- */

@@ -330,7 +330,8 @@ static void test_queries(void)
     expect_text("memkind_destroy_kind", "the kind is NULL");
     CHECK_EQ(memkind_purge_kind(NULL), MEMKIND_ERROR_INVALID);
     expect_text("memkind_purge_kind", "not a kind");
-    CHECK_EQ(memkind_check_available(MEMKIND_HBW), MEMKIND_ERROR_UNAVAILABLE);
+    CHECK_EQ(memkind_check_available(MEMKIND_HBW),
+             MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE);
     expect_text("memkind_check_available", "not available");
     CHECK_EQ(memkind_stats_print(NULL, NULL, (memkind_stat_print_opt)-1),
              MEMKIND_ERROR_INVALID);

@@ -176,7 +176,7 @@ static void test_wrong_kind(void)
 static void test_a_destroyed_kind(void)
 {
     size_t value = 0;
-    void *object = NULL;
+    void *object = &object;
     memkind_t kind = make_watched_kind(), live = make_watched_kind();
     char *left = memkind_malloc(kind, 100);
     void *of_live = memkind_malloc(live, 100);
@@ -190,6 +190,7 @@ static void test_a_destroyed_kind(void)
     CHECK_NULL(memkind_calloc(kind, 10, 10));
     CHECK(was_reported(MEMKIND_MISUSE_DEAD_KIND, kind, NULL));
     CHECK_EQ(memkind_posix_memalign(kind, &object, 64, 64), EINVAL);
+    CHECK_NULL(object);
     CHECK(was_reported(MEMKIND_MISUSE_DEAD_KIND, kind, NULL));
     CHECK_NULL(memkind_realloc(kind, left, 200));
     CHECK(was_reported(MEMKIND_MISUSE_DEAD_KIND, kind, left));
@@ -239,14 +240,14 @@ static void test_kinds_that_cannot_be_destroyed(void)
 {
     int no_kind[64] = {0};
     memkind_t kind = make_watched_kind();
-    memkind_t wrong[] = {MEMKIND_DEFAULT, MEMKIND_REGULAR, MEMKIND_HBW,
-                         (memkind_t)(void *)no_kind};
-    for (int i = 0; i < 4; i++) {
-        CHECK_EQ(memkind_destroy_kind(wrong[i]),
-                 MEMKIND_ERROR_OPERATION_FAILED);
-        CHECK(was_reported(MEMKIND_MISUSE_DEAD_KIND, wrong[i], NULL));
-    }
+    memkind_t wrong = (memkind_t)(void *)no_kind;
+    CHECK_EQ(memkind_destroy_kind(wrong), MEMKIND_ERROR_OPERATION_FAILED);
+    CHECK(was_reported(MEMKIND_MISUSE_DEAD_KIND, wrong, NULL));
     CHECK_EQ(memkind_destroy_kind(NULL), MEMKIND_ERROR_INVALID);
+    /* To destroy a static kind is no misuse: the call does nothing. */
+    memkind_t fixed[] = {MEMKIND_DEFAULT, MEMKIND_REGULAR, MEMKIND_HBW};
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(memkind_destroy_kind(fixed[i]), MEMKIND_SUCCESS);
     CHECK_EQ(count_reports(), 0);
     void *object = memkind_malloc(MEMKIND_DEFAULT, 10);
     CHECK_NOT_NULL(object);

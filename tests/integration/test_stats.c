@@ -365,9 +365,44 @@ static void test_bad_arguments(void)
         CHECK_EQ(memkind_get_stat(kinds[i], (memkind_stat_type)1000, &value),
                  MEMKIND_ERROR_INVALID);
     }
-    CHECK_EQ(memkind_get_stat(MEMKIND_HBW, MEMKIND_STAT_TYPE_ACTIVE, &value),
+    CHECK_EQ(memkind_get_stat(MEMKIND_HBW, MEMKIND_STAT_TYPE_MAX_VALUE, &value),
+             MEMKIND_ERROR_INVALID);
+    CHECK_EQ(memkind_get_stat(MEMKIND_HBW, MEMKIND_STAT_TYPE_ACTIVE, NULL),
              MEMKIND_ERROR_INVALID);
     CHECK_EQ(value, 4711);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+}
+
+/* A program that lists the kinds needs no exception for those that the machine
+ * lacks: they hold nothing. */
+static void test_kinds_that_cannot_be_had(void)
+{
+    const memkind_t kinds[] = {MEMKIND_HBW, MEMKIND_HUGETLB, MEMKIND_INTERLEAVE,
+                               MEMKIND_DAX_KMEM, MEMKIND_GBTLB};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        for (int stat = 0; stat < MEMKIND_STAT_TYPE_MAX_VALUE; stat++) {
+            size_t value = 4711;
+            CHECK_EQ(
+                memkind_get_stat(kinds[i], (memkind_stat_type)stat, &value),
+                MEMKIND_SUCCESS);
+            CHECK_EQ(value, 0);
+        }
+    }
+}
+
+/* A kind without a snapshot holds nothing in it: a program that takes one from
+ * time to time needs no exception for kinds that were made since. */
+static void test_before_a_snapshot(void)
+{
+    memkind_t kind = kind_make(.limit = 0);
+    void *object = memkind_malloc(kind, 100000);
+    CHECK_NOT_NULL(object);
+    for (int stat = 0; stat < MEMKIND_STAT_TYPE_MAX_VALUE; stat++) {
+        size_t value = 4711;
+        CHECK_EQ(memkind_get_stat(kind, (memkind_stat_type)stat, &value),
+                 MEMKIND_SUCCESS);
+        CHECK_EQ(value, 0);
+    }
     CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
@@ -522,6 +557,8 @@ static const struct test_case tests[] = {
     {"the whole library", test_the_whole_library},
     {"the file system agrees", test_the_file_system_agrees},
     {"bad arguments", test_bad_arguments},
+    {"kinds that cannot be had", test_kinds_that_cannot_be_had},
+    {"before a snapshot", test_before_a_snapshot},
     {"text", test_text},
     {"JSON", test_json},
     {"bad options", test_bad_options},

@@ -462,17 +462,17 @@ static void make_no_sense(struct model *model, struct choices *choices)
     case 3:
         MODEL_NEED(memkind_posix_memalign(kind, &at, choose(choices, 8), 8) ==
                        EINVAL &&
-                   at == &slot);
+                   at == NULL);
         break;
     case 4:
         MODEL_NEED(memkind_posix_memalign(kind, &at, 24, 8) == EINVAL &&
-                   at == &slot);
+                   at == NULL);
         break;
     case 5:
         MODEL_NEED(memkind_posix_memalign(
                        kind, &at, (size_t)1 << (48 + choose(choices, 16)), 8) ==
                        ENOMEM &&
-                   at == &slot);
+                   at == NULL);
         break;
     case 6:
         memkind_free(kind, foreign);
@@ -505,8 +505,7 @@ static void make_no_sense(struct model *model, struct choices *choices)
         break;
     case 12:
         MODEL_NEED(memkind_destroy_kind(NULL) == MEMKIND_ERROR_INVALID);
-        MODEL_NEED(memkind_destroy_kind(MEMKIND_DEFAULT) ==
-                   MEMKIND_ERROR_OPERATION_FAILED);
+        MODEL_NEED(memkind_destroy_kind(MEMKIND_DEFAULT) == MEMKIND_SUCCESS);
         break;
     default:
         at = memkind_malloc(kind, 0);

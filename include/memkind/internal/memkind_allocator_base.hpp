@@ -4,7 +4,7 @@
  * @brief What the C++ allocators of this library have in common.
  *
  * Not to be included by programs: use pmem_allocator.h, fixed_allocator.h,
- * memkind_allocator.h or pmem_memory_resource.hpp. C++11.
+ * kind_allocator.h, memkind_allocator.h or pmem_memory_resource.hpp. C++11.
  */
 #ifndef MEMKIND_INTERNAL_MEMKIND_ALLOCATOR_BASE_HPP
 #define MEMKIND_INTERNAL_MEMKIND_ALLOCATOR_BASE_HPP
@@ -28,7 +28,8 @@ namespace libmemkind
 namespace detail
 {
 
-/** Turns the status of a memkind_create_*() function into an exception. */
+/** Turns the status of a memkind_create_*() function into an exception, with
+ * the words of memkind_last_error(). */
 inline void check_created(int status, const char *what)
 {
     if (status == MEMKIND_SUCCESS) {
@@ -36,13 +37,24 @@ inline void check_created(int status, const char *what)
     }
     char reason[MEMKIND_ERROR_MESSAGE_SIZE] = "";
     memkind_error_message(status, reason, sizeof(reason));
-    const std::string text = std::string("libmemkind: no ") + what +
-                             " kind: " + reason + " (" +
-                             std::to_string(status) + ")";
+    const std::string text =
+        std::string("libmemkind: no ") + what + " kind: " + reason + " (" +
+        std::to_string(status) + "): " + memkind_last_error();
     if (status == MEMKIND_ERROR_INVALID) {
         throw std::invalid_argument(text);
     }
     throw std::runtime_error(text);
+}
+
+/** A kind that the caller has, or an exception; see kind_allocator. */
+inline memkind_t usable_kind(memkind_t kind)
+{
+    if (kind == nullptr) {
+        throw std::invalid_argument(
+            "libmemkind: the handle of the kind is null");
+    }
+    check_created(memkind_check_available(kind), "usable");
+    return kind;
 }
 
 /**
@@ -155,13 +167,24 @@ class allocator_base
     using value_type = T;
     using pointer = value_type *;
     using const_pointer = const value_type *;
-    using reference = value_type &;
-    using const_reference = const value_type &;
+    /* (As traits, so that there can be an allocator of void, to be rebound.) */
+    using reference = typename std::add_lvalue_reference<T>::type;
+    using const_reference = typename std::add_lvalue_reference<const T>::type;
     using size_type = std::size_t;
     using difference_type = std::ptrdiff_t;
 
     /* Containers on two kinds keep their elements where they are. */
     using propagate_on_container_swap = std::true_type;
+    /* What a container is assigned goes to the container's own kind. */
+    using propagate_on_container_copy_assignment = std::false_type;
+    using propagate_on_container_move_assignment = std::false_type;
+    using is_always_equal = std::false_type;
+
+    /** @return the kind, for use with the functions of memkind.h */
+    memkind_t get() const noexcept
+    {
+        return handle_.get();
+    }
 
     /**
      * @return room for `n` objects, aligned for T
@@ -191,10 +214,11 @@ class allocator_base
         ::new (room) U(std::forward<Args>(args)...);
     }
 
-    /** Ends the life of a T; its room stays allocated. */
-    void destroy(pointer p) const
+    /** Ends the life of a U; its room stays allocated. */
+    template <class U>
+    void destroy(U *p) const
     {
-        p->~T();
+        p->~U();
     }
 
   protected:
