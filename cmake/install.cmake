@@ -36,7 +36,8 @@ foreach(section IN ITEMS 3 7)
   install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
 endforeach()
 file(GLOB pages ${PROJECT_SOURCE_DIR}/man/*.3)
-memkind_man_redirects(${PROJECT_BINARY_DIR}/man ${pages})
+memkind_man_redirects(${PROJECT_BINARY_DIR}/man ${PROJECT_SOURCE_DIR}/include
+  ${pages})
 install(DIRECTORY ${PROJECT_BINARY_DIR}/man/
   DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The man pages have no mistakes that man or mandoc can find; they describe each
-# function, handle and constant of the library, and nothing else; the examples
-# compile as they stand in the page, and run.
+# function, handle and constant of the library, and nothing else; man finds one
+# for each public name; the examples compile as they stand in the page, and run.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/install_common.sh"
 
@@ -58,4 +58,18 @@ forgotten() {
         grep -q 'MEMKIND_ERROR_FORGOTTEN is not under ERRORS' "$work/forgotten"
 }
 check "what is not described is noticed" forgotten || true
+
+if command -v man >/dev/null; then
+    check "cmake --install" cmake --install "$build" --prefix "$work/prefix" &&
+        check "man finds each public name" \
+            python3 "$here/man_names.py" "$root" "$work/prefix/share/man" || true
+    lost() {
+        rm "$work/prefix/share/man/man3/MEMKIND_DEFAULT.3"
+        ! python3 "$here/man_names.py" "$root" "$work/prefix/share/man" 2>"$work/lost" &&
+            grep -q '^man MEMKIND_DEFAULT: no page$' "$work/lost"
+    }
+    check "a name that man does not find is noticed" lost || true
+else
+    skipped "man finds each public name (not installed)"
+fi
 finish
