@@ -45,7 +45,7 @@ for page in "$root"/man/*.[137]; do
     [[ $name == *.1 ]] || examples "$page"
 done
 
-covers() { python3 "$here/man_coverage.py" "$root/src/libmemkind.abi" "$root"/man/*.[37] >"$work/declarations.c"; }
+covers() { python3 "$here/man_coverage.py" "$root/src/libmemkind.abi" "$root"/man/*.[137] >"$work/declarations.c"; }
 check "the pages are about the binary interface" covers &&
     check "prototypes are those of the headers" "${cc[@]}" -Wall -Werror \
         -Wno-deprecated-declarations -I"$root/include" -fsyntax-only "$work/declarations.c" || true

@@ -7,7 +7,8 @@ usage: man_coverage.py ABI-LIST PAGE... >declarations.c
 ABI-LIST is src/libmemkind.abi. Each exported function has to be in the SYNOPSIS
 of one page, and in its text as well; each handle and constant in the text of a
 page; each status code under ERRORS of memkind(3). No page may name a function
-that does not exist. What is printed are the prototypes of all SYNOPSIS sections
+that does not exist, or use the word kind in its text before it says what a kind
+is. What is printed are the prototypes of all SYNOPSIS sections
 of C headers, as C source: it compiles if they are those of the headers.
 """
 import os
@@ -66,6 +67,9 @@ def main():
         page = os.path.basename(path)
         sections = sections_of(path)
         synopses[page] = sections.pop("SYNOPSIS", "")
+        first = re.search(r"\b(A\s+)?kinds?\b(\s+is\s+a\s+heap\b)?", sections["DESCRIPTION"])
+        if first and not (first.group(1) and first.group(2)):
+            problems.append(f"{page}: does not begin with what a kind is")
         if page == "memkind.3":
             errors = sections["ERRORS"]
         if path.endswith((".3", ".7")):
