@@ -312,6 +312,7 @@ void memkind_config_set_decay(struct memkind_config *cfg, int64_t milliseconds);
 /**
  * Makes a kind of NUMA memory. This library has ordinary DRAM only:
  * {MEMKIND_MEMTYPE_DEFAULT, MEMKIND_POLICY_PREFERRED_LOCAL} without flags.
+ * @param kind receives the handle; NULL on failure
  * @return MEMKIND_SUCCESS; MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE for the other
  *         combinations that libmemkind documents; MEMKIND_ERROR_INVALID for
  *         any combination that it does not; or MEMKIND_ERROR_TOOMANY,
@@ -390,6 +391,24 @@ int memkind_get_version(void);
 void memkind_error_message(int err, char *msg, size_t size);
 
 /**
+ * Describes in words what failed last in the calling thread: which function,
+ * why, and what with (a path, a limit, a variable of the environment), on one
+ * line without a newline. After
+ *
+ *     memkind_create_pmem("/mnt/pmem", 1048576, &kind)
+ *
+ * it is "memkind_create_pmem: a limit of 1048576 bytes is less than 16777216
+ * (MEMKIND_PMEM_MIN_SIZE, 16 MiB)". Every function of this header that returns
+ * an error, or NULL for want of memory, has it changed; one that succeeds does
+ * not. The texts may be others in later releases: programs look at codes and
+ * errno. Not in libmemkind 1.14.
+ * @return the text, which is the thread's, and good until the thread's next
+ *         call of a function of this header; "" if nothing has failed. errno is
+ *         kept.
+ */
+const char *memkind_last_error(void);
+
+/**
  * Makes a kind whose memory lies in unnamed files in a directory. No other user
  * can read the files; they cannot be inherited by exec, and go when the kind is
  * destroyed or the process ends.
@@ -398,7 +417,7 @@ void memkind_error_message(int err, char *msg, size_t size);
  *                 kind at a time
  * @param max_size limit of the file space that the kind may hold, at least
  *                 MEMKIND_PMEM_MIN_SIZE; 0 for "until the file system is full"
- * @param kind     receives the handle
+ * @param kind     receives the handle; NULL on failure
  * @return MEMKIND_SUCCESS; MEMKIND_ERROR_INVALID for a NULL argument, a size
  *         that is too small, or a directory in which no file can be made
  *         (errno says why); MEMKIND_ERROR_MMAP if nothing can be mapped;
@@ -409,8 +428,8 @@ void memkind_error_message(int err, char *msg, size_t size);
  */
 int memkind_create_pmem(const char *dir, size_t max_size, memkind_t *kind);
 
-/** memkind_create_pmem() with the options of a configuration; same errors, and
- * MEMKIND_ERROR_INVALID for a policy that is none. */
+/** memkind_create_pmem() with the options of a configuration; same errors, also
+ * MEMKIND_ERROR_INVALID for a policy that is none. *kind is NULL on failure. */
 int memkind_create_pmem_with_config(struct memkind_config *cfg,
                                     memkind_t *kind);
 
@@ -419,6 +438,7 @@ int memkind_create_pmem_with_config(struct memkind_config *cfg,
  * readable and writable until the kind is destroyed, and is left as it is then.
  * @param addr start of the area; need not be aligned
  * @param size its size; what is left after rounding to whole pages is used
+ * @param kind receives the handle; NULL on failure
  * @return as for memkind_create_pmem(); MEMKIND_ERROR_INVALID also if the
  *         area holds no whole page or overlaps memory of another kind.
  */

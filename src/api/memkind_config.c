@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "last_error.h"
+
 struct memkind_config *memkind_config_new(void)
 {
     struct memkind_config *cfg = malloc(sizeof *cfg);
@@ -20,18 +22,23 @@ struct memkind_config *memkind_config_new(void)
 }
 
 /* What was never set may be out of range. */
-static bool is_within(intmax_t value, intmax_t preset, intmax_t least,
-                      intmax_t most)
+static bool is_within(const char *setter, intmax_t value, intmax_t preset,
+                      intmax_t least, intmax_t most)
 {
-    return value == preset || (value >= least && value <= most);
+    if (value == preset || (value >= least && value <= most))
+        return true;
+    last_error_reason("%s(): %jd is not within %jd and %jd", setter, value,
+                      least, most);
+    return false;
 }
 
 bool config_is_valid(const struct memkind_config *cfg)
 {
     bool is_valid = true;
 #define CONFIG_CHECK(setter, member, type, least, most, preset, meaning)       \
-    is_valid = is_valid && is_within((intmax_t)cfg->member,                    \
-                                     (intmax_t)(preset), (least), (most));
+    is_valid = is_valid &&                                                     \
+               is_within("memkind_config_set_" #setter, (intmax_t)cfg->member, \
+                         (intmax_t)(preset), (least), (most));
     CONFIG_TABLE(CONFIG_CHECK)
 #undef CONFIG_CHECK
     return is_valid;

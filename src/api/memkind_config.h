@@ -15,7 +15,8 @@ struct memkind_config {
 #undef CONFIG_MEMBER
 };
 
-/* Whether each field that has a range is within it, or was never set. */
+/* Whether each field that has a range is within it, or was never set. The
+ * reason of last_error.h is about one that is not. */
 bool config_is_valid(const struct memkind_config *cfg);
 
 #endif

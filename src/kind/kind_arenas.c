@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "kind_arenas.h"
 
+#include <errno.h>
+
 #include <memkind/internal/memkind_arena.h>
 
 #include "cpu_count.h"
@@ -18,8 +20,10 @@ int kind_arenas_limit(const struct memkind *kind, unsigned *limit)
     int64_t asked = 0;
     const enum option_answer answer =
         option_read(OPTION_ARENA_NUM_PER_KIND, &asked);
-    if (answer == OPTION_IS_BAD)
+    if (answer == OPTION_IS_BAD) {
+        errno = EINVAL;
         return MEMKIND_ERROR_ENVIRON;
+    }
     if (kind_has(kind, KIND_HAS_ONE_ARENA))
         *limit = 1;
     else if (answer == OPTION_IS_SET)

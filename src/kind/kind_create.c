@@ -24,6 +24,7 @@
 #include "kind_reclaim.h"
 #include "kind_regions.h"
 #include "kind_registry.h"
+#include "last_error.h"
 #include "ranked_lock.h"
 #include "region_pool.h"
 
@@ -179,8 +180,10 @@ int memkind_arena_create_map(struct memkind *kind, extent_hooks_t *hooks,
     int err = kind_decay_init(kind, &config.arenas.dirty_decay_ms);
     if (err == MEMKIND_SUCCESS)
         err = kind_start_background_threads();
-    if (err != MEMKIND_SUCCESS)
+    if (err != MEMKIND_SUCCESS) {
+        errno = EINVAL; /* a variable of the environment is not valid */
         return err;
+    }
     if (kind_has(kind, KIND_MAPS_BLOCKS))
         config.arenas.source = &source;
     else if (kind->regions == NULL && hooks == NULL)
@@ -245,24 +248,27 @@ void kind_create_unlock(void)
     uses_heap_lock = false;
 }
 
-static bool make_heap_late(struct memkind *kind)
+static bool make_heap_late(struct memkind *kind, const char *function)
 {
-    if (uses_heap_lock || allocator_is_inside())
+    if (uses_heap_lock || allocator_is_inside()) {
+        last_error_of_shortage(function, SHORTAGE_REENTERED, 0, 0, 0);
         return false;
+    }
     kind_create_lock();
     int err = MEMKIND_SUCCESS;
+    last_error_begin();
     if (kind->heap == NULL)
         err = memkind_arena_create_map(kind, NULL, false);
     kind_create_unlock();
-    return err == MEMKIND_SUCCESS;
+    return kind_error_of_call(function, err) == MEMKIND_SUCCESS;
 }
 
-static inline bool has_or_makes_heap(struct memkind *kind)
+static inline bool has_or_makes_heap(struct memkind *kind, const char *function)
 {
     if (__builtin_expect(kind_heap_of(kind) != NULL, 1))
         return true;
     int saved_errno = errno;
-    if (make_heap_late(kind)) {
+    if (make_heap_late(kind, function)) {
         errno = saved_errno;
         return true;
     }
@@ -272,20 +278,23 @@ static inline bool has_or_makes_heap(struct memkind *kind)
 
 void *memkind_default_malloc(struct memkind *kind, size_t size)
 {
-    return has_or_makes_heap(kind) ? memkind_arena_malloc(kind, size) : NULL;
+    return has_or_makes_heap(kind, "memkind_malloc")
+               ? memkind_arena_malloc(kind, size)
+               : NULL;
 }
 
 void *memkind_default_calloc(struct memkind *kind, size_t num, size_t size)
 {
-    return has_or_makes_heap(kind) ? memkind_arena_calloc(kind, num, size)
-                                   : NULL;
+    return has_or_makes_heap(kind, "memkind_calloc")
+               ? memkind_arena_calloc(kind, num, size)
+               : NULL;
 }
 
 int memkind_default_posix_memalign(struct memkind *kind, void **memptr,
                                    size_t alignment, size_t size)
 {
     int saved_errno = errno;
-    if (!has_or_makes_heap(kind)) {
+    if (!has_or_makes_heap(kind, "memkind_posix_memalign")) {
         errno = saved_errno;
         return ENOMEM;
     }
@@ -294,8 +303,9 @@ int memkind_default_posix_memalign(struct memkind *kind, void **memptr,
 
 void *memkind_default_realloc(struct memkind *kind, void *ptr, size_t size)
 {
-    return has_or_makes_heap(kind) ? memkind_arena_realloc(kind, ptr, size)
-                                   : NULL;
+    return has_or_makes_heap(kind, "memkind_realloc")
+               ? memkind_arena_realloc(kind, ptr, size)
+               : NULL;
 }
 
 void memkind_default_free(struct memkind *kind, void *ptr)

@@ -8,7 +8,10 @@
 
 #include "address_table.h"
 #include "heap.h"
+#include "kind_error.h"
 #include "kind_heap.h"
+#include "kind_shortage.h"
+#include "last_error.h"
 #include "misuse.h"
 #include "region_pool.h"
 
@@ -58,47 +61,66 @@ static int error_without_heap(const struct memkind *kind)
     return kind != NULL && kind->lost_heap != NULL ? ENOMEM : EINVAL;
 }
 
-static void *refuse_without_heap(struct memkind *kind)
+static const char *reason_without_heap(const struct memkind *kind)
+{
+    if (kind == NULL)
+        return "the address is no kind's";
+    return kind->lost_heap != NULL
+               ? "the kind is not available in a forked child"
+               : "the kind is not there (any more)";
+}
+
+static void *refuse_without_heap(struct memkind *kind, const char *function)
 {
     if (kind != NULL && kind->lost_heap == NULL)
         misuse_report(MEMKIND_MISUSE_DEAD_KIND, kind, NULL);
     errno = error_without_heap(kind);
-    return NULL;
+    return kind_shortage_refuse(function, reason_without_heap(kind));
 }
 
 void *memkind_arena_malloc(struct memkind *kind, size_t size)
 {
     if (__builtin_expect(kind->heap == NULL, 0))
-        return refuse_without_heap(kind);
+        return refuse_without_heap(kind, "memkind_malloc");
     void *ptr = heap_malloc_fast(heap_cache_known(kind->heap), size);
     if (__builtin_expect(ptr != NULL, 1))
         return ptr;
     if (!has_size_to_allocate(kind, &size))
         return NULL;
-    return heap_malloc(kind->heap, size, 0);
+    ptr = heap_malloc(kind->heap, size, 0);
+    return ptr != NULL ? ptr : kind_shortage_note(kind, "memkind_malloc", size);
 }
 
 void *memkind_arena_calloc(struct memkind *kind, size_t num, size_t size)
 {
     size_t total;
     if (kind->heap == NULL)
-        return refuse_without_heap(kind);
+        return refuse_without_heap(kind, "memkind_calloc");
     if (__builtin_mul_overflow(num, size, &total)) {
+        last_error_of_shortage("memkind_calloc", SHORTAGE_SIZE_OVERFLOW, size,
+                               num, 0);
         errno = ENOMEM;
         return NULL;
     }
     if (!has_size_to_allocate(kind, &total))
         return NULL;
-    return heap_calloc(kind->heap, total);
+    void *ptr = heap_calloc(kind->heap, total);
+    return ptr != NULL ? ptr
+                       : kind_shortage_note(kind, "memkind_calloc", total);
 }
 
 int memkind_arena_posix_memalign(struct memkind *kind, void **memptr,
                                  size_t alignment, size_t size)
 {
-    if (memptr == NULL || memkind_posix_check_alignment(kind, alignment) != 0)
+    static const char name[] = "memkind_posix_memalign";
+    if (memptr == NULL || memkind_posix_check_alignment(kind, alignment) != 0) {
+        kind_shortage_refuse(name, kind_error_text(EINVAL));
         return EINVAL;
-    if (kind->heap == NULL)
+    }
+    if (kind->heap == NULL) {
+        kind_shortage_refuse(name, reason_without_heap(kind));
         return error_without_heap(kind);
+    }
     if (!has_size_to_allocate(kind, &size)) {
         *memptr = NULL;
         return 0;
@@ -113,19 +135,22 @@ int memkind_arena_posix_memalign(struct memkind *kind, void **memptr,
         ptr = heap_malloc(kind->heap, size,
                           JE_LG_ALIGN(__builtin_ctzl(alignment)));
     errno = saved_errno;
-    if (ptr == NULL)
+    if (ptr == NULL) {
+        kind_shortage_note(kind, name, size);
         return ENOMEM;
+    }
     *memptr = ptr;
     return 0;
 }
 
 void *memkind_arena_realloc(struct memkind *kind, void *ptr, size_t size)
 {
+    static const char name[] = "memkind_realloc";
     if (ptr == NULL && kind != NULL)
         return memkind_arena_malloc(kind, size);
     if (ptr == NULL) {
         errno = EINVAL;
-        return NULL;
+        return kind_shortage_refuse(name, "neither a kind nor an object");
     }
     if (size == 0) {
         memkind_arena_free(kind, ptr);
@@ -133,12 +158,16 @@ void *memkind_arena_realloc(struct memkind *kind, void *ptr, size_t size)
     }
     struct memkind_heap *heap = heap_of_address(kind, ptr);
     if (heap == NULL)
-        return refuse_without_heap(address_table_find(ptr));
+        return refuse_without_heap(address_table_find(ptr), name);
     int saved_errno = errno;
     void *resized = heap_realloc(heap, ptr, size);
-    if (resized != NULL)
+    if (resized != NULL) {
         errno = saved_errno;
-    return resized;
+        return resized;
+    }
+    return errno == ENOMEM
+               ? kind_shortage_note(heap_owner(heap), name, size)
+               : kind_shortage_refuse(name, "no object starts there");
 }
 
 void memkind_arena_free(struct memkind *kind, void *ptr)

@@ -9,6 +9,7 @@
 #include "heap.h"
 #include "jemalloc_private.h"
 #include "kind_error.h"
+#include "last_error.h"
 
 int kind_regions_set_source(struct memkind *kind, const void *source)
 {
@@ -23,18 +24,23 @@ int kind_regions_new(struct memkind *kind, const void *source,
                      struct memkind_region_pool **result_pool)
 {
     if (!allocator_enter()) {
+        last_error_reason("called by a signal handler or hook that has "
+                          "interrupted the library");
         errno = EDEADLK;
         return MEMKIND_ERROR_OPERATION_FAILED;
     }
+    const int saved_errno = errno;
     int err = MEMKIND_ERROR_MALLOC;
     struct memkind_region_pool *pool = JE_NAME(mallocx)(sizeof *pool, 0);
     if (pool != NULL) {
         region_pool_use_guards(hardening_is_on());
         err = kind_error_of_region(open(pool, source, kind));
-        if (err == MEMKIND_SUCCESS)
+        if (err == MEMKIND_SUCCESS) {
             *result_pool = pool;
-        else
+            errno = saved_errno;
+        } else {
             JE_NAME(dallocx)(pool, 0);
+        }
     }
     allocator_leave();
     return err;

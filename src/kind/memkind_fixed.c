@@ -4,8 +4,10 @@
 #include <stdint.h>
 
 #include "jemalloc_ctl.h"
+#include "kind_error.h"
 #include "kind_operations.h"
 #include "kind_place.h"
+#include "last_error.h"
 
 struct memkind_ops MEMKIND_FIXED_OPS = {
     KIND_OPERATIONS_WITH_HEAP(memkind_fixed_create, memkind_fixed_destroy),
@@ -39,7 +41,10 @@ static int open_area(struct memkind_region_pool *pool, const void *context,
 int memkind_fixed_create(struct memkind *kind, struct memkind_ops *ops,
                          const char *name)
 {
-    return kind_place_create(kind, ops, name, open_area, memkind_fixed_mmap);
+    last_error_begin();
+    return kind_error_of_call(
+        __func__,
+        kind_place_create(kind, ops, name, open_area, memkind_fixed_mmap));
 }
 
 int memkind_fixed_destroy(struct memkind *kind)

@@ -7,9 +7,11 @@
 #include "allocator_gate.h"
 #include "cancellation.h"
 #include "dax_device.h"
+#include "kind_error.h"
 #include "kind_heap.h"
 #include "kind_operations.h"
 #include "kind_place.h"
+#include "last_error.h"
 #include "options.h"
 #include "thread_cache.h"
 
@@ -50,10 +52,16 @@ static int open_files_or_device(struct memkind_region_pool *pool,
             [MEMKIND_FORK_COPY] = REGION_FORK_COPY,
         };
     const struct memkind_pmem_source *source = context;
-    if (source->max_size != 0 && source->max_size < MEMKIND_PMEM_MIN_SIZE)
+    if (source->max_size != 0 && source->max_size < MEMKIND_PMEM_MIN_SIZE) {
+        last_error_reason("a limit of %zu bytes is less than %d "
+                          "(MEMKIND_PMEM_MIN_SIZE, 16 MiB)",
+                          source->max_size, MEMKIND_PMEM_MIN_SIZE);
         return -EINVAL;
-    if ((unsigned)source->fork_policy >= MEMKIND_FORK_POLICY_MAX_VALUE)
+    }
+    if ((unsigned)source->fork_policy >= MEMKIND_FORK_POLICY_MAX_VALUE) {
+        last_error_reason("%d is no fork policy", (int)source->fork_policy);
         return -EINVAL;
+    }
     int result = open_place(pool, source, kind);
     if (result != 0)
         return result;
@@ -66,8 +74,10 @@ static int open_files_or_device(struct memkind_region_pool *pool,
 int memkind_pmem_create(struct memkind *kind, struct memkind_ops *ops,
                         const char *name)
 {
-    return kind_place_create(kind, ops, name, open_files_or_device,
-                             memkind_pmem_mmap);
+    last_error_begin();
+    return kind_error_of_call(__func__, kind_place_create(kind, ops, name,
+                                                          open_files_or_device,
+                                                          memkind_pmem_mmap));
 }
 
 int memkind_pmem_destroy(struct memkind *kind)
@@ -93,9 +103,11 @@ int memkind_pmem_get_mmap_flags(struct memkind *kind, int *flags)
 int memkind_pmem_validate_dir(const char *dir)
 {
     bool is_dax = false;
+    last_error_begin();
     if (dir == NULL) {
+        last_error_reason("the directory is NULL");
         errno = EINVAL;
-        return MEMKIND_ERROR_INVALID;
+        return kind_error_of_call(__func__, MEMKIND_ERROR_INVALID);
     }
     int saved_errno = errno;
     bool entered = allocator_enter();
@@ -103,25 +115,36 @@ int memkind_pmem_validate_dir(const char *dir)
     if (entered)
         allocator_leave();
     errno = result == 0 ? saved_errno : -result;
-    if (result != 0)
-        return MEMKIND_ERROR_RUNTIME;
-    return is_dax ? MEMKIND_SUCCESS : MEMKIND_ERROR_MMAP;
+    if (result != 0) {
+        last_error_reason_at(dir, NULL, -result);
+        return kind_error_of_call(__func__, MEMKIND_ERROR_RUNTIME);
+    }
+    if (is_dax)
+        return MEMKIND_SUCCESS;
+    last_error_reason_at(dir, "files there are not mapped with DAX", 0);
+    return kind_error_of_call(__func__, MEMKIND_ERROR_MMAP);
 }
 
 int memkind_pmem_persist(struct memkind *kind, const void *addr, size_t size)
 {
     struct memkind_region_pool *regions =
         kind != NULL ? kind_regions_of(kind) : NULL;
-    if (regions == NULL)
-        return MEMKIND_ERROR_INVALID;
+    last_error_begin();
+    if (regions == NULL) {
+        last_error_reason("not a kind in files");
+        return kind_error_of_call(__func__, MEMKIND_ERROR_INVALID);
+    }
     int saved_errno = errno, cancellation = cancellation_disable();
     int result = region_pool_persist(regions, addr, size);
     cancellation_restore(cancellation);
     errno = result == 0 ? saved_errno : -result;
     if (result == 0)
         return MEMKIND_SUCCESS;
-    return result == -EINVAL ? MEMKIND_ERROR_INVALID
-                             : MEMKIND_ERROR_OPERATION_FAILED;
+    last_error_reason("%zu bytes at %p: %s", size, addr,
+                      error_number_text(-result));
+    return kind_error_of_call(__func__, result == -EINVAL
+                                            ? MEMKIND_ERROR_INVALID
+                                            : MEMKIND_ERROR_OPERATION_FAILED);
 }
 
 bool memkind_pmem_is_pmem(struct memkind *kind)

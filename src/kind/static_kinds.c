@@ -5,6 +5,7 @@
 
 #include "kind_heap.h"
 #include "kind_operations.h"
+#include "last_error.h"
 
 /* ---- DRAM -------------------------------------------------------------- */
 
@@ -41,8 +42,11 @@ static int say_unavailable(struct memkind *kind)
 static void *no_malloc(struct memkind *kind, size_t size)
 {
     (void)kind;
-    if (size != 0)
-        errno = ENOMEM;
+    if (size == 0)
+        return NULL;
+    last_error_of_shortage("memkind_malloc", SHORTAGE_KIND_UNAVAILABLE, size, 0,
+                           0);
+    errno = ENOMEM;
     return NULL;
 }
 
@@ -60,6 +64,8 @@ static int no_posix_memalign(struct memkind *kind, void **memptr,
         *memptr = NULL;
         return 0;
     }
+    last_error_of_shortage("memkind_posix_memalign", SHORTAGE_KIND_UNAVAILABLE,
+                           size, 0, 0);
     return ENOMEM;
 }
 

@@ -104,7 +104,7 @@ static int open_device_shared(const char *path)
     if (sys.stat(path, &named) != 0)
         return -errno;
     if (!is_device_dax(&named))
-        return -ENOTTY;
+        return -ENOTDIR; /* as for anything else that is no directory */
     int fd = sys.open(path, O_RDWR | O_CLOEXEC | O_NOCTTY, 0);
     if (fd < 0)
         return -errno;
@@ -115,7 +115,7 @@ static int open_device_shared(const char *path)
         opened.st_rdev == named.st_rdev)
         return fd;
     sys.close(fd);
-    return -ENOTTY;
+    return -ENOTDIR;
 }
 
 int dax_device_open(const char *path)

@@ -12,7 +12,7 @@
 
 /*
  * Opens a device DAX for this process alone, and returns the descriptor.
- * -EBUSY if another kind has it; -ENOTTY if the path is a character device of
+ * -EBUSY if another kind has it; -ENOTDIR if the path is a character device of
  * another sort.
  */
 int dax_device_open(const char *path);

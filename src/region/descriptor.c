@@ -100,6 +100,13 @@ static int create_and_unlink(int directory)
     return result;
 }
 
+/* A directory that was removed takes no files, either. */
+static bool is_removed(int directory)
+{
+    struct stat st;
+    return sys.fstat(directory, &st) == 0 && st.st_nlink == 0;
+}
+
 int descriptor_create_file(int directory)
 {
     int fd = create_unnamed(directory);
@@ -107,6 +114,10 @@ int descriptor_create_file(int directory)
      * of kernels which take it for O_DIRECTORY. */
     if (fd == -EOPNOTSUPP || fd == -EISDIR || fd == -ENOENT || fd == -EINVAL)
         fd = create_and_unlink(directory);
+    /* The answer of file systems that have no files to make, such as proc: a
+     * caller would take it for that of a directory which is not there. */
+    if (fd == -ENOENT && !is_removed(directory))
+        fd = -EOPNOTSUPP;
     fd = descriptor_above_standard(fd);
     if (fd < 0)
         return fd;

@@ -15,8 +15,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "debug_log.h"
 #include "file_space.h"
+#include "last_error.h"
 #include "page_size.h"
 #include "rounding.h"
 #include "sys_calls.h"
@@ -85,8 +85,9 @@ static int keep_places(int fd, const struct statfs *fs)
         return 0;
     if (forbid_copies(fd) || !copies_on_write(type))
         return 0;
-    debug_log("the file system (%#lx) does not let files keep their places",
-              type);
+    last_error_reason("the file system (type %#lx) does not let files keep "
+                      "their places",
+                      type);
     return -EOPNOTSUPP;
 }
 
@@ -258,7 +259,8 @@ int file_system_prepare(int fd, struct file_system *file_system)
      * places. */
     if (!copies_on_write(type_of(&fs)) && type_of(&fs) != XFS_SUPER_MAGIC)
         return 0;
-    debug_log("the file system (%#lx) cannot allocate space for good",
-              type_of(&fs));
+    last_error_reason("the file system (type %#lx) cannot allocate space for "
+                      "good",
+                      type_of(&fs));
     return -EOPNOTSUPP;
 }

@@ -9,6 +9,7 @@
 #include "dax_device.h"
 #include "descriptor.h"
 #include "file_mapping.h"
+#include "last_error.h"
 #include "pool_growth.h"
 #include "pool_list.h"
 #include "sys_calls.h"
@@ -56,6 +57,13 @@ static int fail_open(struct memkind_region_pool *pool, int error)
     return error;
 }
 
+/* Says which path an error is about, and what could not be done there. */
+static int explain(const char *path, const char *what, int error)
+{
+    last_error_reason_at(path, what, -error);
+    return error;
+}
+
 int region_pool_open_files(struct memkind_region_pool *pool, const char *dir,
                            size_t max_size, void *owner)
 {
@@ -63,7 +71,7 @@ int region_pool_open_files(struct memkind_region_pool *pool, const char *dir,
      * has changed its directory or its root by then. */
     int directory = descriptor_open_directory(dir);
     if (directory < 0)
-        return directory;
+        return explain(dir, NULL, directory);
     init_pool(pool, REGION_FILES, max_size, owner);
     int result = pool_list_share_directory(pool, directory);
     if (result != 0)
@@ -71,25 +79,48 @@ int region_pool_open_files(struct memkind_region_pool *pool, const char *dir,
     if (sys.realpath(dir, pool->path) == NULL)
         pool->path[0] = '\0';
     int fd = pool_create_file(pool);
-    result = fd >= 0 ? grow_first_region(pool, fd) : fd;
-    return result == 0 ? 0 : fail_open(pool, result);
+    if (fd < 0)
+        return fail_open(pool, explain(dir, "no file can be made there", fd));
+    result = grow_first_region(pool, fd);
+    if (result != 0)
+        return fail_open(pool,
+                         explain(dir, "no file can be mapped there", result));
+    return 0;
+}
+
+/* Whether a caller's file can be a kind's. */
+static int check_file(int fd)
+{
+    struct stat st;
+    if (sys.fstat(fd, &st) != 0)
+        return -errno;
+    const int flags = sys.get_flags(fd);
+    const char *flaw = NULL;
+    if (!S_ISREG(st.st_mode))
+        flaw = "is no regular file's";
+    else if (st.st_size != 0)
+        flaw = "is that of a file which is not empty";
+    else if (flags < 0 || (flags & O_ACCMODE) != O_RDWR)
+        flaw = "is not open for reading and writing";
+    else if ((flags & O_APPEND) != 0)
+        flaw = "is open for appending";
+    if (flaw == NULL)
+        return 0;
+    last_error_reason("descriptor %d %s", fd, flaw);
+    return -EINVAL;
 }
 
 int region_pool_open_file(struct memkind_region_pool *pool, int fd,
                           size_t max_size, void *owner)
 {
-    struct stat st;
-    if (sys.fstat(fd, &st) != 0)
-        return -errno;
-    int flags = sys.get_flags(fd);
-    if (!S_ISREG(st.st_mode) || st.st_size != 0 || flags < 0 ||
-        (flags & O_ACCMODE) != O_RDWR || (flags & O_APPEND) != 0)
-        return -EINVAL;
+    int result = check_file(fd);
+    if (result != 0)
+        return result;
     int own = descriptor_duplicate(fd);
     if (own < 0)
         return own;
     init_pool(pool, REGION_FILE, max_size, owner);
-    int result = grow_first_region(pool, own);
+    result = grow_first_region(pool, own);
     return result == 0 ? 0 : fail_open(pool, result);
 }
 
@@ -99,7 +130,11 @@ int region_pool_open_device(struct memkind_region_pool *pool, const char *path,
     struct mapping mapping;
     int fd = dax_device_open(path);
     if (fd < 0)
-        return fd;
+        return explain(path,
+                       fd == -EBUSY     ? "another kind has the device"
+                       : fd == -ENOTDIR ? "neither a directory nor a device DAX"
+                                        : NULL,
+                       fd);
     int result = dax_device_map(fd, &mapping);
     if (result != 0)
         goto fail_map;
@@ -116,7 +151,7 @@ fail_add:
     (void)file_mapping_unmap(&mapping);
 fail_map:
     sys.close(fd);
-    return result;
+    return explain(path, "the device cannot be mapped", result);
 }
 
 int region_pool_open_buffer(struct memkind_region_pool *pool, void *addr,
@@ -125,15 +160,23 @@ int region_pool_open_buffer(struct memkind_region_pool *pool, void *addr,
     const size_t page_size = region_page_size();
     uintptr_t end = (uintptr_t)addr + size;
     uintptr_t base = ((uintptr_t)addr + page_size - 1) & ~(page_size - 1);
-    if (end < (uintptr_t)addr || base < (uintptr_t)addr)
+    if (end < (uintptr_t)addr || base < (uintptr_t)addr) {
+        last_error_reason("%zu bytes from %p on are beyond all addresses", size,
+                          addr);
         return -EINVAL;
+    }
     end &= ~(page_size - 1);
-    if (addr == NULL || base >= end)
+    if (addr == NULL || base >= end) {
+        last_error_reason("the %zu bytes at %p hold no whole page", size, addr);
         return -EINVAL;
+    }
     init_pool(pool, REGION_BUFFER, end - base, owner);
     struct mapping mapping = {.base = (char *)addr + (base - (uintptr_t)addr),
                               .size = end - base};
     int result = add_first_region(pool, &mapping, -1);
+    if (result == -EEXIST)
+        last_error_reason("the %zu bytes at %p are another kind's in part",
+                          size, addr);
     return result == 0 ? 0 : fail_open(pool, result);
 }
 

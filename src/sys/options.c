@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "debug_log.h"
+#include "last_error.h"
 
 enum option_type {
     TYPE_FLAG,
@@ -82,10 +82,10 @@ enum option_answer option_read(enum option option, int64_t *value)
                           read >= row->least && read <= row->most;
     errno = saved_errno;
     if (!is_valid) {
-        debug_log("%s=%s is no %s from %lld to %lld", row->name, text,
-                  row->type == TYPE_DURATION ? "time in milliseconds"
-                                             : "number",
-                  (long long)row->least, (long long)row->most);
+        last_error_reason(
+            "%s is '%.64s', which is no %s from %lld to %lld", row->name, text,
+            row->type == TYPE_DURATION ? "time in milliseconds" : "number",
+            (long long)row->least, (long long)row->most);
         return OPTION_IS_BAD;
     }
     *value = read;

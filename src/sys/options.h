@@ -79,7 +79,8 @@ enum option_answer {
 bool option_is_on(enum option option);
 
 /* Reads a NUMBER or a DURATION; *value is changed if it is set. The environment
- * is looked at anew for each call. errno is kept. */
+ * is looked at anew for each call. errno is kept; what is bad about a value is
+ * the reason of last_error.h. */
 enum option_answer option_read(enum option option, int64_t *value);
 
 #endif

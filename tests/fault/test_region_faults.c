@@ -425,7 +425,7 @@ static void test_other_devices_are_not_opened(void)
 {
     fault_install(no_faults);
     fault_set(FAULT_BIT(FAULT_OPEN), UINT32_MAX, false, EIO);
-    CHECK_EQ(region_pool_open_device(&pool, "/dev/null", 0, &owner), -ENOTTY);
+    CHECK_EQ(region_pool_open_device(&pool, "/dev/null", 0, &owner), -ENOTDIR);
     CHECK_EQ(fault_seen(), 0);
     fault_lift();
     fault_remove();

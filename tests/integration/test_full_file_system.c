@@ -111,6 +111,20 @@ static bool empty_kind(memkind_t kind, struct object **list)
     return intact;
 }
 
+/* The text names the place. */
+static bool tells_of_full_file_system(void)
+{
+    char expected[300];
+    snprintf(expected, sizeof expected,
+             "memkind_malloc: %.200s: the file system has no room: No space "
+             "left on device",
+             mount_point);
+    if (strcmp(memkind_last_error(), expected) == 0)
+        return true;
+    fprintf(stderr, "\nnot \"%s\": %s\n", expected, memkind_last_error());
+    return false;
+}
+
 static int fill_empty_refill(size_t least, size_t most)
 {
     memkind_t kind;
@@ -126,6 +140,7 @@ static int fill_empty_refill(size_t least, size_t most)
         NEED(total >= test_least_filled(room, (least + most) / 2));
         NEED(total <= room);
         NEED(memkind_malloc(kind, 8 * MIB) == NULL);
+        NEED(tells_of_full_file_system());
         NEED(empty_kind(kind, &list));
         char *half = memkind_malloc(kind, room / 2);
         NEED(half != NULL);

@@ -38,6 +38,7 @@ memkind_suite(test_heap_create unit INTERNAL)
 memkind_suite(test_thread_cache unit INTERNAL ENVIRONMENT ${memkind_forks})
 memkind_suite(test_size_class unit INTERNAL)
 memkind_suite(test_options unit INTERNAL)
+memkind_suite(test_last_error_text unit INTERNAL)
 memkind_suite(test_magazine unit INTERNAL)
 # The layer below jemalloc with pages larger than this system's.
 memkind_suite(test_page_size unit INTERNAL

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The functions of memkind.h that give out and destroy kinds. */
+#include <memkind.h>
+
+#include <errno.h>
+#include <stdio.h>
+
+#include <memkind/internal/memkind_fixed.h>
+#include <memkind/internal/memkind_pmem.h>
+
+#include "allocator_gate.h"
+#include "call_result.h"
+#include "kind_reclaim.h"
+#include "kind_registry.h"
+#include "last_error.h"
+#include "memkind_config.h"
+#include "misuse.h"
+#include "static_kinds.h"
+
+/* The caller is an extent hook, or a signal handler that has interrupted the
+ * library: the thread may hold locks that come after the registry's. */
+static bool is_called_inside(void)
+{
+    if (!allocator_is_inside())
+        return false;
+    last_error_reason("called by a signal handler or hook that has interrupted "
+                      "the library");
+    errno = EDEADLK;
+    return true;
+}
+
+/* Makes a kind of the library's own storage by an operation table. */
+static int create_kind(struct memkind_ops *ops, const char *name_prefix,
+                       const void *source, memkind_t *kind)
+{
+    if (is_called_inside())
+        return MEMKIND_ERROR_OPERATION_FAILED;
+    struct memkind *created = kind_storage_get();
+    if (created == NULL) {
+        last_error_reason("%d kinds exist already, the most that there can be "
+                          "(MEMKIND_MAX_KIND)",
+                          MEMKIND_MAX_KIND);
+        return MEMKIND_ERROR_TOOMANY;
+    }
+    char name[MEMKIND_NAME_LENGTH_PRIV];
+    snprintf(name, sizeof name, "%s%u", name_prefix, created->partition);
+    created->priv = (void *)source;
+    int saved_errno = errno;
+    int err = ops->create(created, ops, name);
+    if (err != MEMKIND_SUCCESS) {
+        saved_errno = errno;
+        kind_storage_put(created);
+        errno = saved_errno;
+        return err;
+    }
+    errno = saved_errno;
+    *kind = created;
+    return MEMKIND_SUCCESS;
+}
+
+/* No handle is given out by a call that fails. Returns whether there is a place
+ * for one. */
+static bool begin_creation(memkind_t *kind)
+{
+    last_error_begin();
+    if (kind != NULL)
+        *kind = NULL;
+    else
+        last_error_reason("the pointer that the kind is stored to is NULL");
+    return kind != NULL;
+}
+
+static int create_pmem(const struct memkind_pmem_source *source,
+                       memkind_t *kind)
+{
+    if (source->dir != NULL)
+        return create_kind(&MEMKIND_PMEM_OPS, "pmem", source, kind);
+    last_error_reason("the directory is NULL");
+    errno = EINVAL;
+    return MEMKIND_ERROR_INVALID;
+}
+
+int memkind_create_pmem(const char *dir, size_t max_size, memkind_t *kind)
+{
+    const struct memkind_pmem_source source = {
+        .dir = dir, .fd = -1, .max_size = max_size};
+    if (begin_creation(kind))
+        return call_finish(__func__, create_pmem(&source, kind));
+    errno = EINVAL;
+    return call_finish(__func__, MEMKIND_ERROR_INVALID);
+}
+
+static int create_by_config(const struct memkind_config *cfg, memkind_t *kind)
+{
+    const struct memkind_pmem_source source = {
+        .dir = cfg->pmem_dir,
+        .fd = -1,
+        .max_size = cfg->pmem_size,
+        .fork_policy = cfg->fork_policy,
+        .dump_objects = cfg->dump_objects,
+    };
+    int err = create_pmem(&source, kind);
+    if (err != MEMKIND_SUCCESS)
+        return err;
+    if (cfg->decay_ms != DECAY_UNSET_MS)
+        kind_set_decay(*kind, cfg->decay_ms);
+    err = (*kind)->ops->update_memory_usage_policy(*kind, cfg->policy);
+    if (err == MEMKIND_SUCCESS)
+        return err;
+    (void)memkind_destroy_kind(*kind);
+    *kind = NULL;
+    return err;
+}
+
+int memkind_create_pmem_with_config(struct memkind_config *cfg, memkind_t *kind)
+{
+    const int saved_errno = errno;
+    bool has_arguments = begin_creation(kind);
+    if (cfg == NULL) {
+        last_error_reason("the configuration is NULL");
+        has_arguments = false;
+    }
+    if (has_arguments && config_is_valid(cfg))
+        return call_finish_keeping(__func__, create_by_config(cfg, kind),
+                                   saved_errno);
+    errno = EINVAL;
+    return call_finish(__func__, MEMKIND_ERROR_INVALID);
+}
+
+int memkind_create_fixed(void *addr, size_t size, memkind_t *kind)
+{
+    const struct memkind_fixed_source source = {addr, size};
+    bool has_arguments = begin_creation(kind);
+    if (addr == NULL) {
+        last_error_reason("the area is NULL");
+        has_arguments = false;
+    }
+    if (has_arguments)
+        return call_finish(
+            __func__, create_kind(&MEMKIND_FIXED_OPS, "fixed", &source, kind));
+    errno = EINVAL;
+    return call_finish(__func__, MEMKIND_ERROR_INVALID);
+}
+
+int memkind_create_kind(memkind_memtype_t memtype_flags,
+                        memkind_policy_t policy, memkind_bits_t flags,
+                        memkind_t *kind)
+{
+    static const struct {
+        unsigned types;
+        memkind_policy_t policy;
+    } known[] = {
+        {MEMKIND_MEMTYPE_DEFAULT, MEMKIND_POLICY_PREFERRED_LOCAL},
+        {MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_BIND_LOCAL},
+        {MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_BIND_ALL},
+        {MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_PREFERRED_LOCAL},
+        {MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_INTERLEAVE_ALL},
+        {MEMKIND_MEMTYPE_DEFAULT | MEMKIND_MEMTYPE_HIGH_BANDWIDTH,
+         MEMKIND_POLICY_INTERLEAVE_ALL},
+    };
+    const unsigned types = (unsigned)memtype_flags;
+    const unsigned bits = (unsigned)flags;
+    bool is_known = false;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        is_known |= known[i].types == types && known[i].policy == policy;
+    if (!begin_creation(kind))
+        return call_finish(__func__, MEMKIND_ERROR_INVALID);
+    if (!is_known || (bits != 0 && bits != MEMKIND_MASK_PAGE_SIZE_2MB))
+        return call_refuse_argument(
+            __func__, "no such combination of type, policy and flags");
+    if (types != MEMKIND_MEMTYPE_DEFAULT || bits != 0)
+        return call_finish(__func__, MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE);
+    return call_finish(__func__,
+                       create_kind(&static_kind_dram_ops, "dram", NULL, kind));
+}
+
+int memkind_destroy_kind(memkind_t kind)
+{
+    if (kind == NULL)
+        return call_refuse_argument(__func__, "the kind is NULL");
+    last_error_begin();
+    if (is_called_inside())
+        return call_finish(__func__, MEMKIND_ERROR_OPERATION_FAILED);
+    if (static_kind_owns(kind) || !kind_registry_contains(kind)) {
+        misuse_report(MEMKIND_MISUSE_DEAD_KIND, kind, NULL);
+        last_error_reason(static_kind_owns(kind)
+                              ? "the kind is a static one"
+                              : "the kind is not there (any more)");
+        return call_finish(__func__, MEMKIND_ERROR_OPERATION_FAILED);
+    }
+    int saved_errno = errno;
+    int err =
+        call_finish_keeping(__func__, kind->ops->destroy(kind), saved_errno);
+    if (kind_storage_owns(kind))
+        kind_storage_put(kind);
+    return err;
+}
+
+int memkind_get_kind_by_partition(int partition, memkind_t *kind)
+{
+    if (!begin_creation(kind))
+        return call_finish(__func__, MEMKIND_ERROR_INVALID);
+    *kind = static_kind(partition);
+    if (*kind == NULL)
+        last_error_reason("%d is the partition of no static kind", partition);
+    return call_finish(__func__, *kind != NULL ? MEMKIND_SUCCESS
+                                               : MEMKIND_ERROR_UNAVAILABLE);
+}

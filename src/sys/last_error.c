@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "last_error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tls_model.h"
+
+enum {
+    REASON_SIZE = 256,
+    TEXT_SIZE = REASON_SIZE + 64,
+    PATH_SHOWN = 120, /* bytes; of a longer path the middle is left out */
+};
+
+struct last_error {
+    /* of the call that is being made, which may fail yet */
+    char reason[REASON_SIZE];
+    /* of the call that has failed */
+    char text[TEXT_SIZE];
+    bool is_shortage; /* then the text is made of these when it is wanted: */
+    const char *function;
+    enum last_error_shortage shortage;
+    size_t size, held, limit;
+};
+
+static __thread struct last_error last TLS_MODEL;
+
+const char *error_number_text(int error_number)
+{
+#if __GLIBC_PREREQ(2, 32)
+    const char *text = strerrordesc_np(error_number);
+#else
+    const char *text = strerror(error_number);
+#endif
+    return text != NULL ? text : "unknown error";
+}
+
+/* ---- the reason --------------------------------------------------------- */
+
+void last_error_begin(void)
+{
+    last.reason[0] = '\0';
+}
+
+bool last_error_has_reason(void)
+{
+    return last.reason[0] != '\0';
+}
+
+void last_error_reason(const char *format, ...)
+{
+    int saved_errno = errno;
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(last.reason, sizeof last.reason, format, args);
+    va_end(args);
+    errno = saved_errno;
+}
+
+/* A path as it is shown: on one line, and short enough. */
+static void show_path(char shown[PATH_SHOWN + 4], const char *path)
+{
+    const size_t length = strnlen(path, PATH_SHOWN + 1);
+    if (length <= PATH_SHOWN) {
+        memcpy(shown, path, length + 1);
+    } else {
+        const size_t half = PATH_SHOWN / 2;
+        memcpy(shown, path, half);
+        memcpy(shown + half, "...", 3);
+        memcpy(shown + half + 3, path + strlen(path) - half, half + 1);
+    }
+    for (char *byte = shown; *byte != '\0'; byte++)
+        if ((unsigned char)*byte < ' ' || *byte == '\x7f')
+            *byte = '?';
+}
+
+void last_error_reason_at(const char *path, const char *what, int error_number)
+{
+    char shown[PATH_SHOWN + 4], known[REASON_SIZE] = "";
+    show_path(shown, path);
+    if (last_error_has_reason())
+        memcpy(known, last.reason, sizeof known);
+    else if (error_number != 0)
+        (void)snprintf(known, sizeof known, "%s",
+                       error_number_text(error_number));
+    last_error_reason("%s%s%s%s%s", shown[0] != '\0' ? shown : "\"\"",
+                      what != NULL ? ": " : "", what != NULL ? what : "",
+                      known[0] != '\0' ? ": " : "", known);
+}
+
+/* ---- the failed call ---------------------------------------------------- */
+
+void last_error_of_call(const char *function, const char *otherwise)
+{
+    int saved_errno = errno;
+    last.is_shortage = false;
+    (void)snprintf(last.text, sizeof last.text, "%s: %s", function,
+                   last_error_has_reason() ? last.reason : otherwise);
+    errno = saved_errno;
+}
+
+void last_error_of_shortage(const char *function,
+                            enum last_error_shortage shortage, size_t size,
+                            size_t held, size_t limit)
+{
+    last.function = function;
+    last.shortage = shortage;
+    last.size = size;
+    last.held = held;
+    last.limit = limit;
+    last.is_shortage = true;
+}
+
+static void describe_shortage(char *text, size_t room)
+{
+    const size_t size = last.size, held = last.held, limit = last.limit;
+    switch (last.shortage) {
+    case SHORTAGE_OF_LIMIT:
+        (void)snprintf(text, room,
+                       "no room for %zu bytes: the kind holds %zu bytes, its "
+                       "limit is %zu",
+                       size, held, limit);
+        break;
+    case SHORTAGE_OF_AREA:
+        (void)snprintf(text, room,
+                       "no room for %zu bytes in the kind's area of %zu bytes",
+                       size, limit);
+        break;
+    case SHORTAGE_OVER_LIMIT:
+        (void)snprintf(text, room, "%zu bytes are more than the kind's %zu",
+                       size, limit);
+        break;
+    case SHORTAGE_OF_MAPPINGS:
+        (void)snprintf(text, room,
+                       "no room for %zu bytes: no more of a file can be mapped "
+                       "(address space, mappings, file size, descriptors)",
+                       size);
+        break;
+    case SHORTAGE_OF_DRAM:
+        (void)snprintf(text, room, "no DRAM for %zu bytes", size);
+        break;
+    case SHORTAGE_REENTERED:
+        (void)snprintf(text, room,
+                       "called by a signal handler or hook that has "
+                       "interrupted the library");
+        break;
+    case SHORTAGE_THREAD_ENDS:
+        (void)snprintf(text, room, "the thread is ending");
+        break;
+    case SHORTAGE_LOST:
+        (void)snprintf(text, room,
+                       "the kind is not available in a forked child");
+        break;
+    case SHORTAGE_SIZE_OVERFLOW:
+        (void)snprintf(text, room, "%zu times %zu bytes are too many", held,
+                       size);
+        break;
+    case SHORTAGE_KIND_UNAVAILABLE:
+        (void)snprintf(text, room, "this kind of memory is not available here");
+        break;
+    case SHORTAGE_COUNT:
+        break;
+    }
+}
+
+const char *last_error_text(void)
+{
+    if (!last.is_shortage)
+        return last.text;
+    int saved_errno = errno;
+    last.is_shortage = false;
+    int length = snprintf(last.text, sizeof last.text, "%s: ", last.function);
+    if (length > 0 && (size_t)length < sizeof last.text)
+        describe_shortage(last.text + length,
+                          sizeof last.text - (size_t)length);
+    errno = saved_errno;
+    return last.text;
+}
