@@ -38,6 +38,24 @@ check() {
     fi
 }
 
+# The first program of README.md, with another directory if one is given.
+readme_program() {
+    awk '/^```c$/ { inside = 1; next } inside && /^```$/ { exit } inside' "$root/README.md" |
+        sed "s,\"/mnt/pmem\",\"${1:-/mnt/pmem}\","
+}
+
+# says_missing DIRECTORY COMMAND...: a program that cannot have it ends by itself,
+# with a message that names it.
+says_missing() {
+    local said status=0 directory=$1
+    shift
+    said=$("$@" 2>&1) || status=$?
+    [[ $status = 1 && $said == *"$directory"*"No such file or directory"* ]] || {
+        echo "status $status: $said"
+        return 1
+    }
+}
+
 # The last line of every script.
 finish() {
     [ "$failures" = 0 ] || { echo "$failures failures"; exit 1; }
