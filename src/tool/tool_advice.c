@@ -3,42 +3,29 @@
 
 #include <errno.h>
 #include <memkind.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "tool_obstacle.h"
+#include "tool_reason.h"
+#include "tool_text.h"
 #include "tool_units.h"
 
 #define BETTER_PLACE                                                           \
     "use a directory on ext4, xfs or tmpfs, whose files have holes that can "  \
     "be punched"
 
-static void add_detail(struct finding *finding, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void add_advice(struct finding *finding, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+#define add_detail(finding, ...)                                               \
+    ((finding)->detail =                                                       \
+         text_format("%s%s", (finding)->detail, text_format(__VA_ARGS__)))
 
-/* Appends to the detail. */
-static void add_detail(struct finding *finding, const char *format, ...)
-{
-    size_t length = strlen(finding->detail);
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(finding->detail + length, sizeof finding->detail - length, format,
-              arguments);
-    va_end(arguments);
-}
+#define add_advice(finding, ...)                                               \
+    append_advice(finding, text_format(__VA_ARGS__))
 
-static void add_advice(struct finding *finding, const char *format, ...)
+static void append_advice(struct finding *finding, const char *text)
 {
-    if (finding->advice_count == ADVICE_MAX)
-        return;
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(finding->advice[finding->advice_count++],
-              sizeof finding->advice[0], format, arguments);
-    va_end(arguments);
+    if (finding->advice_count < ADVICE_MAX)
+        finding->advice[finding->advice_count++] = text;
 }
 
 static void explain_unknown(const struct trial *trial, struct finding *f)
@@ -71,39 +58,55 @@ static const char *known_or(const char *text, const char *otherwise)
     return text[0] != '\0' ? text : otherwise;
 }
 
-/* Names of the file system in commands. */
+/* Words of commands. */
+static const char *path_of(const struct probe *probe)
+{
+    return text_quote(probe->place.path);
+}
+
 static const char *source_of(const struct probe *probe)
 {
-    return known_or(probe->place.fs_source, "DEVICE");
+    return probe->place.fs_source[0] != '\0'
+               ? text_quote(probe->place.fs_source)
+               : "DEVICE";
 }
 
 static const char *mount_of(const struct probe *probe)
 {
-    return known_or(probe->place.mount_point, "MOUNT-POINT");
+    return probe->place.mount_point[0] != '\0'
+               ? text_quote(probe->place.mount_point)
+               : "MOUNT-POINT";
 }
 
 /* ---- kinds ---- */
 
+static void advise_on_unreachable(const struct probe *probe, struct finding *f)
+{
+    const struct place *place = &probe->place;
+    struct obstacle obstacle;
+    obstacle_find(&obstacle, place->path);
+    if (place->error == ENOENT && obstacle.target != NULL)
+        add_advice(f, "make what the symbolic link leads to, or name another "
+                      "directory");
+    else if (place->error == ENOENT)
+        add_advice(f, "name a directory that is there, or make it: mkdir -p %s",
+                   path_of(probe));
+    else if (place->error == EACCES)
+        add_advice(f, "let this user (uid %u) search the directories above it",
+                   (unsigned)geteuid());
+    else
+        add_advice(f, "name a directory that can be reached");
+}
+
 static void advise_on_wrong_type(const struct probe *probe, struct finding *f)
 {
     const struct place *place = &probe->place;
+    add_detail(f, "%s", reason_no_place(place));
     switch (place->type) {
     case PLACE_UNREACHABLE:
-        add_detail(f, "%s", strerror(place->error));
-        if (place->error == ENOENT)
-            add_advice(f,
-                       "name a directory that is there, or make it: mkdir -p "
-                       "%s",
-                       place->path);
-        else if (place->error == EACCES)
-            add_advice(f,
-                       "let this user (uid %u) search the directories above it",
-                       (unsigned)geteuid());
-        else
-            add_advice(f, "name a directory that can be reached");
+        advise_on_unreachable(probe, f);
         break;
     case PLACE_BLOCK_DEVICE:
-        add_detail(f, "it is a block device");
         add_advice(f, "name the directory in which its file system is mounted, "
                       "with -o dax if it is persistent memory");
         if (place->device_has_dax)
@@ -113,14 +116,11 @@ static void advise_on_wrong_type(const struct probe *probe, struct finding *f)
                        "devdax");
         break;
     case PLACE_OTHER_DEVICE:
-        add_detail(f, "it is a device, but no device DAX");
         add_advice(f,
                    "name a device DAX (daxctl list shows them: /dev/daxX.Y) or "
                    "a directory");
         break;
     default:
-        add_detail(f, place->type == PLACE_FILE ? "it is a file"
-                                                : "it is no directory");
         add_advice(f,
                    "name a directory: a kind makes unnamed files of its own in "
                    "it");
@@ -153,12 +153,29 @@ static void advise_on_permission(const struct probe *probe, struct finding *f)
     const char *what = is_device(probe) ? "reading and writing" : "writing";
     add_advice(f,
                "permit %s to this user (uid %u): chmod, chown or setfacl on %s",
-               what, (unsigned)geteuid(), probe->place.path);
+               what, (unsigned)geteuid(), path_of(probe));
 }
 
 static void advise_on_error(const struct probe *probe, struct finding *f)
 {
     const struct limits *limits = &probe->limits;
+    switch (probe->reason.cause) {
+    case CAUSE_REMOVED:
+        add_advice(f, "name a directory that is there");
+        return;
+    case CAUSE_NO_FILES:
+        add_advice(f, BETTER_PLACE);
+        return;
+    case CAUSE_VARIABLE:
+        add_advice(f, "unset it, or give it a value from the section "
+                      "ENVIRONMENT of memkind(3)");
+        return;
+    case CAUSE_PERMISSION:
+        advise_on_permission(probe, f);
+        return;
+    case CAUSE_OTHER:
+        break;
+    }
     switch (probe->kind.error) {
     case EACCES:
     case EPERM:
@@ -172,7 +189,7 @@ static void advise_on_error(const struct probe *probe, struct finding *f)
         add_advice(f,
                    "end the process that has it (fuser %s shows it), or use "
                    "another device: one kind at a time can have one",
-                   probe->place.path);
+                   path_of(probe));
         break;
     case EFBIG:
         add_advice(f, "let files be larger: ulimit -f unlimited");
@@ -204,7 +221,6 @@ static void advise_on_error(const struct probe *probe, struct finding *f)
 
 static void answer_kind(const struct probe *probe, struct finding *f)
 {
-    char message[MEMKIND_ERROR_MESSAGE_SIZE] = "";
     f->answer = probe->kind.answer;
     if (!is_directory(probe) && !is_device(probe)) {
         f->matters = true;
@@ -226,13 +242,11 @@ static void answer_kind(const struct probe *probe, struct finding *f)
         return;
     }
     f->matters = true;
-    if (probe->kind_status != MEMKIND_SUCCESS) {
-        memkind_error_message(probe->kind_status, message, sizeof message);
-        add_detail(f, "%s (%s)", strerror(probe->kind.error), message);
-    } else {
+    if (probe->reason.text != NULL)
+        add_detail(f, "%s", probe->reason.text);
+    else
         add_detail(f, "one was made, but it could not hold anything: %s",
                    strerror(probe->kind.error));
-    }
     advise_on_error(probe, f);
 }
 
@@ -266,15 +280,8 @@ static void advise_on_mount(const struct probe *probe, struct finding *f)
 /* Looks at the mount options; attributes of single files are not known. */
 static bool is_mounted_with_dax(const struct place *place)
 {
-    const char *option = place->mount_options;
-    for (; option[0] != '\0'; option += strspn(option, ",")) {
-        size_t length = strcspn(option, ",");
-        if ((length == 3 && strncmp(option, "dax", 3) == 0) ||
-            (length == 10 && strncmp(option, "dax=always", 10) == 0))
-            return true;
-        option += length;
-    }
-    return false;
+    return place_has_option(place, "dax") ||
+           place_has_option(place, "dax=always");
 }
 
 static void answer_dax(const struct probe *probe, struct finding *f)
@@ -308,9 +315,10 @@ static void answer_dax(const struct probe *probe, struct finding *f)
                    source_of(probe));
         advise_on_mount(probe, f);
     } else {
-        add_detail(
-            f, "%s, in the page cache%s", known_or(place->fs_type, "files"),
-            place->device_known ? ": the device under it has no DAX" : "");
+        add_detail(f, "%s, in the page cache%s",
+                   known_or(text_escape(place->fs_type), "files"),
+                   place->device_known ? ": the device under it has no DAX"
+                                       : "");
         add_advice(f,
                    "for persistent memory: a namespace (ndctl create-namespace "
                    "-m fsdax), ext4 or xfs on it, mounted with -o dax");
@@ -499,8 +507,8 @@ void advice_on(const struct probe *probe, struct finding list[FINDING_COUNT])
     };
     bool usable = is_directory(probe) || is_device(probe);
     for (int i = 0; i < FINDING_COUNT; i++) {
-        list[i] = (struct finding){.id = questions[i].id,
-                                   .title = questions[i].title};
+        list[i] = (struct finding){
+            .id = questions[i].id, .title = questions[i].title, .detail = ""};
         if (usable || i == FINDING_KIND)
             questions[i].answer(probe, &list[i]);
     }

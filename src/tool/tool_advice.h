@@ -14,10 +14,10 @@ struct finding {
     const char *id;    /* for programs */
     const char *title; /* for people */
     enum answer answer;
-    bool matters; /* a "no" takes away what a kind is for */
-    char detail[400];
+    bool matters;       /* a "no" takes away what a kind is for */
+    const char *detail; /* empty: none */
     int advice_count;
-    char advice[ADVICE_MAX][400];
+    const char *advice[ADVICE_MAX];
 };
 
 enum finding_index {

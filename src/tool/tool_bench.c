@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <memkind.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,13 +12,13 @@
 #include "tool_patterns.h"
 #include "tool_place.h"
 #include "tool_progress.h"
+#include "tool_reason.h"
+#include "tool_text.h"
 #include "tool_units.h"
 
 #define KIND_LIMIT_MOST (64 * MIB)
 /* At most this part of the free space is used. */
 #define FREE_PART 2
-
-enum { OF_KIND, OF_PROCESS, ALLOCATORS };
 
 static void *allocate_from_kind(void *context, size_t size)
 {
@@ -46,36 +45,32 @@ static void release_to_process(void *context, void *object)
 }
 
 /* Sets the error of the result; returns false. */
-static bool bench_failed(struct bench_result *result, const char *format, ...)
+static bool bench_failed(struct bench_result *result, const char *error)
 {
-    static char text[512];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    result->error = text;
+    result->error = error;
     return false;
 }
 
 /* Chooses a limit that leaves at least half of the free space to others. */
 static bool choose_bench_limit(struct bench_result *result,
-                               const struct place *place)
+                               const struct place *place, uint64_t *chosen)
 {
     struct limits limits;
     limits_find(&limits, place);
-    if (place->type == PLACE_UNREACHABLE)
-        return bench_failed(result, "%s", strerror(place->error));
     if (place->type != PLACE_DIRECTORY && place->type != PLACE_DEVICE_DAX)
-        return bench_failed(result, "it is no directory and no device DAX");
+        return bench_failed(result, reason_no_place(place));
     uint64_t limit = KIND_LIMIT_MOST;
     if (limits.known && limits.fits / FREE_PART < limit)
         limit = limits.fits / FREE_PART;
     limit -= limit % MIB;
-    if (limit < MEMKIND_PMEM_MIN_SIZE)
-        return bench_failed(result, "%s fit, which is too little",
-                            size_text(limits.fits).text);
-    result->limit = limit;
-    return true;
+    *chosen = limit;
+    if (limit >= MEMKIND_PMEM_MIN_SIZE)
+        return true;
+    return bench_failed(
+        result, text_format("%s fit, which is too little: a kind takes %s at "
+                            "least, and at most half of what fits is used",
+                            size_text(limits.fits).text,
+                            size_text(MEMKIND_PMEM_MIN_SIZE).text));
 }
 
 static int compare_times(const void *a, const void *b)
@@ -84,42 +79,54 @@ static int compare_times(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double median(double times[BENCH_ROUNDS])
+/* Sorts the times. */
+static struct bench_figure figure_of(double times[BENCH_ROUNDS],
+                                     uint64_t objects)
 {
+    enum { FIRST = BENCH_ROUNDS / 4, LAST = BENCH_ROUNDS - 1 - FIRST };
     qsort(times, BENCH_ROUNDS, sizeof times[0], compare_times);
-    return times[BENCH_ROUNDS / 2];
+    double median = times[BENCH_ROUNDS / 2];
+    return (struct bench_figure){
+        .ns = median,
+        .spread = 100 * (times[LAST] - times[FIRST]) / median,
+        .objects = objects,
+    };
 }
 
 /* The first round only warms up: it takes the kind's file space. */
 static bool measure(struct bench_result *result,
-                    const struct allocator allocators[ALLOCATORS],
+                    const struct allocator allocators[BENCH_ALLOCATORS],
                     struct workload *workload, double seconds)
 {
-    const unsigned steps = (BENCH_ROUNDS + 1) * PATTERN_COUNT * ALLOCATORS;
-    static double times[PATTERN_COUNT][ALLOCATORS][BENCH_ROUNDS];
+    const unsigned steps =
+        (BENCH_ROUNDS + 1) * PATTERN_COUNT * BENCH_ALLOCATORS;
+    static double times[PATTERN_COUNT][BENCH_ALLOCATORS][BENCH_ROUNDS];
+    static uint64_t objects[PATTERN_COUNT][BENCH_ALLOCATORS];
     struct progress progress;
     progress_begin(&progress, steps);
     for (int round = -1; round < BENCH_ROUNDS; round++)
         for (int i = 0; i < PATTERN_COUNT; i++)
-            for (int k = 0; k < ALLOCATORS; k++) {
-                double ns = 0;
+            for (int k = 0; k < BENCH_ALLOCATORS; k++) {
+                struct timing timing = {0};
                 progress_step(&progress, patterns[i].name);
                 int error = patterns[i].run(&allocators[k], workload,
-                                            seconds / steps, &ns);
+                                            seconds / steps, &timing);
                 if (error != 0) {
                     progress_end(&progress);
-                    return bench_failed(result, "%s, %s: %s", patterns[i].name,
-                                        allocators[k].name, strerror(-error));
+                    return bench_failed(result, text_format("%s, %s: %s",
+                                                            patterns[i].name,
+                                                            allocators[k].name,
+                                                            strerror(-error)));
                 }
                 if (round >= 0)
-                    times[i][k][round] = ns;
+                    times[i][k][round] = timing.ns;
+                if (round <= 0 || timing.objects < objects[i][k])
+                    objects[i][k] = timing.objects;
             }
     progress_end(&progress);
     for (int i = 0; i < PATTERN_COUNT; i++)
-        result->figures[i] = (struct bench_figures){
-            .kind = median(times[i][OF_KIND]),
-            .process = median(times[i][OF_PROCESS]),
-        };
+        for (int k = 0; k < BENCH_ALLOCATORS; k++)
+            result->figures[i][k] = figure_of(times[i][k], objects[i][k]);
     return true;
 }
 
@@ -128,28 +135,25 @@ static bool run_bench(struct bench_result *result, const struct place *place,
 {
     memkind_t kind = NULL;
     struct workload workload;
-    char message[MEMKIND_ERROR_MESSAGE_SIZE];
-    if (!choose_bench_limit(result, place))
+    struct reason reason;
+    uint64_t limit;
+    if (!choose_bench_limit(result, place, &limit))
         return false;
-    errno = 0;
-    int status = memkind_create_pmem(result->path, result->limit, &kind);
-    if (status != MEMKIND_SUCCESS) {
-        int error = errno;
-        memkind_error_message(status, message, sizeof message);
-        return bench_failed(result, "no kind can be made: %s (%s)",
-                            strerror(error), message);
-    }
-    const struct allocator allocators[ALLOCATORS] = {
-        [OF_KIND] = {"kind", allocate_from_kind, release_to_kind, kind},
-        [OF_PROCESS] = {"malloc", allocate_from_process, release_to_process,
-                        NULL},
+    if (!reason_make_kind(&reason, place, limit, &kind))
+        return bench_failed(
+            result, text_format("no kind can be made: %s", reason.text));
+    result->limit = limit;
+    const struct allocator allocators[BENCH_ALLOCATORS] = {
+        [BENCH_KIND] = {"kind", allocate_from_kind, release_to_kind, kind},
+        [BENCH_PROCESS] = {"malloc", allocate_from_process, release_to_process,
+                           NULL},
     };
     bool done = false;
-    if (workload_init(&workload, result->limit)) {
+    if (workload_init(&workload, limit)) {
         done = measure(result, allocators, &workload, seconds);
         workload_fini(&workload);
     } else {
-        bench_failed(result, "%s", strerror(ENOMEM));
+        bench_failed(result, strerror(ENOMEM));
     }
     (void)memkind_destroy_kind(kind);
     return done;
@@ -164,7 +168,7 @@ enum tool_exit tool_bench(const struct tool_options *options)
         fprintf(stderr,
                 "memkind-pmem: bench overwrites what %s holds: say "
                 "--overwrite if that is meant\n",
-                options->path);
+                text_escape(options->path));
         return TOOL_USAGE;
     }
     double started = pattern_clock();
@@ -175,6 +179,7 @@ enum tool_exit tool_bench(const struct tool_options *options)
     else
         bench_print_text(&result, stdout);
     if (!done)
-        fprintf(stderr, "memkind-pmem: %s: %s\n", options->path, result.error);
+        fprintf(stderr, "memkind-pmem: %s: %s\n", text_escape(options->path),
+                result.error);
     return done ? TOOL_OK : TOOL_NO;
 }

@@ -11,9 +11,13 @@
 
 #define BENCH_ROUNDS 5
 
-/* Medians of the rounds, in ns for each object. */
-struct bench_figures {
-    double kind, process;
+enum { BENCH_KIND, BENCH_PROCESS, BENCH_ALLOCATORS };
+
+/* From the rounds of a pattern with an allocator. */
+struct bench_figure {
+    double ns;        /* for each object: the median */
+    double spread;    /* of the rounds in the middle, in percent of it */
+    uint64_t objects; /* in the round that had the fewest */
 };
 
 struct bench_result {
@@ -21,7 +25,7 @@ struct bench_result {
     const char *error; /* NULL if all went well and there are figures */
     uint64_t limit;    /* of the kind, in bytes; 0: there was none */
     double seconds;    /* that it took */
-    struct bench_figures figures[PATTERN_COUNT];
+    struct bench_figure figures[PATTERN_COUNT][BENCH_ALLOCATORS];
 };
 
 void bench_print_text(const struct bench_result *result, FILE *out);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tool_check_output.h"
 
+#include <stdbool.h>
 #include <string.h>
 
+#include "tool_terminal.h"
+#include "tool_text.h"
 #include "tool_units.h"
 
 static const char *answer_text(const struct finding *finding)
@@ -19,79 +22,111 @@ static const char *answer_text(const struct finding *finding)
     }
 }
 
-static void print_place(const struct place *place, FILE *out)
+static const char *describe_directory(const struct place *place)
 {
-    fprintf(out, "%s: ", place->path);
-    switch (place->type) {
-    case PLACE_DIRECTORY:
-        fputs("directory", out);
-        if (place->fs_type[0] != '\0')
-            fprintf(out, " on %s (%s, mounted at %s)", place->fs_type,
-                    place->fs_source, place->mount_point);
-        break;
-    case PLACE_DEVICE_DAX:
-        fputs("device DAX", out);
-        if (place->device_size != 0)
-            fprintf(out, " of %s", size_text(place->device_size).text);
-        if (place->device_align != 0)
-            fprintf(out, ", in pages of %s",
-                    size_text(place->device_align).text);
-        break;
-    case PLACE_OTHER_DEVICE:
-        fputs("character device", out);
-        break;
-    case PLACE_BLOCK_DEVICE:
-        fputs("block device", out);
-        break;
-    case PLACE_FILE:
-        fputs("file", out);
-        break;
-    case PLACE_UNREACHABLE:
-        fputs(strerror(place->error), out);
-        break;
-    case PLACE_OTHER:
-        fputs("no directory or device", out);
-        break;
-    }
-    fputs("\n\n", out);
+    const char *source =
+        place->fs_source[0] != '\0'
+            ? text_format("%s, ", text_escape(place->fs_source))
+            : "";
+    if (place->fs_type[0] == '\0')
+        return "directory";
+    return text_format("directory on %s (%smounted at %s)",
+                       text_escape(place->fs_type), source,
+                       text_escape(place->mount_point));
 }
 
-/* Under its finding; breaks the text into lines. */
-static void print_advice(const char *text, FILE *out)
+static const char *describe_device(const struct place *place)
 {
-    enum { INDENT = 8, WIDTH = 78 };
-    int column = fprintf(out, "%*s->", INDENT - 3, "");
-    while (*text != '\0') {
-        int length = (int)strcspn(text, " ");
-        if (column + 1 + length > WIDTH)
-            column = fprintf(out, "\n%*s", INDENT - 1, "") - 1;
-        column += fprintf(out, " %.*s", length, text);
-        text += length;
-        text += *text == ' ';
+    const char *text = "device DAX";
+    if (place->device_size != 0)
+        text =
+            text_format("%s of %s", text, size_text(place->device_size).text);
+    if (place->device_align != 0)
+        text = text_format("%s, in pages of %s", text,
+                           size_text(place->device_align).text);
+    return text;
+}
+
+static const char *describe_place(const struct place *place)
+{
+    switch (place->type) {
+    case PLACE_DIRECTORY:
+        return describe_directory(place);
+    case PLACE_DEVICE_DAX:
+        return describe_device(place);
+    case PLACE_OTHER_DEVICE:
+        return "character device";
+    case PLACE_BLOCK_DEVICE:
+        return "block device";
+    case PLACE_FILE:
+        return "file";
+    case PLACE_UNREACHABLE:
+        return strerror(place->error);
+    default:
+        return "no directory or device";
     }
-    putc('\n', out);
+}
+
+/* Pipes get lines of this width. */
+#define ADVICE_WIDTH 78
+/* Titles and answers are in columns from this width on. */
+#define COLUMNS_WIDTH 32
+
+static bool has_columns(unsigned width)
+{
+    return width == 0 || width >= COLUMNS_WIDTH;
+}
+
+static void print_advice(const char *text, unsigned width, FILE *out)
+{
+    const unsigned indent = has_columns(width) ? 8 : 4;
+    fprintf(out, "%*s-> ", (int)indent - 3, "");
+    terminal_print(out, text, indent, indent,
+                   width != 0 ? width : ADVICE_WIDTH);
+}
+
+static void print_finding(const struct finding *finding, unsigned width,
+                          FILE *out)
+{
+    enum { INDENT = 29 };
+    const char *answer = answer_text(finding), *detail = finding->detail;
+    const char *before_detail = detail[0] != '\0' ? "  " : "";
+    if (has_columns(width)) {
+        fprintf(out, "  %-21s %-3s%s", finding->title, answer, before_detail);
+        terminal_print(out, detail, INDENT, INDENT, width);
+    } else {
+        terminal_print(out,
+                       text_format("%s: %s%s%s", finding->title, answer,
+                                   before_detail, detail),
+                       0, 2, width);
+    }
+    for (int k = 0; k < finding->advice_count; k++)
+        print_advice(finding->advice[k], width, out);
 }
 
 void check_print_text(const struct probe *probe,
                       const struct finding list[FINDING_COUNT], FILE *out)
 {
-    print_place(&probe->place, out);
+    const unsigned width = terminal_text_width(out);
+    terminal_print(out,
+                   text_format("%s: %s", text_escape(probe->place.path),
+                               describe_place(&probe->place)),
+                   0, 4, width);
+    putc('\n', out);
     for (int i = 0; i < FINDING_COUNT; i++) {
         if (list[i].answer == ANSWER_NONE && list[i].detail[0] == '\0')
             continue;
-        fprintf(out, "  %-21s %-3s%s%s\n", list[i].title, answer_text(&list[i]),
-                list[i].detail[0] != '\0' ? "  " : "", list[i].detail);
-        for (int k = 0; k < list[i].advice_count; k++)
-            print_advice(list[i].advice[k], out);
+        print_finding(&list[i], width, out);
     }
     int bad = advice_count_bad(list);
-    if (bad == 0)
-        fputs("\nKinds can be made there, and nothing stands in their way.\n",
-              out);
-    else
-        fprintf(out, "\n%d answer%s in capitals: %s.\n", bad,
-                bad == 1 ? "" : "s",
-                list[FINDING_KIND].answer == ANSWER_NO
-                    ? "no kind can be made there"
-                    : "kinds get less than they could");
+    const char *verdict =
+        "Kinds can be made there, and nothing stands in their way.";
+    if (bad != 0)
+        verdict = text_format("%d answer%s in capitals: %s.", bad,
+                              bad == 1 ? "" : "s",
+                              list[FINDING_KIND].answer == ANSWER_NO
+                                  ? "no kind can be made there"
+                                  : "kinds get less than they could");
+    putc('\n', out);
+    terminal_print(out, verdict, 0, 0, width);
 }

@@ -3,46 +3,21 @@
 
 #include <inttypes.h>
 
-/* Bytes of the UTF-8 sequence that the text starts with; 0 if it is not valid.
- * (The terminator is no continuation byte, so nothing beyond it is read.) */
-static unsigned utf8_length(const unsigned char *text)
-{
-    static const struct {
-        unsigned char mask, lead;
-        uint32_t least;
-    } forms[] = {
-        {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
-    if (text[0] < 0x80)
-        return 1;
-    for (unsigned i = 0; i < 3; i++) {
-        if ((text[0] & forms[i].mask) != forms[i].lead)
-            continue;
-        uint32_t code = text[0] & (unsigned char)~forms[i].mask;
-        for (unsigned k = 1; k <= i + 1; k++) {
-            if ((text[k] & 0xc0) != 0x80)
-                return 0;
-            code = code << 6 | (text[k] & 0x3f);
-        }
-        bool surrogate = code >= 0xd800 && code <= 0xdfff;
-        return code < forms[i].least || code > 0x10ffff || surrogate ? 0
-                                                                     : i + 2;
-    }
-    return 0;
-}
+#include "tool_text.h"
 
-static void write_text(FILE *out, const char *string)
+static void write_text(FILE *out, const char *text)
 {
-    const unsigned char *text = (const unsigned char *)string;
     putc('"', out);
     while (*text != '\0') {
-        unsigned length = utf8_length(text);
+        uint32_t character;
+        unsigned length = text_character(text, &character);
         if (length == 0) {
             fputs("\\ufffd", out);
             length = 1;
         } else if (*text == '"' || *text == '\\') {
             fprintf(out, "\\%c", *text);
-        } else if (*text < 0x20 || *text == 0x7f) {
-            fprintf(out, "\\u%04x", *text);
+        } else if (!text_is_visible(character) && character <= 0xffff) {
+            fprintf(out, "\\u%04" PRIx32, character);
         } else {
             fwrite(text, 1, length, out);
         }

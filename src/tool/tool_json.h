@@ -25,7 +25,8 @@ void json_end(struct json *json);
 void json_open(struct json *json, const char *key, char bracket);
 void json_close(struct json *json, char bracket);
 
-/* NULL is written as null. What is not UTF-8 in the text becomes U+FFFD. */
+/* NULL is written as null. Each byte that is not UTF-8 becomes U+FFFD; what is
+ * not visible (text_is_visible()) is written as \uXXXX. */
 void json_string(struct json *json, const char *key, const char *text);
 void json_bool(struct json *json, const char *key, bool value);
 void json_number(struct json *json, const char *key, uint64_t value);

@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tool_terminal.h"
+#include "tool_text.h"
+
 #define SECONDS_DEFAULT 5.0
 #define SECONDS_MAX 3600.0
 
@@ -33,34 +36,43 @@ static const struct {
     {"help", COMMAND_HELP, false},
 };
 
+/* With the column at which each line goes on if the terminal is narrow. */
+static const struct {
+    unsigned indent;
+    const char *text;
+} help_lines[] = {
+    {9, "Usage: memkind-pmem check [--json] DIR"},
+    {9, "       memkind-pmem bench [--json] [--seconds N] [--overwrite] DIR"},
+    {9, "       memkind-pmem version [--json]"},
+    {0, ""},
+    {0, "Shows what file-backed kinds get from a place, and measures them "
+        "there."},
+    {0, "DIR is a directory, or a device DAX such as /dev/dax0.0."},
+    {0, ""},
+    {0, "Commands:"},
+    {11, "  check    what DIR can do for kinds, and what to do about each "
+         "\"no\""},
+    {11, "  bench    time of malloc and free in a kind there, beside the "
+         "process's own"},
+    {11, "  version  which tool, library, jemalloc and libpmem these are"},
+    {0, ""},
+    {0, "Options:"},
+    {21, "  -j, --json         print JSON, with all sizes in bytes"},
+    {21, "      --seconds N    how long bench takes, about (default: 5)"},
+    {21, "      --overwrite    let bench overwrite what a device holds"},
+    {21, "  -h, --help         print this text"},
+    {21, "  -V, --version      run the command version"},
+    {0, ""},
+    {0, "Exit status: 0 all is well; 1 a \"no\" that matters, or no kind to "
+        "measure;"},
+    {0, "2 wrong usage; 3 the answer could not be written."},
+};
+
 void tool_options_print_help(FILE *out)
 {
-    fputs("Usage: memkind-pmem check [--json] DIR\n"
-          "       memkind-pmem bench [--json] [--seconds N] [--overwrite] DIR\n"
-          "       memkind-pmem version [--json]\n"
-          "\n"
-          "Shows what file-backed kinds get from a place, and measures them "
-          "there.\n"
-          "DIR is a directory, or a device DAX such as /dev/dax0.0.\n"
-          "\n"
-          "Commands:\n"
-          "  check    what DIR can do for kinds, and what to do about each "
-          "\"no\"\n"
-          "  bench    time of malloc and free in a kind there, beside the "
-          "process's own\n"
-          "  version  which tool, library, jemalloc and libpmem these are\n"
-          "\n"
-          "Options:\n"
-          "  -j, --json         print JSON, with all sizes in bytes\n"
-          "      --seconds N    how long bench takes, about (default: 5)\n"
-          "      --overwrite    let bench overwrite what a device holds\n"
-          "  -h, --help         print this text\n"
-          "  -V, --version      run the command version\n"
-          "\n"
-          "Exit status: 0 all is well; 1 a \"no\" that matters, or no kind to "
-          "measure;\n"
-          "2 wrong usage; 3 the answer could not be written.\n",
-          out);
+    const unsigned width = terminal_text_width(out);
+    for (size_t i = 0; i < sizeof help_lines / sizeof help_lines[0]; i++)
+        terminal_print(out, help_lines[i].text, 0, help_lines[i].indent, width);
 }
 
 static bool complain(const char *format, ...)
@@ -110,13 +122,32 @@ static bool take_command(struct tool_options *options, int count, char **words)
             return complain("%s: no directory or device given", words[0]);
         if (count > expected)
             return complain("%s: '%s' is one argument too many", words[0],
-                            words[expected]);
+                            text_escape(words[expected]));
         options->path = commands[i].takes_path ? words[1] : NULL;
         if (options->path != NULL && options->path[0] == '\0')
-            return complain("%s: the directory has no name", words[0]);
+            return complain("%s: the name of the directory is empty ('')",
+                            words[0]);
         return true;
     }
-    return complain("'%s' is no command", words[0]);
+    return complain("'%s' is no command", text_escape(words[0]));
+}
+
+/* What getopt_long() has just refused, as the user wrote it. */
+static const char *refused_option(char **argv)
+{
+    const char *word = argv[optind - 1];
+    if (optopt == 0 || strncmp(word, "--", 2) == 0)
+        return text_escape(word);
+    const char letter[] = {'-', (char)optopt, '\0'};
+    return text_escape(letter);
+}
+
+/* Whether it was refused for its value: --json=VALUE. */
+static bool has_useless_value(char **argv)
+{
+    const char *word = argv[optind - 1];
+    return optopt != 0 && strncmp(word, "--", 2) == 0 &&
+           strchr(word, '=') != NULL;
 }
 
 bool tool_options_parse(struct tool_options *options, int argc, char **argv)
@@ -145,12 +176,14 @@ bool tool_options_parse(struct tool_options *options, int argc, char **argv)
             if (!parse_seconds(optarg, &options->seconds))
                 return complain("--seconds: '%s' is not a number from 0 "
                                 "(itself left out) to %.0f",
-                                optarg, SECONDS_MAX);
+                                text_escape(optarg), SECONDS_MAX);
             break;
         case ':':
-            return complain("%s: its value is missing", argv[optind - 1]);
+            return complain("%s: its value is missing", refused_option(argv));
         default:
-            return complain("%s: no such option", argv[optind - 1]);
+            return complain(has_useless_value(argv) ? "%s: it takes no value"
+                                                    : "%s: no such option",
+                            refused_option(argv));
         }
     }
     if (help || version) {

@@ -77,9 +77,10 @@ double pattern_clock(void)
     return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-static void set_result(double *ns, double started, size_t objects)
+static void set_result(struct timing *timing, double started, size_t objects)
 {
-    *ns = (pattern_clock() - started) * 1e9 / (double)objects;
+    timing->ns = (pattern_clock() - started) * 1e9 / (double)objects;
+    timing->objects = objects;
 }
 
 static int no_memory(void)
@@ -115,7 +116,8 @@ static int empty_table(const struct allocator *allocator, void **table,
 /* ---- the patterns ---- */
 
 static int run_pair(const struct allocator *allocator,
-                    struct workload *workload, double seconds, double *ns)
+                    struct workload *workload, double seconds,
+                    struct timing *timing)
 {
     enum { STEP = 1000 };
     size_t done = 0;
@@ -130,12 +132,13 @@ static int run_pair(const struct allocator *allocator,
         }
         done += STEP;
     } while (pattern_clock() - started < seconds);
-    set_result(ns, started, done);
+    set_result(timing, started, done);
     return 0;
 }
 
 static int run_batch(const struct allocator *allocator,
-                     struct workload *workload, double seconds, double *ns)
+                     struct workload *workload, double seconds,
+                     struct timing *timing)
 {
     size_t done = 0;
     uint64_t random = SEED;
@@ -151,14 +154,15 @@ static int run_batch(const struct allocator *allocator,
             release_object(allocator, table[workload->order[i]]);
         done += workload->objects;
     } while (pattern_clock() - started < seconds);
-    set_result(ns, started, done);
+    set_result(timing, started, done);
     memset(table, 0, workload->objects * sizeof *table);
     return 0;
 }
 
 /* Replaces objects, chosen by chance, in a table that is full. */
 static int run_churn(const struct allocator *allocator,
-                     struct workload *workload, double seconds, double *ns)
+                     struct workload *workload, double seconds,
+                     struct timing *timing)
 {
     enum { STEP = 1000 };
     const size_t count = workload->objects;
@@ -183,12 +187,12 @@ static int run_churn(const struct allocator *allocator,
         }
         done += STEP;
     } while (pattern_clock() - started < seconds);
-    set_result(ns, started, done);
+    set_result(timing, started, done);
     return empty_table(allocator, table, count, 0);
 }
 
 static int run_big(const struct allocator *allocator, struct workload *workload,
-                   double seconds, double *ns)
+                   double seconds, struct timing *timing)
 {
     const size_t count = workload->large_objects;
     const size_t page = page_size();
@@ -209,7 +213,7 @@ static int run_big(const struct allocator *allocator, struct workload *workload,
             object[byte] = 1;
         done++;
     } while (pattern_clock() - started < seconds);
-    set_result(ns, started, done);
+    set_result(timing, started, done);
     return empty_table(allocator, table, count, 0);
 }
 
@@ -272,7 +276,8 @@ static int fill_ring(struct ring *ring, double seconds, double started,
 }
 
 static int run_xthread(const struct allocator *allocator,
-                       struct workload *workload, double seconds, double *ns)
+                       struct workload *workload, double seconds,
+                       struct timing *timing)
 {
     static struct ring ring; /* too large for a stack; one is used at a time */
     pthread_t consumer;
@@ -290,7 +295,7 @@ static int run_xthread(const struct allocator *allocator,
     atomic_store_explicit(&ring.ended, true, memory_order_release);
     pthread_join(consumer, NULL);
     if (result == 0)
-        set_result(ns, started, done);
+        set_result(timing, started, done);
     return result;
 }
 

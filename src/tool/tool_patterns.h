@@ -28,14 +28,18 @@ struct workload {
 bool workload_init(struct workload *workload, uint64_t room);
 void workload_fini(struct workload *workload);
 
+struct timing {
+    double ns;      /* that it took to allocate and free an object */
+    size_t objects; /* how many there were */
+};
+
 struct pattern {
     const char *name;
     const char *description;
-    /* Runs for about `seconds` and stores in `ns` how many nanoseconds it took
-     * to allocate and free one object. Leaves nothing allocated. Returns 0 or
-     * a negative errno. */
+    /* Runs for about `seconds`, and takes the time. Leaves nothing allocated.
+     * Returns 0 or a negative errno. */
     int (*run)(const struct allocator *allocator, struct workload *workload,
-               double seconds, double *ns);
+               double seconds, struct timing *timing);
 };
 
 /* Seconds since some moment in the past. */

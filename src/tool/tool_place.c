@@ -11,6 +11,8 @@
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 
+#include "tool_text.h"
+
 #define SECTOR 512
 
 /* The number in /sys/dev/KIND/MAJOR:MINOR/NAME. */
@@ -67,34 +69,69 @@ static void copy_field(char *to, size_t size, const char *from)
     to[length] = '\0';
 }
 
+/* Whether a list, with commas between its items, has this item. */
+static bool has_item(const char *list, const char *item, size_t length)
+{
+    while (*list != '\0') {
+        size_t at = strcspn(list, ",");
+        if (at == length && strncmp(list, item, length) == 0)
+            return true;
+        list += at;
+        list += *list == ',';
+    }
+    return false;
+}
+
+/* Adds the items that the list does not have yet; all but "ro" and "rw". */
+static const char *add_items(const char *list, const char *items)
+{
+    while (*items != '\0') {
+        size_t length = strcspn(items, ",");
+        if (length != 0 && !has_item("ro,rw", items, length) &&
+            !has_item(list, items, length))
+            list = text_format("%s,%.*s", list, (int)length, items);
+        items += length;
+        items += *items == ',';
+    }
+    return list;
+}
+
+/* Those of the mount, then those of the file system, each once. Files can be
+ * written if both allow it. */
+static const char *all_options(const char *of_mount, const char *of_fs)
+{
+    bool read_only = has_item(of_mount, "ro", 2) || has_item(of_fs, "ro", 2);
+    return add_items(add_items(read_only ? "ro" : "rw", of_mount), of_fs);
+}
+
 /* Reads a line of mountinfo: ID PARENT DEVICE ROOT MOUNT-POINT OPTIONS
- * [TAG...] - TYPE SOURCE SUPER-OPTIONS. Takes the line apart. */
+ * [TAG...] - TYPE SOURCE SUPER-OPTIONS. Takes the line apart. A source can be
+ * empty. */
 static bool is_mount(struct place *place, char *line, uint64_t id)
 {
     enum { ID, MOUNT_POINT = 4, OPTIONS = 5, FIELDS_BEFORE = 6 };
-    char *fields[FIELDS_BEFORE], *rest = strstr(line, " - "), *save = NULL;
+    char *fields[FIELDS_BEFORE], *rest = strstr(line, " - ");
     if (rest == NULL)
         return false;
     *rest = '\0';
     rest += strlen(" - ");
     for (int i = 0; i < FIELDS_BEFORE; i++) {
-        fields[i] = strtok_r(i == 0 ? line : NULL, " ", &save);
+        fields[i] = strsep(&line, " ");
         if (fields[i] == NULL)
             return false;
     }
     if (strtoull(fields[ID], NULL, 10) != id)
         return false;
-    const char *type = strtok_r(rest, " ", &save);
-    const char *source = strtok_r(NULL, " ", &save);
-    const char *super_options = strtok_r(NULL, " \n", &save);
-    if (type == NULL || source == NULL || super_options == NULL)
+    const char *type = strsep(&rest, " ");
+    const char *source = strsep(&rest, " ");
+    const char *super_options = strsep(&rest, " \n");
+    if (source == NULL || super_options == NULL)
         return false;
     copy_field(place->fs_type, sizeof place->fs_type, type);
     copy_field(place->fs_source, sizeof place->fs_source, source);
     copy_field(place->mount_point, sizeof place->mount_point,
                fields[MOUNT_POINT]);
-    snprintf(place->mount_options, sizeof place->mount_options, "%s,%s",
-             fields[OPTIONS], super_options);
+    place->mount_options = all_options(fields[OPTIONS], super_options);
     return true;
 }
 
@@ -128,7 +165,8 @@ static void look_at_directory(struct place *place, const struct stat *st)
 void place_look(struct place *place, const char *path)
 {
     struct stat st;
-    *place = (struct place){.path = path, .type = PLACE_OTHER};
+    *place =
+        (struct place){.path = path, .type = PLACE_OTHER, .mount_options = ""};
     if (stat(path, &st) != 0) {
         place->type = PLACE_UNREACHABLE;
         place->error = errno;
@@ -147,6 +185,11 @@ void place_look(struct place *place, const char *path)
     } else if (S_ISREG(st.st_mode)) {
         place->type = PLACE_FILE;
     }
+}
+
+bool place_has_option(const struct place *place, const char *option)
+{
+    return has_item(place->mount_options, option, strlen(option));
 }
 
 const char *place_type_name(enum place_type type)

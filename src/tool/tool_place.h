@@ -26,7 +26,7 @@ struct place {
     char fs_type[64];
     char fs_source[PATH_MAX];
     char mount_point[PATH_MAX];
-    char mount_options[1024];
+    const char *mount_options; /* each once; blanks as the kernel writes them */
     uint64_t block_size;
     /* The block device under the file system. */
     bool device_known;
@@ -45,6 +45,8 @@ const char *place_type_name(enum place_type type);
 
 /* Whether the file system has one of the names, which NULL ends. */
 bool place_is_on(const struct place *place, const char *const *names);
+
+bool place_has_option(const struct place *place, const char *option);
 
 /* Whether the files lie in the machine's memory and nowhere else. */
 bool place_is_memory(const struct place *place);

@@ -11,6 +11,7 @@
 
 #include "tool_limits.h"
 #include "tool_place.h"
+#include "tool_reason.h"
 
 enum answer {
     ANSWER_NONE, /* the question makes no sense here */
@@ -35,8 +36,8 @@ struct probe {
     struct trial punch;
     uint64_t largest_file; /* the largest size of a file; 0: not known */
 
-    struct trial kind; /* a kind can be made, and allocated from */
-    int kind_status;   /* what memkind_create_pmem() returned */
+    struct trial kind;    /* a kind can be made, and allocated from */
+    struct reason reason; /* why none can be made */
     struct trial dax;
 
     struct trial large; /* all mappings are of 2 MiB, or nearly all */

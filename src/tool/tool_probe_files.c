@@ -4,12 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tool_file.h"
 #include "tool_units.h"
 
 #define FILE_SIZE_MOST MIB
@@ -27,35 +25,6 @@ static struct trial trial_of_errno(void)
 {
     bool no = errno == EOPNOTSUPP || errno == ENOSYS;
     return (struct trial){no ? ANSWER_NO : ANSWER_UNKNOWN, errno};
-}
-
-static int make_named_file(const char *dir)
-{
-    char path[PATH_MAX];
-    int length = snprintf(path, sizeof path, "%s/memkind-pmem.XXXXXX", dir);
-    if (length < 0 || (size_t)length >= sizeof path) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    /* A signal (Ctrl-C) must not end the program before the name is gone. */
-    sigset_t all, before;
-    sigfillset(&all);
-    sigprocmask(SIG_BLOCK, &all, &before);
-    int fd = mkostemp(path, O_CLOEXEC);
-    if (fd >= 0)
-        (void)unlink(path);
-    int saved_errno = errno;
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    errno = saved_errno;
-    return fd;
-}
-
-static int make_file(const char *dir)
-{
-    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600);
-    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL))
-        fd = make_named_file(dir);
-    return fd;
 }
 
 static uint64_t file_space(int fd)
@@ -134,7 +103,8 @@ static uint64_t size_to_try(const struct limits *limits)
 void probe_files(struct probe *probe)
 {
     probe->holes = probe->fallocate = probe->punch = trial_of(ANSWER_UNKNOWN);
-    int fd = make_file(probe->place.path);
+    struct file_trial trial;
+    int fd = file_make(&trial, probe->place.path);
     if (fd < 0) {
         probe->file = (struct trial){ANSWER_NO, errno};
         return;

@@ -53,10 +53,8 @@ static void judge_dax(struct probe *probe)
 
 static bool make_kind(struct probe *probe, size_t max_size, memkind_t *kind)
 {
-    errno = 0;
-    probe->kind_status = memkind_create_pmem(probe->place.path, max_size, kind);
-    if (probe->kind_status != MEMKIND_SUCCESS) {
-        probe->kind = (struct trial){ANSWER_NO, errno};
+    if (!reason_make_kind(&probe->reason, &probe->place, max_size, kind)) {
+        probe->kind = (struct trial){ANSWER_NO, probe->reason.error};
         return false;
     }
     probe->kind.answer = ANSWER_YES;

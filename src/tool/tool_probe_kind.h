@@ -5,7 +5,7 @@
 
 #include "tool_probe.h"
 
-/* Both functions fill in kind, kind_status, dax, large, touched and faults. The
+/* Both functions fill in kind, reason, dax, large, touched and faults. The
  * first one needs the results of probe_files(). */
 void probe_kind_in_directory(struct probe *probe);
 void probe_kind_on_device(struct probe *probe);

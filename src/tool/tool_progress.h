@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A progress bar on stderr, if stderr is a terminal. */
+/* A progress bar on stderr, if stderr is a terminal. It keeps to one line, as
+ * wide as the terminal is at each step. */
 #ifndef TOOL_PROGRESS_H
 #define TOOL_PROGRESS_H
 
@@ -7,6 +8,7 @@
 
 struct progress {
     unsigned total, done;
+    unsigned columns; /* that the bar takes on the terminal */
     bool shown;
 };
 

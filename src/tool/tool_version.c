@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "tool_json.h"
+#include "tool_terminal.h"
+#include "tool_text.h"
 
 /* A shared library that this process has loaded. */
 struct loaded {
@@ -93,23 +95,37 @@ static void find_versions(struct versions *versions)
 
 static const char *text_or(const char *text, const char *otherwise)
 {
-    return text[0] != '\0' ? text : otherwise;
+    return text[0] != '\0' ? text_escape(text) : otherwise;
+}
+
+/* A line, with the value beside its title. */
+static void print_version(const char *title, const char *value, FILE *out)
+{
+    enum { INDENT = 13 };
+    fprintf(out, "%-*s", INDENT, title);
+    terminal_print(out, value, INDENT, INDENT, terminal_text_width(out));
 }
 
 static void print_text(const struct versions *versions, FILE *out)
 {
-    fprintf(out, "memkind-pmem %s\n", MEMKIND_TOOL_VERSION);
-    fprintf(out, "interface    %s (libmemkind's)\n", versions->interface);
-    fprintf(out, "library      %s (built with %s)\n",
-            text_or(versions->library.path, "in the tool"),
-            MEMKIND_TOOL_VERSION);
-    fprintf(out, "jemalloc     %s, %s\n",
-            text_or(versions->jemalloc, "unknown"),
-            text_or(versions->other_jemalloc.path,
-                    "a private copy in the library"));
-    fprintf(out, "libpmem      %s (built with %s)\n",
-            text_or(versions->pmem.path, "in the library"),
-            MEMKIND_TOOL_LIBPMEM_VERSION);
+    print_version("memkind-pmem", MEMKIND_TOOL_VERSION, out);
+    print_version("interface",
+                  text_format("%s (libmemkind's)", versions->interface), out);
+    print_version("library",
+                  text_format("%s (built with %s)",
+                              text_or(versions->library.path, "in the tool"),
+                              MEMKIND_TOOL_VERSION),
+                  out);
+    print_version("jemalloc",
+                  text_format("%s, %s", text_or(versions->jemalloc, "unknown"),
+                              text_or(versions->other_jemalloc.path,
+                                      "a private copy in the library")),
+                  out);
+    print_version("libpmem",
+                  text_format("%s (built with %s)",
+                              text_or(versions->pmem.path, "in the library"),
+                              MEMKIND_TOOL_LIBPMEM_VERSION),
+                  out);
 }
 
 static void json_text(struct json *json, const char *key, const char *text)

@@ -33,13 +33,17 @@ exits() {
 }
 
 # holds EXPRESSION...: true of the JSON in $out, where `d` is the object, `a` has
-# the answers of a check and `advice` all its advice.
+# the answers of a check, `detail` their details and `advice` all its advice.
 holds() {
     python3 - "$out" "$@" <<'PY' || { echo "in:"; head -c 3000 "$out"; return 1; }
 import json, sys
 d = json.load(open(sys.argv[1], encoding='utf-8'))
 a = {c['id']: c['answer'] for c in d.get('checks', [])}
 advice = '\n'.join(t for c in d.get('checks', []) for t in c['advice'])
+detail = {c['id']: c['detail'] for c in d.get('checks', [])}
+def has_each_once(options):
+    items = (options or 'rw').split(',')
+    return len(set(items)) == len(items) and items[0] in ('ro', 'rw') and not {'ro', 'rw'} <= set(items)
 for expression in sys.argv[2:]:
     if not eval(f'({expression})'):
         sys.exit(f'not so: {expression}')
@@ -57,8 +61,24 @@ checks() {
     holds "d['ok'] == ($status == 0) and len(d['checks']) == 8" \
         "d['ok'] == (not any(c['matters'] for c in d['checks']))" \
         "all(c['answer'] == 'no' and c['advice'] for c in d['checks'] if c['matters'])" \
+        "not d['file_system'] or has_each_once(d['file_system']['options'])" \
         "$expression"
 }
+
+# What was printed is UTF-8, and has nothing that acts on a terminal but ends of
+# lines.
+is_safe() {
+    python3 - "$out" "$errors" <<'PY'
+import sys
+for path in sys.argv[1:]:
+    for line in open(path, 'rb').read().decode('utf-8').split('\n'):
+        if not line.isprintable():
+            sys.exit(f'not printable: {line!r}')
+PY
+}
+
+# The JSON in $out has the members that the manual lists, of the types listed.
+is_as_in_manual() { python3 "$here/tool_manual.py" "$root/man/memkind-pmem.1" "$out"; }
 
 is_empty() { [ -z "$(ls -A "$1")" ] || { ls -A "$1"; return 1; }; }
 used_blocks() { stat -f -c '%b %f' "$1" | awk '{ print $1 - $2 }'; }
@@ -77,6 +97,9 @@ usage() {
         wrong_usage check --seconds 1 "$place" && wrong_usage bench &&
         wrong_usage check --overwrite "$place" && wrong_usage bench "$place" --seconds &&
         wrong_usage -x || return
+    # The message names the option, wherever it stands.
+    wrong_usage check -jx / && grep -q '^memkind-pmem: -x: no such option' "$errors" || return
+    wrong_usage check --json=3 / && grep -q '^memkind-pmem: --json=3: it takes no value' "$errors" || return
     for value in 0 -1 nan inf abc 1x '' 99999; do
         wrong_usage bench --seconds "$value" "$place" || return
     done
@@ -102,6 +125,30 @@ manual() {
         $(grep -oE -- '--[a-z]+' "$work/help" | sed 's/^--/\\\\-\\\\-/' | sort -u); do
         grep -qE -- "(^|[^a-z_])$word([^a-z_]|$)" "$page" || { echo "no $word in the page"; return 1; }
     done
+}
+# Every member that the page lists, in outputs of all sorts; null after errors.
+manual_types() {
+    local path
+    : >"$work/no-directory"
+    exits 0 "$tool" version --json && is_as_in_manual || return
+    for path in "$place" /dev/null /proc "$work/no-directory" "$work/missing" "$work/no-directory/below"; do
+        "$tool" check --json "$path" >"$out" || [ "$path" != "$place" ] || return
+        is_as_in_manual || return
+        [ "$path" = "$place" ] || [ "$path" = /proc ] ||
+            holds "d['file_system'] is d['mappings'] is None and set(d['space'].values()) == {None}" || return
+        "$tool" bench --seconds 0.01 --json "$path" >"$out" 2>"$errors" || [ "$path" != "$place" ] || return
+        is_as_in_manual || return
+        if [ "$path" = "$place" ]; then
+            holds "d['error'] is None and None not in [v for k, v in d.items() if k != 'error']" || return
+        else
+            holds "all(d[k] is None for k in ('kind_limit', 'rounds', 'seconds', 'precise'))" \
+                "d['patterns'] == [] and d['error'] and d['ok'] is False" || return
+        fi
+    done
+    # The test notices what is not as promised.
+    echo '{"command": "version", "tool": 1, "other": 2}' >"$out"
+    ! is_as_in_manual >"$errors" 2>&1 && grep -q '^tool: 1 is no string' "$errors" &&
+        grep -q '^other: not in' "$errors" && grep -q '^library: missing' "$errors"
 }
 unwritable_output() {
     local command
@@ -159,6 +206,92 @@ strange_names() {
     checks 0 "d['path'].endswith('ü€😀')" "$work/ü€😀" || return
     checks 0 "d['path'].endswith('bad' + 6 * '\ufffd' + 'utf')" "$work/"$'bad\xff\xc0\x80\xed\xa0\x80utf'
 }
+# In text, names are escaped; a name that an advice has in a command is quoted.
+escaped_names() {
+    local name
+    for name in $'new\nline, red\e[31m\a\b\x7f' $'\xff\xc0\x80 \xc2\x9b\xe2\x80\xae ü€😀' "back\\slash, it's; a"; do
+        exits 1 "$tool" check "$work/none/$name" && is_safe || return
+        exits 1 "$tool" check --json "$work/none/$name" && is_safe || return
+        python3 -c "import json; print(json.load(open('$out'))['checks'][0]['advice'][0].split('make it: ')[1])" >"$work/command" &&
+            bash "$work/command" && [ -d "$work/none/$name" ] || return
+        exits 0 "$tool" check "$work/none/$name" && is_safe || return
+        exits 0 "$tool" bench --seconds 0.0001 "$work/none/$name" && is_safe || return
+        rm -r "$work/none" || return
+        exits 1 "$tool" bench "$work/none/$name" && is_safe || return
+        exits 1 "$tool" bench --json "$work/none/$name" && is_safe || return
+        ln -s "/none/$name" "$work/link-$name" && exits 1 "$tool" check "$work/link-$name" && is_safe || return
+        wrong_usage "$name" && is_safe || return
+        wrong_usage check "--$name" && is_safe || return
+        wrong_usage check "-$name" && is_safe || return
+        wrong_usage version "$name" && is_safe || return
+        wrong_usage bench --seconds "$name" / && is_safe || return
+        mkdir "$work/lib-$name" && cp "$work/bin/libmemkind.so.0" "$work/lib-$name" || return
+        exits 0 env "LD_LIBRARY_PATH=$work/lib-$name" "$tool" version && is_safe || return
+        exits 0 env "LD_LIBRARY_PATH=$work/lib-$name" "$tool" version --json && is_safe || return
+        MEMKIND_DECAY=$name exits 1 "$tool" bench "$place" && is_safe || return
+    done
+    exits 1 "$tool" check $'x\n\t\r\e\\\xff\xc2\x9b€ü' && grep -qF 'x\n\t\r\033\\\377\302\233€ü: No such' "$out"
+}
+
+# ---- reasons
+# reason STATUS TEXT PATH [COMMAND-BEFORE...]: check and bench both name the path
+# and the reason.
+reason() {
+    local status=$1 text=$2 path=$3
+    shift 3
+    exits "$status" "$@" "$tool" check "$path" && grep -qF -- "NO   $text" "$out" &&
+        grep -qF -- "$path: " "$out" || { cat "$out"; return 1; }
+    exits 1 "$@" "$tool" bench "$path" && [ ! -s "$out" ] &&
+        grep -qF -- "$text" "$errors" && grep -qF -- "memkind-pmem: $path: " "$errors" || { cat "$errors"; return 1; }
+}
+long_name=$(printf 'x%.0s' {1..300})
+reasons() {
+    local dir=$work/reasons
+    mkdir -p "$dir/real" && : >"$dir/file" && mkfifo "$dir/pipe" || return
+    ln -s nowhere "$dir/dangling" && ln -s loop "$dir/loop" && ln -s file "$dir/to-file" || return
+    reason 1 "proc cannot hold a kind's files (O_TMPFILE: " /proc || return
+    reason 1 "proc cannot hold a kind's files (O_TMPFILE: " /proc/self || return
+    reason 1 "Not a directory: it is a character device, but no device DAX" /dev/null || return
+    reason 1 "Not a directory: it is a file" "$dir/file" || return
+    reason 1 "Not a directory: it is a file" "$dir/to-file" || return
+    reason 1 "Not a directory: it is a pipe or a socket" "$dir/pipe" || return
+    reason 1 "Not a directory: $dir/file is none" "$dir/file/below" || return
+    reason 1 "Not a directory: $dir/file is none" "$dir/file/" || return
+    reason 1 "No such file or directory" "$dir/missing" || return
+    reason 1 "No such file or directory: $dir/missing does not exist" "$dir/missing/below" || return
+    reason 1 "No such file or directory: $dir/dangling is a symbolic link to nowhere, which does not exist" \
+        "$dir/dangling" || return
+    reason 1 "No such file or directory: $dir/dangling is a symbolic link to nowhere" "$dir/dangling/below" || return
+    reason 1 "Too many levels of symbolic links" "$dir/loop" || return
+    reason 1 "File name too long: a name of 300 bytes, the most is 255" "$dir/$long_name" || return
+    reason 1 "File name too long: a path of 6000 bytes, the most is 4095" "$(printf '/xxxxx%.0s' {1..1000})" || return
+    exits 2 "$tool" check "" && grep -qF "empty ('')" "$errors" || return
+    exits 2 "$tool" bench "" && grep -qF "empty ('')" "$errors" || return
+    reason 1 "No such file or directory: the directory has been removed" . bash -c '
+        mkdir "$0/gone" && cd "$0/gone" && rmdir "$0/gone" && exec "$@"' "$dir" || return
+    reason 1 "an environment variable among these has a value that is not valid: MEMKIND_DECAY=abc" "$dir/real" \
+        env -u MEMKIND_TEST_DIR MEMKIND_DECAY=abc || return
+}
+reasons_of_permission() {
+    local dir=$work/permission uid
+    uid=$("${as_nobody[@]}" id -u)
+    mkdir -m 555 -p "$dir/read-only" && mkdir -p "$dir/closed/below" && ln -s closed/below "$dir/link" &&
+        mkdir "$dir/unsearchable" && chmod 0 "$dir/closed" && chmod 666 "$dir/unsearchable" && chmod 755 "$dir" || return
+    reason 1 "Permission denied: this user (uid $uid) may not write to it" "$dir/read-only" "${as_nobody[@]}" || return
+    reason 1 "Permission denied: this user (uid $uid) may not search it" "$dir/unsearchable" "${as_nobody[@]}" || return
+    reason 1 "Permission denied: this user (uid $uid) may not search $dir/closed" "$dir/closed/below" "${as_nobody[@]}" || return
+    reason 1 "Permission denied: $dir/link is a symbolic link to closed/below, which this user (uid $uid)" \
+        "$dir/link" "${as_nobody[@]}" || return
+    reason 1 "proc cannot hold a kind's files" /proc "${as_nobody[@]}" || return
+    chmod 700 "$dir/closed" "$dir/unsearchable"
+}
+# Neither other permissions nor another mount would help.
+kernel_file_system() {
+    reason 1 "sysfs cannot hold a kind's files" "$mounted" || return
+    checks 1 "'chmod' not in advice and 'remount' not in advice and 'ext4' in advice" "$mounted"
+}
+unmappable() { reason 1 "files of hugetlbfs have pages of" "$mounted"; }
+
 # By a user who is not root, for whom permissions count.
 as_nobody=()
 [ "$(id -u)" != 0 ] || as_nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups)
@@ -208,6 +341,88 @@ progress_bar() {
     grep -q '##.*%' "$out"
 }
 
+# Two microseconds for a round of a pattern are too few.
+rough_figures() {
+    exits 0 "$tool" bench --seconds 0.0001 "$place" || return
+    grep -qE '^Rough figures:.* big \([0-9]+ objects? in a round\)' "$out" || return
+    exits 0 "$tool" bench --json --seconds 0.0001 "$place" || return
+    holds "d['precise'] is False and [p['precise'] for p in d['patterns'] if p['name'] == 'big'] == [False]" || return
+    exits 0 "$tool" bench --json --seconds 0.5 "$place" || return
+    # (A spread is printed with two decimals.)
+    holds "d['precise'] == all(p['precise'] for p in d['patterns'])" \
+        "all(p['precise'] == (min(p['kind_objects'], p['malloc_objects']) >= 100 and
+                              max(p['kind_spread'], p['malloc_spread']) <= 10) for p in d['patterns']
+             if 10 not in (p['kind_spread'], p['malloc_spread']))"
+}
+
+# ---- terminals
+terminal() { exits 0 python3 "$here/tool_terminal.py" "$@"; }
+words_of() { tr -s '[:space:]' '\n' <"$1" | sed '/^$/d'; }
+# The words are those that a pipe gets. (Below 32 columns, a check has colons.)
+narrow_texts() {
+    local width
+    exits 0 "$tool" --help && cp "$out" "$work/in-pipe" || return
+    exits 1 "$tool" check /dev/null && cp "$out" "$work/check-in-pipe" || return
+    exits 0 "$tool" version && cp "$out" "$work/version-in-pipe" || return
+    for width in 1 10 20 39 40 60 79 80 100 300; do
+        terminal $width "$tool" --help && cmp <(words_of "$work/in-pipe") <(words_of "$out") || return
+        [ $width -lt 80 ] || cmp "$out" <(grep . "$work/in-pipe") || return
+        exits 1 python3 "$here/tool_terminal.py" $width "$tool" check /dev/null || return
+        [ $width -lt 32 ] || cmp <(words_of "$work/check-in-pipe") <(words_of "$out") || return
+        # (Its paths can be wider than any terminal.)
+        python3 "$here/tool_terminal.py" $width "$tool" version >"$out" 2>/dev/null || [ $? = 99 ] || return
+        cmp <(words_of "$work/version-in-pipe") <(words_of "$out") || return
+    done
+    for width in 40 80; do
+        (cd "$place" && terminal $width "$tool" check .) || return
+    done
+}
+narrow_bench() {
+    local width
+    for width in 1 2 5 6 10 11 12 20 30 35 36 40 65 66 80 200; do
+        (cd "$place" && terminal $width "$tool" bench --seconds 0.001 .) || return
+        grep -q '^big' "$out" || return
+        case $width in
+            1 | 2 | 5) ! grep -q '^bar: .*[0-9]' "$out" || return ;;
+            6 | 10 | 11) grep -q '^bar:  98 %$' "$out" || return ;;
+            12 | 20) grep -q '^bar: \[#*\.*\]  98 %' "$out" || return ;;
+            *) grep -q '^bar: \[#*\.*\]  98 % xthread' "$out" || return ;;
+        esac
+        # At the end, the bar is gone.
+        [ $width -lt 6 ] || [ -z "$(grep '^bar: ' "$out" | tail -n 1 | tr -d ' ' | cut -c 5-)" ] || return
+    done
+}
+wanted_width() {
+    exits 0 "$tool" --help && cp "$out" "$work/in-pipe" || return
+    exits 0 env COLUMNS=40 "$tool" --help && cmp "$out" "$work/in-pipe" || return
+    terminal 100 env COLUMNS=40 "$tool" --help && [ "$(wc -L <"$out")" -le 40 ] || return
+    terminal 40 env COLUMNS=100 "$tool" --help && [ "$(wc -L <"$out")" -le 40 ] || return
+    terminal 0 env COLUMNS=40 "$tool" --help && [ "$(wc -L <"$out")" -le 40 ] || return
+    for width in 0 abc -5 4x ''; do
+        terminal 80 env COLUMNS="$width" "$tool" --help && cmp "$out" <(grep . "$work/in-pipe") || return
+    done
+    (cd "$place" && terminal 100 env COLUMNS=30 "$tool" bench --seconds 0.001 .) && [ "$(wc -L <"$out")" -le $((30 + 5)) ]
+}
+# A bar of 69 columns becomes one of 29, and the other way round.
+changing_width() {
+    (cd "$place" && terminal 80:30 "$tool" bench --seconds 2 .) &&
+        sed '/the window changes/,$d' "$out" | grep -qE '^bar: \[.{40}\]' &&
+        sed '1,/the window changes/d' "$out" | grep -q '^bar: \[.\{12\}\]  98 %' || return
+    (cd "$place" && terminal 30:80 "$tool" bench --seconds 2 .) &&
+        sed '1,/the window changes/d' "$out" | grep -q '^bar: \[.\{40\}\]  98 %'
+}
+# Scripts read it.
+text_in_pipe() {
+    exits 1 "$tool" check /dev/null && cmp "$out" - <<'EOF'
+/dev/null: character device
+
+  kinds can be made     NO   Not a directory: it is a character device, but no device DAX
+     -> name a device DAX (daxctl list shows them: /dev/daxX.Y) or a directory
+
+1 answer in capitals: no kind can be made there.
+EOF
+}
+
 # ---- file systems
 # on NAME FUNCTION MOUNT-ARGUMENT...: whatever the function did, the file system
 # has its space again.
@@ -222,7 +437,7 @@ on() {
     if check "$name" $run && [ "$(used_blocks "$mounted")" != "$before" ]; then
         fail "$name: $before blocks in use before, $(used_blocks "$mounted") afterwards"
     fi
-    umount "$mounted"
+    umount -R "$mounted"
 }
 image() {
     rm -f "$work/image"
@@ -265,7 +480,30 @@ several_kinds() {
               'the middle one of 9 kinds' in [c for c in d['checks'] if c['id'] == 'mappings'][0]['detail']" \
         "$mounted" env PMEM_IS_PMEM_FORCE=1
 }
-read_only() { checks 1 "a['kind'] == 'no' and 'remount,rw' in advice" "$mounted"; }
+read_only() {
+    checks 1 "a['kind'] == 'no' and 'remount,rw' in advice" "$mounted" || return
+    holds "d['file_system']['options'].split(',')[0] == 'ro'" && reason 1 "Read-only file system" "$mounted"
+}
+# The mount is read-only, and the file system is not: it counts what can be done.
+read_only_mount() {
+    mount -o remount,bind,ro "$mounted" &&
+        checks 1 "d['file_system']['options'].split(',')[0] == 'ro'" "$mounted" || return
+    mount -o remount,bind,rw "$mounted" &&
+        checks 0 "d['file_system']['options'].split(',')[:2] == ['rw', 'relatime'] and
+                  'size=65536k' in d['file_system']['options'].split(',')" "$mounted"
+}
+# A source and a mount point with what acts on a terminal; then none at all.
+strange_mount() {
+    local name=$'mount\n\e[31m \xff'
+    mkdir -p "$mounted/$name" && mount -t tmpfs -o size=64m $'source\e[7m\n' "$mounted/$name" || return
+    exits 0 "$tool" check "$mounted/$name" && is_safe && grep -qF '(source\033[7m\n, mounted at ' "$out" &&
+        checks 0 "d['file_system']['source'] == 'source\x1b[7m\n'" "$mounted/$name" && is_safe || return
+    mount -o remount,ro "$mounted/$name" && exits 1 "$tool" check "$mounted/$name" && is_safe || return
+    umount "$mounted/$name" && mount -t tmpfs -o size=64m "" "$mounted/$name" || return
+    exits 0 "$tool" check "$mounted/$name" && grep -qF 'directory on tmpfs (mounted at ' "$out" &&
+        checks 0 "d['file_system']['source'] is None and d['file_system']['type'] == 'tmpfs'" "$mounted/$name" || return
+    umount "$mounted/$name" && rmdir "$mounted/$name"
+}
 ext4() {
     checks 0 "a['kind'] == a['holes'] == a['punch'] == a['fallocate'] == 'yes' and a['dax'] == 'no' and
               d['file_system']['type'] == 'ext4' and d['file_system']['source'].startswith('/dev/') and
@@ -295,6 +533,7 @@ check "usage errors" usage || true
 check "help" help || true
 check "version" version || true
 check "the manual names all there is" manual || true
+check "the JSON is what the manual promises" manual_types || true
 check "output that cannot be written" unwritable_output || true
 check "the test directory" test_directory || true
 if [ "$(stat -f -c %T /dev/shm)" = tmpfs ]; then
@@ -304,12 +543,25 @@ else
 fi
 check "places of other types" odd_places || true
 check "names that JSON cannot hold as they are" strange_names || true
+check "names that a terminal must not get as they are" escaped_names || true
+check "reasons" reasons || true
+check "reasons: permissions" reasons_of_permission || true
 check "a read-only directory" read_only_directory || true
 check "a directory that cannot be reached" unreachable_directory || true
 check "RLIMIT_FSIZE" limited_files || true
 check "RLIMIT_AS" limited_addresses || true
 check "bench" benchmark || true
 check "bench where it cannot be" failed_benchmark || true
+check "bench says which figures are rough" rough_figures || true
+check "text in a pipe" text_in_pipe || true
+if python3 -c 'import pty; pty.openpty()' 2>/dev/null; then
+    check "texts on terminals of any width" narrow_texts || true
+    check "bench on terminals of any width" narrow_bench || true
+    check "COLUMNS" wanted_width || true
+    check "a terminal that changes its width" changing_width || true
+else
+    skipped "terminals of any width (there are none)"
+fi
 if script -qec true /dev/null >/dev/null 2>&1; then
     check "bench: a progress bar on a terminal" progress_bar || true
 else
@@ -323,6 +575,11 @@ on "a tmpfs without large pages" unhuge_tmpfs -t tmpfs -o size=64m,huge=never no
 on "a tmpfs taken for persistent memory" several_kinds -t tmpfs -o size=64m none
 on "a tmpfs that is nearly full" nearly_full -t tmpfs -o size=64m none
 on "a tmpfs mounted read-only" read_only -t tmpfs -o size=64m,ro none
+on "a tmpfs, and a mount of it that is read-only" read_only_mount -t tmpfs -o size=64m none
+on "mounts with strange names" strange_mount -t tmpfs -o size=64m none
+on "sysfs" kernel_file_system -t sysfs none
+on "sysfs mounted read-only" kernel_file_system -t sysfs -o ro none
+on "hugetlbfs" unmappable -t hugetlbfs none
 if image mkfs.ext4 -q; then on "ext4" ext4 -o loop "$work/image"; else skipped "ext4 (no mkfs.ext4)"; fi
 if image mkfs.vfat -F 32; then
     on "vfat" vfat -o loop "$work/image"

@@ -36,6 +36,10 @@ says() {
         got=$(answer "${pair%%=*}")
         [ "$got" = "${pair#*=}" ] || { wrong=1; echo "$got, not $pair" >>/tmp/tool.err; }
     done
+    # "rw" is both the mount's and the file system's, and is shown once.
+    case $(sed -n 's/.*"options": "\(.*\)".*/,\1,/p' /tmp/tool.json) in
+        *,rw,rw,* | *,rw,*,rw,*) wrong=1; echo "an option is shown twice" >>/tmp/tool.err ;;
+    esac
     result "check: $what" $wrong
 }
 
