@@ -34,10 +34,8 @@ inline void check_created(int status, const char *what)
     if (status == MEMKIND_SUCCESS) {
         return;
     }
-    char reason[MEMKIND_ERROR_MESSAGE_SIZE] = "";
-    memkind_error_message(status, reason, sizeof(reason));
     const std::string text = std::string("libmemkind: no ") + what +
-                             " kind: " + reason + " (" +
+                             " kind: " + memkind_last_error() + " (" +
                              std::to_string(status) + ")";
     if (status == MEMKIND_ERROR_INVALID) {
         throw std::invalid_argument(text);
