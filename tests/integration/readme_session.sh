@@ -69,11 +69,13 @@ compile='' look=''
 while read -r command; do
     command=${command//PREFIX/$prefix}
     case $command in
-    cmake*--install*) [ -n "$all" ] || command="cmake --install $build --prefix $prefix" ;;&
-    cc\ -static*) ;; # install_test.sh has it
+    cmake\ -S*) [ -z "$all" ] || enter 0 "$command" ;;
+    cmake\ --build*--install*)
+        [ -n "$all" ] || command="cmake --install $build --prefix $prefix"
+        enter 0 "$command" ;;
+    export\ *) enter 0 "$command" ;;
     cc\ program.c*) [ -n "$compile" ] || compile=$command ;;
     ldd\ program*) look=$command ;;
-    cmake\ -S* | cmake\ --install* | export\ *) enter 0 "$command" ;;
     esac
 done < <(commands Installing)
 [ -n "$compile" ] || fail "README.md does not say how to compile program.c"
