@@ -49,6 +49,14 @@ bool last_error_has_reason(void)
     return last.reason[0] != '\0';
 }
 
+/* Paths and variables may have anything in them; the text is one line. */
+static void replace_control_characters(char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < ' ' || *text == '\x7f')
+            *text = '?';
+}
+
 void last_error_reason(const char *format, ...)
 {
     int saved_errno = errno;
@@ -56,10 +64,11 @@ void last_error_reason(const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(last.reason, sizeof last.reason, format, args);
     va_end(args);
+    replace_control_characters(last.reason);
     errno = saved_errno;
 }
 
-/* A path as it is shown: on one line, and short enough. */
+/* A path as it is shown: short enough. */
 static void show_path(char shown[PATH_SHOWN + 4], const char *path)
 {
     const size_t length = strnlen(path, PATH_SHOWN + 1);
@@ -71,9 +80,6 @@ static void show_path(char shown[PATH_SHOWN + 4], const char *path)
         memcpy(shown + half, "...", 3);
         memcpy(shown + half + 3, path + strlen(path) - half, half + 1);
     }
-    for (char *byte = shown; *byte != '\0'; byte++)
-        if ((unsigned char)*byte < ' ' || *byte == '\x7f')
-            *byte = '?';
 }
 
 void last_error_reason_at(const char *path, const char *what, int error_number)

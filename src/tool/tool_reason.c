@@ -193,37 +193,22 @@ static bool explain_directory(struct reason *reason, const struct place *place)
     return reason->text != NULL;
 }
 
-/* The variables that it can be. */
-static const char *reason_variable(void)
-{
-    const char *names = "";
-    for (char **variable = environ; *variable != NULL; variable++)
-        if (strncmp(*variable, "MEMKIND_", strlen("MEMKIND_")) == 0)
-            names = text_format("%s%s%s", names, names[0] != '\0' ? ", " : "",
-                                text_escape(*variable));
-    return text_format("an environment variable among these has a value that "
-                       "is not valid: %s",
-                       names);
-}
-
 /* The one place that words why memkind_create_pmem() failed, in the thread that
  * called it, before any other call of the library. */
 static void reason_no_kind(struct reason *reason, const struct place *place,
                            int status, int error)
 {
-    char message[MEMKIND_ERROR_MESSAGE_SIZE] = "";
+    static const char function[] = "memkind_create_pmem: ";
+    const char *text = memkind_last_error();
+    if (strncmp(text, function, strlen(function)) == 0)
+        text += strlen(function);
     *reason = (struct reason){.cause = CAUSE_OTHER, .error = error};
-    if (status == MEMKIND_ERROR_ENVIRON) {
+    text = text_escape(text);
+    if (status == MEMKIND_ERROR_ENVIRON)
         reason->cause = CAUSE_VARIABLE;
-        reason->text = reason_variable();
+    else if (place->type == PLACE_DIRECTORY && explain_directory(reason, place))
         return;
-    }
-    if (place->type == PLACE_DIRECTORY && explain_directory(reason, place))
-        return;
-    memkind_error_message(status, message, sizeof message);
-    reason->text = error == 0
-                       ? text_format("%s", message)
-                       : text_format("%s (%s)", strerror(error), message);
+    reason->text = text;
 }
 
 bool reason_make_kind(struct reason *reason, const struct place *place,

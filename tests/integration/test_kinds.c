@@ -18,7 +18,7 @@
 
 #define NOBODY 65534
 
-/* Handles start as this, to be left alone by functions that fail. */
+/* Handles start as this; functions that fail store NULL. */
 static char nothing;
 #define UNTOUCHED ((memkind_t)(void *)&nothing)
 
@@ -59,7 +59,7 @@ static void refuse(const char *dir, size_t max_size, int reason)
     errno = 0;
     CHECK_EQ(memkind_create_pmem(dir, max_size, &kind), MEMKIND_ERROR_INVALID);
     CHECK_EQ(errno, reason);
-    CHECK_EQ(kind, UNTOUCHED);
+    CHECK_EQ(kind, NULL);
     test_resources_take(&after);
     CHECK_EQ(after.fds, before.fds);
 }
@@ -101,7 +101,7 @@ static int create_as_nobody(const char *dir)
         int err = memkind_create_pmem(dir, 0, &kind);
         if (err == MEMKIND_SUCCESS)
             _exit(works(kind) ? 0 : 101);
-        _exit(err == MEMKIND_ERROR_INVALID && kind == UNTOUCHED ? errno : 102);
+        _exit(err == MEMKIND_ERROR_INVALID && kind == NULL ? errno : 102);
     }
     return child_wait(child);
 }
@@ -134,7 +134,7 @@ static void test_where_files_cannot_be(void)
     CHECK_EQ(memkind_create_pmem("/sys/kernel", 0, &kind),
              MEMKIND_ERROR_INVALID);
     CHECK_EQ(memkind_create_pmem("/dev/null", 0, &kind), MEMKIND_ERROR_INVALID);
-    CHECK_EQ(kind, UNTOUCHED);
+    CHECK_EQ(kind, NULL);
 }
 
 static void test_relative_directory(void)
@@ -268,7 +268,7 @@ static void test_configuration(void)
     memkind_config_set_size(config, 32 * MIB);
     CHECK_EQ(memkind_create_pmem_with_config(config, NULL),
              MEMKIND_ERROR_INVALID);
-    CHECK_EQ(kind, UNTOUCHED);
+    CHECK_EQ(kind, NULL);
     for (int policy = 0; policy < MEMKIND_MEM_USAGE_POLICY_MAX_VALUE;
          policy++) {
         memkind_config_set_memory_usage_policy(
@@ -319,7 +319,7 @@ static void test_bad_configurations(void)
     memkind_config_set_path(config, NULL);
     CHECK_EQ(memkind_create_pmem_with_config(config, &kind),
              MEMKIND_ERROR_INVALID);
-    CHECK_EQ(kind, UNTOUCHED);
+    CHECK_EQ(kind, NULL);
     test_resources_take(&after);
     CHECK_EQ(after.fds, before.fds);
     memkind_config_delete(config);
@@ -439,7 +439,7 @@ static void test_small_fixed_areas(void)
              MEMKIND_ERROR_INVALID);
     CHECK_EQ(memkind_create_fixed((void *)(UINTPTR_MAX - 100), 50, &kind),
              MEMKIND_ERROR_INVALID);
-    CHECK_EQ(kind, UNTOUCHED);
+    CHECK_EQ(kind, NULL);
 
     /* However small, it is a kind, and never gives what it has not got. */
     for (size_t pages = 1; pages <= 64; pages *= 4) {
@@ -479,7 +479,7 @@ static void test_overlapping_fixed_areas(void)
     REQUIRE_EQ(memkind_create_pmem(test_dir(), 0, &files), MEMKIND_SUCCESS);
     char *object = memkind_malloc(files, MIB);
     CHECK_EQ(memkind_create_fixed(object, MIB, &second), MEMKIND_ERROR_INVALID);
-    CHECK_EQ(second, UNTOUCHED);
+    CHECK_EQ(second, NULL);
     CHECK_EQ(memkind_destroy_kind(files), MEMKIND_SUCCESS);
 
     /* Side by side is fine. */
@@ -533,7 +533,7 @@ static void test_memory_types_and_policies(void)
                     CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
                     continue;
                 }
-                CHECK_EQ(kind, UNTOUCHED);
+                CHECK_EQ(kind, NULL);
             }
     CHECK_EQ(memkind_create_kind(MEMKIND_MEMTYPE_DEFAULT,
                                  MEMKIND_POLICY_PREFERRED_LOCAL, 0, NULL),
@@ -615,7 +615,7 @@ static void test_static_kinds(void)
              MEMKIND_ERROR_UNAVAILABLE);
     CHECK_EQ(by_partition(INT32_MAX, &kind), MEMKIND_ERROR_UNAVAILABLE);
     CHECK_EQ(by_partition(INT32_MIN, &kind), MEMKIND_ERROR_UNAVAILABLE);
-    CHECK_EQ(kind, UNTOUCHED);
+    CHECK_EQ(kind, NULL);
 }
 
 /* ---- version and messages ---------------------------------------------- */
@@ -691,7 +691,7 @@ static void test_as_many_kinds_as_there_can_be(void)
         CHECK_EQ(memkind_create_kind(MEMKIND_MEMTYPE_DEFAULT,
                                      MEMKIND_POLICY_PREFERRED_LOCAL, 0, &more),
                  MEMKIND_ERROR_TOOMANY);
-        CHECK_EQ(more, UNTOUCHED);
+        CHECK_EQ(more, NULL);
         for (int i = 0; i < MEMKIND_MAX_KIND; i++) {
             CHECK(works(kinds[i]));
             objects[i] = memkind_malloc(kinds[i], 3000);

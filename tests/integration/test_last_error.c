@@ -116,12 +116,13 @@ static void test_environment(void)
     } bad[] = {
         {"MEMKIND_DECAY", "1 day"},
         {"MEMKIND_ARENA_NUM_PER_KIND", "0"},
+        {"MEMKIND_ARENA_NUM_PER_KIND", "a\nb"},
         {"MEMKIND_BACKGROUND_THREAD_LIMIT", "-1"},
     };
     char part[100];
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         setenv(bad[i].name, bad[i].value, 1);
-        snprintf(part, sizeof part, "%s is '%s'", bad[i].name, bad[i].value);
+        snprintf(part, sizeof part, "%s is '%.1s", bad[i].name, bad[i].value);
         expect_failure(test_dir(), 0, MEMKIND_ERROR_ENVIRON, EINVAL, part);
         unsetenv(bad[i].name);
     }

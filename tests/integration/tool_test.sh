@@ -269,7 +269,7 @@ reasons() {
     exits 2 "$tool" bench "" && grep -qF "empty ('')" "$errors" || return
     reason 1 "No such file or directory: the directory has been removed" . bash -c '
         mkdir "$0/gone" && cd "$0/gone" && rmdir "$0/gone" && exec "$@"' "$dir" || return
-    reason 1 "an environment variable among these has a value that is not valid: MEMKIND_DECAY=abc" "$dir/real" \
+    reason 1 "MEMKIND_DECAY is 'abc', which is no time in milliseconds from -1 to 2147483647" "$dir/real" \
         env -u MEMKIND_TEST_DIR MEMKIND_DECAY=abc || return
 }
 reasons_of_permission() {
