@@ -23,21 +23,6 @@ skipped() { echo "skipped  $*"; }
 fail() { echo "FAILED   $*"; failures=$((failures + 1)); }
 skip_all() { skipped "$*"; [ "$failures" = 0 ] || finish; exit 77; }
 
-# check NAME COMMAND...: what the command prints is shown if it fails.
-check() {
-    local name=$1 status=0
-    shift
-    : >"$work/log"
-    "$@" >>"$work/log" 2>&1 </dev/null || status=$?
-    if [ $status = 0 ]; then
-        pass "$name"
-    else
-        fail "$name: exit status $status: $*"
-        tail -n 40 "$work/log" | sed 's/^/    /'
-        return 1
-    fi
-}
-
 # The first program of README.md, with another directory if one is given.
 readme_program() {
     awk '/^```c$/ { inside = 1; next } inside && /^```$/ { exit } inside' "$root/README.md" |
@@ -54,6 +39,21 @@ says_missing() {
         echo "status $status: $said"
         return 1
     }
+}
+
+# check NAME COMMAND...: what the command prints is shown if it fails.
+check() {
+    local name=$1 status=0
+    shift
+    : >"$work/log"
+    "$@" >>"$work/log" 2>&1 </dev/null || status=$?
+    if [ $status = 0 ]; then
+        pass "$name"
+    else
+        fail "$name: exit status $status: $*"
+        tail -n 40 "$work/log" | sed 's/^/    /'
+        return 1
+    fi
 }
 
 # The last line of every script.

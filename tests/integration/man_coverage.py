@@ -7,9 +7,10 @@ usage: man_coverage.py ABI-LIST PAGE... >declarations.c
 ABI-LIST is src/libmemkind.abi. Each exported function has to be in the SYNOPSIS
 of one page, and in its text as well; each handle and constant in the text of a
 page; each status code under ERRORS of memkind(3). No page may name a function
-that does not exist, or use the word kind in its text before it says what a kind
-is. What is printed are the prototypes of all SYNOPSIS sections
+that does not exist. What is printed are the prototypes of all SYNOPSIS sections
 of C headers, as C source: it compiles if they are those of the headers.
+
+A page says what a kind is before it uses the word in its DESCRIPTION.
 """
 import os
 import re
