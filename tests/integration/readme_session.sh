@@ -78,6 +78,7 @@ while read -r command; do
     ldd\ program*) look=$command ;;
     esac
 done < <(commands Installing)
+[ -n "$all" ] || [ -d "$prefix/lib/pkgconfig" ] || skip_all "this build installs into another folder than lib"
 [ -n "$compile" ] || fail "README.md does not say how to compile program.c"
 [[ $compile =~ \ -o\ ([a-z.]+) ]] && program=${BASH_REMATCH[1]} || program=a.out
 
