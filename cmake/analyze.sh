@@ -2,31 +2,54 @@
 # Static analysis of the library and its headers: clang-tidy (.clang-tidy chooses
 # its checks), cppcheck, and gcc's -fanalyzer. Any finding fails.
 #
-#   cmake/analyze.sh [FILE...]     of src/*/*.c; without: all
+#   cmake/analyze.sh [--installed] [FILE...]     of src/*/*.c and include; without: all
 #
-# MEMKIND_BUILD   build directory, for compile_commands.json   [build/analyze]
+# --installed: installs nothing, and leaves out, by name, what is not there.
+# MEMKIND_BUILD   build directory, for compile_commands.json; configured unless it
+#                 is already                                   [build/analyze]
 # What is suppressed, here or in the source, has its reason beside it.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 . cmake/packages.sh
-install_packages build analyze
-build=${MEMKIND_BUILD:-$root/build/analyze}
-cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DMEMKIND_BUILD_TESTS=OFF >/dev/null
-jobs=$(nproc)
-if [ $# -gt 0 ]; then
-    sources=("$@")
+installed=
+if [ "${1-}" = --installed ]; then
+    installed=1
+    shift
 else
+    install_packages build analyze
+fi
+# there TOOL: whether to run it
+there() {
+    [ -z "$installed" ] || command -v "$1" >/dev/null || {
+        echo "skipped: $1 (not installed)"
+        return 1
+    }
+}
+build=${MEMKIND_BUILD:-$root/build/analyze}
+[ -n "${MEMKIND_BUILD:-}" ] && [ -f "$build/compile_commands.json" ] ||
+    cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DMEMKIND_BUILD_TESTS=OFF >/dev/null
+jobs=$(nproc)
+sources=() public=
+if [ $# -gt 0 ]; then
+    for file in "$@"; do
+        case $file in
+            include/*) public=1 ;;
+            *) sources+=("$file") ;;
+        esac
+    done
+else
+    public=1
     mapfile -t sources < <(git ls-files 'src/*.c')
 fi
 failed=()
 
 echo "---- clang-tidy: ${#sources[@]} files"
 # One file at a time: with several, it loses track of va_list (an old bug).
-printf '%s\0' "${sources[@]}" |
+[ ${#sources[@]} = 0 ] || ! there clang-tidy || printf '%s\0' "${sources[@]}" |
     xargs -0 -n 1 -P "$jobs" clang-tidy -p "$build" --quiet 2>/dev/null || failed+=(clang-tidy)
 # The C++ headers, in a translation unit that uses all of them.
-clang-tidy --quiet tests/integration/install_program.cpp \
+[ -z "$public" ] || ! there clang-tidy || clang-tidy --quiet tests/integration/install_program.cpp \
     --checks='-*,bugprone-*,clang-analyzer-*,misc-*,performance-*,portability-*' \
     --header-filter='.*/include/.*' --line-filter='[
         {"name":"memkind_allocator_base.hpp"},{"name":"pmem_memory_resource.hpp"},
@@ -39,7 +62,7 @@ echo "---- cppcheck"
 # local variable that was passed to it. variableScope: buffers stand at the start
 # of a function. negativeIndex: below a magazine's first place there is a NULL.
 folders=(src/*/)
-cppcheck --quiet --error-exitcode=1 -j "$jobs" --std=c11 --inline-suppr \
+[ ${#sources[@]} = 0 ] || ! there cppcheck || cppcheck --quiet --error-exitcode=1 -j "$jobs" --std=c11 --inline-suppr \
     --enable=warning,style,performance,portability \
     --suppress=constParameter --suppress=constParameterCallback \
     --suppress=constParameterPointer --suppress=returnDanglingLifetime \
@@ -56,7 +79,8 @@ analyze() {
         $(printf -- '-I%s ' src/*/) -c "$1" -o /dev/null
 }
 export -f analyze
-printf '%s\0' "${sources[@]}" | xargs -0 -n 1 -P "$jobs" bash -c 'analyze "$1"' - || failed+=(gcc)
+[ ${#sources[@]} = 0 ] || ! there gcc || printf '%s\0' "${sources[@]}" |
+    xargs -0 -n 1 -P "$jobs" bash -c 'analyze "$1"' - || failed+=(gcc)
 
 [ ${#failed[@]} = 0 ] || { echo "findings of: ${failed[*]}"; exit 1; }
 echo "no findings"

@@ -279,6 +279,12 @@ def print_found(count, kinds):
 
 
 KINDS = ("where", "word", "opening", "ruler")
+ADVICE = {
+    "where": 'write a condition with "if" or "when"; "where" is for places',
+    "word": "name who does it, or which thing is meant",
+    "opening": "begin the comment so that it can be read without the one above it",
+    "ruler": "put the section ruler on one line, of at most 78 columns",
+}
 
 
 def check(counts):
@@ -294,6 +300,7 @@ def check(counts):
                 f"{kind} {value:.2f} (at most {limit})"
                 for kind, value, limit in values if kind in above))
             print_found(count, above)
+            print("\n".join(f"to do: {ADVICE[kind]}" for kind in above))
     return status
 
 

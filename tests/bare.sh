@@ -19,6 +19,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/cmake/packages.sh"
 . "$root/cmake/apt_sources.sh"
+. "$root/tests/support/need_space.sh"
 export PATH=$PATH:/usr/sbin:/sbin
 
 case ${1-} in
@@ -33,6 +34,7 @@ skip() {
 }
 release=
 [ "$(id -u)" = 0 ] || skip "not root"
+need_space "${TMPDIR:-/tmp}" 4096 || exit 77
 install_packages bare || skip "debootstrap cannot be installed"
 release=$(os_release VERSION_CODENAME)
 if [ $# -gt 0 ] && [ -e "/usr/share/debootstrap/scripts/$1" ]; then

@@ -3,6 +3,7 @@
 # one type, made in files and mounted for the test alone. With little and with
 # much readahead, since that decides how large the pieces are that a kind takes.
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/../support/need_space.sh"
 
 type=$1 program=$2
 if [ "${3:-}" != inside ]; then
@@ -32,6 +33,7 @@ make() {
     device=
     rm -f "$image"
     truncate -s "$size" "$image"
+    need_space "$work" "${size%M}" || exit 77
     command -v "mkfs.$type" >/dev/null || skip "there is no mkfs.$type"
     "mkfs.$type" "$@" "$image" >/dev/null 2>&1
     device=$(losetup -f --show "$image" 2>/dev/null) || { device=; skip "no loop device"; }
@@ -82,6 +84,7 @@ case $type in
         scenario rewrite-full 0 2
         ;;
     tmpfs)
+        need_memory 448 || exit 77
         mount -t tmpfs -o size=0 none "$there" 2>/dev/null || skip "no tmpfs can be mounted"
         scenario large-objects 256
         umount "$there"

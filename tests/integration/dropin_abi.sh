@@ -1,13 +1,20 @@
 #!/usr/bin/env bash
 # The binary interface is what src/libmemkind.abi says: exported symbols, types
-# of functions, values of constants, layout of structures. What is added or
-# changed deliberately is put there with
+# of functions, values of constants, layout of structures; src/libmemkind.since says
+# which release each symbol came with. What is added or changed deliberately is put
+# into both with
 #
 #   tests/integration/dropin_abi.sh BUILD-DIRECTORY --update
+#
+# --headers instead looks at the headers alone (needs gcc, but nothing built):
+# BUILD-DIRECTORY is then any directory.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/install_common.sh"
 
 list=$root/src/libmemkind.abi
+what=${2:-}
+update="tests/integration/dropin_abi.sh ${build#"$root/"} --update"
+[ "$what" != --headers ] || update="tests/integration/dropin_abi.sh BUILD --update"
 library=$build/src/libmemkind.so
 headers=(memkind.h)
 for header in "$root"/include/memkind/internal/*.h; do
@@ -44,26 +51,46 @@ values() {
     tr -s ' \n' '  ' <"$work/preprocessed" | grep -oE 'struct memkind\w* \{[^}]*\}' | sort -u
 }
 
-symbols >"$work/now"
+# differs LIST: what to do about it.
+differs() {
+    if diff "$1" "$work/now" | grep -q '^<'; then
+        advise "what is gone or changed breaks programs that are built for it: keep it." \
+            "If no release had it yet, or its type is what programs see already:" "    $update"
+    else
+        advise "what is new is entered by" "    $update"
+    fi
+}
+same() { diff -u --label src/libmemkind.abi --label "the library" "$1" "$work/now"; }
+: >"$work/now"
+[ "$what" = --headers ] || symbols >"$work/now"
 if command -v gcc >/dev/null; then
     types >>"$work/now"
     values >>"$work/now"
-elif [ "${2:-}" = --update ]; then
+elif [ "$what" = --update ]; then
     echo "needs gcc" >&2
     exit 1
+elif [ "$what" = --headers ]; then
+    skip_all "the headers' binary interface (no gcc)"
 fi
-if [ "${2:-}" = --update ]; then
+if [ "$what" = --update ]; then
     cp "$work/now" "$list"
-    exit 0
-fi
-same() { diff -u --label src/libmemkind.abi --label "the library" "$1" "$work/now"; }
-if command -v gcc >/dev/null; then
-    check "the binary interface" same "$list" || true
+    exec python3 "$here/abi_releases.py" "$root" --update
+elif [ "$what" = --headers ]; then
+    grep -vE '^(function|object) ' "$list" >"$work/headers"
+    check "the headers' binary interface" same "$work/headers" || differs "$work/headers"
+elif command -v gcc >/dev/null; then
+    check "the binary interface" same "$list" || differs "$list"
 else
     skipped "types and values (no gcc)"
     grep -E '^(function|object) ' "$list" >"$work/symbols"
-    check "the exported symbols" same "$work/symbols" || true
+    check "the exported symbols" same "$work/symbols" || differs "$work/symbols"
 fi
+if command -v python3 >/dev/null; then
+    check "releases and their numbers" python3 "$here/abi_releases.py" "$root" || true
+else
+    skipped "releases and their numbers (no python3)"
+fi
+[ "$what" != --headers ] || finish
 
 # ---- can it fail? -------------------------------------------------------------------
 sed '0,/^function/{/^function/d}' "$list" >"$work/less"

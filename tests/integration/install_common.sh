@@ -21,6 +21,8 @@ failures=0
 pass() { echo "ok       $*"; }
 skipped() { echo "skipped  $*"; }
 fail() { echo "FAILED   $*"; failures=$((failures + 1)); }
+# advise LINE...: what to do about the failure before it.
+advise() { printf '    to do: %s\n' "$1"; shift; [ $# = 0 ] || printf '           %s\n' "$@"; }
 skip_all() { skipped "$*"; [ "$failures" = 0 ] || finish; exit 77; }
 
 # The first program of README.md, with another directory if one is given.
@@ -54,6 +56,13 @@ check() {
         tail -n 40 "$work/log" | sed 's/^/    /'
         return 1
     fi
+}
+
+. "$here/../support/need_space.sh"
+# has_space DIRECTORY MIB: skips the rest of the script if so much is not free there.
+has_space() {
+    local reason
+    reason=$(need_space "$@") || skip_all "${reason#skipped: }"
 }
 
 # The last line of every script.

@@ -81,4 +81,12 @@ forgotten() {
         grep -q 'MEMKIND_ERROR_FORGOTTEN is not under ERRORS' "$work/forgotten"
 }
 check "what is not described is noticed" forgotten || true
+# So is one that is described, but was not entered in the list.
+not_entered() {
+    ! python3 "$here/man_coverage.py" <(grep -vx 'function memkind_purge_kind' "$root/src/libmemkind.abi") \
+        "$root"/man/*.[37] >/dev/null 2>"$work/not_entered" &&
+        grep -q 'memkind_purge_kind() is declared in memkind.h, and not in src/libmemkind.abi: .* --update' "$work/not_entered" &&
+        grep -qE '\.[37]: memkind_purge_kind\(\) is not in src/libmemkind.abi' "$work/not_entered"
+}
+check "what is not in src/libmemkind.abi is said to be so" not_entered || true
 finish

@@ -7,11 +7,12 @@ usage: man_coverage.py ABI-LIST PAGE... >declarations.c
 ABI-LIST is src/libmemkind.abi. Each exported function has to be in the SYNOPSIS
 of one page, and in its text as well; each handle and constant in the text of a
 page; each status code under ERRORS of memkind(3). No page may name a function
-that does not exist. What is printed are the prototypes of all SYNOPSIS sections
+that does not exist, and no header declares one that is not in the list. What is printed are the prototypes of all SYNOPSIS sections
 of C headers, as C source: it compiles if they are those of the headers.
 
 A page says what a kind is before it uses the word in its DESCRIPTION.
 """
+import glob
 import os
 import re
 import shlex
@@ -54,6 +55,19 @@ def sections_of(path):
     return {name: "\n".join(lines) for name, lines in sections.items()}
 
 
+def declared_functions():
+    """Each memkind_...() that a C header declares, with the header's name."""
+    include = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../include")
+    found = {}
+    for path in sorted(glob.glob(os.path.join(include, "**", "*.h"), recursive=True)):
+        with open(path, encoding="utf-8") as header:
+            text = re.sub(r"/\*.*?\*/|//[^\n]*", "", header.read(), flags=re.S)
+        for match in re.finditer(r"^(?!\s*(?:static|#|return|typedef))[\w\s*]*?\b(memkind_\w+)"
+                                 r"\([^;{}]*\)[^;{}()]*;", text, re.M):
+            found.setdefault(match.group(1), os.path.relpath(path, include))
+    return found
+
+
 def main():
     with open(sys.argv[1], encoding="ascii") as abi:
         words = [line.split() for line in abi]
@@ -63,6 +77,10 @@ def main():
         sys.exit(f"{sys.argv[1]}: no list of a binary interface")
 
     problems = []
+    declared = declared_functions()
+    for name in sorted(declared.keys() - exported["function"]):
+        problems.append(f"{name}() is declared in {declared[name]}, and not in src/libmemkind.abi: "
+                        "define it, then tests/integration/dropin_abi.sh BUILD --update")
     synopses, texts, errors = {}, {}, ""
     for path in sys.argv[2:]:
         page = os.path.basename(path)
@@ -82,23 +100,29 @@ def main():
                                 if not name.startswith(("EXAMPLE", "DIFFERENCES")))
         for name in sorted(set(re.findall(r"\b(memkind_\w+) ?\(\)", "\n".join(sections.values())))
                            | set(re.findall(r"\b(memkind_\w+)\(", synopses[page]))):
-            if name not in exported["function"]:
-                problems.append(f"{page}: there is no {name}()")
+            if name in exported["function"]:
+                continue
+            if name in declared:
+                problems.append(f"{page}: {name}() is not in src/libmemkind.abi")
+            else:
+                problems.append(f"{page}: there is no {name}(): no header declares it")
 
     all_text = "\n".join(list(texts.values()) + list(synopses.values()))
-    for name in sorted(exported["function"]):
+    for name in sorted(exported["function"] | declared.keys()):
         pages = [page for page, text in synopses.items() if re.search(rf"\b{name}\(", text)]
         if len(pages) != 1:
-            problems.append(f"{name}() is in the SYNOPSIS of {pages or 'no page'}")
+            problems.append(f"{name}() is in the SYNOPSIS of {', '.join(pages) or 'no page'}: "
+                            "it has to be in that of one page, with its text there")
         elif not re.search(rf"\b{name}\b", texts[pages[0]]):
-            problems.append(f"{pages[0]}: {name}() is in the SYNOPSIS alone")
+            problems.append(f"{pages[0]}: {name}() is in the SYNOPSIS alone: describe it")
     for name in sorted(exported["object"] | exported["constant"]):
         if not UNDOCUMENTED.match(name) and not re.search(rf"\b{name}\b", all_text):
-            problems.append(f"{name} is in no page")
+            problems.append(f"{name} is in no page: describe it where the functions that "
+                            "take or return it are")
     for name in sorted(exported["constant"]):
         if name.startswith("MEMKIND_ERROR_") and not name.endswith("_SIZE") \
                 and not re.search(rf"\b{name}\b", errors):
-            problems.append(f"memkind.3: {name} is not under ERRORS")
+            problems.append(f"memkind.3: {name} is not under ERRORS: say there what it means")
     if problems:
         sys.exit("\n".join(problems))
 

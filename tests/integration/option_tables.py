@@ -60,7 +60,8 @@ def check_variable(name, row, text):
     kind, least, most, preset = row
     wanted = {"FLAG": ["If 1, "], "NUMBER": [str(least), str(most), preset],
               "DURATION": [str(most), preset, "never"]}[kind]
-    return [f"memkind.3: {name}: its text has no \"{word}\"" for word in wanted
+    return [f"memkind.3: {name}: its text has no \"{word}\", which is its range or default in "
+            "src/sys/options.h" for word in wanted
             if not re.search(rf"\b{re.escape(word)}", text)]
 
 
@@ -73,23 +74,27 @@ def problems_of(root, options):
 
     for path in sorted(glob.glob(os.path.join(root, "man", "*.[137]"))):
         page, found = os.path.basename(path), entries(read(path))
-        problems += [f"{page}: ENVIRONMENT: {name} is in no table" for name in found
+        problems += [f"{page}: ENVIRONMENT: {name} is in no table: add its row to "
+                     "OPTION_TABLE in src/sys/options.h, or take it out of the page" for name in found
                      if name not in table]
         if page == "memkind.3":
-            problems += [f"{page}: ENVIRONMENT: there is no {name}" for name in table
-                         if name not in found]
+            problems += [f"{page}: ENVIRONMENT: there is no {name}: describe it there, with "
+                         "its range and its default" for name in table if name not in found]
             for name in table.keys() & found.keys():
                 problems += check_variable(name, table[name], found[name])
 
     for path in sorted(glob.glob(os.path.join(root, "src", "**", "*.[ch]"), recursive=True)):
         name = os.path.relpath(path, root)
         if name not in NOT_READERS and re.search(r"\bgetenv\(|secure_getenv\(", read(path)):
-            problems.append(f"{name}: reads the environment")
+            problems.append(f"{name}: reads the environment: add a row to OPTION_TABLE in "
+                            "src/sys/options.h, and call option_is_on() or option_read()")
 
     fields = set(re.findall(r"FIELD\((\w+),", macro(options, "CONFIG_TABLE")))
     setters = set(re.findall(r"\bvoid memkind_config_set_(\w+)\(", read(root, "include/memkind.h")))
-    problems += [f"memkind.h: memkind_config_set_{name}() has no field" for name in setters - fields]
-    problems += [f"memkind.h: there is no memkind_config_set_{name}()" for name in fields - setters]
+    problems += [f"memkind.h: memkind_config_set_{name}() has no field: add its row to "
+                 "CONFIG_TABLE in src/sys/options.h" for name in setters - fields]
+    problems += [f"memkind.h: there is no memkind_config_set_{name}(): declare it, and define "
+                 "it in src/api/memkind_config.c" for name in fields - setters]
     return problems
 
 

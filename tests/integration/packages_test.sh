@@ -16,6 +16,7 @@ export PATH=$PATH:/usr/sbin:/sbin DEBIAN_FRONTEND=noninteractive
 for tool in debootstrap dpkg-deb dpkg-shlibdeps cpack apt-get unshare chroot file; do
     command -v $tool >/dev/null || skip_all "packages: no $tool"
 done
+has_space "$work" 3072 # for a build, the packages and a root
 
 # ---- making them ----------------------------------------------------------------------
 folder=$build/tests/packages

@@ -91,6 +91,9 @@ memkind_set_test(test_structure scripts
 add_test(NAME test_prose COMMAND python3
   ${PROJECT_SOURCE_DIR}/cmake/prose.py --check)
 memkind_set_test(test_prose scripts)
+memkind_outside(test_small_space small_space.sh)
+# The command of CONTRIBUTING.md, on mistakes.
+memkind_outside(test_check_command check_test.sh)
 # Under sanitizers as well; other scripts are left out there.
 memkind_outside(test_misuse_tools misuse_tools.sh)
 set_tests_properties(test_misuse_tools PROPERTIES LABELS integration)

@@ -32,6 +32,10 @@ static int mount_it(const char *name)
 {
     (void)name;
     bool mounted = false;
+    if (strcmp(file_system, "tmpfs") == 0
+            ? !test_has_memory(80 * MIB)
+            : !test_has_space_in(test_dir(), 96 * MIB))
+        return TEST_SKIPPED;
     if (mounts_become_own())
         mounted = strcmp(file_system, "tmpfs") == 0
                       ? mount_tmpfs(mount_point, "size=64m")

@@ -412,7 +412,7 @@ static int run_on(size_t which, int argc, char **argv)
     fflush(NULL);
     pid_t child = made ? fork() : -1;
     if (child == 0) {
-        if (!mounts_become_own() ||
+        if (!test_has_space_in(base, 128 * MIB) || !mounts_become_own() ||
             !mount_image(file_systems[which].make, image, 1024 * MIB, "",
                          place)) {
             printf("skipped: %s cannot be made and mounted\n",

@@ -252,6 +252,8 @@ static int make_small_kind(memkind_t *kind)
 static int growth_after_closing(void)
 {
     memkind_t kind;
+    if (!test_has_space_in(place, 288 * MIB))
+        return TEST_SKIPPED;
     NEED(make_small_kind(&kind) == 0);
     return use_after_closing(kind, 200 * MIB);
 }
@@ -326,6 +328,7 @@ static int directory_without_a_path(void)
     return 0;
 }
 
+#define GROWTH (224 * MIB)
 static int grow_and_finish(memkind_t kind)
 {
     NEED(fill(kind, 200, MIB) == 0);
@@ -340,7 +343,7 @@ static int grow_and_finish(memkind_t kind)
 static int growth_after_setuid(void)
 {
     memkind_t kind;
-    if (geteuid() != 0)
+    if (geteuid() != 0 || !test_has_space_in(place, GROWTH))
         return TEST_SKIPPED;
     NEED(make_small_kind(&kind) == 0);
     NEED(setgid(NOBODY) == 0 && setuid(NOBODY) == 0);
@@ -351,7 +354,7 @@ static int growth_after_setuid(void)
 static int growth_after_chroot(void)
 {
     memkind_t kind;
-    if (geteuid() != 0)
+    if (geteuid() != 0 || !test_has_space_in(place, GROWTH))
         return TEST_SKIPPED;
     NEED(make_small_kind(&kind) == 0);
     NEED(mkdir(beside, 0755) == 0 && chroot(beside) == 0 && chdir("/") == 0);
@@ -366,7 +369,7 @@ static int growth_after_setns(void)
     /* By number: in a chroot, joining a namespace leads to another root. */
     int parent = open(place, O_PATH | O_DIRECTORY | O_CLOEXEC);
     NEED(parent >= 0);
-    if (!have_tmpfs())
+    if (!test_has_memory(GROWTH) || !have_tmpfs())
         return TEST_SKIPPED;
     NEED(limit_files(32 * MIB));
     NEED(memkind_create_pmem(tmpfs, 0, &kind) == MEMKIND_SUCCESS);
@@ -381,6 +384,8 @@ static int growth_after_setns(void)
 static int growth_after_rmdir(void)
 {
     memkind_t kind;
+    if (!test_has_space_in(place, GROWTH))
+        return TEST_SKIPPED;
     NEED(mkdir(beside, 0755) == 0);
     NEED(limit_files(32 * MIB));
     NEED(memkind_create_pmem(beside, 0, &kind) == MEMKIND_SUCCESS);

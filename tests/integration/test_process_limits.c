@@ -60,15 +60,16 @@ static void empty(memkind_t kind, void ***list)
     }
 }
 
-/* Kinds on a new file system, which goes with the process. */
+/* Kinds on a new file system, which goes with the process, and of which `used`
+ * bytes are used at a time. */
 static const char *new_file_system(const char *make, const char *options,
-                                   size_t size)
+                                   size_t size, size_t used)
 {
     static char mounted[4200];
     char image[4200];
     snprintf(mounted, sizeof mounted, "%s/mounted", place);
     snprintf(image, sizeof image, "%s/image", place);
-    return mounts_become_own() &&
+    return test_has_space_in(place, used) && mounts_become_own() &&
                    mount_image(make, image, size, options, mounted)
                ? mounted
                : NULL;
@@ -195,6 +196,9 @@ static int mappings(void)
     /* If memory is counted when it is mapped, each kind has some megabytes. */
     const int count = counts_all_memory() ? 30 : KINDS_MAX;
     unsigned long long random = 17;
+    /* A kind's 2,000 objects take 21.3 MiB. */
+    if (!test_has_space_in(place, (size_t)count * 43 * MIB / 2))
+        return TEST_SKIPPED;
     const size_t before = test_mappings();
     for (int i = 0; i < count; i++)
         NEED(memkind_create_pmem(place, 0, &kinds[i]) == MEMKIND_SUCCESS);
@@ -323,14 +327,14 @@ static int use_small_files(const char *mounted)
 /* No file is larger than 16 GiB there. */
 static int small_files_ext2(void)
 {
-    const char *mounted =
-        new_file_system("mkfs.ext2 -q -F -b 1024 -m 0", "", 160 * MIB);
+    const char *mounted = new_file_system("mkfs.ext2 -q -F -b 1024 -m 0", "",
+                                          160 * MIB, 96 * MIB);
     return mounted != NULL ? use_small_files(mounted) : TEST_SKIPPED;
 }
 
 static int small_files_vfat(void)
 {
-    const char *mounted = new_file_system("mkfs.vfat", "", 320 * MIB);
+    const char *mounted = new_file_system("mkfs.vfat", "", 320 * MIB, 96 * MIB);
     return mounted != NULL ? use_small_files(mounted) : TEST_SKIPPED;
 }
 
@@ -339,7 +343,7 @@ static int small_files_vfat(void)
 static int user_quota(void)
 {
     const char *mounted = new_file_system("mkfs.ext4 -q -F -m 0 -O quota",
-                                          ",usrquota", 128 * MIB);
+                                          ",usrquota", 128 * MIB, 64 * MIB);
     if (mounted == NULL)
         return TEST_SKIPPED;
     char image[4200], device[64] = "";

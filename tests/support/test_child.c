@@ -108,9 +108,10 @@ int scenario_run(const char *name, const char *directory,
 
 bool scenario_check(const char *name, int status)
 {
-    if (status == TEST_SKIPPED)
+    if (status == TEST_SKIPPED) {
         printf("skipped: %s cannot be had here ", name);
-    else if (status >= CHILD_KILLED)
+        test_is_skipped();
+    } else if (status >= CHILD_KILLED)
         printf("%s: killed by signal %d ", name, status - CHILD_KILLED);
     if (status != TEST_SKIPPED)
         CHECK_EQ(status, 0);

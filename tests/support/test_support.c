@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "test_support.h"
 
+#include <CUnit/TestRun.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -65,6 +70,17 @@ static bool is_wanted(const char *name, int argc, char **argv)
     return wanted;
 }
 
+static unsigned tests_skipped;
+
+void test_is_skipped(void)
+{
+    static const void *last; /* one test may say so several times */
+    const void *test = CU_get_current_test();
+    if (test != NULL && test != last)
+        tests_skipped++;
+    last = test;
+}
+
 int test_main(const char *suite_name, const struct test_case *tests, int argc,
               char **argv)
 {
@@ -83,7 +99,10 @@ int test_main(const char *suite_name, const struct test_case *tests, int argc,
     bool passed = CU_get_number_of_failures() == 0 &&
                   CU_get_number_of_suites_failed() == 0 &&
                   CU_get_number_of_tests_run() > 0;
+    const bool all_skipped = tests_skipped == CU_get_number_of_tests_run();
     CU_cleanup_registry();
+    if (passed && all_skipped)
+        return TEST_SKIPPED;
     return passed ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -281,6 +300,70 @@ size_t test_free_space(void)
     struct statvfs st = {0};
     (void)statvfs(directory, &st);
     return st.f_bavail * st.f_frsize;
+}
+
+/* MemAvailable; SIZE_MAX if the kernel does not say. */
+static size_t available_memory(void)
+{
+    char line[256];
+    size_t kib = SIZE_MAX / KIB;
+    FILE *file = fopen("/proc/meminfo", "re");
+    if (file == NULL)
+        return SIZE_MAX;
+    while (fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, "MemAvailable:", 13) == 0)
+            kib = strtoull(line + 13, NULL, 10);
+    fclose(file);
+    return kib * KIB;
+}
+
+static size_t free_space_in(const char *dir)
+{
+    struct statfs st = {0};
+    if (statfs(dir, &st) != 0)
+        return 0;
+    const size_t space = (size_t)st.f_bavail * (size_t)st.f_bsize;
+    const size_t memory =
+        (unsigned long)st.f_type == TMPFS_MAGIC ? available_memory() : SIZE_MAX;
+    return space < memory ? space : memory;
+}
+
+static void say_skipped(size_t bytes, const char *where, size_t found)
+{
+    printf("skipped: needs %zu MiB free in %s, has %zu ",
+           (bytes + MIB - 1) / MIB, where, found / MIB);
+    fflush(stdout); /* a child may end by _exit() */
+    test_is_skipped();
+}
+
+bool test_has_space_in(const char *dir, size_t bytes)
+{
+    size_t found = free_space_in(dir);
+    if (found < bytes) {
+        /* What was freed a moment ago may not be counted yet. */
+        const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0) {
+            (void)syncfs(fd);
+            close(fd);
+        }
+        found = free_space_in(dir);
+    }
+    if (found < bytes)
+        say_skipped(bytes, dir, found);
+    return found >= bytes;
+}
+
+bool test_has_space(size_t bytes)
+{
+    return test_has_space_in(directory, bytes);
+}
+
+bool test_has_memory(size_t bytes)
+{
+    const size_t found = available_memory();
+    if (found < bytes)
+        say_skipped(bytes, "memory", found);
+    return found >= bytes;
 }
 
 void test_read_and_remove(const char *path, char *text, size_t size)

@@ -98,6 +98,23 @@ size_t test_least_filled(size_t space, size_t size);
 /* Bytes of free space on test_dir()'s file system. */
 size_t test_free_space(void);
 
+/*
+ * Whether so much space is free in test_dir(), or in a directory; on tmpfs,
+ * which is made of memory, so much memory has to be available, too. If not,
+ * prints "skipped: needs N MiB free in DIR, has M", and the test, which then
+ * ends at once, counts as skipped.
+ */
+bool test_has_space(size_t bytes);
+bool test_has_space_in(const char *dir, size_t bytes);
+
+/* Whether so much memory is available, as the kernel counts it (MemAvailable).
+ */
+bool test_has_memory(size_t bytes);
+
+/* The running test counts as skipped. If all tests of a program are, it ends
+ * with TEST_SKIPPED. */
+void test_is_skipped(void);
+
 /* Reads a file's text, at most size - 1 bytes of it, and removes the file. Ends
  * the test if it cannot be read. */
 void test_read_and_remove(const char *path, char *text, size_t size);
