@@ -36,9 +36,11 @@ foreach(section IN ITEMS 3 7)
   install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
 endforeach()
 file(GLOB pages ${PROJECT_SOURCE_DIR}/man/*.3)
-memkind_man_redirects(${PROJECT_BINARY_DIR}/man ${pages})
+memkind_man_redirects(${PROJECT_BINARY_DIR}/man ${PROJECT_SOURCE_DIR}/include
+  ${pages})
+# (Their many names are not worth a line each.)
 install(DIRECTORY ${PROJECT_BINARY_DIR}/man/
-  DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
+  DESTINATION ${CMAKE_INSTALL_MANDIR}/man3 MESSAGE_NEVER)
 
 # ---- pkg-config -----------------------------------------------------------------
 # The prefix is found from the file's own place, unless the directories are

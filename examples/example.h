@@ -31,16 +31,11 @@ static inline const char *example_dir(int argc, char *argv[])
 
 /* ---- errors: each of these ends the program with a message ---- */
 
-/* For calls that give a status code; `what` is the call, or its argument. */
-static inline void example_expect_success(int err, const char *what)
+/* For the library's calls that give a status code. */
+static inline void example_expect_success(int err)
 {
     if (err != MEMKIND_SUCCESS) {
-        int reason = errno;
-        char text[MEMKIND_ERROR_MESSAGE_SIZE];
-        memkind_error_message(err, text, sizeof(text));
-        (void)fprintf(stderr, "%s: %s (code %d%s%s)\n", what, text, err,
-                      reason != 0 ? "; errno: " : "",
-                      reason != 0 ? strerror(reason) : "");
+        (void)fprintf(stderr, "%s (code %d)\n", memkind_last_error(), err);
         exit(EXIT_FAILURE);
     }
 }
@@ -78,11 +73,8 @@ static inline double example_seconds(void)
 static inline size_t example_stat(memkind_t kind, memkind_stat_type type)
 {
     size_t bytes = 0;
-    errno = 0;
-    example_expect_success(memkind_update_cached_stats(),
-                           "memkind_update_cached_stats");
-    example_expect_success(memkind_get_stat(kind, type, &bytes),
-                           "memkind_get_stat");
+    example_expect_success(memkind_update_cached_stats());
+    example_expect_success(memkind_get_stat(kind, type, &bytes));
     return bytes;
 }
 

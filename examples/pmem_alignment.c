@@ -13,7 +13,7 @@ static void use_alignment(memkind_t kind, size_t alignment)
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         void *object = NULL;
         int err = memkind_posix_memalign(kind, &object, alignment, sizes[i]);
-        example_expect_success(err, "memkind_posix_memalign");
+        example_expect_success(err);
         example_fill(object, sizes[i], alignment);
         bool kept = example_verify(object, sizes[i], alignment);
         bool aligned = (uintptr_t)object % alignment == 0;
@@ -28,7 +28,7 @@ int main(int argc, char *argv[])
     const char *dir = example_dir(argc, argv);
     memkind_t kind = NULL;
     int err = memkind_create_pmem(dir, 32 * EXAMPLE_MIB, &kind);
-    example_expect_success(err, "memkind_create_pmem");
+    example_expect_success(err);
     printf("a kind of 32 MiB in %s\n", dir);
 
     for (size_t alignment = sizeof(void *); alignment <= 2 * EXAMPLE_MIB;
@@ -48,6 +48,6 @@ int main(int argc, char *argv[])
     printf("alignments of 0, 1, %zu, 24 and 1000 are refused with EINVAL\n",
            sizeof(void *) / 2);
     err = memkind_destroy_kind(kind);
-    example_expect_success(err, "memkind_destroy_kind");
+    example_expect_success(err);
     return EXIT_SUCCESS;
 }

@@ -16,7 +16,7 @@ int main(int argc, char *argv[])
     } else if (err == MEMKIND_ERROR_MMAP) {
         printf("%s: kinds can be made here, but not with DAX\n", dir);
     } else {
-        example_expect_success(err, dir);
+        example_expect_success(err);
     }
 
     int missing = memkind_check_dax_path("/nonexistent/directory");
@@ -24,9 +24,9 @@ int main(int argc, char *argv[])
 
     memkind_t kind = NULL;
     err = memkind_create_pmem(dir, MEMKIND_PMEM_MIN_SIZE, &kind);
-    example_expect_success(err, "memkind_create_pmem");
+    example_expect_success(err);
     err = memkind_destroy_kind(kind);
-    example_expect_success(err, "memkind_destroy_kind");
+    example_expect_success(err);
 
     example_check(missing != MEMKIND_SUCCESS && missing != MEMKIND_ERROR_MMAP,
                   "a missing directory is an error, not an answer");

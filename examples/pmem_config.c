@@ -23,7 +23,7 @@ int main(int argc, char *argv[])
     int err = memkind_create_pmem_with_config(config, &kind);
     /* the kind does not need its configuration any more */
     memkind_config_delete(config);
-    example_expect_success(err, "memkind_create_pmem_with_config");
+    example_expect_success(err);
     printf("a kind of 64 MiB in %s, conservative policy\n", dir);
 
     void *objects[OBJECTS];
@@ -41,7 +41,7 @@ int main(int argc, char *argv[])
            "%zu KiB after freeing them\n",
            full / EXAMPLE_KIB, OBJECTS, empty / EXAMPLE_KIB);
     err = memkind_destroy_kind(kind);
-    example_expect_success(err, "memkind_destroy_kind");
+    example_expect_success(err);
 
     example_check(full >= OBJECTS * EXAMPLE_MIB && empty <= full / 4,
                   "freed pages are given back at once");

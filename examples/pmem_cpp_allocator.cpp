@@ -122,7 +122,7 @@ void use_borrowed_kind(const char *dir)
 {
     memkind_t kind = nullptr;
     int err = memkind_create_pmem(dir, 0, &kind);
-    example_expect_success(err, "memkind_create_pmem");
+    example_expect_success(err);
     bool found = false;
     {
         libmemkind::pmem::memory_resource resource(kind);

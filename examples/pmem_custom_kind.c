@@ -40,11 +40,11 @@ int main(int argc, char *argv[])
         .max_size = 32 * EXAMPLE_MIB,
     };
     int err = memkind_pmem_set_source(&kind, &source);
-    example_expect_success(err, "memkind_pmem_set_source");
+    example_expect_success(err);
     ops = MEMKIND_PMEM_OPS;
     ops.mmap = counting_mmap;
     err = ops.create(&kind, &ops, "counting");
-    example_expect_success(err, "the create operation");
+    example_expect_success(err);
     printf("kind \"%s\" of 32 MiB in %s\n", kind.name, source.dir);
 
     const size_t size = 4 * EXAMPLE_MIB;
@@ -56,7 +56,7 @@ int main(int argc, char *argv[])
     record->number = 42;
     (void)snprintf(record->text, sizeof(record->text), "a durable record");
     err = memkind_pmem_persist(&kind, record, sizeof(*record));
-    example_expect_success(err, "memkind_pmem_persist");
+    example_expect_success(err);
     printf("a record of %zu bytes made durable\n", sizeof(*record));
     printf("memory is %s\n", memkind_pmem_is_pmem(&kind)
                                  ? "persistent, flushed from user space"
@@ -71,7 +71,7 @@ int main(int argc, char *argv[])
     memkind_free(&kind, record);
     memkind_free(&kind, large);
     err = ops.destroy(&kind);
-    example_expect_success(err, "the destroy operation");
+    example_expect_success(err);
 
     example_check(refused == MEMKIND_ERROR_INVALID,
                   "only the kind's memory can be persisted");

@@ -37,7 +37,7 @@ int main(int argc, char *argv[])
     const char *dir = example_dir(argc, argv);
     memkind_t kind = NULL;
     int err = memkind_create_pmem(dir, 64 * EXAMPLE_MIB, &kind);
-    example_expect_success(err, "memkind_create_pmem");
+    example_expect_success(err);
     printf("a kind of 64 MiB in %s\n", dir);
 
     static void *objects[OBJECTS];
@@ -69,7 +69,7 @@ int main(int argc, char *argv[])
         memkind_free(kind, objects[i]);
     }
     err = memkind_destroy_kind(kind);
-    example_expect_success(err, "memkind_destroy_kind");
+    example_expect_success(err);
 
     example_check(kept, "moved objects keep their contents");
     example_check(moved > 0 && after <= before / 2,

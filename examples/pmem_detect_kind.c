@@ -29,10 +29,10 @@ int main(int argc, char *argv[])
     const char *dir = example_dir(argc, argv);
     memkind_t first = NULL;
     int err = memkind_create_pmem(dir, 16 * EXAMPLE_MIB, &first);
-    example_expect_success(err, "memkind_create_pmem");
+    example_expect_success(err);
     memkind_t second = NULL;
     err = memkind_create_pmem(dir, 0, &second);
-    example_expect_success(err, "memkind_create_pmem, the second");
+    example_expect_success(err);
 
     show_object("small, first kind:", first, 40);
     show_object("large, first kind:", first, 3 * EXAMPLE_MIB);
@@ -52,8 +52,8 @@ int main(int argc, char *argv[])
     free(libc);
 
     err = memkind_destroy_kind(second);
-    example_expect_success(err, "memkind_destroy_kind");
+    example_expect_success(err);
     err = memkind_destroy_kind(first);
-    example_expect_success(err, "memkind_destroy_kind");
+    example_expect_success(err);
     return EXIT_SUCCESS;
 }

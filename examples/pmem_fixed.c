@@ -51,10 +51,10 @@ static void use_area(const char *what, char *area)
     for (int round = 0; round < 2; round++) {
         memkind_t kind = NULL;
         int err = memkind_create_fixed(area, AREA, &kind);
-        example_expect_success(err, "memkind_create_fixed");
+        example_expect_success(err);
         use_kind(kind, area);
         err = memkind_destroy_kind(kind);
-        example_expect_success(err, "memkind_destroy_kind");
+        example_expect_success(err);
         memset(area, 0, AREA);
     }
 }
@@ -86,8 +86,9 @@ int main(int argc, char *argv[])
     static alignas(4096) char array[AREA];
     use_area("a static array", array);
 
-    int fd = make_file(example_dir(argc, argv));
-    example_expect(fd >= 0, "making a file");
+    const char *dir = example_dir(argc, argv);
+    int fd = make_file(dir);
+    example_expect(fd >= 0, dir);
     void *mapping = mmap(NULL, AREA, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     example_expect(mapping != MAP_FAILED, "mmap");
     (void)close(fd);

@@ -43,9 +43,9 @@ int main(int argc, char *argv[])
     const char *dir = example_dir(argc, argv);
     memkind_t kinds[KINDS] = {NULL, NULL, MEMKIND_DEFAULT};
     int err = memkind_create_pmem(dir, 16 * EXAMPLE_MIB, &kinds[0]);
-    example_expect_success(err, "memkind_create_pmem");
+    example_expect_success(err);
     err = memkind_create_pmem(dir, 0, &kinds[1]);
-    example_expect_success(err, "memkind_create_pmem, the second");
+    example_expect_success(err);
 
     for (size_t round = 0; round < ROUNDS; round++) {
         use_object(kinds[round % KINDS], round);
@@ -61,9 +61,9 @@ int main(int argc, char *argv[])
     printf("an object freed by resizing it to 0, and NULL freed\n");
 
     err = memkind_destroy_kind(kinds[1]);
-    example_expect_success(err, "memkind_destroy_kind");
+    example_expect_success(err);
     err = memkind_destroy_kind(kinds[0]);
-    example_expect_success(err, "memkind_destroy_kind");
+    example_expect_success(err);
 
     example_check(nothing == NULL, "resizing to 0 gives NULL");
     return EXIT_SUCCESS;

@@ -56,7 +56,7 @@ int main(int argc, char *argv[])
     memkind_t kind = NULL;
     int too_small = memkind_create_pmem(dir, MEMKIND_PMEM_MIN_SIZE - 1, &kind);
     int err = memkind_create_pmem(dir, LIMIT, &kind);
-    example_expect_success(err, "memkind_create_pmem");
+    example_expect_success(err);
     printf("a kind of %zu KiB in %s\n", LIMIT / EXAMPLE_KIB, dir);
 
     size_t first = 0;
@@ -74,7 +74,7 @@ int main(int argc, char *argv[])
     bool second_kept = free_all(kind, fill_kind(kind, &second));
     printf("freed them all, and got %zu objects again\n", second);
     err = memkind_destroy_kind(kind);
-    example_expect_success(err, "memkind_destroy_kind");
+    example_expect_success(err);
 
     example_check(too_small == MEMKIND_ERROR_INVALID,
                   "a limit below the least size is refused");

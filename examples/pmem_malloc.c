@@ -14,7 +14,7 @@ int main(int argc, char *argv[])
     const char *dir = example_dir(argc, argv);
     memkind_t kind = NULL;
     int err = memkind_create_pmem(dir, 32 * EXAMPLE_MIB, &kind);
-    example_expect_success(err, "memkind_create_pmem");
+    example_expect_success(err);
     printf("a kind of 32 MiB in %s\n", dir);
 
     const size_t size = 10000;
@@ -45,7 +45,7 @@ int main(int argc, char *argv[])
     memkind_free(kind, more);
     memkind_free(kind, text);
     err = memkind_destroy_kind(kind);
-    example_expect_success(err, "memkind_destroy_kind");
+    example_expect_success(err);
     printf("free:    done\n");
 
     example_check(bits == 0, "calloc gives zeroes");

@@ -29,7 +29,7 @@ int main(int argc, char *argv[])
         /* with and without a limit */
         size_t limit = i % 2 == 0 ? MEMKIND_PMEM_MIN_SIZE : 0;
         err = memkind_create_pmem(dir, limit, &kinds[i]);
-        example_expect_success(err, "memkind_create_pmem");
+        example_expect_success(err);
     }
     kinds[KINDS] = MEMKIND_DEFAULT; /* this one is never destroyed */
 
@@ -56,7 +56,7 @@ int main(int argc, char *argv[])
     memkind_free(kinds[1], object);
 
     err = memkind_destroy_kind(kinds[0]);
-    example_expect_success(err, "memkind_destroy_kind");
+    example_expect_success(err);
     example_check(all_as_written(objects, 1),
                   "the others outlive a destroyed kind");
     printf("kind 0 destroyed, the other objects are as they were\n");
@@ -64,7 +64,7 @@ int main(int argc, char *argv[])
     memkind_free(MEMKIND_DEFAULT, objects[KINDS]);
     for (size_t i = 1; i < KINDS; i++) {
         err = memkind_destroy_kind(kinds[i]);
-        example_expect_success(err, "memkind_destroy_kind");
+        example_expect_success(err);
     }
     return EXIT_SUCCESS;
 }

@@ -21,13 +21,13 @@ static struct numbers read_numbers(const char *when, memkind_t kind)
 {
     struct numbers now = {0, 0, 0};
     int err = memkind_update_cached_stats();
-    example_expect_success(err, "memkind_update_cached_stats");
+    example_expect_success(err);
     err = memkind_get_stat(kind, MEMKIND_STAT_TYPE_RESIDENT, &now.resident);
-    example_expect_success(err, "memkind_get_stat: resident");
+    example_expect_success(err);
     err = memkind_get_stat(kind, MEMKIND_STAT_TYPE_ACTIVE, &now.active);
-    example_expect_success(err, "memkind_get_stat: active");
+    example_expect_success(err);
     err = memkind_get_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED, &now.allocated);
-    example_expect_success(err, "memkind_get_stat: allocated");
+    example_expect_success(err);
     printf("%-24s resident %6zu KiB, active %6zu KiB, allocated %6zu KiB\n",
            when, now.resident / EXAMPLE_KIB, now.active / EXAMPLE_KIB,
            now.allocated / EXAMPLE_KIB);
@@ -42,7 +42,7 @@ int main(int argc, char *argv[])
     const char *dir = example_dir(argc, argv);
     memkind_t kind = NULL;
     int err = memkind_create_pmem(dir, LIMIT, &kind);
-    example_expect_success(err, "memkind_create_pmem");
+    example_expect_success(err);
     ssize_t capacity = memkind_get_capacity(kind);
     printf("a kind of %zu KiB in %s, capacity: %zd KiB\n", LIMIT / EXAMPLE_KIB,
            dir, capacity / (ssize_t)EXAMPLE_KIB);
@@ -64,10 +64,10 @@ int main(int argc, char *argv[])
     /* NULL stands for all kinds */
     size_t whole = 0;
     err = memkind_get_stat(NULL, MEMKIND_STAT_TYPE_ALLOCATED, &whole);
-    example_expect_success(err, "memkind_get_stat of the whole library");
+    example_expect_success(err);
     printf("%-24s allocated %zu KiB\n", "whole library:", whole / EXAMPLE_KIB);
     err = memkind_destroy_kind(kind);
-    example_expect_success(err, "memkind_destroy_kind");
+    example_expect_success(err);
 
     example_check(capacity == (ssize_t)LIMIT, "the capacity is the limit");
     example_check(full.allocated - before.allocated >= usable,

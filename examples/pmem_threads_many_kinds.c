@@ -48,10 +48,10 @@ static void *work(void *arg)
         memkind_t kind = NULL;
         size_t limit = round % 2 == 0 ? MEMKIND_PMEM_MIN_SIZE : 0;
         int err = memkind_create_pmem(self->dir, limit, &kind);
-        example_expect_success(err, "memkind_create_pmem");
+        example_expect_success(err);
         use_kind(kind, self->number * 1000 + round);
         err = memkind_destroy_kind(kind);
-        example_expect_success(err, "memkind_destroy_kind");
+        example_expect_success(err);
         self->rounds++;
     }
     return NULL;

@@ -93,7 +93,7 @@ int main(int argc, char *argv[])
     const char *dir = example_dir(argc, argv);
     static struct shared shared;
     int err = memkind_create_pmem(dir, 64 * EXAMPLE_MIB, &shared.kind);
-    example_expect_success(err, "memkind_create_pmem");
+    example_expect_success(err);
     printf("a kind of 64 MiB in %s\n", dir);
 
     errno = pthread_barrier_init(&shared.barrier, NULL, THREADS);
@@ -120,7 +120,7 @@ int main(int argc, char *argv[])
            "%zu failures, %zu broken\n",
            THREADS, done, failed, broken);
     err = memkind_destroy_kind(shared.kind);
-    example_expect_success(err, "memkind_destroy_kind");
+    example_expect_success(err);
 
     example_check(failed == 0 && broken == 0 &&
                       done == (size_t)THREADS * ROUNDS * OBJECTS,

@@ -14,7 +14,7 @@ int main(int argc, char *argv[])
     const char *dir = example_dir(argc, argv);
     memkind_t kind = NULL;
     int err = memkind_create_pmem(dir, 0, &kind);
-    example_expect_success(err, "memkind_create_pmem");
+    example_expect_success(err);
     ssize_t capacity = memkind_get_capacity(kind);
     printf("an unlimited kind in %s: it could hold up to %zd MiB\n", dir,
            capacity / (ssize_t)EXAMPLE_MIB);
@@ -33,7 +33,7 @@ int main(int argc, char *argv[])
         memkind_free(kind, objects[i]);
     }
     err = memkind_destroy_kind(kind);
-    example_expect_success(err, "memkind_destroy_kind");
+    example_expect_success(err);
     printf("%d objects of 1 MiB written, read back, and freed\n", OBJECTS);
 
     example_check(capacity >= 0, "the capacity is known");

@@ -27,7 +27,7 @@ int main(int argc, char *argv[])
     const char *dir = example_dir(argc, argv);
     memkind_t kind = NULL;
     int err = memkind_create_pmem(dir, 32 * EXAMPLE_MIB, &kind);
-    example_expect_success(err, "memkind_create_pmem");
+    example_expect_success(err);
     printf("a kind of 32 MiB in %s\n", dir);
 
     const size_t sizes[] = {1, 8, 9, 100, 1000, 5000, 20000, 100000, 3000000};
@@ -36,7 +36,7 @@ int main(int argc, char *argv[])
     }
     size_t of_nothing = memkind_malloc_usable_size(kind, NULL);
     err = memkind_destroy_kind(kind);
-    example_expect_success(err, "memkind_destroy_kind");
+    example_expect_success(err);
 
     example_check(of_nothing == 0, "nothing is usable at the null pointer");
     return EXIT_SUCCESS;

@@ -223,7 +223,7 @@ static void report(struct word **table)
 int main(int argc, char *argv[])
 {
     const char *dir = example_dir(argc, argv);
-    example_expect_success(memkind_create_pmem(dir, 0, &kind), dir);
+    example_expect_success(memkind_create_pmem(dir, 0, &kind));
     bool dax = memkind_check_dax_path(dir) == MEMKIND_SUCCESS;
     printf("kind:       in %s (%s)\n", dir, dax ? "DAX" : "no DAX");
     double start = example_seconds();
@@ -245,6 +245,6 @@ int main(int argc, char *argv[])
            file_count, (double)byte_count / 1e6, example_seconds() - start,
            count, full ? ": the kind is FULL" : "");
     report(index);
-    example_expect_success(memkind_destroy_kind(kind), "memkind_destroy_kind");
+    example_expect_success(memkind_destroy_kind(kind));
     return full ? FULL : EXIT_SUCCESS;
 }

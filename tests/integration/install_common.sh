@@ -25,6 +25,24 @@ fail() { echo "FAILED   $*"; failures=$((failures + 1)); }
 advise() { printf '    to do: %s\n' "$1"; shift; [ $# = 0 ] || printf '           %s\n' "$@"; }
 skip_all() { skipped "$*"; [ "$failures" = 0 ] || finish; exit 77; }
 
+# The first program of README.md, with another directory if one is given.
+readme_program() {
+    awk '/^```c$/ { inside = 1; next } inside && /^```$/ { exit } inside' "$root/README.md" |
+        sed "s,\"/mnt/pmem\",\"${1:-/mnt/pmem}\","
+}
+
+# says_missing DIRECTORY COMMAND...: a program that cannot have it ends by itself,
+# with a message that names it.
+says_missing() {
+    local said status=0 directory=$1
+    shift
+    said=$("$@" 2>&1) || status=$?
+    [[ $status = 1 && $said == *"$directory"*"No such file or directory"* ]] || {
+        echo "status $status: $said"
+        return 1
+    }
+}
+
 # check NAME COMMAND...: what the command prints is shown if it fails.
 check() {
     local name=$1 status=0

@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # The man pages have no mistakes that man or mandoc can find; they describe each
-# function, handle and constant of the library, and nothing else; the examples
-# compile as they stand in the page, and run.
+# function, handle and constant of the library, and nothing else; man finds one
+# for each public name; the examples compile as they stand in the page, and run.
+# Without the directory for their kind, these and the example programs say so.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/install_common.sh"
 
 renders() { [ -z "$(man --warnings -E UTF-8 -l -Tutf8 -Z "$1" 2>&1 >/dev/null | tee -a /dev/stderr)" ]; }
 lint() { mandoc -Tlint "$1"; }
+export LD_LIBRARY_PATH=$build/src
 # With the test directory as argument; some need none.
-runs() { LD_LIBRARY_PATH=$build/src timeout 60 "$work/example" "$MEMKIND_TEST_DIR"; }
+runs() { timeout 60 "$work/example" "$MEMKIND_TEST_DIR"; }
 
 # All examples of a page: at least one.
 examples() {
@@ -22,6 +24,8 @@ examples() {
             -I"$root/include" "$work/example.c" -o "$work/example" \
             -L"$build/src" -lmemkind -pthread &&
             check "$name runs" runs || true
+        ! grep -q argv "$work/example.c" || check "$name, without the directory" \
+            says_missing "$work/missing" timeout 60 "$work/example" "$work/missing" || true
         number=$((number + 1))
     done
     if ! grep -q "no example $number\$" "$work/errors" || [ $number = 1 ]; then
@@ -45,10 +49,29 @@ for page in "$root"/man/*.[137]; do
     [[ $name == *.1 ]] || examples "$page"
 done
 
-covers() { python3 "$here/man_coverage.py" "$root/src/libmemkind.abi" "$root"/man/*.[37] >"$work/declarations.c"; }
+for program in "$build"/examples/*; do
+    [ ! -f "$program" ] || [ ! -x "$program" ] ||
+        check "${program##*/}, without the directory" \
+            says_missing "$work/missing" timeout 60 "$program" "$work/missing" || true
+done
+
+covers() { python3 "$here/man_coverage.py" "$root/src/libmemkind.abi" "$root"/man/*.[137] >"$work/declarations.c"; }
 check "the pages are about the binary interface" covers &&
     check "prototypes are those of the headers" "${cc[@]}" -Wall -Werror \
         -Wno-deprecated-declarations -I"$root/include" -fsyntax-only "$work/declarations.c" || true
+if command -v man >/dev/null; then
+    check "cmake --install" cmake --install "$build" --prefix "$work/prefix" &&
+        check "man finds each public name" \
+            python3 "$here/man_names.py" "$root" "$work/prefix/share/man" || true
+    lost() {
+        rm "$work/prefix/share/man/man3/MEMKIND_DEFAULT.3"
+        ! python3 "$here/man_names.py" "$root" "$work/prefix/share/man" 2>"$work/lost" &&
+            grep -q '^man MEMKIND_DEFAULT: no page$' "$work/lost"
+    }
+    check "a name that man does not find is noticed" lost || true
+else
+    skipped "man finds each public name (not installed)"
+fi
 # A function that is added, and forgotten here, is noticed.
 forgotten() {
     ! python3 "$here/man_coverage.py" <(cat "$root/src/libmemkind.abi" && printf '%s\n' \

@@ -64,23 +64,12 @@ by_pkg_config() {
     done
 }
 
-# says_missing PROGRAM: it fails with a message, and not by a signal.
-says_missing() {
-    local said status=0
-    said=$("$1" 2>&1) || status=$?
-    [ $status = 1 ] && [[ $said == *"No such file or directory"* ]] || {
-        echo "status $status: $said"
-        return 1
-    }
-}
-
 # The README's program and those examples that have several kinds and threads.
 more_full() {
     local program flags
     flags=$(pkg-config --static --cflags --libs memkind)
-    awk '/^```c$/ { inside = 1; next } inside && /^```$/ { exit } inside' "$root/README.md" >"$work/README.c"
-    sed "s,\"/mnt/pmem\",\"$MEMKIND_TEST_DIR\"," "$work/README.c" >"$work/quick_start.c"
-    sed "s,\"/mnt/pmem\",\"$work/missing\"," "$work/README.c" >"$work/quick_start_missing.c"
+    readme_program "$MEMKIND_TEST_DIR" >"$work/quick_start.c"
+    readme_program "$work/missing" >"$work/quick_start_missing.c"
     # shellcheck disable=SC2046 # a list
     check "$where: the README's program: build" "${cc[@]}" "$work/quick_start.c" -o "$work/program" \
         $(pkg-config --cflags --libs memkind) -Wl,-rpath,"$prefix_libs" &&
@@ -90,7 +79,7 @@ more_full() {
         "$work/quick_start_missing.c" -o "$work/program" \
         $(pkg-config --cflags --libs memkind) -Wl,-rpath,"$prefix_libs" &&
         check "$where: the README's program, without the directory" \
-            says_missing "$work/program" || true
+            says_missing "$work/missing" "$work/program" || true
     for program in "$work/quick_start.c" "$root"/examples/pmem_{several_kinds,threads_many_kinds,threads_one_kind,limit,defragment}.c; do
         # shellcheck disable=SC2086 # flags is a list
         check "$where: -static, ${program##*/}: build" "${cc[@]}" -static "$program" \

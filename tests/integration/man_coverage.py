@@ -11,6 +11,8 @@ under Added exactly what libmemkind 1.14 does not export (dropin_exports.txt). N
 page may name a function that does not exist, and no header declares one that is not
 in the list. What is printed are the prototypes of all SYNOPSIS sections
 of C headers, as C source: it compiles if they are those of the headers.
+
+A page says what a kind is before it uses the word in its DESCRIPTION.
 """
 import glob
 import os
@@ -100,6 +102,9 @@ def main():
         page = os.path.basename(path)
         sections = sections_of(path)
         synopses[page] = sections.pop("SYNOPSIS", "")
+        first = re.search(r"\b(A\s+)?kinds?\b(\s+is\s+a\s+heap\b)?", sections["DESCRIPTION"])
+        if first and not (first.group(1) and first.group(2)):
+            problems.append(f"{page}: does not begin with what a kind is")
         if page == "memkind.3":
             errors = sections["ERRORS"]
             problems += check_added(sections["DIFFERENCES FROM LIBMEMKIND 1.14"],

@@ -66,6 +66,7 @@ endfunction()
 memkind_outside(test_install install_test.sh)
 memkind_outside(test_headers install_headers.sh)
 memkind_outside(test_man install_man.sh)
+memkind_outside(test_readme readme_session.sh)
 add_test(NAME test_option_tables COMMAND python3
   ${CMAKE_CURRENT_SOURCE_DIR}/integration/option_tables.py ${PROJECT_SOURCE_DIR})
 memkind_set_test(test_option_tables scripts)

@@ -35,11 +35,9 @@ inline void check_created(int status, const char *what)
     if (status == MEMKIND_SUCCESS) {
         return;
     }
-    char reason[MEMKIND_ERROR_MESSAGE_SIZE] = "";
-    memkind_error_message(status, reason, sizeof(reason));
-    const std::string text =
-        std::string("libmemkind: no ") + what + " kind: " + reason + " (" +
-        std::to_string(status) + "): " + memkind_last_error();
+    const std::string text = std::string("libmemkind: no ") + what +
+                             " kind: " + memkind_last_error() + " (" +
+                             std::to_string(status) + ")";
     if (status == MEMKIND_ERROR_INVALID) {
         throw std::invalid_argument(text);
     }

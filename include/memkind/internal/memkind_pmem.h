@@ -10,7 +10,8 @@
  *     struct memkind_ops ops = MEMKIND_PMEM_OPS;
  *     struct memkind_pmem_source source = {.dir = "/mnt/pmem", .fd = -1};
  *     memkind_pmem_set_source(&kind, &source);
- *     int err = ops.create(&kind, &ops, "mine");
+ *     if (ops.create(&kind, &ops, "mine") != MEMKIND_SUCCESS)
+ *         fprintf(stderr, "%s\n", memkind_last_error());
  *
  * MEMKIND_PMEM_MIN_SIZE is in memkind.h.
  */
