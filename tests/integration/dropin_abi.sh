@@ -54,7 +54,8 @@ elif [ "${2:-}" = --update ]; then
 fi
 if [ "${2:-}" = --update ]; then
     cp "$work/now" "$list"
-    exit 0
+    python3 "$here/abi_symbols.py" "$root" --update
+    exit
 fi
 same() { diff -u --label src/libmemkind.abi --label "the library" "$1" "$work/now"; }
 if command -v gcc >/dev/null; then
