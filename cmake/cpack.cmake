@@ -91,14 +91,12 @@ set(CPACK_DEBIAN_MEMKIND_TOOLS_PACKAGE_NAME memkind-pmem)
 set(CPACK_DEBIAN_MEMKIND_TOOLS_PACKAGE_SECTION utils)
 set(CPACK_DEBIAN_MEMKIND_TOOLS_PACKAGE_DEPENDS "libmemkind-pmem0 (>= ${PROJECT_VERSION})")
 set(CPACK_DEBIAN_MEMKIND_TOOLS_DESCRIPTION "malloc for memory-mapped files on persistent memory: command-line tool
-${_about}This package has the program memkind-pmem, with three
-commands:
-  check DIR   says what such memory gets from a directory or a DAX device (file
-              space given back or not, 2 MiB pages, DAX, limits), and what to do
-              about each \"no\": format, mount options, ulimits
-  bench DIR   measures the speed of malloc and free there, beside the process's
-              own malloc
-  version     says which library, jemalloc and libpmem programs get
+${_about}This package has the program memkind-pmem. Its commands:
+  check DIR  what such memory gets from a directory or a DAX device, such as
+             2 MiB pages, DAX, file space given back, limits, and how to get
+             what is missing: format, mount options, limits
+  bench DIR  measures malloc and free there, beside the process's own malloc
+  version    which library, jemalloc and libpmem programs get
 All of them also print JSON.")
 
 # What Debian wants in /usr/share/doc, and its compression.
