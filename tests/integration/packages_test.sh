@@ -174,12 +174,13 @@ done
 if [ -x "$bare/usr/bin/memkind-pmem" ]; then
     check "memkind-pmem version" inside memkind-pmem version || true
     describes_commands() {
-        local shown name
-        shown=$(inside apt-cache show memkind-pmem) || return
-        for name in $(inside memkind-pmem --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
-            echo "$name"
-            grep -E "^   $name( DIR)?  " <<<"$shown" || return
-        done | tee -a /dev/stderr | grep -qx bench
+        local shown names name
+        shown=$(inside apt-cache show memkind-pmem) &&
+            names=$(inside memkind-pmem --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p') || return
+        [[ $names == *bench* ]] || { echo "not the commands: $names"; return 1; }
+        for name in $names; do
+            grep -E "^   $name( DIR)?  " <<<"$shown" || { echo "not named: $name"; return 1; }
+        done
     }
     check "apt show names the tool's commands" describes_commands || true
 fi
