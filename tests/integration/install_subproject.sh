@@ -184,12 +184,28 @@ if ! grep -q '^MEMKIND_BUILD_TESTS:BOOL=ON' "$build/CMakeCache.txt"; then
     finish
 fi
 folder=$work/all
-check "add_subdirectory(), everything on: configure" configured "$folder" -DALL=ON -DMEMKIND_BUILD_TESTS=ON \
-    -DMEMKIND_BUILD_EXAMPLES=ON -DMEMKIND_BUILD_TOOL=ON -DMEMKIND_INSTALL=ON || finish
+# With ninja, for several configurations at once, as in an IDE.
+several=() in_config=
+if command -v ninja >/dev/null; then
+    several=(-G "Ninja Multi-Config") in_config=/Debug
+else
+    skipped "several configurations at once (no ninja)"
+fi
+check "add_subdirectory(), everything on: configure" configured "$folder" "${several[@]}" -DALL=ON \
+    -DMEMKIND_BUILD_TESTS=ON -DMEMKIND_BUILD_EXAMPLES=ON -DMEMKIND_BUILD_TOOL=ON -DMEMKIND_INSTALL=ON || finish
 [ ! -e "$folder/compile_commands.json" ] || fail "everything on: there is compile_commands.json"
-check "add_subdirectory(), everything on: build" cmake --build "$folder" --parallel 2 \
-    --target memkind_test_size_class memkind_example_pmem_malloc test_threads || finish
-check "add_subdirectory(), everything on: an own test" "$folder/memkind/tests/test_size_class" || true
+check "add_subdirectory(), everything on: build" cmake --build "$folder" --parallel 2 ${in_config:+--config Debug} \
+    --target memkind_test_size_class memkind_example_pmem_malloc memkind_static test_threads || finish
+check "add_subdirectory(), everything on: an own test" "$folder/memkind/tests$in_config/test_size_class" || true
 joined() { ctest --test-dir "$folder" -N | tee -a /dev/stderr | grep -E '^ *Test *#[0-9]+: test_size_class$'; }
 check "add_subdirectory(), everything on: the tests join" joined || true
+if [ -n "$in_config" ]; then
+    # Only the debug library has debugging information.
+    debugging() { readelf -S "$folder/memkind/src/$1/libmemkind.a" | grep debug_info; }
+    has_none() { ! debugging "$1"; }
+    check "Debug and Release: build for Release, too" cmake --build "$folder" --parallel 2 \
+        --config Release --target memkind_static &&
+        check "Debug and Release: a library for Debug" debugging Debug &&
+        check "Debug and Release: another for Release" has_none Release || true
+fi
 finish
