@@ -183,6 +183,10 @@ if ! grep -q '^MEMKIND_BUILD_TESTS:BOOL=ON' "$build/CMakeCache.txt"; then
     skipped "add_subdirectory(), with the tests (this build has none)"
     finish
 fi
+for switch in BUILD_TESTS BUILD_BENCHMARKS BUILD_TOOL BUILD_EXAMPLES INSTALL; do
+    check "add_subdirectory(), MEMKIND_$switch alone: configure" \
+        configured "$work/$switch" -DALL=ON -DMEMKIND_$switch=ON || true
+done
 folder=$work/all
 # With ninja, for several configurations at once, as in an IDE.
 several=() in_config=
