@@ -1,35 +1,37 @@
 # What is installed: both libraries, the headers, the man pages, a pkg-config
-# file and a CMake package. All of it works after the prefix is moved.
-include(GNUInstallDirs)
+# file, a CMake package and the examples. All of it works after the prefix is moved.
 include(CMakePackageConfigHelpers)
 
-# The version of the interface, which programs for libmemkind ask for, not the
-# version of this project.
-set(MEMKIND_INTERFACE_VERSION 1.14.0)
-
-# Components: runtime (the shared library), dev, tools (programs).
-set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME dev)
+# Components: memkind_runtime (the shared library), memkind_dev, memkind_tools
+# (programs).
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME memkind_dev)
 
 # Two exports, as only users of the static library need libpmem.
 install(TARGETS memkind EXPORT memkindTargets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
-  COMPONENT runtime NAMELINK_COMPONENT dev)
+  COMPONENT memkind_runtime NAMELINK_COMPONENT memkind_dev)
 install(TARGETS memkind_static memkind_ndctl EXPORT memkindStaticTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 
 if(MEMKIND_BUILD_TOOL)
-  install(TARGETS memkind_pmem_tool COMPONENT tools)
+  install(TARGETS memkind_pmem_tool COMPONENT memkind_tools)
 endif()
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
 
+# A project of their own as well, which find_package() leads to the library.
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples/
+  DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples
+  FILES_MATCHING PATTERN "*.c" PATTERN "*.cpp" PATTERN "*.h"
+  PATTERN "CMakeLists.txt" PATTERN "README.md")
+
 include(${CMAKE_CURRENT_LIST_DIR}/man_redirects.cmake)
 # A program's page is in the program's component.
 if(MEMKIND_BUILD_TOOL)
   install(FILES ${PROJECT_SOURCE_DIR}/man/memkind-pmem.1
-    DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT tools)
+    DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT memkind_tools)
 endif()
 foreach(section IN ITEMS 3 7)
   file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/man/*.${section})
@@ -64,7 +66,7 @@ set(MEMKIND_PC_LIBS_PRIVATE "-lpmem -lmemkind_ndctl ${CMAKE_THREAD_LIBS_INIT} -l
 if(NOT MEMKIND_ATOMICS_ARE_INLINE)
   string(APPEND MEMKIND_PC_LIBS_PRIVATE " -latomic")
 endif()
-foreach(_dir IN LISTS PMEM_LIBRARY_DIRS)
+foreach(_dir IN LISTS MEMKIND_PMEM_LIBRARY_DIRS)
   string(PREPEND MEMKIND_PC_LIBS_PRIVATE "-L${_dir} ")
 endforeach()
 foreach(library IN LISTS CMAKE_DL_LIBS)
@@ -74,9 +76,19 @@ if(MEMKIND_JEMALLOC_LIBRARIES)
   string(PREPEND MEMKIND_PC_LIBS_PRIVATE "-ljemalloc ")
 endif()
 string(STRIP "${MEMKIND_PC_LIBS_PRIVATE}" MEMKIND_PC_LIBS_PRIVATE)
+# Two files, of which the script installs one, when the prefix is known.
+set(MEMKIND_PC_RUN_PATH_FLAG "")
 configure_file(${CMAKE_CURRENT_LIST_DIR}/memkind.pc.in
   ${PROJECT_BINARY_DIR}/memkind.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/memkind.pc DESTINATION ${_pc_folder})
+set(MEMKIND_PC_RUN_PATH_FLAG "-Wl,-rpath,\${libdir}")
+configure_file(${CMAKE_CURRENT_LIST_DIR}/memkind.pc.in
+  ${PROJECT_BINARY_DIR}/memkind_run_path.pc @ONLY)
+string(CONFIGURE [[
+set(MEMKIND_PC_RUN_PATH "@MEMKIND_PC_RUN_PATH@")
+set(MEMKIND_PC_BUILD "@PROJECT_BINARY_DIR@")
+set(MEMKIND_PC_LIBDIR "@CMAKE_INSTALL_LIBDIR@")
+include("@CMAKE_CURRENT_LIST_DIR@/install_pc.cmake")]] _script @ONLY)
+install(CODE "${_script}")
 
 # ---- find_package(memkind) ------------------------------------------------------
 set(_package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/memkind)

@@ -4,19 +4,19 @@
 
 # memkind_bench(NAME DEFINITIONS...)
 function(memkind_bench name)
-  add_executable(${name} bench/bench_main.c bench/bench_support.c
+  memkind_program(${name} bench/bench_main.c bench/bench_support.c
     bench/bench_heap.c bench/patterns_basic.c bench/patterns_threads.c
     bench/patterns_kinds.c bench/patterns_space.c)
-  target_compile_definitions(${name} PRIVATE _GNU_SOURCE ${ARGN})
+  target_compile_definitions(memkind_${name} PRIVATE _GNU_SOURCE ${ARGN})
   # A compiler that knows malloc leaves out objects that are freed at once.
   foreach(function malloc calloc realloc posix_memalign free)
-    target_compile_options(${name} PRIVATE -fno-builtin-${function})
+    target_compile_options(memkind_${name} PRIVATE -fno-builtin-${function})
   endforeach()
   # The places of loops must not decide: programs for kinds and for malloc differ.
-  target_compile_options(${name} PRIVATE -falign-functions=64 -falign-loops=64)
+  target_compile_options(memkind_${name} PRIVATE -falign-functions=64 -falign-loops=64)
   # new dtags: LD_LIBRARY_PATH chooses the library.
-  target_link_options(${name} PRIVATE -Wl,-z,now -Wl,--enable-new-dtags)
-  target_link_libraries(${name} PRIVATE memkind_warnings Threads::Threads m
+  target_link_options(memkind_${name} PRIVATE -Wl,-z,now -Wl,--enable-new-dtags)
+  target_link_libraries(memkind_${name} PRIVATE memkind_warnings Threads::Threads m
     ${CMAKE_DL_LIBS})
 endfunction()
 
@@ -24,8 +24,8 @@ memkind_bench(bench_malloc)
 memkind_bench(bench_malloc_check BENCH_CHECK)
 memkind_bench(bench_memkind BENCH_MEMKIND)
 memkind_bench(bench_memkind_check BENCH_MEMKIND BENCH_CHECK)
-target_link_libraries(bench_memkind PRIVATE memkind::memkind)
-target_link_libraries(bench_memkind_check PRIVATE memkind::memkind)
+target_link_libraries(memkind_bench_memkind PRIVATE memkind::memkind)
+target_link_libraries(memkind_bench_memkind_check PRIVATE memkind::memkind)
 
 set(_moment --seconds 0.02 --warmup 0 --wait 0.1 --size 8388608 --phases 6
   --dir ${MEMKIND_TEST_DIR})
@@ -34,22 +34,23 @@ if(MEMKIND_SANITIZE MATCHES thread)
   list(APPEND _moment --kinds 128)
 endif()
 add_test(NAME bench_memkind
-  COMMAND bench_memkind_check ${_moment} --threads 2 --defrag all)
+  COMMAND memkind_bench_memkind_check ${_moment} --threads 2 --defrag all)
 add_test(NAME bench_memkind_free_null
-  COMMAND bench_memkind_check ${_moment} --threads 3 --free-null all)
+  COMMAND memkind_bench_memkind_check ${_moment} --threads 3 --free-null all)
 # The patterns themselves, under a sanitizer that sees what they do.
 add_test(NAME bench_malloc
-  COMMAND bench_malloc_check ${_moment} --threads 2 all)
+  COMMAND memkind_bench_malloc_check ${_moment} --threads 2 all)
 foreach(test bench_memkind bench_memkind_free_null bench_malloc)
   memkind_set_test(${test} bench)
 endforeach()
 
 # The comparison itself, with as little as there is to compare: its figures say
 # nothing, but all tables and files are made.
-find_package(Python3 COMPONENTS Interpreter)
-if(Python3_FOUND)
+find_program(MEMKIND_PYTHON python3)
+mark_as_advanced(MEMKIND_PYTHON)
+if(MEMKIND_PYTHON AND PROJECT_IS_TOP_LEVEL)
   add_test(NAME bench_compare
-    COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/bench/compare.py
+    COMMAND ${MEMKIND_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/bench/compare.py
       --build ${PROJECT_BINARY_DIR} --quick --runs 1 --seconds 0.01 --size 16
       --wait 0.2 --peers own,null,glibc --dir ${MEMKIND_TEST_DIR})
   memkind_set_test(bench_compare scripts)

@@ -30,5 +30,5 @@ if ! install_packages bench; then
     done
 fi
 cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release >/dev/null
-cmake --build "$build" --target bench_memkind bench_malloc >/dev/null
+cmake --build "$build" --target memkind_bench_memkind memkind_bench_malloc >/dev/null
 exec "${compare[@]}"

@@ -63,7 +63,7 @@ build() {
     ! command -v ccache >/dev/null ||
         launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
     # Debian 12's linker crashes on riscv64's static libc of Debian 13.
-    [ "$arch" != riscv64 ] || static=(-D_cunit_archive=OFF)
+    [ "$arch" != riscv64 ] || static=(-DMEMKIND_CUNIT_ARCHIVE=OFF)
     # The compiler's own libc may be older than that of the packages.
     link="-L$system/usr/lib/$triplet -Wl,-rpath-link,$system/usr/lib/$triplet:$system/lib/$triplet"
     link+=" -Wl,--unresolved-symbols=ignore-in-shared-libs"
@@ -154,7 +154,7 @@ boot_la57() {
     kernel=$(ls "${PMEM_GUEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/memkind-pmem-guest}"/kernel-cloud-amd64/boot/vmlinuz-* 2>/dev/null | head -n 1)
     [ -n "$kernel" ] || { echo "skipped: 57-bit addresses (tests/pmem/guest.sh has fetched no kernel)"; return 0; }
     cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DMEMKIND_WERROR=ON >/dev/null &&
-        cmake --build "$build" --target memkind test_high_address test_address_table >/dev/null || return 1
+        cmake --build "$build" --target memkind memkind_test_high_address memkind_test_address_table >/dev/null || return 1
     in_guest=(test_high_address test_address_table)
     rm -rf "$folder"
     mkdir -p "$folder/payload" "$folder/lib"

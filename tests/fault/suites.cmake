@@ -4,6 +4,6 @@ add_test(NAME test_sys_layer COMMAND bash
 memkind_set_test(test_sys_layer fault)
 foreach(suite test_region_faults test_kind_faults)
   memkind_suite(${suite} fault INTERNAL TIMEOUT 2400)
-  target_sources(${suite} PRIVATE fault/fault_calls.c)
-  target_include_directories(${suite} PRIVATE unit)
+  target_sources(memkind_${suite} PRIVATE fault/fault_calls.c)
+  target_include_directories(memkind_${suite} PRIVATE unit)
 endforeach()

@@ -15,7 +15,7 @@ check "configure" cmake -S "$root" -B "$work/build" -DCMAKE_BUILD_TYPE=Debug \
     "-DMEMKIND_TEST_DIR=$MEMKIND_TEST_DIR" || finish
 cp "$work/log" "$work/configured"
 check "is built on the shared library" grep -q "linking with" "$work/configured"
-check "build" cmake --build "$work/build" -j 2 --target memkind "${suites[@]}" || finish
+check "build" cmake --build "$work/build" -j 2 --target memkind "${suites[@]/#/memkind_}" || finish
 for suite in "${suites[@]}"; do
     check "$suite" env MEMKIND_TEST_DIR="$MEMKIND_TEST_DIR" "$work/build/tests/$suite"
 done

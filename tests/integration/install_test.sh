@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the library and uses it as another project would: by find_package()
 # and by pkg-config, shared, static, and with no shared library at all, before
-# and after the prefix is moved.
+# and after the prefix is moved; beside another libmemkind, which the system has.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/install_common.sh"
 
@@ -48,12 +48,14 @@ by_pkg_config() {
         for linkage in shared static "${full[@]}"; do
             # shellcheck disable=SC2046,SC2086 # lists
             case $linkage in
-                shared) flags="$(pkg-config --cflags --libs memkind) -Wl,-rpath,$prefix_libs" ;;
+                shared) flags=$(pkg-config --cflags --libs memkind) ;;
                 # with both libraries there, the linker would take the shared one
                 static) flags=$(pkg-config --static --cflags --libs memkind)
                         flags=${flags/-lmemkind /-l:libmemkind.a } ;;
                 full) flags="-static $(pkg-config --static --cflags --libs memkind)" ;;
-                full-pie) flags="-static-pie -fPIE $(pkg-config --static --cflags --libs memkind)" ;;
+                # glibc starts no such program that has a run path
+                full-pie) flags="-static-pie -fPIE $(pkg-config --define-variable=run_path= \
+                    --static --cflags --libs memkind)" ;;
             esac
             # shellcheck disable=SC2086 # flags is a list
             check "$where: pkg-config, $language, $linkage: build" "${compile[@]}" \
@@ -72,12 +74,12 @@ more_full() {
     readme_program "$work/missing" >"$work/quick_start_missing.c"
     # shellcheck disable=SC2046 # a list
     check "$where: the README's program: build" "${cc[@]}" "$work/quick_start.c" -o "$work/program" \
-        $(pkg-config --cflags --libs memkind) -Wl,-rpath,"$prefix_libs" &&
+        $(pkg-config --cflags --libs memkind) &&
         check "$where: the README's program" grep -qx '100 bytes, in a file' <("$work/program") || true
     # shellcheck disable=SC2046 # a list
     check "$where: the README's program, without the directory: build" "${cc[@]}" \
         "$work/quick_start_missing.c" -o "$work/program" \
-        $(pkg-config --cflags --libs memkind) -Wl,-rpath,"$prefix_libs" &&
+        $(pkg-config --cflags --libs memkind) &&
         check "$where: the README's program, without the directory" \
             says_missing "$work/missing" "$work/program" || true
     for program in "$work/quick_start.c" "$root"/examples/pmem_{several_kinds,threads_many_kinds,threads_one_kind,limit,defragment}.c; do
@@ -86,6 +88,83 @@ more_full() {
             -D_GNU_SOURCE -o "$work/program" $flags -pthread &&
             check "$where: -static, ${program##*/}" timeout 60 "$work/program" "$MEMKIND_TEST_DIR" || true
     done
+}
+
+# ---- beside another libmemkind ------------------------------------------------------
+# A stub, which the linker, pkg-config and the loader find as they would find the
+# system's: the loader by a cache that is put over the system's in a namespace.
+make_other() {
+    mkdir -p "$work/other/pkgconfig"
+    printf '%s\n' '#include <stdio.h>' \
+        '__attribute__((constructor)) static void said(void) { puts("the other libmemkind"); }' \
+        'int memkind_get_version(void) { return 1014000; }' >"$work/other/other.c"
+    "${cc[@]}" -shared -fPIC -Wl,-soname,libmemkind.so.0 "$work/other/other.c" -o "$work/other/libmemkind.so.0" &&
+        ln -s libmemkind.so.0 "$work/other/libmemkind.so" &&
+        printf '%s\n' "Name: memkind" "Description: another one" "Version: 1.14.0" \
+            "Libs: -lmemkind" "Cflags:" >"$work/other/pkgconfig/memkind.pc" &&
+        printf '%s\n' "$work/other" "include /etc/ld.so.conf" >"$work/other/ld.so.conf" &&
+        PATH=$PATH:/usr/sbin:/sbin ldconfig -X -f "$work/other/ld.so.conf" -C "$work/other/ld.so.cache"
+}
+with_other() {
+    local way=(--mount)
+    [ "$(id -u)" = 0 ] || way+=(--map-root-user)
+    # shellcheck disable=SC2016
+    unshare "${way[@]}" sh -ec 'mount --bind "$1" /etc/ld.so.cache; shift; exec "$@"' - \
+        "$work/other/ld.so.cache" "$@"
+}
+# loads PROGRAM FOLDER: whose libmemkind it is
+loads() { with_other ldd "$1" | tee -a /dev/stderr | grep -F "libmemkind.so.0 => $2/"; }
+beside_another() {
+    local flags said
+    [ -d "$work/other" ] || check "$where, beside another libmemkind: a stub of one" make_other || return 0
+    with_other true 2>"$work/log" || {
+        skipped "$where, beside another libmemkind: no mounts here: $(tail -n 1 "$work/log")"
+        return 0
+    }
+    flags=$(PKG_CONFIG_LIBDIR=$work/other/pkgconfig:$(pkg-config --variable pc_path pkg-config) \
+        pkg-config --cflags --libs memkind)
+    # shellcheck disable=SC2086 # flags is a list
+    check "$where, beside another libmemkind: build" env LIBRARY_PATH="$work/other" \
+        "${cc[@]}" "$here/install_program.c" -o "$work/program" $flags || return 0
+    check "$where, beside another libmemkind: ours is loaded" loads "$work/program" "$prefix" || true
+    said=$(with_other "$work/program" 2>&1) || true
+    [ "$said" = "$version" ] || fail "$where, beside another libmemkind: the program says $said"
+    # Is the other one there? Without the run path it is loaded.
+    # shellcheck disable=SC2001,SC2046 # a list
+    check "$where, beside another libmemkind: build without a run path" \
+        "${cc[@]}" "$here/install_program.c" -o "$work/program" $(sed 's/-Wl,-rpath[^ ]*//g' <<<"$flags") &&
+        check "$where, beside another libmemkind: that one loads the other" loads "$work/program" "$work/other" || true
+}
+# pc_below PREFIX: the run path of memkind.pc if the library is installed there
+pc_below() {
+    DESTDIR=$work/destination cmake --install "$build" --prefix "$1" >/dev/null &&
+        sed -n 's/^run_path=//p' "$(find "$work/destination" -name memkind.pc)" &&
+        rm -r "$work/destination"
+}
+run_paths() {
+    local place flags
+    for place in /usr / /opt/memkind; do
+        flags=$(pc_below $place) || return
+        echo "$place: $flags"
+        case $place in
+            /opt/*) [[ $flags == *-Wl,-rpath,* ]] || return 1 ;;
+            *) [ -z "$flags" ] || return 1 ;;
+        esac
+    done
+}
+
+# The installed examples are a project: one command, and no path but its own.
+examples() {
+    local folder file
+    folder=$(find "$prefix/share/doc" -type d -name examples)
+    for file in "$root"/examples/*.{c,cpp,h,md} "$root/examples/CMakeLists.txt"; do
+        cmp "$file" "$folder/${file##*/}" || return
+    done
+    rm -rf "$work/examples"
+    cmake -S "$folder" -B "$work/examples" "-DMEMKIND_TEST_DIR=$MEMKIND_TEST_DIR" &&
+        cmake --build "$work/examples" --parallel 2 &&
+        [[ $(ldd "$work/examples/pmem_malloc") == *"libmemkind.so.0 => $prefix/"* ]] &&
+        ctest --test-dir "$work/examples" --output-on-failure
 }
 
 full=(full full-pie)
@@ -144,6 +223,8 @@ check "the stand-ins' names" bash -c \
 check "no absolute path in the package files" bash -c '! grep -rnE "$@"' - \
     "$root|$build|$work" "$prefix" --include='*.cmake' --include='*.pc' || true
 
+check "memkind.pc has a run path, but not in /usr" run_paths || true
+
 for where in "as installed" "moved"; do
     if [ "$where" = moved ]; then
         mv "$prefix" "$work/second"
@@ -154,6 +235,8 @@ for where in "as installed" "moved"; do
     version=$(pkg-config --modversion memkind)
     by_cmake
     by_pkg_config
+    beside_another
+    check "$where: the examples" examples || true
     [ ${#full[@]} = 0 ] || [ "$where" = moved ] || more_full
 done
 finish

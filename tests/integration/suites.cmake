@@ -8,41 +8,41 @@ memkind_suite(test_last_error integration)
 memkind_suite(test_limits integration)
 memkind_suite(test_process_limits integration)
 memkind_suite(test_security integration INTERNAL)
-target_sources(test_security PRIVATE fault/fault_calls.c)
-target_include_directories(test_security PRIVATE unit fault)
+target_sources(memkind_test_security PRIVATE fault/fault_calls.c)
+target_include_directories(memkind_test_security PRIVATE unit fault)
 memkind_suite(test_fixed_places integration INTERNAL)
-target_sources(test_fixed_places PRIVATE fault/fault_calls.c)
-target_include_directories(test_fixed_places PRIVATE unit fault)
+target_sources(memkind_test_fixed_places PRIVATE fault/fault_calls.c)
+target_include_directories(memkind_test_fixed_places PRIVATE unit fault)
 memkind_suite(test_tebibytes integration INTERNAL
   ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
-target_include_directories(test_tebibytes PRIVATE unit)
-add_test(NAME test_tebibytes_grains COMMAND test_tebibytes)
+target_include_directories(memkind_test_tebibytes PRIVATE unit)
+add_test(NAME test_tebibytes_grains COMMAND memkind_test_tebibytes)
 memkind_set_test(test_tebibytes_grains integration
   ENVIRONMENT PMEM_IS_PMEM_FORCE=1)
-add_executable(test_full_file_system integration/test_full_file_system.c)
-target_link_libraries(test_full_file_system PRIVATE memkind_test_support
+memkind_program(test_full_file_system integration/test_full_file_system.c)
+target_link_libraries(memkind_test_full_file_system PRIVATE memkind_test_support
   memkind::memkind Threads::Threads)
 foreach(file_system tmpfs ext4)
   add_test(NAME test_full_${file_system}
-    COMMAND test_full_file_system ${file_system})
+    COMMAND memkind_test_full_file_system ${file_system})
   memkind_set_test(test_full_${file_system} integration
     ENVIRONMENT ${memkind_forks})
 endforeach()
-add_executable(test_large_units integration/test_large_units.c)
-target_link_libraries(test_large_units PRIVATE memkind_test_support
+memkind_program(test_large_units integration/test_large_units.c)
+target_link_libraries(memkind_test_large_units PRIVATE memkind_test_support
   memkind::memkind Threads::Threads)
 foreach(file_system ext4 ext4-stride xfs xfs-stripe)
   add_test(NAME test_large_units_${file_system}
-    COMMAND test_large_units ${file_system})
+    COMMAND memkind_test_large_units ${file_system})
   memkind_set_test(test_large_units_${file_system} integration)
 endforeach()
-add_executable(disk_scenario integration/disk_scenario.c)
-target_link_libraries(disk_scenario PRIVATE memkind_test_support
+memkind_program(disk_scenario integration/disk_scenario.c)
+target_link_libraries(memkind_disk_scenario PRIVATE memkind_test_support
   memkind::memkind)
 foreach(file_system ext4 xfs btrfs ext2 tmpfs)
   add_test(NAME test_disk_${file_system}
     COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/integration/disk_test.sh
-      ${file_system} $<TARGET_FILE:disk_scenario>)
+      ${file_system} $<TARGET_FILE:memkind_disk_scenario>)
   memkind_set_test(test_disk_${file_system} integration TIMEOUT 600)
 endforeach()
 memkind_suite(test_detect integration)
@@ -50,7 +50,9 @@ memkind_suite(test_high_address integration)
 memkind_suite(test_stats integration)
 memkind_suite(test_defrag integration)
 
-# Scripts that use the library from outside the build, as other projects do.
+# Scripts that use the library from outside the build, as other projects do. They
+# need a build of this project alone.
+if(PROJECT_IS_TOP_LEVEL)
 # memkind_outside(NAME SCRIPT [TIMEOUT s])
 function(memkind_outside name script)
   add_test(NAME ${name} COMMAND bash
@@ -64,6 +66,7 @@ function(memkind_outside name script)
     "CFLAGS=${flags}" "CXXFLAGS=${flags}")
 endfunction()
 memkind_outside(test_install install_test.sh)
+memkind_outside(test_install_subproject install_subproject.sh)
 memkind_outside(test_headers install_headers.sh)
 memkind_outside(test_man install_man.sh)
 memkind_outside(test_readme readme_session.sh)
@@ -75,6 +78,9 @@ if(MEMKIND_BUILD_TOOL)
 endif()
 memkind_outside(test_dropin dropin_test.sh TIMEOUT 600)
 memkind_outside(test_abi dropin_abi.sh)
+add_test(NAME test_abi_symbols COMMAND python3
+  ${CMAKE_CURRENT_SOURCE_DIR}/integration/abi_symbols.py ${PROJECT_SOURCE_DIR})
+memkind_set_test(test_abi_symbols scripts)
 memkind_outside(test_packages packages_test.sh TIMEOUT 900)
 # Both fetch packages. (What takes longest starts first, beside the others.)
 set_tests_properties(test_dropin test_packages PROPERTIES RESOURCE_LOCK apt)
@@ -97,6 +103,7 @@ memkind_outside(test_check_command check_test.sh)
 # Under sanitizers as well; other scripts are left out there.
 memkind_outside(test_misuse_tools misuse_tools.sh)
 set_tests_properties(test_misuse_tools PROPERTIES LABELS integration)
+endif()
 # (LeakSanitizer finds no /proc in a jail.)
 memkind_suite(test_odd_processes integration
   ENVIRONMENT ${memkind_forks} ASAN_OPTIONS=detect_leaks=0)
@@ -108,25 +115,25 @@ memkind_suite(test_sandbox integration ENVIRONMENT ${memkind_forks})
 memkind_suite(test_key_destructors integration)
 memkind_suite(test_alignment integration)
 memkind_suite(test_errno integration INTERNAL)
-target_sources(test_errno PRIVATE fault/fault_calls.c)
-target_include_directories(test_errno PRIVATE unit fault)
+target_sources(memkind_test_errno PRIVATE fault/fault_calls.c)
+target_include_directories(memkind_test_errno PRIVATE unit fault)
 memkind_suite(test_threads integration)
 memkind_suite(test_fork integration ENVIRONMENT ${memkind_forks})
-add_executable(test_cpp integration/test_cpp.cpp)
-target_link_libraries(test_cpp PRIVATE memkind_test_support memkind::memkind
+memkind_program(test_cpp integration/test_cpp.cpp)
+target_link_libraries(memkind_test_cpp PRIVATE memkind_test_support memkind::memkind
   Threads::Threads)
-add_test(NAME test_cpp COMMAND test_cpp)
+add_test(NAME test_cpp COMMAND memkind_test_cpp)
 memkind_set_test(test_cpp integration)
 memkind_suite(test_cache integration)
 foreach(suite test_misuse test_misuse_handler test_exit test_checked_objects)
   memkind_suite(${suite} integration ENVIRONMENT ${memkind_forks})
-  target_sources(${suite} PRIVATE integration/misuse_reports.c)
+  target_sources(memkind_${suite} PRIVATE integration/misuse_reports.c)
 endforeach()
 # Any build can be hardened by a variable. (An ASan build is always hardened.)
 if(NOT MEMKIND_HARDENED AND NOT MEMKIND_SANITIZE MATCHES address)
   foreach(suite test_misuse test_misuse_handler test_exit test_checked_objects
       test_heap test_threads test_defrag)
-    add_test(NAME ${suite}_hardened COMMAND ${suite})
+    add_test(NAME ${suite}_hardened COMMAND memkind_${suite})
     memkind_set_test(${suite}_hardened integration
       ENVIRONMENT MEMKIND_HARDENED=1 ${memkind_forks})
   endforeach()
@@ -139,11 +146,11 @@ endif()
 # Every other page free: a child's mappings, by pages and by grains.
 memkind_suite(test_fork_arenas integration ENVIRONMENT ${memkind_forks})
 memkind_suite(test_fork_pieces integration ENVIRONMENT ${memkind_forks})
-add_test(NAME test_fork_pieces_grains COMMAND test_fork_pieces)
+add_test(NAME test_fork_pieces_grains COMMAND memkind_test_fork_pieces)
 memkind_set_test(test_fork_pieces_grains integration
   ENVIRONMENT PMEM_IS_PMEM_FORCE=1 ${memkind_forks})
 memkind_suite(test_core_dump integration ENVIRONMENT ${memkind_forks})
-add_test(NAME test_core_dump_grains COMMAND test_core_dump)
+add_test(NAME test_core_dump_grains COMMAND memkind_test_core_dump)
 memkind_set_test(test_core_dump_grains integration
   ENVIRONMENT PMEM_IS_PMEM_FORCE=1 ${memkind_forks})
 # Both may set core_pattern.

@@ -14,7 +14,7 @@ memkind_suite(test_region_grains unit INTERNAL
 memkind_suite(test_region_align unit INTERNAL)
 memkind_suite(test_region_fork unit INTERNAL
   ENVIRONMENT PMEM_IS_PMEM_FORCE=0 ${memkind_forks})
-add_test(NAME test_region_fork_grains COMMAND test_region_fork)
+add_test(NAME test_region_fork_grains COMMAND memkind_test_region_fork)
 memkind_set_test(test_region_fork_grains unit
   ENVIRONMENT PMEM_IS_PMEM_FORCE=1 ${memkind_forks})
 memkind_suite(test_region_descriptors unit INTERNAL
@@ -29,7 +29,7 @@ memkind_suite(test_region_replaced unit INTERNAL
   ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
 memkind_suite(test_region_write unit INTERNAL ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
 memkind_suite(test_region_owed unit INTERNAL ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
-add_test(NAME test_region_owed_grains COMMAND test_region_owed)
+add_test(NAME test_region_owed_grains COMMAND memkind_test_region_owed)
 memkind_set_test(test_region_owed_grains unit ENVIRONMENT PMEM_IS_PMEM_FORCE=1)
 memkind_suite(test_extent_hooks unit INTERNAL
   ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
@@ -45,9 +45,9 @@ memkind_suite(test_page_size unit INTERNAL
   ENVIRONMENT TEST_PAGE_SIZE=4096 PMEM_IS_PMEM_FORCE=1)
 # memkind_with_pages(SUITE PMEM SIZE...)
 function(memkind_with_pages suite pmem)
-  target_sources(${suite} PRIVATE unit/larger_pages.c)
+  target_sources(memkind_${suite} PRIVATE unit/larger_pages.c)
   foreach(size IN LISTS ARGN)
-    add_test(NAME ${suite}_${size} COMMAND ${suite})
+    add_test(NAME ${suite}_${size} COMMAND memkind_${suite})
     memkind_set_test(${suite}_${size} unit ENVIRONMENT TEST_PAGE_SIZE=${size}
       PMEM_IS_PMEM_FORCE=${pmem} ${memkind_forks})
   endforeach()
