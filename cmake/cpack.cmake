@@ -66,10 +66,18 @@ set(CPACK_DEBIAN_MEMKIND_RUNTIME_PACKAGE_PROVIDES "libmemkind0 (= ${_interface})
 # such files. ldconfig runs by a trigger.
 file(WRITE ${PROJECT_BINARY_DIR}/debian/shlibs
   "libmemkind 0 libmemkind-pmem0 (>= ${PROJECT_VERSION})\n")
+set(_since ${PROJECT_SOURCE_DIR}/src/libmemkind.since)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${_since})
+file(STRINGS ${_since} _symbols REGEX "^(memkind|MEMKIND)_")
+list(TRANSFORM _symbols REPLACE "^(.*) (.*)$" " \\1@Base \\2")
+list(JOIN _symbols "\n" _symbols)
+file(WRITE ${PROJECT_BINARY_DIR}/debian/symbols
+  "libmemkind.so.0 libmemkind-pmem0 #MINVER#\n"
+  "* Build-Depends-Package: libmemkind-pmem-dev\n${_symbols}\n")
 file(WRITE ${PROJECT_BINARY_DIR}/debian/triggers "activate-noawait ldconfig\n")
 set(CPACK_DEBIAN_MEMKIND_RUNTIME_PACKAGE_CONTROL_EXTRA
   ${PROJECT_BINARY_DIR}/debian/shlibs ${PROJECT_BINARY_DIR}/debian/triggers
-  ${PROJECT_SOURCE_DIR}/cmake/debian/symbols)
+  ${PROJECT_BINARY_DIR}/debian/symbols)
 # Those programs call functions for memory that this library does not have.
 set(CPACK_DEBIAN_MEMKIND_RUNTIME_PACKAGE_CONFLICTS "libmemkind0, libmemkind-progs")
 set(CPACK_DEBIAN_MEMKIND_RUNTIME_PACKAGE_REPLACES "libmemkind0")
