@@ -10,6 +10,9 @@ done
 git -C "$root" ls-files -z --cached --others --exclude-standard >"$work/files" 2>/dev/null ||
     skip_all "tests/check.sh (the sources are in no git repository)"
 
+# In a git hook, variables lead git to the repository whose hook it is.
+# shellcheck disable=SC2046 # a list
+unset $(git rev-parse --local-env-vars)
 clone=$work/clone
 mkdir "$clone"
 (cd "$root" && while IFS= read -r -d '' file; do
@@ -72,7 +75,7 @@ sed -i 's/^extern void memkind_set_allow_zero/extern void memkind_new_function (
     s/^function memkind_purge_kind$/function memkind_new_function\n&/' src/libmemkind.abi
 sed -i '0,/ (unreleased)/s// (2026-01-01)/' CHANGELOG.md
 git add CHANGELOG.md
-"${git[@]}" commit -qm "a release"
+"${git[@]}" commit -q --allow-empty -m "a release" # it may be one already
 check "a function after a release, and not in CHANGELOG.md" says_since HEAD 1 \
     "memkind_new_function: exported, but not in src/libmemkind.since" \
     "is released, with libmemkind.so.0." " in src/CMakeLists.txt" \
