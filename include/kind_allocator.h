@@ -4,9 +4,8 @@
  * @brief A C++ allocator on a kind that the program has made.
  *
  *     memkind_t kind;
- *     if (memkind_create_pmem("/mnt/pmem", 1 << 30, &kind) == MEMKIND_SUCCESS)
- * { std::vector<int, libmemkind::kind_allocator<int>> v{kind};
- *     }
+ *     if (memkind_create_pmem("/mnt/pmem", 0, &kind) == MEMKIND_SUCCESS)
+ *         std::vector<int, libmemkind::kind_allocator<int>>(kind).resize(9);
  */
 #ifndef KIND_ALLOCATOR_H
 #define KIND_ALLOCATOR_H

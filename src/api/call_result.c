@@ -12,6 +12,8 @@ int call_finish(const char *function, int err)
 {
     if (kind_error_of_call(function, err) != MEMKIND_SUCCESS)
         debug_log("%s", last_error_text());
+    /* It is not the reason of a call that this one has interrupted. */
+    last_error_begin();
     return err;
 }
 

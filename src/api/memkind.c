@@ -67,15 +67,20 @@ int memkind_check_available(memkind_t kind)
 
 ssize_t memkind_get_capacity(memkind_t kind)
 {
-    if (!is_kind(kind))
+    if (!is_kind(kind)) {
+        call_refuse_argument(__func__, "not a kind");
         return -1;
+    }
     const struct memkind_region_pool *regions = kind_regions_of(kind);
     if (regions != NULL) {
         size_t capacity = region_pool_capacity(regions);
-        return capacity != 0 && capacity <= SSIZE_MAX ? (ssize_t)capacity : -1;
+        if (capacity != 0 && capacity <= SSIZE_MAX)
+            return (ssize_t)capacity;
     }
-    if (!kind_has(kind, KIND_MAKES_HEAP_LATE))
+    if (regions != NULL || !kind_has(kind, KIND_MAKES_HEAP_LATE)) {
+        call_refuse_argument(__func__, "the kind's capacity is not known");
         return -1;
+    }
     return (ssize_t)sys.sysconf(_SC_PHYS_PAGES) * (ssize_t)region_page_size();
 }
 

@@ -75,8 +75,8 @@ static bool operations_are_complete(const struct memkind_ops *ops)
            ops->realloc != NULL && ops->free != NULL && ops->init_once == NULL;
 }
 
-int memkind_default_create(struct memkind *kind, struct memkind_ops *ops,
-                           const char *name)
+static int use_operations(struct memkind *kind, struct memkind_ops *ops,
+                          const char *name)
 {
     if (kind == NULL || ops == NULL || name == NULL)
         return MEMKIND_ERROR_INVALID;
@@ -90,6 +90,13 @@ int memkind_default_create(struct memkind *kind, struct memkind_ops *ops,
                      __ATOMIC_RELAXED);
     memcpy(kind->name, name, length + 1);
     return MEMKIND_SUCCESS;
+}
+
+int memkind_default_create(struct memkind *kind, struct memkind_ops *ops,
+                           const char *name)
+{
+    last_error_begin();
+    return kind_error_of_call(__func__, use_operations(kind, ops, name));
 }
 
 int memkind_default_destroy(struct memkind *kind)
@@ -156,8 +163,8 @@ static int make_heap(struct memkind *kind, struct heap_config *config)
     return MEMKIND_SUCCESS;
 }
 
-int memkind_arena_create_map(struct memkind *kind, extent_hooks_t *hooks,
-                             bool metadata_use_hooks)
+static int create_heap(struct memkind *kind, extent_hooks_t *hooks,
+                       bool metadata_use_hooks)
 {
     if (kind == NULL || kind->ops == NULL || kind->heap != NULL)
         return MEMKIND_ERROR_INVALID;
@@ -192,18 +199,29 @@ int memkind_arena_create_map(struct memkind *kind, extent_hooks_t *hooks,
     return err == MEMKIND_SUCCESS ? make_heap(kind, &config) : err;
 }
 
+int memkind_arena_create_map(struct memkind *kind, extent_hooks_t *hooks,
+                             bool metadata_use_hooks)
+{
+    last_error_begin();
+    return kind_error_of_call(__func__,
+                              create_heap(kind, hooks, metadata_use_hooks));
+}
+
 int memkind_arena_create(struct memkind *kind, struct memkind_ops *ops,
                          const char *name)
 {
-    if (kind != NULL && kind->heap != NULL)
-        return MEMKIND_ERROR_INVALID;
-    int err = memkind_default_create(kind, ops, name);
-    if (err != MEMKIND_SUCCESS)
-        return err;
-    err = memkind_arena_create_map(kind, NULL, false);
-    if (err != MEMKIND_SUCCESS)
-        (void)memkind_default_destroy(kind);
-    return err;
+    last_error_begin();
+    if (kind != NULL && kind->heap != NULL) {
+        last_error_reason("the kind is in use already");
+        return kind_error_of_call(__func__, MEMKIND_ERROR_INVALID);
+    }
+    int err = use_operations(kind, ops, name);
+    if (err == MEMKIND_SUCCESS) {
+        err = create_heap(kind, NULL, false);
+        if (err != MEMKIND_SUCCESS)
+            (void)memkind_default_destroy(kind);
+    }
+    return kind_error_of_call(__func__, err);
 }
 
 int memkind_arena_destroy(struct memkind *kind)
@@ -259,7 +277,7 @@ static bool make_heap_late(struct memkind *kind, const char *function)
     int err = MEMKIND_SUCCESS;
     last_error_begin();
     if (kind->heap == NULL)
-        err = memkind_arena_create_map(kind, NULL, false);
+        err = create_heap(kind, NULL, false);
     kind_create_unlock();
     return kind_error_of_call(function, err) == MEMKIND_SUCCESS;
 }

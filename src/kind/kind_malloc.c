@@ -78,17 +78,23 @@ static void *refuse_without_heap(struct memkind *kind, const char *function)
     return kind_shortage_refuse(function, reason_without_heap(kind));
 }
 
-void *memkind_arena_malloc(struct memkind *kind, size_t size)
+static inline void *allocate(struct memkind *kind, size_t size,
+                             const char *function)
 {
     if (__builtin_expect(kind->heap == NULL, 0))
-        return refuse_without_heap(kind, "memkind_malloc");
+        return refuse_without_heap(kind, function);
     void *ptr = heap_malloc_fast(heap_cache_known(kind->heap), size);
     if (__builtin_expect(ptr != NULL, 1))
         return ptr;
     if (!has_size_to_allocate(kind, &size))
         return NULL;
     ptr = heap_malloc(kind->heap, size, 0);
-    return ptr != NULL ? ptr : kind_shortage_note(kind, "memkind_malloc", size);
+    return ptr != NULL ? ptr : kind_shortage_note(kind, function, size, 1);
+}
+
+void *memkind_arena_malloc(struct memkind *kind, size_t size)
+{
+    return allocate(kind, size, "memkind_malloc");
 }
 
 void *memkind_arena_calloc(struct memkind *kind, size_t num, size_t size)
@@ -106,7 +112,7 @@ void *memkind_arena_calloc(struct memkind *kind, size_t num, size_t size)
         return NULL;
     void *ptr = heap_calloc(kind->heap, total);
     return ptr != NULL ? ptr
-                       : kind_shortage_note(kind, "memkind_calloc", total);
+                       : kind_shortage_note(kind, "memkind_calloc", total, 1);
 }
 
 int memkind_arena_posix_memalign(struct memkind *kind, void **memptr,
@@ -136,7 +142,7 @@ int memkind_arena_posix_memalign(struct memkind *kind, void **memptr,
                           JE_LG_ALIGN(__builtin_ctzl(alignment)));
     errno = saved_errno;
     if (ptr == NULL) {
-        kind_shortage_note(kind, name, size);
+        kind_shortage_note(kind, name, size, alignment);
         return kind_refuse_memalign(memptr, ENOMEM);
     }
     *memptr = ptr;
@@ -147,7 +153,7 @@ void *memkind_arena_realloc(struct memkind *kind, void *ptr, size_t size)
 {
     static const char name[] = "memkind_realloc";
     if (ptr == NULL && kind != NULL)
-        return memkind_arena_malloc(kind, size);
+        return allocate(kind, size, name);
     if (ptr == NULL) {
         errno = EINVAL;
         return kind_shortage_refuse(name, "neither a kind nor an object");
@@ -166,7 +172,7 @@ void *memkind_arena_realloc(struct memkind *kind, void *ptr, size_t size)
         return resized;
     }
     return errno == ENOMEM
-               ? kind_shortage_note(heap_owner(heap), name, size)
+               ? kind_shortage_note(heap_owner(heap), name, size, 1)
                : kind_shortage_refuse(name, "no object starts there");
 }
 

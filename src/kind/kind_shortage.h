@@ -7,10 +7,10 @@
 
 struct memkind;
 
-/* An allocation of `size` bytes by a public function has found no room. Keeps
- * errno; returns NULL. */
+/* An allocation of `size` bytes at a multiple of `alignment` by a public
+ * function has found no room. Keeps errno; returns NULL. */
 void *kind_shortage_note(const struct memkind *kind, const char *function,
-                         size_t size);
+                         size_t size, size_t alignment);
 
 /* An allocation was refused for another reason. Keeps errno; returns NULL. */
 void *kind_shortage_refuse(const char *function, const char *reason);

@@ -19,7 +19,8 @@ struct memkind_ops MEMKIND_FIXED_OPS = {
 int memkind_fixed_set_source(struct memkind *kind,
                              const struct memkind_fixed_source *source)
 {
-    return kind_regions_set_source(kind, source);
+    last_error_begin();
+    return kind_error_of_call(__func__, kind_regions_set_source(kind, source));
 }
 
 static int open_area(struct memkind_region_pool *pool, const void *context,
@@ -49,7 +50,8 @@ int memkind_fixed_create(struct memkind *kind, struct memkind_ops *ops,
 
 int memkind_fixed_destroy(struct memkind *kind)
 {
-    return kind_place_destroy(kind);
+    last_error_begin();
+    return kind_error_of_call(__func__, kind_place_destroy(kind));
 }
 
 void *memkind_fixed_mmap(struct memkind *kind, void *addr, size_t size)

@@ -25,7 +25,8 @@ struct memkind_ops MEMKIND_PMEM_OPS = {
 int memkind_pmem_set_source(struct memkind *kind,
                             const struct memkind_pmem_source *source)
 {
-    return kind_regions_set_source(kind, source);
+    last_error_begin();
+    return kind_error_of_call(__func__, kind_regions_set_source(kind, source));
 }
 
 static int open_place(struct memkind_region_pool *pool,
@@ -82,7 +83,8 @@ int memkind_pmem_create(struct memkind *kind, struct memkind_ops *ops,
 
 int memkind_pmem_destroy(struct memkind *kind)
 {
-    return kind_place_destroy(kind);
+    last_error_begin();
+    return kind_error_of_call(__func__, kind_place_destroy(kind));
 }
 
 void *memkind_pmem_mmap(struct memkind *kind, void *addr, size_t size)

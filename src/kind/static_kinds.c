@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "kind_error.h"
 #include "kind_heap.h"
 #include "kind_operations.h"
 #include "kind_shortage.h"
@@ -56,32 +57,39 @@ static int say_unavailable(struct memkind *kind)
     }
 }
 
-static void *no_malloc(struct memkind *kind, size_t size)
+static void *refuse_size(const char *function, size_t size)
 {
-    (void)kind;
     if (size == 0)
         return NULL;
-    last_error_of_shortage("memkind_malloc", SHORTAGE_KIND_UNAVAILABLE, size, 0,
-                           0);
+    last_error_of_shortage(function, SHORTAGE_KIND_UNAVAILABLE, size, 0, 0);
     errno = ENOMEM;
     return NULL;
 }
 
+static void *no_malloc(struct memkind *kind, size_t size)
+{
+    (void)kind;
+    return refuse_size("memkind_malloc", size);
+}
+
 static void *no_calloc(struct memkind *kind, size_t num, size_t size)
 {
-    return no_malloc(kind, num != 0 ? size : 0);
+    (void)kind;
+    return refuse_size("memkind_calloc", num != 0 ? size : 0);
 }
 
 static int no_posix_memalign(struct memkind *kind, void **memptr,
                              size_t alignment, size_t size)
 {
-    if (memptr == NULL || memkind_posix_check_alignment(kind, alignment) != 0)
+    static const char name[] = "memkind_posix_memalign";
+    if (memptr == NULL || memkind_posix_check_alignment(kind, alignment) != 0) {
+        kind_shortage_refuse(name, kind_error_text(EINVAL));
         return kind_refuse_memalign(memptr, EINVAL);
+    }
     *memptr = NULL;
     if (size == 0)
         return 0;
-    last_error_of_shortage("memkind_posix_memalign", SHORTAGE_KIND_UNAVAILABLE,
-                           size, 0, 0);
+    last_error_of_shortage(name, SHORTAGE_KIND_UNAVAILABLE, size, 0, 0);
     return ENOMEM;
 }
 
@@ -89,7 +97,7 @@ static int no_posix_memalign(struct memkind *kind, void **memptr,
 static void *no_realloc(struct memkind *kind, void *ptr, size_t size)
 {
     if (ptr == NULL)
-        return no_malloc(kind, size);
+        return refuse_size("memkind_realloc", size);
     return memkind_arena_realloc(kind, ptr, size);
 }
 

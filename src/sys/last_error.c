@@ -68,17 +68,29 @@ void last_error_reason(const char *format, ...)
     errno = saved_errno;
 }
 
-/* A path as it is shown: short enough. */
+/* Whether a character of UTF-8 goes on here. */
+static bool is_inside_character(char byte)
+{
+    return ((unsigned char)byte & 0xc0) == 0x80;
+}
+
+/* A path as it is shown: short enough, and cut between characters. */
 static void show_path(char shown[PATH_SHOWN + 4], const char *path)
 {
     const size_t length = strnlen(path, PATH_SHOWN + 1);
     if (length <= PATH_SHOWN) {
         memcpy(shown, path, length + 1);
     } else {
-        const size_t half = PATH_SHOWN / 2;
-        memcpy(shown, path, half);
-        memcpy(shown + half, "...", 3);
-        memcpy(shown + half + 3, path + strlen(path) - half, half + 1);
+        const size_t half = PATH_SHOWN / 2, whole = strlen(path);
+        size_t first = half, last_part = whole - half;
+        while (first > half - 3 && is_inside_character(path[first]))
+            first--;
+        while (last_part < whole - half + 3 &&
+               is_inside_character(path[last_part]))
+            last_part++;
+        memcpy(shown, path, first);
+        memcpy(shown + first, "...", 3);
+        memcpy(shown + first + 3, path + last_part, whole - last_part + 1);
     }
 }
 
@@ -146,6 +158,10 @@ static void describe_shortage(char *text, size_t room)
         break;
     case SHORTAGE_OF_DRAM:
         (void)snprintf(text, room, "no DRAM for %zu bytes", size);
+        break;
+    case SHORTAGE_OF_ALIGNED:
+        (void)snprintf(text, room, "no room for %zu bytes at a multiple of %zu",
+                       size, limit);
         break;
     case SHORTAGE_REENTERED:
         (void)snprintf(text, room,

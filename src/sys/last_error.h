@@ -40,6 +40,7 @@ enum last_error_shortage {
     SHORTAGE_OVER_LIMIT,       /* more than the limit was asked for */
     SHORTAGE_OF_MAPPINGS,      /* a kind of files could not be mapped */
     SHORTAGE_OF_DRAM,          /* so could a kind in DRAM */
+    SHORTAGE_OF_ALIGNED,       /* no such place; the limit is the alignment */
     SHORTAGE_REENTERED,        /* the call has interrupted another */
     SHORTAGE_THREAD_ENDS,      /* the thread's part is gone */
     SHORTAGE_LOST,             /* the kind is not available in this child */

@@ -9,6 +9,8 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <memkind.h>
+#include <memkind/internal/memkind_pmem.h>
+#include <memkind/internal/memkind_private.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -229,6 +231,32 @@ static int others_fill_the_file_system(void)
     return 0;
 }
 
+/* The text is about the limit if that has no room either, and names no place if
+ * the kind has none. */
+static int reasons_of_limited_files(void)
+{
+    char path[5000];
+    struct memkind kind = {0};
+    struct object *list = NULL;
+    snprintf(path, sizeof path, "%s/own", mount_point);
+    int fd = open(path, O_CREAT | O_RDWR, 0600);
+    NEED(fd >= 0);
+    const struct memkind_pmem_source source = {.fd = fd, .max_size = 128 * MIB};
+    NEED(memkind_pmem_set_source(&kind, &source) == MEMKIND_SUCCESS);
+    NEED(memkind_pmem_create(&kind, &MEMKIND_PMEM_OPS, "own") ==
+         MEMKIND_SUCCESS);
+    fill_kind(&kind, &list, MIB, MIB);
+    NEED(strcmp(memkind_last_error(),
+                "memkind_malloc: the file system has no room: No space left on "
+                "device") == 0);
+    NEED(memkind_malloc(&kind, 120 * MIB) == NULL);
+    NEED(strstr(memkind_last_error(), "its limit is 134217728") != NULL);
+    NEED(memkind_pmem_destroy(&kind) == MEMKIND_SUCCESS);
+    close(fd);
+    NEED(unlink(path) == 0);
+    return 0;
+}
+
 /* What could never fit is refused, however absurd, and takes nothing. */
 static int absurd_sizes(void)
 {
@@ -426,6 +454,7 @@ static const struct scenario scenarios[] = {
     {"large objects", large_objects, NULL},
     {"give back", give_back, NULL},
     {"others fill the file system", others_fill_the_file_system, NULL},
+    {"reasons", reasons_of_limited_files, NULL},
     {"absurd sizes", absurd_sizes, NULL},
     {"threads on a full file system", threads_on_a_full_file_system, NULL},
     {"kinds share the file system", kinds_share_the_file_system, NULL},
@@ -468,6 +497,11 @@ static void test_others(void)
     CHECK_EQ(run_there("others fill the file system"), 0);
 }
 
+static void test_reasons(void)
+{
+    CHECK_EQ(run_there("reasons"), 0);
+}
+
 static void test_absurd_sizes(void)
 {
     CHECK_EQ(run_there("absurd sizes"), 0);
@@ -504,6 +538,7 @@ static const struct test_case tests[] = {
     {"refill with large objects", test_large_objects},
     {"freed space is the file system's", test_give_back},
     {"others fill the file system", test_others},
+    {"reasons of limited files", test_reasons},
     {"absurd sizes", test_absurd_sizes},
     {"threads", test_threads},
     {"two kinds", test_two_kinds},

@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <memkind.h>
+#include <memkind/internal/memkind_arena.h>
+#include <memkind/internal/memkind_default.h>
+#include <memkind/internal/memkind_fixed.h>
 #include <memkind/internal/memkind_pmem.h>
 #include <memkind/internal/memkind_private.h>
 #include <pthread.h>
@@ -294,6 +297,12 @@ static void test_allocations(void)
     expect_text("memkind_calloc", "too many");
     CHECK_EQ(memkind_posix_memalign(kind, &ptr, 3, 8), EINVAL);
     expect_text("memkind_posix_memalign", "power of two");
+    /* It is the alignment that there is no room for. */
+    CHECK_EQ(memkind_posix_memalign(kind, &ptr, (size_t)1 << 62, 17), ENOMEM);
+    expect_text("memkind_posix_memalign",
+                "no room for 17 bytes at a multiple of 4611686018427387904");
+    CHECK_EQ(memkind_realloc(kind, NULL, 17 * MIB), NULL);
+    expect_text("memkind_realloc", part);
     memkind_free(kind, all);
     kind_destroy(kind);
 
@@ -307,6 +316,14 @@ static void test_allocations(void)
     expect_text("memkind_realloc", "no kind's");
     CHECK_EQ(memkind_malloc(MEMKIND_HBW, 8), NULL);
     expect_text("memkind_malloc", "not available here");
+    CHECK_EQ(memkind_calloc(MEMKIND_HBW, 8, 8), NULL);
+    expect_text("memkind_calloc", "not available here");
+    CHECK_EQ(memkind_realloc(MEMKIND_HBW, NULL, 8), NULL);
+    expect_text("memkind_realloc", "not available here");
+    CHECK_EQ(memkind_posix_memalign(MEMKIND_HBW, &ptr, 8, 8), ENOMEM);
+    expect_text("memkind_posix_memalign", "not available here");
+    CHECK_EQ(memkind_posix_memalign(MEMKIND_HBW, &ptr, 3, 8), EINVAL);
+    expect_text("memkind_posix_memalign", "power of two");
     CHECK_EQ(memkind_malloc(MEMKIND_DEFAULT, SIZE_MAX / 2), NULL);
     expect_text("memkind_malloc", "no DRAM for");
 }
@@ -330,6 +347,10 @@ static void test_queries(void)
     expect_text("memkind_destroy_kind", "the kind is NULL");
     CHECK_EQ(memkind_purge_kind(NULL), MEMKIND_ERROR_INVALID);
     expect_text("memkind_purge_kind", "not a kind");
+    CHECK_EQ(memkind_get_capacity(NULL), -1);
+    expect_text("memkind_get_capacity", "not a kind");
+    CHECK_EQ(memkind_get_capacity(MEMKIND_HBW), -1);
+    expect_text("memkind_get_capacity", "not known");
     CHECK_EQ(memkind_check_available(MEMKIND_HBW),
              MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE);
     expect_text("memkind_check_available", "not available");
@@ -357,6 +378,30 @@ static void test_internal(void)
     expect_text("memkind_pmem_create", "descriptor 2 ");
     CHECK_EQ(memkind_pmem_persist(NULL, &kind, 1), MEMKIND_ERROR_INVALID);
     expect_text("memkind_pmem_persist", "not a kind in files");
+    CHECK_EQ(memkind_pmem_destroy(&kind), MEMKIND_ERROR_INVALID);
+    expect_text("memkind_pmem_destroy", "not valid");
+    CHECK_EQ(memkind_pmem_set_source(&kind, NULL), MEMKIND_ERROR_INVALID);
+    expect_text("memkind_pmem_set_source", "not valid");
+    CHECK_EQ(memkind_fixed_set_source(&kind, NULL), MEMKIND_ERROR_INVALID);
+    expect_text("memkind_fixed_set_source", "not valid");
+}
+
+/* ---- kinds of the program's own ----------------------------------------- */
+
+static void test_own_kinds(void)
+{
+    static struct memkind kind;
+    struct memkind_ops incomplete = MEMKIND_PMEM_OPS;
+    incomplete.malloc = NULL;
+    CHECK_EQ(memkind_default_create(&kind, &incomplete, "own"),
+             MEMKIND_ERROR_BADOPS);
+    expect_text("memkind_default_create", "incomplete");
+    CHECK_EQ(memkind_arena_create(&kind, &incomplete, "own"),
+             MEMKIND_ERROR_BADOPS);
+    expect_text("memkind_arena_create", "incomplete");
+    CHECK_EQ(memkind_arena_create_map(&kind, NULL, false),
+             MEMKIND_ERROR_INVALID);
+    expect_text("memkind_arena_create_map", "not valid");
 }
 
 static const struct test_case tests[] = {
@@ -373,6 +418,7 @@ static const struct test_case tests[] = {
     {"allocations", test_allocations},
     {"queries", test_queries},
     {"internal", test_internal},
+    {"own kinds", test_own_kinds},
     {NULL, NULL},
 };
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The thread's last failure, in words. */
 #include <errno.h>
+#include <memkind.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "last_error.h"
 #include "layer_test.h"
+#include "sys_calls.h"
 
 #define OTHER_ERRNO 4711
 
@@ -68,6 +70,17 @@ static void test_paths(void)
                      path + length - 60);
         expect_about(path, "no", 0, shown);
     }
+    /* A path is cut between characters of UTF-8. */
+    for (size_t length = 121; length < 140; length++) {
+        for (size_t i = 0; i < length; i++)
+            path[i] = "\xe2\x82\xac"[i % 3];
+        path[length] = '\0';
+        last_error_begin();
+        last_error_reason_at(path, "no", 0);
+        last_error_of_call("f", "unused");
+        const char *dots = strstr(last_error_text(), "...");
+        CHECK(dots != NULL && dots[-1] == '\xac' && dots[3] == '\xe2');
+    }
     /* What is known already is said of the path. */
     last_error_begin();
     last_error_reason("it is known");
@@ -120,10 +133,40 @@ static void test_shortages(void)
     CHECK_EQ(errno, OTHER_ERRNO);
 }
 
+/* ---- a call that interrupts another -------------------------------------- */
+
+static int open_with_handler(const char *path, int flags, mode_t mode)
+{
+    (void)path, (void)flags, (void)mode;
+    memkind_t other = NULL;
+    CHECK_EQ(memkind_create_pmem("/other", 0, &other),
+             MEMKIND_ERROR_OPERATION_FAILED);
+    expect("memkind_create_pmem: called by a signal handler or hook that has "
+           "interrupted the library");
+    errno = EACCES;
+    return -1;
+}
+
+/* Its reason is not that of the call which it has interrupted. */
+static void test_interruptions(void)
+{
+    memkind_t kind = NULL;
+    const struct sys_calls real = sys;
+    sys.open = open_with_handler;
+    const int err = memkind_create_pmem("/closed", 0, &kind);
+    sys = real;
+    CHECK_EQ(err, MEMKIND_ERROR_INVALID);
+    expect("memkind_create_pmem: /closed: Permission denied");
+}
+
 static const struct test_case tests[] = {
-    {"reasons", test_reasons},           {"paths", test_paths},
-    {"long reasons", test_long_reasons}, {"error numbers", test_error_numbers},
-    {"shortages", test_shortages},       {NULL, NULL},
+    {"reasons", test_reasons},
+    {"paths", test_paths},
+    {"long reasons", test_long_reasons},
+    {"error numbers", test_error_numbers},
+    {"shortages", test_shortages},
+    {"interruptions", test_interruptions},
+    {NULL, NULL},
 };
 
 int main(int argc, char **argv)
