@@ -102,6 +102,9 @@ int memkind_update_cached_stats(void)
 int memkind_get_stat(memkind_t kind, memkind_stat_type stat, size_t *value)
 {
     last_error_begin();
+    if (kind != NULL && !is_kind_or_report(kind, NULL))
+        return call_refuse_argument(__func__,
+                                    "the kind is not there (any more)");
     if (value == NULL)
         return call_refuse_argument(__func__,
                                     "there is no place for the value");
@@ -110,9 +113,6 @@ int memkind_get_stat(memkind_t kind, memkind_stat_type stat, size_t *value)
     if (kind == NULL)
         return call_finish(__func__,
                            memkind_arena_get_global_stat(stat, value));
-    if (!is_kind_or_report(kind, NULL))
-        return call_refuse_argument(__func__,
-                                    "the kind is not there (any more)");
     if (kind->ops->get_stat == NULL)
         return call_refuse_argument(__func__, "the kind keeps no statistics");
     return call_finish(__func__, kind->ops->get_stat(kind, stat, value));

@@ -60,6 +60,7 @@ void *kind_shortage_note(const struct memkind *kind, const char *function,
             last_error_reason("the file system has no room: %s",
                               error_number_text(ENOSPC));
         last_error_of_call(function, "");
+        last_error_begin(); /* it is no reason of a call that was interrupted */
         return NULL;
     }
     last_error_of_shortage(function, shortage, size,

@@ -207,6 +207,9 @@ static void test_a_destroyed_kind(void)
     CHECK_EQ(memkind_get_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED, &value),
              MEMKIND_ERROR_INVALID);
     CHECK(was_reported(MEMKIND_MISUSE_DEAD_KIND, kind, NULL));
+    CHECK_EQ(memkind_get_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED, NULL),
+             MEMKIND_ERROR_INVALID);
+    CHECK(was_reported(MEMKIND_MISUSE_DEAD_KIND, kind, NULL));
     CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_ERROR_OPERATION_FAILED);
     CHECK(was_reported(MEMKIND_MISUSE_DEAD_KIND, kind, NULL));
     /* Asking is no misuse, nor is freeing nothing. */
