@@ -193,15 +193,21 @@ static bool explain_directory(struct reason *reason, const struct place *place)
     return reason->text != NULL;
 }
 
+static const char *text_behind(const char *text, const char *start)
+{
+    const size_t length = strlen(start);
+    return strncmp(text, start, length) == 0 ? text + length : text;
+}
+
 /* The one place that words why memkind_create_pmem() failed, in the thread that
- * called it, before any other call of the library. */
+ * called it, before any other call of the library. The reader knows the
+ * function and the path. */
 static void reason_no_kind(struct reason *reason, const struct place *place,
                            int status, int error)
 {
-    static const char function[] = "memkind_create_pmem: ";
-    const char *text = memkind_last_error();
-    if (strncmp(text, function, strlen(function)) == 0)
-        text += strlen(function);
+    const char *text =
+        text_behind(memkind_last_error(), "memkind_create_pmem: ");
+    text = text_behind(text, text_format("%s: ", place->path));
     *reason = (struct reason){.cause = CAUSE_OTHER, .error = error};
     text = text_escape(text);
     if (status == MEMKIND_ERROR_ENVIRON)

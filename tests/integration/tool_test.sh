@@ -483,7 +483,7 @@ several_kinds() {
 }
 read_only() {
     checks 1 "a['kind'] == 'no' and 'remount,rw' in advice" "$mounted" || return
-    holds "d['file_system']['options'].split(',')[0] == 'ro'" && reason 1 "Read-only file system" "$mounted"
+    holds "d['file_system']['options'].split(',')[0] == 'ro'" && reason 1 "no file can be made there: Read-only file system" "$mounted"
 }
 # The mount is read-only, and the file system is not: it counts what can be done.
 read_only_mount() {

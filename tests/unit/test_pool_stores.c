@@ -258,8 +258,8 @@ static void test_paths_that_are_no_device(void)
     test_resources_take(&before);
     CHECK_EQ(region_pool_open_device(&pool, test_path("missing"), 0, &owner),
              -ENOENT);
-    CHECK_EQ(region_pool_open_device(&pool, test_dir(), 0, &owner), -ENOTTY);
-    CHECK_EQ(region_pool_open_device(&pool, "/dev/null", 0, &owner), -ENOTTY);
+    CHECK_EQ(region_pool_open_device(&pool, test_dir(), 0, &owner), -ENOTDIR);
+    CHECK_EQ(region_pool_open_device(&pool, "/dev/null", 0, &owner), -ENOTDIR);
     CHECK(nothing_leaked(&before));
 }
 
