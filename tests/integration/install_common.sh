@@ -25,6 +25,9 @@ fail() { echo "FAILED   $*"; failures=$((failures + 1)); }
 advise() { printf '    to do: %s\n' "$1"; shift; [ $# = 0 ] || printf '           %s\n' "$@"; }
 skip_all() { skipped "$*"; [ "$failures" = 0 ] || finish; exit 77; }
 
+# installs: whether the build has rules for installing (MEMKIND_INSTALL)
+installs() { ! grep -qE '^MEMKIND_INSTALL:[A-Z]+=(OFF|0|FALSE|NO|N)$' "$build/CMakeCache.txt"; }
+
 # The first program of README.md, with another directory if one is given.
 readme_program() {
     awk '/^```c$/ { inside = 1; next } inside && /^```$/ { exit } inside' "$root/README.md" |

@@ -59,7 +59,9 @@ covers() { python3 "$here/man_coverage.py" "$root/src/libmemkind.abi" "$root"/ma
 check "the pages are about the binary interface" covers &&
     check "prototypes are those of the headers" "${cc[@]}" -Wall -Werror \
         -Wno-deprecated-declarations -I"$root/include" -fsyntax-only "$work/declarations.c" || true
-if command -v man >/dev/null; then
+if ! installs; then
+    skipped "man finds each public name (this build has no rules for installing)"
+elif command -v man >/dev/null; then
     check "cmake --install" cmake --install "$build" --prefix "$work/prefix" &&
         check "man finds each public name" \
             python3 "$here/man_names.py" "$root" "$work/prefix/share/man" || true

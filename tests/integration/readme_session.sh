@@ -20,6 +20,7 @@ if [ "${1-}" = --all ]; then
     set -- "$build"
 fi
 . "$(dirname "${BASH_SOURCE[0]}")/install_common.sh"
+[ -n "$all" ] || installs || skip_all "README.md (this build has no rules for installing)"
 for tool in cc pkg-config; do
     [ -n "$all" ] || command -v $tool >/dev/null || skip_all "no $tool"
 done

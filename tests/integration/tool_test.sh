@@ -17,6 +17,7 @@ mkdir "$work/bin" "$work/place" "$work/mounted"
 cp "$build/src/tool/memkind-pmem" "$work/bin"
 cp -L "$build/src/libmemkind.so.0" "$work/bin"
 export LD_LIBRARY_PATH=$work/bin
+unset COLUMNS # as shells have it
 tool=$work/bin/memkind-pmem
 place=$work/place mounted=$work/mounted out=$work/out errors=$work/errors
 
@@ -587,5 +588,9 @@ if image mkfs.vfat -F 32; then
 else
     skipped "vfat (no mkfs.vfat)"
 fi
-check "as installed, in a prefix that is moved" installed || true
+if installs; then
+    check "as installed, in a prefix that is moved" installed || true
+else
+    skipped "as installed (this build has no rules for it)"
+fi
 finish
