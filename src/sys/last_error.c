@@ -12,6 +12,7 @@ enum {
     REASON_SIZE = 256,
     TEXT_SIZE = REASON_SIZE + 64,
     PATH_SHOWN = 120, /* bytes; of a longer path the middle is left out */
+    SHOWN_SIZE = PATH_SHOWN + sizeof "...",
 };
 
 struct last_error {
@@ -75,7 +76,7 @@ static bool is_inside_character(char byte)
 }
 
 /* A path as it is shown: short enough, and cut between characters. */
-static void show_path(char shown[PATH_SHOWN + 4], const char *path)
+static void show_path(char shown[SHOWN_SIZE], const char *path)
 {
     const size_t length = strnlen(path, PATH_SHOWN + 1);
     if (length <= PATH_SHOWN) {
@@ -88,15 +89,14 @@ static void show_path(char shown[PATH_SHOWN + 4], const char *path)
         while (last_part < whole - half + 3 &&
                is_inside_character(path[last_part]))
             last_part++;
-        memcpy(shown, path, first);
-        memcpy(shown + first, "...", 3);
-        memcpy(shown + first + 3, path + last_part, whole - last_part + 1);
+        (void)snprintf(shown, SHOWN_SIZE, "%.*s...%s", (int)first, path,
+                       path + last_part);
     }
 }
 
 void last_error_reason_at(const char *path, const char *what, int error_number)
 {
-    char shown[PATH_SHOWN + 4], known[REASON_SIZE] = "";
+    char shown[SHOWN_SIZE], known[REASON_SIZE] = "";
     show_path(shown, path);
     if (last_error_has_reason())
         memcpy(known, last.reason, sizeof known);

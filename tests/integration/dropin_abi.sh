@@ -74,7 +74,8 @@ elif [ "$what" = --headers ]; then
 fi
 if [ "$what" = --update ]; then
     cp "$work/now" "$list"
-    exec python3 "$here/abi_releases.py" "$root" --update
+    python3 "$here/abi_releases.py" "$root" --update
+    exit
 elif [ "$what" = --headers ]; then
     grep -vE '^(function|object) ' "$list" >"$work/headers"
     check "the headers' binary interface" same "$work/headers" || differs "$work/headers"
