@@ -103,8 +103,7 @@ int memkind_get_stat(memkind_t kind, memkind_stat_type stat, size_t *value)
 {
     last_error_begin();
     if (kind != NULL && !is_kind_or_report(kind, NULL))
-        return call_refuse_argument(__func__,
-                                    "the kind is not there (any more)");
+        return call_refuse_argument(__func__, REASON_DEAD_KIND);
     if (value == NULL)
         return call_refuse_argument(__func__,
                                     "there is no place for the value");
@@ -162,9 +161,8 @@ void memkind_set_allow_zero_allocs(memkind_t kind, bool allow_zero_allocs)
 static void *refuse_kind(const char *function, const struct memkind *kind)
 {
     errno = EINVAL;
-    return kind_shortage_refuse(
-        function,
-        kind == NULL ? "the kind is NULL" : "the kind is not there (any more)");
+    return kind_shortage_refuse(function, kind == NULL ? "the kind is NULL"
+                                                       : REASON_DEAD_KIND);
 }
 
 /* Nearly all calls end in the first lines of the following two functions: the

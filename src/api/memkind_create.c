@@ -23,8 +23,7 @@ static bool is_called_inside(void)
 {
     if (!allocator_is_inside())
         return false;
-    last_error_reason("called by a signal handler or hook that has interrupted "
-                      "the library");
+    last_error_reason(REASON_REENTERED);
     errno = EDEADLK;
     return true;
 }
@@ -70,6 +69,13 @@ static bool begin_creation(memkind_t *kind)
     return kind != NULL;
 }
 
+/* Something is wrong with an argument; the reason is known. */
+static int refuse_creation(const char *function)
+{
+    errno = EINVAL;
+    return call_finish(function, MEMKIND_ERROR_INVALID);
+}
+
 static int create_pmem(const struct memkind_pmem_source *source,
                        memkind_t *kind)
 {
@@ -86,8 +92,7 @@ int memkind_create_pmem(const char *dir, size_t max_size, memkind_t *kind)
         .dir = dir, .fd = -1, .max_size = max_size};
     if (begin_creation(kind))
         return call_finish(__func__, create_pmem(&source, kind));
-    errno = EINVAL;
-    return call_finish(__func__, MEMKIND_ERROR_INVALID);
+    return refuse_creation(__func__);
 }
 
 static int create_by_config(const struct memkind_config *cfg, memkind_t *kind)
@@ -123,8 +128,7 @@ int memkind_create_pmem_with_config(struct memkind_config *cfg, memkind_t *kind)
     if (has_arguments && config_is_valid(cfg))
         return call_finish_keeping(__func__, create_by_config(cfg, kind),
                                    saved_errno);
-    errno = EINVAL;
-    return call_finish(__func__, MEMKIND_ERROR_INVALID);
+    return refuse_creation(__func__);
 }
 
 int memkind_create_fixed(void *addr, size_t size, memkind_t *kind)
@@ -138,8 +142,7 @@ int memkind_create_fixed(void *addr, size_t size, memkind_t *kind)
     if (has_arguments)
         return call_finish(
             __func__, create_kind(&MEMKIND_FIXED_OPS, "fixed", &source, kind));
-    errno = EINVAL;
-    return call_finish(__func__, MEMKIND_ERROR_INVALID);
+    return refuse_creation(__func__);
 }
 
 int memkind_create_kind(memkind_memtype_t memtype_flags,
@@ -187,7 +190,7 @@ int memkind_destroy_kind(memkind_t kind)
         return call_finish(__func__, MEMKIND_ERROR_OPERATION_FAILED);
     if (!kind_registry_contains(kind)) {
         misuse_report(MEMKIND_MISUSE_DEAD_KIND, kind, NULL);
-        last_error_reason("the kind is not there (any more)");
+        last_error_reason(REASON_DEAD_KIND);
         return call_finish(__func__, MEMKIND_ERROR_OPERATION_FAILED);
     }
     int saved_errno = errno;

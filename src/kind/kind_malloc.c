@@ -65,9 +65,7 @@ static const char *reason_without_heap(const struct memkind *kind)
 {
     if (kind == NULL)
         return "the address is no kind's";
-    return kind->lost_heap != NULL
-               ? "the kind is not available in a forked child"
-               : "the kind is not there (any more)";
+    return kind->lost_heap != NULL ? REASON_LOST_KIND : REASON_DEAD_KIND;
 }
 
 static void *refuse_without_heap(struct memkind *kind, const char *function)

@@ -24,8 +24,7 @@ int kind_regions_new(struct memkind *kind, const void *source,
                      struct memkind_region_pool **result_pool)
 {
     if (!allocator_enter()) {
-        last_error_reason("called by a signal handler or hook that has "
-                          "interrupted the library");
+        last_error_reason(REASON_REENTERED);
         errno = EDEADLK;
         return MEMKIND_ERROR_OPERATION_FAILED;
     }

@@ -9,6 +9,7 @@
 #include "debug_log.h"
 #include "hardening.h"
 #include "heap_report.h"
+#include "last_error.h"
 #include "memory_marks.h"
 #include "ranked_lock.h"
 
@@ -17,7 +18,7 @@ static const char *const misuse_texts[MEMKIND_MISUSE_MAX_VALUE] = {
     [MEMKIND_MISUSE_NO_OBJECT] = "no object starts there",
     [MEMKIND_MISUSE_FOREIGN] = "it is no address of any kind",
     [MEMKIND_MISUSE_WRONG_KIND] = "it is an object of another kind",
-    [MEMKIND_MISUSE_DEAD_KIND] = "the kind is not there (any more)",
+    [MEMKIND_MISUSE_DEAD_KIND] = REASON_DEAD_KIND,
     [MEMKIND_MISUSE_SIGNAL] = "a signal handler has interrupted the library",
     [MEMKIND_MISUSE_OVERRUN] = "the bytes around it were written to",
     [MEMKIND_MISUSE_AFTER_FREE] = "it was written to after it was freed",

@@ -164,16 +164,13 @@ static void describe_shortage(char *text, size_t room)
                        size, limit);
         break;
     case SHORTAGE_REENTERED:
-        (void)snprintf(text, room,
-                       "called by a signal handler or hook that has "
-                       "interrupted the library");
+        (void)snprintf(text, room, REASON_REENTERED);
         break;
     case SHORTAGE_THREAD_ENDS:
         (void)snprintf(text, room, "the thread is ending");
         break;
     case SHORTAGE_LOST:
-        (void)snprintf(text, room,
-                       "the kind is not available in a forked child");
+        (void)snprintf(text, room, REASON_LOST_KIND);
         break;
     case SHORTAGE_SIZE_OVERFLOW:
         (void)snprintf(text, room, "%zu times %zu bytes are too many", held,

@@ -16,6 +16,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Reasons that are found out in more than one place. */
+#define REASON_REENTERED                                                       \
+    "called by a signal handler or hook that has interrupted the library"
+#define REASON_LOST_KIND "the kind is not available in a forked child"
+#define REASON_DEAD_KIND "the kind is not there (any more)"
+
 /* A call begins, for which no reason is known yet. */
 void last_error_begin(void);
 
