@@ -55,8 +55,8 @@ if [ ${#files[@]} = 0 ]; then
         exit 2
     }
     mapfile -t files < <({
-        git diff --name-only --no-renames "$since"
-        git ls-files --others --exclude-standard
+        git -c core.quotePath=off diff --name-only --no-renames "$since"
+        git -c core.quotePath=off ls-files --others --exclude-standard
     } | sort -u)
     whence="since $(git log -1 --format='%h (%s)' "$since")"
 fi
