@@ -58,7 +58,7 @@ static void test_purge_gives_all_back(void)
 {
     enum { THREADS = 4 };
     pthread_t threads[THREADS];
-    stage.kind = kind_make_limited(0);
+    stage.kind = kind_make(.never_decays = true);
     atomic_store(&stage.failures, 0);
     pthread_barrier_init(&stage.done, NULL, THREADS + 1);
     pthread_barrier_init(&stage.leave, NULL, THREADS + 1);
@@ -100,13 +100,19 @@ static void test_purge_of_other_kinds(void)
     CHECK_EQ(memkind_purge_kind(kind), MEMKIND_ERROR_INVALID);
 }
 
-/* Without being asked, in a program that goes on allocating a little. */
+/* Without being asked, in a program that goes on allocating a little. (On a
+ * machine that stops for seconds, much may be gone after a first attempt.) */
 static void test_freed_space_goes_back_by_itself(void)
 {
+    enum { ATTEMPTS = 20 };
     const struct timespec moment = {0, 100000000};
     memkind_t kind = kind_make_limited(0), other = kind_make_limited(0);
-    CHECK(use(kind, 64 * MIB));
-    CHECK_GE(kind_resident(kind), 32 * MIB);
+    size_t held = 0;
+    for (int i = 0; held < 32 * MIB && i < ATTEMPTS; i++) {
+        CHECK(use(kind, 64 * MIB));
+        held = kind_resident(kind);
+    }
+    CHECK_GE(held, 32 * MIB);
     int moments = 0;
     while (kind_resident(kind) > 64 * KIB && moments < 600) {
         nanosleep(&moment, NULL);

@@ -20,7 +20,7 @@
 
 /* ---- children ---------------------------------------------------------- */
 
-#define CHILD_SECONDS 100
+#define CHILD_SECONDS 300
 
 /* Parent and child take turns: each waits for the other's word, or end. */
 static int to_child[2] = {-1, -1}, to_parent[2] = {-1, -1};

@@ -292,7 +292,7 @@ static void test_full(void)
         CHECK_GE(total, test_least_filled(room, size));
         CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
         size_t now = test_free_space();
-        for (int i = 0; i < 50 && now + MIB < room; i++) {
+        for (int i = 0; i < 600 && now + MIB < room; i++) {
             usleep(100000); /* xfs takes its time */
             now = test_free_space();
         }

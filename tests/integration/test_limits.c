@@ -280,16 +280,22 @@ static void test_conservative_kinds_give_back_at_once(void)
     CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
-/* The other policy keeps it for a while, for the next objects. */
+/* The other policy keeps it for a while, for the next objects: for seconds, so
+ * that one attempt on a machine that stops meanwhile says nothing. */
 static void test_other_kinds_keep_it_for_a_while(void)
 {
+    enum { ATTEMPTS = 20 };
     memkind_t kind = kind_make(.limit = LIMIT);
-    struct object *list = NULL;
-    size_t total = 0;
-    while (total < 32 * MIB)
-        total += add_object(kind, &list, MIB);
-    free_objects(kind, &list);
-    CHECK_GE(test_file_space(), 16 * MIB);
+    size_t kept = 0;
+    for (int i = 0; kept < 16 * MIB && i < ATTEMPTS; i++) {
+        struct object *list = NULL;
+        size_t total = 0;
+        while (total < 32 * MIB)
+            total += add_object(kind, &list, MIB);
+        free_objects(kind, &list);
+        kept = test_file_space();
+    }
+    CHECK_GE(kept, 16 * MIB);
     CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
     CHECK_EQ(test_file_space(), 0);
 }

@@ -16,13 +16,15 @@
 #include <sys/mman.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "test_support.h"
 
 #define SIGNALS 3000
 #define ROUNDS_MOST 100000
-/* Microseconds; odd, so that signals come at all points in turn. */
+/* Microseconds from one signal's end to the next; odd, so that signals come at
+ * all points in turn. */
 #define PERIOD 53
 
 enum { OWNER_MAIN = 1, OWNER_HANDLER = 2, HIS = 64, MINE = 4000 };
@@ -31,6 +33,7 @@ static memkind_t kind;
 static size_t object_size;
 static uint64_t *his[HIS], *mine[MINE];
 static volatile long signals, given, refused, damaged, wrong_frees;
+static volatile sig_atomic_t goes_on; /* each signal has the next one come */
 
 static bool is_whole(const uint64_t *object, uint64_t owner, uint64_t number)
 {
@@ -45,11 +48,29 @@ static void sign(uint64_t *object, uint64_t owner, uint64_t number)
     object[2] = (uint64_t)(uintptr_t)object;
 }
 
+/* One signal, in so many microseconds. */
+static void set_timer(long microseconds)
+{
+    const struct itimerval timer = {
+        .it_value = {microseconds / 1000000, microseconds % 1000000}};
+    (void)setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+static long now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* A timer that came by itself could leave no time to what is interrupted, if
+ * the machine is so slow that a handler takes longer than a period. */
 static void on_signal(int signal)
 {
     static unsigned long turn;
     int saved_errno = errno;
     unsigned i = turn++ % HIS;
+    const long from = now_us();
     (void)signal;
     signals++;
     if (his[i] != NULL) {
@@ -71,23 +92,25 @@ static void on_signal(int signal)
          * thread either. */
         memkind_free(kind, (void *)&turn);
     }
+    if (goes_on)
+        set_timer(PERIOD + 2 * (now_us() - from));
     errno = saved_errno;
 }
 
 static void start_signals(void)
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    const struct itimerval timer = {{0, PERIOD}, {0, PERIOD}};
     signals = given = refused = damaged = wrong_frees = 0;
     sigemptyset(&action.sa_mask);
     CHECK_EQ(sigaction(SIGALRM, &action, NULL), 0);
-    CHECK_EQ(setitimer(ITIMER_REAL, &timer, NULL), 0);
+    goes_on = 1;
+    set_timer(PERIOD);
 }
 
 static void stop_signals(void)
 {
-    const struct itimerval none = {{0, 0}, {0, 0}};
-    CHECK_EQ(setitimer(ITIMER_REAL, &none, NULL), 0);
+    goes_on = 0;
+    set_timer(0);
     CHECK_GT(given, 0);
     CHECK_EQ(damaged, 0);
     CHECK_EQ(wrong_frees, 0);
@@ -257,11 +280,10 @@ static void test_in_fork(void)
     for (int round = 0; round < 60; round++) {
         pid_t child = fork();
         if (child == 0) {
-            const struct itimerval timer = {{0, PERIOD}, {0, PERIOD}};
             /* The child may see what its parent makes of these. */
             memset(mine, 0, sizeof mine);
             memset(his, 0, sizeof his);
-            setitimer(ITIMER_REAL, &timer, NULL);
+            set_timer(PERIOD); /* which a child does not inherit */
             for (int i = 0; i < 20; i++)
                 allocate_and_free(&seed, 100);
             _exit(damaged != 0);
@@ -294,14 +316,14 @@ static void test_at_the_end_of_threads(void)
 {
     sigset_t alarm, before;
     begin(100);
+    goes_on = 0;
     sigemptyset(&alarm);
     sigaddset(&alarm, SIGALRM);
     for (int i = 0; i < 3000; i++) {
         /* One for each, at all points in turn: allocating takes a thread that
          * ends longer than PERIOD, and it would never get on. */
-        const struct itimerval timer = {.it_value = {0, 10 + i % 300}};
         pthread_t thread;
-        setitimer(ITIMER_REAL, &timer, NULL);
+        set_timer(10 + i % 300);
         REQUIRE_EQ(pthread_create(&thread, NULL, end_soon, NULL), 0);
         pthread_sigmask(SIG_BLOCK, &alarm, &before);
         pthread_join(thread, NULL);
@@ -339,9 +361,8 @@ static void test_handler_forks(void)
                MEMKIND_SUCCESS);
     REQUIRE_EQ(sigaction(SIGALRM, &action, &before), 0);
     for (int round = 0; round < 1000; round++) {
-        const struct itimerval timer = {.it_value = {0, 1 + round % 400}};
         int status = -1;
-        setitimer(ITIMER_REAL, &timer, NULL);
+        set_timer(1 + round % 400);
         pid_t child = fork();
         if (child == 0)
             _exit(0);
@@ -352,8 +373,7 @@ static void test_handler_forks(void)
             damaged++;
         memkind_free(kind, ptr);
     }
-    const struct itimerval none = {{0, 0}, {0, 0}};
-    setitimer(ITIMER_REAL, &none, NULL);
+    set_timer(0);
     sigaction(SIGALRM, &before, NULL);
     CHECK_GT(forks, 0);
     CHECK_EQ(damaged, 0);

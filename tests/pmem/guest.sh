@@ -208,7 +208,7 @@ load() { while read -r m; do insmod /modules/$m 2>/dev/null || grep -q "^$(echo 
 say init
 ip link set lo up 2>/dev/null
 [ $FS = hmem ] || load pmem
-i=0; while [ $FS != hmem ] && [ ! -b /dev/pmem0 ]; do i=$((i+1)); [ $i -gt 100 ] && fail "no /dev/pmem0"; sleep 0.05; done
+i=0; while [ $FS != hmem ] && [ ! -b /dev/pmem0 ]; do i=$((i+1)); [ $i -gt 1200 ] && fail "no /dev/pmem0"; sleep 0.05; done
 load $FS
 say "modules loaded"
 case $FS in

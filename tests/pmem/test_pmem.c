@@ -384,7 +384,7 @@ static int forked(int (*run)(void))
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
-        alarm(100);
+        alarm(300);
         _exit(run());
     }
     int status = -1;

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CHILD_SECONDS 100
+#define CHILD_SECONDS 300
 
 static FILE *report;
 

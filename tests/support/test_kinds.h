@@ -18,6 +18,7 @@ struct kind_settings {
     memkind_mem_usage_policy usage;
     memkind_fork_policy fork;
     bool core_dump;
+    bool never_decays; /* freed space stays until a purge, at any time */
 };
 
 /* MEMKIND_SUCCESS, or an error. Prints nothing and checks nothing. */
@@ -33,6 +34,8 @@ static inline int kind_try(const struct kind_settings *settings,
     memkind_config_set_memory_usage_policy(config, settings->usage);
     memkind_config_set_fork_policy(config, settings->fork);
     memkind_config_set_core_dump(config, settings->core_dump);
+    if (settings->never_decays)
+        memkind_config_set_decay(config, -1);
     int err = memkind_create_pmem_with_config(config, kind);
     memkind_config_delete(config);
     return err;
