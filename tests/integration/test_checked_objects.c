@@ -178,9 +178,7 @@ static void test_not_all_of_a_kind_waits(void)
         REQUIRE_NOT_NULL(object);
         memkind_free(kind, object);
     }
-    size_t held;
-    memkind_get_stat(kind, MEMKIND_STAT_TYPE_RESIDENT, &held);
-    CHECK_LT(held, 16u << 20);
+    CHECK_LT(kind_resident(kind), 16u << 20);
     /* Objects that wait make room for those that are needed. */
     void *first = memkind_malloc(kind, 30u << 20);
     CHECK_NOT_NULL(first);
