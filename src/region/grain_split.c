@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "file_space.h"
 #include "region_readahead.h"
 #include "region_space.h"
 #include "sys_calls.h"
@@ -111,7 +110,7 @@ static int drop_readahead(struct memkind_region_pool *pool,
         int result =
             region->grain_space[i] != 0
                 ? 0
-                : file_space_punch(region->fd, i * pool->grain, pool->grain);
+                : region_space_punch(region, i * pool->grain, pool->grain);
         if (result != 0)
             return result;
     }

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 
 #include "address_table.h"
 #include "pool_test.h"
@@ -275,6 +276,45 @@ static void test_very_large_pools(void)
     CHECK(nothing_leaked(&before));
 }
 
+/* ---- grains of further regions ------------------------------------------- */
+
+static int unknown_file_system(int fd, struct statfs *fs)
+{
+    int result = fstatfs(fd, fs);
+    fs->f_type = 0x1234;
+    return result;
+}
+
+/* What may have been read ahead into a grain is dropped by a punch before the
+ * grain gets a part of its space: in its own place of the file. */
+static void test_grains_of_a_further_region(void)
+{
+    const struct sys_calls real = sys;
+    sys.fstatfs = unknown_file_system;
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 4 * GIB, &owner), 0);
+    const size_t grain = pool.grain;
+    if (grain == page()) {
+        printf("skipped: a grain is a page ");
+    } else {
+        char *first = alloc_block(8 * grain, grain, false);
+        REQUIRE_NOT_NULL(first);
+        REQUIRE_EQ(region_pool_commit(&pool, first, 4 * grain), 0);
+        test_fill(first, 4 * grain, 3);
+        while (atomic_load(&pool.count) < 2)
+            REQUIRE_NOT_NULL(alloc_block(4 * GIB, grain, false));
+        const struct region *further = &pool.regions[1];
+        CHECK_EQ(further->fd, pool.regions[0].fd);
+        pool.budget = 4 * grain + 2 * page();
+        CHECK_EQ(region_pool_commit(&pool, further->base, page()), 0);
+        CHECK_EQ(region_pool_commit(&pool, further->base + 2 * grain, page()),
+                 0);
+        CHECK_EQ(region_pool_charged(&pool), pool.budget);
+        CHECK(test_check(first, 4 * grain, 3));
+    }
+    sys = real;
+    region_pool_close(&pool);
+}
+
 static const struct test_case tests[] = {
     {"used up region is followed by another",
      test_used_up_region_is_followed_by_another},
@@ -289,6 +329,7 @@ static const struct test_case tests[] = {
     {"no address space", test_no_address_space},
     {"small files make small regions", test_small_files_make_small_regions},
     {"very large pools", test_very_large_pools},
+    {"grains of a further region", test_grains_of_a_further_region},
     {NULL, NULL},
 };
 
