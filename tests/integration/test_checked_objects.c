@@ -106,19 +106,20 @@ static void test_written_after_free(void)
     destroy_watched_kind(kind);
 }
 
+#define FREED_OBJECTS 1000
+
 /* A thousand other frees later, by whatever thread, and each just once. */
 static void *free_again(void *argument)
 {
-    enum { COUNT = 1000 };
     void **objects = argument;
-    for (int i = 0; i < COUNT; i++)
+    for (int i = 0; i < FREED_OBJECTS; i++)
         memkind_free(NULL, objects[i]);
     return NULL;
 }
 
 /* Frees all objects at once, by several threads in any order: one of them frees
  * an object, and each other free is reported. */
-static void free_by_threads(void **objects, int count)
+static void free_by_threads(void **objects)
 {
     enum { THREADS = 3 };
     pthread_t threads[THREADS];
@@ -126,19 +127,20 @@ static void free_by_threads(void **objects, int count)
         REQUIRE_EQ(pthread_create(&threads[i], NULL, free_again, objects), 0);
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
-    CHECK_EQ(report_counts[MEMKIND_MISUSE_DOUBLE_FREE], (THREADS - 1) * count);
-    CHECK_EQ(count_reports(), (THREADS - 1) * count);
+    CHECK_EQ(report_counts[MEMKIND_MISUSE_DOUBLE_FREE],
+             (THREADS - 1) * FREED_OBJECTS);
+    CHECK_EQ(count_reports(), (THREADS - 1) * FREED_OBJECTS);
     forget_reports();
 }
 
 /* Whether any of so many new objects is one of those. */
-static bool any_is_handed_out(memkind_t kind, void *const *objects, int count)
+static bool any_is_handed_out(memkind_t kind, void *const *objects)
 {
     enum { NEW_OBJECTS = 200 };
     bool any = false;
     for (int i = 0; i < NEW_OBJECTS; i++) {
         void *object = memkind_malloc(kind, 500);
-        for (int j = 0; j < count; j++)
+        for (int j = 0; j < FREED_OBJECTS; j++)
             any |= object == objects[j];
         memkind_free(kind, object);
     }
@@ -147,8 +149,8 @@ static bool any_is_handed_out(memkind_t kind, void *const *objects, int count)
 
 static void test_freed_long_ago(void)
 {
-    enum { COUNT = 1000, ATTEMPTS = 20 };
-    static void *objects[COUNT];
+    enum { ATTEMPTS = 20 };
+    static void *objects[FREED_OBJECTS];
     bool any = true;
     if (cannot_be_found())
         return;
@@ -156,10 +158,10 @@ static void test_freed_long_ago(void)
     /* No object that waits is handed out. Once a second half of them need not
      * wait any longer, which may be in the middle of an attempt. */
     for (int attempt = 0; any && attempt < ATTEMPTS; attempt++) {
-        for (int i = 0; i < COUNT; i++)
+        for (int i = 0; i < FREED_OBJECTS; i++)
             objects[i] = memkind_malloc(kind, (size_t)i + 1);
-        free_by_threads(objects, COUNT);
-        any = any_is_handed_out(kind, objects, COUNT);
+        free_by_threads(objects);
+        any = any_is_handed_out(kind, objects);
     }
     CHECK(!any);
     CHECK_EQ(kind_allocated(kind), 0);
