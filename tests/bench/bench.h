@@ -19,12 +19,37 @@ enum { BENCH_LINE = 128, BENCH_THREADS_MAX = 256, BENCH_METRICS_MAX = 32 };
 
 struct bench;
 
+/* ---- times of single calls ----------------------------------------------- */
+
+/* A histogram with sixteen buckets from each power of two to the next. */
+enum { TIMES_STEPS = 16, TIMES_BUCKETS = 61 * TIMES_STEPS };
+
+struct times {
+    uint64_t count, longest_ns;
+    uint64_t buckets[TIMES_BUCKETS];
+};
+
+enum time_sort { TIME_MALLOC, TIME_FAILED, TIME_FREE, TIME_SORTS };
+
+void times_add(struct times *times, uint64_t ns);
+void times_merge(struct times *times, const struct times *other);
+/* The time that this part of the calls did not exceed, 1/16 too much at most.
+ */
+uint64_t times_part(const struct times *times, double part);
+/* Metrics NAME_count, NAME_p50_ns, NAME_p99_ns, NAME_p999_ns, NAME_longest_ns;
+ * none if there was no call. */
+void times_metrics(struct bench *bench, const struct times *times,
+                   const char *name);
+
+/* ---- patterns ------------------------------------------------------------ */
+
 /* One thread of a pattern. What threads share lies in other cache lines. */
 struct lane {
     _Alignas(BENCH_LINE) struct bench *bench;
     unsigned index;
-    uint64_t random; /* state of random_next() */
-    void *state;     /* the pattern's */
+    uint64_t random;     /* state of random_next() */
+    void *state;         /* the pattern's */
+    struct times *times; /* TIME_SORTS of them, if the pattern is timed */
     uint64_t operations;
     uint64_t ns;
 };
@@ -45,17 +70,26 @@ struct pattern {
      */
     size_t (*unit)(struct lane *lane);
     void (*teardown)(struct bench *bench);
-    /* Instead of all those: measures by itself; 0 or a negative status. */
+    /*
+     * Instead of all those: measures by itself, perhaps with lanes of its own
+     * by bench_run_lanes(). 0, a negative status, or BENCH_SKIPPED after a
+     * message that says what is missing.
+     */
     int (*measure)(struct bench *bench);
     /* Makes no sense but on a kind. */
     bool kind_only;
+    /* Lanes have lane->times; those of the measured time become metrics. */
+    bool timed;
 };
 
+enum { BENCH_SKIPPED = 77 };
+
 extern const struct pattern basic_patterns[], thread_patterns[],
-    kind_patterns[], space_patterns[]; /* each ends with a NULL name */
+    kind_patterns[], space_patterns[], full_patterns[], latency_patterns[],
+    brief_patterns[]; /* each ends with a NULL name */
 
 struct metric {
-    const char *name;
+    char name[24];
     double value;
 };
 
@@ -69,6 +103,9 @@ struct bench {
     uint64_t minimum_ns; /* how long it lasts at least */
     uint64_t wait_ns;    /* how long "giveback" waits at most */
     size_t kinds_max;    /* how many are made at once at most */
+    size_t idle;         /* idle threads; SIZE_MAX: the pattern's number */
+    size_t evict;        /* objects freed when there is no room */
+    size_t bulk;         /* bytes that "latency" frees; 0: what fits */
     bool free_null, defrag;
 
     struct heap heap; /* made by the program unless the pattern measures */
@@ -104,6 +141,29 @@ static inline bool bench_others_ended(struct lane *lane)
 {
     return atomic_load_explicit(&lane->bench->ended, memory_order_relaxed) != 0;
 }
+
+/* Runs the pattern's lanes on a heap that is made for them, with a limit unless
+ * that is 0; 0 or a negative status. */
+int bench_run_lanes(struct bench *bench, size_t limit);
+
+/* A limit for a kind: bench->size, or the least that a kind can have. */
+size_t bench_limit(const struct bench *bench);
+
+/* Makes as many heaps as the pattern's argument says, kinds_max at most: the
+ * array bench->shared, which begins with the program's own heap. 0 or a
+ * negative status. */
+int bench_kinds_setup(struct bench *bench);
+void bench_kinds_teardown(struct bench *bench);
+size_t bench_kinds(const struct bench *bench);
+
+/*
+ * Threads that use the heap once and then wait, bench->idle of them or as many
+ * as `usual`: their number, which is smaller if the machine allows no more.
+ */
+struct idlers;
+struct idlers *idlers_start(struct bench *bench, size_t usual);
+size_t idlers_count(const struct idlers *idlers);
+void idlers_end(struct idlers *idlers);
 
 /* Runs the function in a thread of its own, and waits for that to end. */
 void lane_in_thread(struct lane *lane, void (*function)(struct lane *));

@@ -37,10 +37,16 @@ const char *heap_library(void)
     return dladdr(address, &info) != 0 ? info.dli_fname : "";
 }
 
-#ifdef BENCH_MEMKIND
 int heap_create(struct heap *heap, const char *dir, bool free_null)
 {
-    int err = memkind_create_pmem(dir, 0, &heap->kind);
+    return heap_create_limited(heap, dir, 0, free_null);
+}
+
+#ifdef BENCH_MEMKIND
+int heap_create_limited(struct heap *heap, const char *dir, size_t limit,
+                        bool free_null)
+{
+    int err = memkind_create_pmem(dir, limit, &heap->kind);
     heap->free_kind = free_null ? NULL : heap->kind;
     return err;
 }
@@ -77,10 +83,17 @@ bool heap_is_kind(void)
 {
     return true;
 }
+
+size_t heap_limit_min(void)
+{
+    return MEMKIND_PMEM_MIN_SIZE;
+}
 #else
-int heap_create(struct heap *heap, const char *dir, bool free_null)
+int heap_create_limited(struct heap *heap, const char *dir, size_t limit,
+                        bool free_null)
 {
     (void)dir;
+    (void)limit;
     (void)free_null;
     heap->unused = 0;
     return 0;
@@ -136,6 +149,11 @@ size_t heap_active(struct heap heap)
 bool heap_is_kind(void)
 {
     return false;
+}
+
+size_t heap_limit_min(void)
+{
+    return 0;
 }
 #endif
 

@@ -35,6 +35,9 @@ struct heap {
 
 /* Makes a heap (with files in `dir`); 0 or a negative status. */
 int heap_create(struct heap *heap, const char *dir, bool free_null);
+/* The same with a limit in bytes; 0: none. */
+int heap_create_limited(struct heap *heap, const char *dir, size_t limit,
+                        bool free_null);
 int heap_destroy(struct heap *heap);
 /* Moves the object if that helps; returns its address. */
 void *heap_defrag(struct heap heap, void *ptr);
@@ -47,7 +50,11 @@ const char *heap_library(void);
 /* Whether heaps can be made and destroyed. */
 bool heap_is_kind(void);
 
-/* Ends the program with a message: nothing below returns NULL. */
+/* The least limit that a heap can have. */
+size_t heap_limit_min(void);
+
+/* Ends the program with a message: nothing below but heap_try_malloc() returns
+ * NULL. */
 _Noreturn void bench_no_memory(size_t size);
 _Noreturn void bench_bad_object(const void *ptr, const char *what);
 
@@ -58,14 +65,20 @@ static inline void *heap_must(void *ptr, size_t size)
     return ptr;
 }
 
-static inline void *heap_malloc(struct heap heap, size_t size)
+/* NULL if there is no room. */
+static inline void *heap_try_malloc(struct heap heap, size_t size)
 {
 #ifdef BENCH_MEMKIND
-    return heap_must(memkind_malloc(heap.kind, size), size);
+    return memkind_malloc(heap.kind, size);
 #else
     (void)heap;
-    return heap_must(malloc(size), size);
+    return malloc(size);
 #endif
+}
+
+static inline void *heap_malloc(struct heap heap, size_t size)
+{
+    return heap_must(heap_try_malloc(heap, size), size);
 }
 
 static inline void *heap_calloc(struct heap heap, size_t size)

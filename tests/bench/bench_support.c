@@ -43,9 +43,17 @@ void bench_release(void *pages, size_t size)
 
 void bench_metric(struct bench *bench, const char *name, double value)
 {
-    if (bench->metric_count < BENCH_METRICS_MAX)
-        bench->metrics[bench->metric_count++] =
-            (struct metric){.name = name, .value = value};
+    if (bench->metric_count == BENCH_METRICS_MAX)
+        return;
+    struct metric *metric = &bench->metrics[bench->metric_count++];
+    snprintf(metric->name, sizeof metric->name, "%s", name);
+    metric->value = value;
+}
+
+size_t bench_limit(const struct bench *bench)
+{
+    size_t least = heap_limit_min();
+    return bench->size > least ? bench->size : least;
 }
 
 size_t bench_anonymous(void)

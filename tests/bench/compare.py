@@ -6,6 +6,8 @@ Each measurement is a process of its own, so that one that crashes or hangs is
 reported as such. Rounds are interleaved: within a round each pattern is run on
 one peer after the other, and the tables show the median over the rounds. A
 ratio is this library's time divided by the peer's: below 1 it is the faster.
+The patterns of full kinds count operations a second instead, and what the longest
+call took is shown for the worst round.
 """
 import argparse
 import csv
@@ -27,12 +29,22 @@ SPEED = ["pair", "batch", "churn", "big", "bigger", "xthread", "realloc", "vecto
          "rptest", "mstress", "kinds64", "kinds512"]
 # Patterns that measure by themselves, in one thread.
 SINGLE = ["bulk", "create", "destroy"]
-KIND_ONLY = ["create", "destroy"]
+# Kinds that are full, in operations a second; the first three with idle threads, too.
+FULL = ["full", "full_mixed", "full_lru", "full_fs"]
+WITH_IDLE = FULL[:3]
+# Times of single calls.
+LATENCY = ["latency", "latency_other"]
+# Threads that come and go, in ns for each thread; what many threads and kinds make slow.
+BRIEF = ["brief", "brief16", "brief_none"]
+MANY = ["brief_alive", "brief_kinds"]
+ALL = SPEED + SINGLE + FULL + LATENCY + BRIEF + MANY
+KIND_ONLY = ["create", "destroy", "latency_other", "brief_kinds"] + FULL
 SCALING = ["pair", "batch", "churn", "xthread", "larson", "sh8", "scratch", "mstress"]
 MEMORY = ["memory_64", "memory_mixed", "memory_churn", "memory_8k", "memory_big"]
 
 OWN, OLD = "own", "libmemkind"
 MIB = 1 << 20
+SKIPPED = 77  # the status of a pattern that the machine does not allow
 
 
 class Peer:
@@ -134,6 +146,8 @@ class Runner:
             record = json.loads(out.strip().splitlines()[-1])
         except (IndexError, ValueError):
             record = {}
+        if returncode == 0 and record.get("status") == SKIPPED:
+            return {"outcome": "skipped", "why": (err.strip().splitlines() or ["?"])[-1]}
         if returncode != 0 or record.get("status") != 0:
             lines = err.strip().splitlines()
             why = lines[-1] if lines else f"status {record.get('status', returncode)}"
@@ -195,19 +209,37 @@ def progress(text):
         sys.stderr.flush()
 
 
-def run_speed(runner, patterns, threads, peers, rounds, timing):
-    jobs = []
-    for pattern in patterns:
-        if pattern in SPEED:
-            jobs += [(pattern, n, p, timing) for n in threads for p in peers]
-        else:
-            size = ["--size", str(runner.args.size), *timing]
-            jobs += [(pattern, 1, p, size) for p in peers
-                     if p.is_kind or pattern not in KIND_ONLY]
+def variants(args, pattern, threads):
+    """How a pattern is run: (key of the results, threads, options)."""
+    timing = ["--seconds", str(args.seconds), "--warmup", str(args.warmup)]
+    if pattern in SPEED + BRIEF:
+        return [(pattern, n, timing) for n in threads]
+    if pattern in FULL:
+        # until objects of mixed sizes have been replaced a few times
+        options = ["--size", str(args.limit), "--seconds", str(5 * args.seconds),
+                   "--warmup", str(10 * args.warmup)]
+        runs = [(pattern, n, options) for n in args.full_threads]
+        if pattern in WITH_IDLE:
+            runs.append((f"{pattern}+idle", max(args.full_threads),
+                         [*options, "--idle", str(args.idle)]))
+        return runs
+    if pattern in LATENCY:
+        # with the thread that frees, one for each CPU at most
+        n = max(1, min(max(threads), (os.cpu_count() or 1) - 1))
+        return [(pattern, n, timing + (["--bulk", str(args.bulk)] if args.bulk else []))]
+    if pattern in MANY:
+        return [(pattern, 1, ["--size", str(args.limit), "--idle", str(4 * args.idle)])]
+    return [(pattern, 1, ["--size", str(args.size), *timing])]
+
+
+def run_speed(runner, patterns, threads, peers, rounds):
+    jobs = [(pattern, key, n, p, options) for pattern in patterns
+            for key, n, options in variants(runner.args, pattern, threads)
+            for p in peers if p.is_kind or pattern not in KIND_ONLY]
     runner.total += len(jobs) * rounds
     for _ in range(rounds):
-        for pattern, n, peer, options in jobs:
-            runner.run(peer, pattern, n, options)
+        for pattern, key, n, peer, options in jobs:
+            runner.run(peer, pattern, n, options, key=key)
 
 
 def run_memory(runner, peers):
@@ -245,6 +277,13 @@ def figure(value):
     return f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
 
 
+def significant(value):
+    """Three digits, for what ranges over orders of magnitude."""
+    if value is None or value >= 99.95:
+        return figure(value)
+    return f"{value:.3g}"
+
+
 def ratio(value):
     return "-" if value is None else f"{value:.2f}" if value < 9.995 else f"{value:.1f}"
 
@@ -276,9 +315,29 @@ def cell(runner, pattern, threads, name, metric, show=figure):
     return f"{show(median)} ±{spread:.0f}%" if spread < 1000 else f"{show(median)} ±>999%"
 
 
+def worst(runner, pattern, threads, name, metric, scale=1):
+    """The longest of all rounds: a call that takes so long once is too many."""
+    trouble = runner.trouble(pattern, threads, name)
+    values = runner.values(pattern, threads, name, metric)
+    return trouble or (significant(max(values) / scale) if values else "-")
+
+
+def rows_run(runner, patterns):
+    """(key, threads) of what was run of these patterns, in their order."""
+    keys = [p for pattern in patterns for p in (pattern, f"{pattern}+idle")]
+    return sorted({k[:2] for k in runner.results if k[0] in keys},
+                  key=lambda row: (keys.index(row[0]), row[1]))
+
+
 def compared(peers):
     """The peers that ratios are taken to."""
     return [p.name for p in peers if p.name != OWN]
+
+
+def ratio_rows(runner, rows, peers, value_of, show=ratio):
+    """value_of(pattern, threads, peer) for each, or what went wrong there."""
+    return [[p, n] + [runner.trouble(p, n, name).split(" ")[0] or show(value_of(p, n, name))
+                      for name in compared(peers)] for p, n in rows]
 
 
 def speed_tables(runner, patterns, threads, peers, metric):
@@ -292,15 +351,96 @@ def speed_tables(runner, patterns, threads, peers, metric):
           [[p, n] + [cell(runner, p, n, name, metric) for name in names] for p, n in speed])
     if OWN not in names or len(names) == 1:
         return
-    rows = []
-    for p, n in speed:
-        own = runner.median(p, n, OWN, metric)
-        rows.append([p, n] + [ratio(divided(own, runner.median(p, n, name, metric)))
-                              if not runner.trouble(p, n, name) else
-                              runner.trouble(p, n, name).split()[0]
-                              for name in compared(peers)])
+    rows = ratio_rows(runner, speed, peers, lambda p, n, name: divided(
+        runner.median(p, n, OWN, metric), runner.median(p, n, name, metric)))
     table(f"{clock} of this library divided by the peer's (below 1: faster)",
           ["pattern", "threads"] + compared(peers), rows)
+
+
+def full_tables(runner, patterns, peers):
+    rows = rows_run(runner, [p for p in patterns if p in FULL])
+    peers = [p for p in peers if p.is_kind]
+    names = [p.name for p in peers]
+    if not rows or not names:
+        return
+    args = runner.args
+    head = ["pattern", "threads"]
+
+    def shown(metric, show, scale=1.0):
+        return [[p, n] + [cell(runner, p, n, name, metric, lambda v: show(v * scale))
+                          for name in names] for p, n in rows]
+
+    table(f"At the limit ({args.limit // MIB} MiB; +idle: {args.idle} more threads wait): "
+          "thousand objects stored a second, median, half the range",
+          head + names, shown("mops", significant, 1e3))
+    if OWN in names and len(names) > 1:
+        table("Objects stored a second, times the peer's (above 1: faster)",
+              head + compared(peers), ratio_rows(runner, rows, peers, lambda p, n, name: divided(
+                  runner.median(p, n, OWN, "mops"), runner.median(p, n, name, "mops")),
+                  significant))
+    table("Payload: bytes live for each byte of the limit", head + names,
+          shown("payload", lambda v: f"{v:.3f}"))
+    table("Calls that fail, for each object stored", head + names, shown("fails", ratio))
+    table("The longest call at the limit, in ms: of all rounds", head + names,
+          [[p, n] + [worst(runner, p, n, name, "longest_ns", 1e6) for name in names]
+           for p, n in rows])
+
+
+def latency_tables(runner, patterns, peers):
+    for pattern, n in rows_run(runner, [p for p in patterns if p in LATENCY]):
+        names = [p.name for p in peers if p.is_kind or pattern not in KIND_ONLY]
+        sizes = [v for name in names for v in runner.values(pattern, n, name, "bytes")]
+        freed = f"{max(sizes) / MIB:,.0f} MiB" if sizes else "a lot"
+        rows = []
+        for call, prefix in (("malloc", "malloc"), ("free", "free"),
+                             ("free of what goes", "bulk")):
+            for part, metric in (("p50", "p50_ns"), ("p99", "p99_ns"), ("p99.9", "p999_ns")):
+                rows.append([f"{call}, {part}, ns"] + [
+                    cell(runner, pattern, n, name, f"{prefix}_{metric}") for name in names])
+            rows.append([f"{call}, longest of all rounds, ms"] + [
+                worst(runner, pattern, n, name, f"{prefix}_longest_ns", 1e6) for name in names])
+        rows.append(["all of that freed, ms"] + [
+            cell(runner, pattern, n, name, "seconds", lambda v: figure(v * 1e3))
+            for name in names])
+        where = "another kind" if pattern == "latency_other" else "the heap"
+        table(f"Time of single calls while {freed} of {where} are freed by one thread and {n} "
+              f"other{'s replace' if n > 1 else ' replaces'} objects", [pattern] + names, rows)
+
+
+def brief_tables(runner, patterns, peers, metric):
+    names = [p.name for p in peers]
+    clock = "CPU time" if metric == "cpu_ns" else "time"
+    rows = rows_run(runner, [p for p in patterns if p in BRIEF])
+    if rows:
+        table(f"Threads that come and go: {clock} for each in us",
+              ["pattern", "threads"] + names,
+              [[p, n] + [cell(runner, p, n, name, metric, lambda v: figure(v / 1e3))
+                         for name in names] for p, n in rows])
+    if rows and OWN in names and len(names) > 1:
+        table(f"{clock} of this library divided by the peer's (below 1: faster)",
+              ["pattern", "threads"] + compared(peers),
+              ratio_rows(runner, rows, peers, lambda p, n, name: divided(
+                  runner.median(p, n, OWN, metric), runner.median(p, n, name, metric))))
+    if rows_run(runner, [p for p in patterns if p == "brief_alive"]):
+        counts = [v for name in names for v in runner.values("brief_alive", 1, name, "idle")]
+        table(f"With {min(counts, default=0):,.0f} threads alive that used the heap",
+              ["brief_alive"] + names,
+              [[text] + [cell(runner, "brief_alive", 1, name, m,
+                              lambda v, s=scale: significant(v / s)) for name in names]
+               for text, m, scale in (
+                   ("one starts and uses it, us", "start_ns", 1e3),
+                   ("one ends, us", "end_ns", 1e3),
+                   ("fork and wait, ms", "fork_ns", 1e6),
+                   ("the explicit purge, ms", "trim_ns", 1e6),
+                   ("the first one, ms", "trim_first_ns", 1e6),
+                   ("a malloc that fails, ms", "fail_ns", 1e6),
+                   ("the first one, ms", "fail_first_ns", 1e6))])
+    if rows_run(runner, [p for p in patterns if p == "brief_kinds"]):
+        names = [p.name for p in peers if p.is_kind]
+        table("With 500 kinds", ["brief_kinds"] + names,
+              [["fork and wait, ms"] + [cell(runner, "brief_kinds", 1, name, "fork_ns",
+                                             lambda v: significant(v / 1e6))
+                                        for name in names]])
 
 
 def single_tables(runner, patterns, peers):
@@ -452,6 +592,20 @@ def targets(runner, threads, metric):
     add("file space after the explicit purge, of what was freed", "<= 0.01",
         divided(runner.median("bulk", 1, OWN, "trimmed_file"),
                 runner.median("bulk", 1, OWN, "bytes")), lambda v: v <= 0.01)
+    for key, n in rows_run(runner, FULL):
+        what = f"{key}, {n} thread{'s' * (n > 1)}: "
+        add(what + "objects stored, to libmemkind's", ">= 1.0",
+            divided(runner.median(key, n, OWN, "mops"), runner.median(key, n, OLD, "mops")),
+            lambda v: v >= 1.0)
+        add(what + "payload", ">= 0.9", runner.median(key, n, OWN, "payload"), lambda v: v >= 0.9)
+        add(what + "the longest call ever", "<= 5 ms", divided(
+            max(runner.values(key, n, OWN, "longest_ns"), default=None), 1e6),
+            lambda v: v <= 5, " ms")
+    for key, n in rows_run(runner, LATENCY):
+        add(f"{key}: the longest call ever", "<= 10 ms", divided(max(
+            (v for call in ("malloc", "free", "bulk")
+             for v in runner.values(key, n, OWN, f"{call}_longest_ns")), default=None), 1e6),
+            lambda v: v <= 10, " ms")
     kept = divided(runner.median("giveback", 1, OWN, "held"),
                    runner.median("giveback", 1, OWN, "bytes"))
     add("file space 30 s after, while a little is allocated", "<= 0.1", kept, lambda v: v <= 0.1)
@@ -575,7 +729,7 @@ def parse(argv):
         prog="tests/bench/run.sh", formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Compares this library's pmem kind with libmemkind 1.14's and with malloc of\n"
                     "jemalloc, mimalloc, tcmalloc and glibc, in interleaved rounds.",
-        epilog="patterns: " + " ".join(SPEED + SINGLE) +
+        epilog="patterns: " + " ".join(ALL) +
                "\npeers: own libmemkind jemalloc mimalloc tcmalloc glibc, and null: own, freed "
                "with kind NULL")
     add = parser.add_argument
@@ -597,6 +751,12 @@ def parse(argv):
         help="where the kinds' files are [$PMEM_DIR or /dev/shm]")
     add("--seconds", type=float, help="that each measurement takes [0.2]")
     add("--size", type=int, metavar="MIB", help="of a full kind [1024, or what fits]")
+    add("--limit", type=int, metavar="MIB", help="of a kind at its limit [64, quick: 32]")
+    add("--idle", type=int, metavar="N",
+        help="threads that wait beside those that use a full kind; brief_alive has four times as "
+             "many [1000, quick: 100]")
+    add("--bulk", type=int, metavar="MIB",
+        help="that the latency patterns free [3072, or an eighth of what is free; quick: 256]")
     add("--clock", choices=["wall", "cpu"], default="wall",
         help="what tables and targets are about: wall time, or the process's CPU time, which a "
              "busy machine disturbs less [wall]")
@@ -611,9 +771,14 @@ def parse(argv):
     args.runs = args.runs or (3 if args.quick else 5)
     args.seconds = args.seconds or (0.04 if args.quick else 0.2)
     args.warmup = 0.015 if args.quick else 0.05
+    args.full_threads = args.threads or sorted({1, 2, min(os.cpu_count() or 1, 256)})
     args.threads = args.threads or ([1, 2, 4, 8, 16] if args.scaling else [1, 2])
     fits = what_fits(args.dir)
     args.size = args.size * MIB if args.size else min(fits, 128 * MIB) if args.quick else fits
+    args.limit = (args.limit or (32 if args.quick else 64)) * MIB
+    args.bulk = (args.bulk or (256 if args.quick else 0)) * MIB
+    if args.idle is None:
+        args.idle = 100 if args.quick else 1000
     args.live = min(fits, (16 if args.quick else 64) * MIB)
     if args.wait is None:
         args.wait = 0 if args.quick else 30
@@ -621,7 +786,7 @@ def parse(argv):
     args.timeout = 30 + 20 * (args.seconds + args.warmup) + args.size / (64 * MIB)
     if args.patterns:
         args.patterns = args.patterns.split(",")
-        unknown = set(args.patterns) - set(SPEED + SINGLE)
+        unknown = set(args.patterns) - set(ALL)
         if unknown:
             parser.error("no pattern " + ", ".join(sorted(unknown)))
     return args
@@ -655,6 +820,21 @@ def choose(args):
     return [p for p in peers if p.name != "null"]
 
 
+def print_reasons(runner):
+    """What gave no figure, and why; what the machine does not allow is no failure."""
+    grouped = {}
+    for (pattern, _, name), records in runner.results.items():
+        for r in records:
+            if r["outcome"] != "ok":
+                grouped.setdefault((name, r["outcome"], r["why"]), set()).add(pattern)
+    for title, wanted in (("Not measured:", False), ("Not possible here:", True)):
+        lines = [f"  {name} {outcome} ({why}): {', '.join(sorted(where))}"
+                 for (name, outcome, why), where in sorted(grouped.items())
+                 if (outcome == "skipped") == wanted]
+        if lines:
+            print("\n" + "\n".join([title] + lines))
+
+
 def main(argv):
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     args = parse(argv)
@@ -673,7 +853,7 @@ def main(argv):
         print(f"  Others were using this machine (load {info['load']:.1f}): compare CPU times "
               "(--clock cpu).")
 
-    patterns = args.patterns or (SCALING if args.scaling else SPEED + SINGLE)
+    patterns = args.patterns or (SCALING if args.scaling else ALL)
     if args.quick and not args.patterns:
         patterns = [p for p in patterns if p != "kinds512"]
     speed = not args.memory
@@ -684,9 +864,8 @@ def main(argv):
         args.plot = args.plot or os.path.join(args.build, "results.svg")
         # Crashes are expected of some: they leave no files behind.
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        timing = ["--seconds", str(args.seconds), "--warmup", str(args.warmup)]
         if speed:
-            run_speed(runner, patterns, args.threads, peers, args.runs, timing)
+            run_speed(runner, patterns, args.threads, peers, args.runs)
         if memory:
             run_memory(runner, peers)
         progress("")
@@ -699,6 +878,9 @@ def main(argv):
     elif speed:
         speed_tables(runner, patterns, args.threads, peers, metric)
         single_tables(runner, patterns, peers)
+        full_tables(runner, patterns, peers)
+        latency_tables(runner, patterns, peers)
+        brief_tables(runner, patterns, peers, metric)
     if memory:
         memory_tables(runner, peers)
     if speed and not args.scaling and OWN in [p.name for p in peers]:
@@ -707,16 +889,7 @@ def main(argv):
         table("What this library is meant to reach", ["", "goal", "measured", ""],
               [list(r) for r in rows])
 
-    reasons = {(name, r["outcome"], r["why"], pattern)
-               for (pattern, _, name), records in runner.results.items()
-               for r in records if r["outcome"] != "ok"}
-    if reasons:
-        print("\nNot measured:")
-        grouped = {}
-        for name, outcome, why, pattern in reasons:
-            grouped.setdefault((name, outcome, why), []).append(pattern)
-        for (name, outcome, why), where in sorted(grouped.items()):
-            print(f"  {name} {outcome} ({why}): {', '.join(sorted(where))}")
+    print_reasons(runner)
 
     written = []
     if args.json:

@@ -14,16 +14,15 @@ struct slots {
     void *objects[KIND_SLOTS];
 };
 
-static size_t kinds_of(const struct bench *bench)
+size_t bench_kinds(const struct bench *bench)
 {
     size_t kinds = bench->pattern->argument;
     return kinds < bench->kinds_max ? kinds : bench->kinds_max;
 }
 
-/* The program's own heap is the first of them. */
-static int kinds_setup(struct bench *bench)
+int bench_kinds_setup(struct bench *bench)
 {
-    size_t kinds = kinds_of(bench);
+    size_t kinds = bench_kinds(bench);
     struct heap *heaps = bench_pages(kinds * sizeof *heaps);
     heaps[0] = bench->heap;
     for (size_t i = 1; i < kinds; i++) {
@@ -42,7 +41,7 @@ static int kinds_setup(struct bench *bench)
 
 static void kinds_start(struct lane *lane)
 {
-    lane->state = bench_pages(kinds_of(lane->bench) * sizeof(struct slots));
+    lane->state = bench_pages(bench_kinds(lane->bench) * sizeof(struct slots));
 }
 
 static size_t kinds_unit(struct lane *lane)
@@ -50,7 +49,7 @@ static size_t kinds_unit(struct lane *lane)
     enum { REPLACED = 2048 };
     struct slots *slots = lane->state;
     const struct heap *heaps = lane->bench->shared;
-    size_t kinds = kinds_of(lane->bench);
+    size_t kinds = bench_kinds(lane->bench);
     uint64_t random = lane->random;
     /* threads start at different kinds, and meet */
     size_t kind = random_between(&random, 0, kinds - 1);
@@ -75,7 +74,7 @@ static void kinds_stop(struct lane *lane)
 {
     struct slots *slots = lane->state;
     const struct heap *heaps = lane->bench->shared;
-    size_t kinds = kinds_of(lane->bench);
+    size_t kinds = bench_kinds(lane->bench);
     for (size_t kind = 0; kind < kinds; kind++)
         for (size_t i = 0; i < KIND_SLOTS; i++)
             if (slots[kind].objects[i] != NULL) {
@@ -85,10 +84,10 @@ static void kinds_stop(struct lane *lane)
     bench_release(slots, kinds * sizeof *slots);
 }
 
-static void kinds_teardown(struct bench *bench)
+void bench_kinds_teardown(struct bench *bench)
 {
     struct heap *heaps = bench->shared;
-    size_t kinds = kinds_of(bench);
+    size_t kinds = bench_kinds(bench);
     for (size_t i = 1; i < kinds; i++)
         heap_destroy(&heaps[i]);
     bench_release(heaps, kinds * sizeof *heaps);
@@ -188,22 +187,22 @@ const struct pattern kind_patterns[] = {
         .name = "kinds64",
         .about = "random replacement in 64 kinds, used by turns by all threads",
         .argument = 64,
-        .setup = kinds_setup,
+        .setup = bench_kinds_setup,
         .start = kinds_start,
         .unit = kinds_unit,
         .stop = kinds_stop,
-        .teardown = kinds_teardown,
+        .teardown = bench_kinds_teardown,
     },
     {
         .name = "kinds512",
         .about = "random replacement in 512 kinds, used by turns by all "
                  "threads",
         .argument = 512,
-        .setup = kinds_setup,
+        .setup = bench_kinds_setup,
         .start = kinds_start,
         .unit = kinds_unit,
         .stop = kinds_stop,
-        .teardown = kinds_teardown,
+        .teardown = bench_kinds_teardown,
     },
     {
         .name = "create",

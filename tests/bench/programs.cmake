@@ -6,7 +6,9 @@
 function(memkind_bench name)
   memkind_program(${name} bench/bench_main.c bench/bench_support.c
     bench/bench_heap.c bench/patterns_basic.c bench/patterns_threads.c
-    bench/patterns_kinds.c bench/patterns_space.c)
+    bench/patterns_kinds.c bench/patterns_space.c bench/patterns_full.c
+    bench/patterns_latency.c bench/patterns_brief.c bench/bench_times.c
+    bench/bench_idlers.c)
   target_compile_definitions(memkind_${name} PRIVATE _GNU_SOURCE ${ARGN})
   # A compiler that knows malloc leaves out objects that are freed at once.
   foreach(function malloc calloc realloc posix_memalign free)
@@ -28,6 +30,7 @@ target_link_libraries(memkind_bench_memkind PRIVATE memkind::memkind)
 target_link_libraries(memkind_bench_memkind_check PRIVATE memkind::memkind)
 
 set(_moment --seconds 0.02 --warmup 0 --wait 0.1 --size 8388608 --phases 6
+  --idle 16 --bulk 8388608
   --dir ${MEMKIND_TEST_DIR})
 if(MEMKIND_SANITIZE MATCHES thread)
   # which leaves too little of the address space for 512 unlimited kinds
@@ -52,9 +55,10 @@ if(MEMKIND_PYTHON AND PROJECT_IS_TOP_LEVEL)
   add_test(NAME bench_compare
     COMMAND ${MEMKIND_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/bench/compare.py
       --build ${PROJECT_BINARY_DIR} --quick --runs 1 --seconds 0.01 --size 16
-      --wait 0.2 --peers own,null,glibc --dir ${MEMKIND_TEST_DIR})
+      --limit 16 --idle 8 --bulk 16 --wait 0.2 --peers own,null,glibc
+      --dir ${MEMKIND_TEST_DIR})
   memkind_set_test(bench_compare scripts)
   set_tests_properties(bench_compare PROPERTIES PASS_REGULAR_EXPRESSION
-    "Until nine tenths.*What this library is meant to reach.*written: [^ ]*json"
+    "At the limit.*Payload.*longest call.*Time of single calls.*Threads that come and go.*With 500 kinds.*Until nine tenths.*What this library is meant to reach.*written: [^ ]*json"
     FAIL_REGULAR_EXPRESSION "Not measured:")
 endif()
