@@ -35,7 +35,7 @@ struct heap {
 
 /* Makes a heap (with files in `dir`); 0 or a negative status. */
 int heap_create(struct heap *heap, const char *dir, bool free_null);
-/* The same with a limit in bytes; 0: none. */
+/* Makes a heap with a limit in bytes; 0: none. */
 int heap_create_limited(struct heap *heap, const char *dir, size_t limit,
                         bool free_null);
 int heap_destroy(struct heap *heap);

@@ -5,22 +5,40 @@
 #include <semaphore.h>
 #include <stdio.h>
 
-enum { IDLER_OBJECTS = 8, IDLER_SIZE = 64, IDLER_STACK = 128 * 1024 };
+enum {
+    IDLER_OBJECTS = 8,
+    IDLER_SIZE = 64,
+    IDLER_STACK = 128 * 1024,
+    SPARE = 8, /* threads and processes that a pattern may need beside lanes */
+};
+
+struct idler {
+    pthread_t thread;
+    sem_t end;
+    struct idlers *all;
+};
 
 struct idlers {
     struct heap heap;
-    sem_t used, end;
+    sem_t used;
     size_t most, count;
-    pthread_t threads[];
+    struct idler idlers[];
 };
+
+static void wait_for(sem_t *semaphore)
+{
+    while (sem_wait(semaphore) != 0)
+        ;
+}
 
 static void *idle(void *argument)
 {
-    struct idlers *idlers = argument;
+    struct idler *idler = argument;
+    struct heap heap = idler->all->heap;
     void *objects[IDLER_OBJECTS];
     size_t count = 0;
     while (count < IDLER_OBJECTS) {
-        void *object = heap_try_malloc(idlers->heap, IDLER_SIZE);
+        void *object = heap_try_malloc(heap, IDLER_SIZE);
         if (object == NULL)
             break;
         object_touch(object, IDLER_SIZE);
@@ -28,17 +46,41 @@ static void *idle(void *argument)
     }
     while (count > 0) {
         object_check(objects[--count]);
-        heap_free(idlers->heap, objects[count]);
+        heap_free(heap, objects[count]);
     }
-    sem_post(&idlers->used);
-    while (sem_wait(&idlers->end) != 0)
-        ;
+    sem_post(&idler->all->used);
+    wait_for(&idler->end);
     return NULL;
 }
 
 static size_t idlers_size(size_t most)
 {
-    return sizeof(struct idlers) + most * sizeof(pthread_t);
+    return sizeof(struct idlers) + most * sizeof(struct idler);
+}
+
+static bool start_one(struct idlers *idlers, const pthread_attr_t *attributes)
+{
+    struct idler *idler = &idlers->idlers[idlers->count];
+    idler->all = idlers;
+    sem_init(&idler->end, 0, 0);
+    if (pthread_create(&idler->thread, attributes, idle, idler) == 0) {
+        idlers->count++;
+        return true;
+    }
+    sem_destroy(&idler->end);
+    return false;
+}
+
+/* Those that started last end, until there are no more than `left`. */
+static void end_some(struct idlers *idlers, size_t left)
+{
+    for (size_t i = left; i < idlers->count; i++)
+        sem_post(&idlers->idlers[i].end);
+    while (idlers->count > left) {
+        struct idler *idler = &idlers->idlers[--idlers->count];
+        pthread_join(idler->thread, NULL);
+        sem_destroy(&idler->end);
+    }
 }
 
 struct idlers *idlers_start(struct bench *bench, size_t usual)
@@ -49,20 +91,19 @@ struct idlers *idlers_start(struct bench *bench, size_t usual)
     idlers->heap = bench->heap;
     idlers->most = most;
     sem_init(&idlers->used, 0, 0);
-    sem_init(&idlers->end, 0, 0);
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, IDLER_STACK);
-    while (idlers->count < most &&
-           pthread_create(&idlers->threads[idlers->count], &attributes, idle,
-                          idlers) == 0)
-        idlers->count++;
+    while (idlers->count < most && start_one(idlers, &attributes))
+        ;
     pthread_attr_destroy(&attributes);
-    if (idlers->count < most)
+    for (size_t i = 0; i < idlers->count; i++)
+        wait_for(&idlers->used);
+    if (idlers->count < most) {
+        size_t needed = bench->threads + SPARE;
+        end_some(idlers, idlers->count > needed ? idlers->count - needed : 0);
         fprintf(stderr, "%zu idle threads instead of %zu\n", idlers->count,
                 most);
-    for (size_t i = 0; i < idlers->count; i++)
-        while (sem_wait(&idlers->used) != 0)
-            ;
+    }
     return idlers;
 }
 
@@ -73,11 +114,7 @@ size_t idlers_count(const struct idlers *idlers)
 
 void idlers_end(struct idlers *idlers)
 {
-    for (size_t i = 0; i < idlers->count; i++)
-        sem_post(&idlers->end);
-    for (size_t i = 0; i < idlers->count; i++)
-        pthread_join(idlers->threads[i], NULL);
+    end_some(idlers, 0);
     sem_destroy(&idlers->used);
-    sem_destroy(&idlers->end);
     bench_release(idlers, idlers_size(idlers->most));
 }

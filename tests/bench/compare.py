@@ -733,7 +733,7 @@ def parse(argv):
                "\npeers: own libmemkind jemalloc mimalloc tcmalloc glibc, and null: own, freed "
                "with kind NULL")
     add = parser.add_argument
-    add("--quick", action="store_true", help="short measurements, three rounds: about a minute")
+    add("--quick", action="store_true", help="short measurements, three rounds: about two minutes")
     add("--runs", type=int, help="rounds [5]")
     add("--patterns", help="only these, separated by commas")
     add("--threads", type=numbers, help="numbers of threads [1,2]")

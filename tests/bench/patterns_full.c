@@ -30,7 +30,7 @@ static const struct cache_load {
 
 enum { LOAD_4K, LOAD_MIXED, LOAD_OLDEST };
 
-/* Of full_fs: libmemkind takes some MiB for each kind that is used. */
+/* full_fs needs more space: libmemkind takes some MiB for each kind. */
 enum { OTHER_KINDS = 50, FS_TIMES = 4 };
 
 struct entry {

@@ -3,10 +3,11 @@
 # mallocs of jemalloc, mimalloc, tcmalloc and glibc. Installs what is missing,
 # builds, runs in interleaved rounds, prints tables, writes JSON, CSV and a plot.
 #
-#   tests/bench/run.sh [OPTION...]      about 8 minutes; --help has the options
-#   tests/bench/run.sh --quick          about one
+#   tests/bench/run.sh [OPTION...]      about 16 minutes; --help has the options
+#   tests/bench/run.sh --quick          about two
 #   tests/bench/run.sh --scaling        threads 1, 2, 4, 8, 16
 #   tests/bench/run.sh --memory         DRAM, file space and fragmentation
+#   tests/bench/run.sh --patterns full,full_lru     kinds at their limit
 #   tests/bench/run.sh --read F --plot G    of a run's JSON, without another run
 #
 # MEMKIND_BUILD    build directory                        [build/bench]
