@@ -44,7 +44,7 @@ add_test(NAME bench_memkind_free_null
 add_test(NAME bench_malloc
   COMMAND memkind_bench_malloc_check ${_moment} --threads 2 all)
 foreach(test bench_memkind bench_memkind_free_null bench_malloc)
-  memkind_set_test(${test} bench)
+  memkind_set_test(${test} bench ENVIRONMENT ${memkind_forks})
 endforeach()
 
 # The comparison itself, with as little as there is to compare: its figures say
