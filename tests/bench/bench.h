@@ -26,18 +26,22 @@ enum { TIMES_STEPS = 16, TIMES_BUCKETS = 61 * TIMES_STEPS };
 
 struct times {
     uint64_t count, longest_ns;
+    uint64_t stall_ns; /* the longest, without waits for a CPU */
     uint64_t buckets[TIMES_BUCKETS];
 };
 
 enum time_sort { TIME_MALLOC, TIME_FAILED, TIME_FREE, TIME_SORTS };
 
+/* Between calls, at least once for some hundred microseconds of work: waits for
+ * a CPU up to now were no part of a call to come. */
+void times_between(void);
 void times_add(struct times *times, uint64_t ns);
 void times_merge(struct times *times, const struct times *other);
 /* The time that this part of the calls did not exceed, 1/16 too much at most.
  */
 uint64_t times_part(const struct times *times, double part);
-/* Metrics NAME_count, NAME_p50_ns, NAME_p99_ns, NAME_p999_ns, NAME_longest_ns;
- * none if there was no call. */
+/* Metrics NAME_count, NAME_p50_ns, NAME_p99_ns, NAME_p999_ns, NAME_longest_ns,
+ * NAME_stall_ns; none if there was no call. */
 void times_metrics(struct bench *bench, const struct times *times,
                    const char *name);
 

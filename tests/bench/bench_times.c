@@ -2,7 +2,9 @@
 /* Histograms of the times of single calls. */
 #include "bench.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 enum { STEP_BITS = 4 };
 _Static_assert(TIMES_STEPS == 1 << STEP_BITS, "steps of a power of two");
@@ -28,12 +30,61 @@ static uint64_t bucket_last(size_t bucket)
     return first + (((uint64_t)1 << shift) - 1);
 }
 
+/*
+ * On a busy machine the longest call is often one that was waiting for a CPU.
+ * Linux counts for how long a thread was ready to run and did not. That is read
+ * about once in a millisecond and after each call that took as long. A thread
+ * that yields until another has released a lock may be counted as waiting for a
+ * CPU, so the longest time and the longest stall have to be looked at together.
+ */
+enum { LONG_NS = 1000 * 1000 };
+
+static _Thread_local uint64_t waited_ns, read_at;
+
+/* 0 if the kernel does not say. */
+static uint64_t read_waited(void)
+{
+    char text[64];
+    int fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (fd >= 0)
+        close(fd);
+    if (length <= 0)
+        return 0;
+    text[length] = '\0';
+    /* for how long it ran, for how long it waited */
+    char *second;
+    (void)strtoull(text, &second, 10);
+    return strtoull(second, NULL, 10);
+}
+
+void times_between(void)
+{
+    uint64_t now = now_ns();
+    if (now - read_at < LONG_NS)
+        return;
+    waited_ns = read_waited();
+    read_at = now;
+}
+
+static uint64_t without_waits(uint64_t ns)
+{
+    uint64_t before = waited_ns;
+    waited_ns = read_waited();
+    read_at = now_ns();
+    uint64_t waited = waited_ns - before;
+    return waited < ns ? ns - waited : 0;
+}
+
 void times_add(struct times *times, uint64_t ns)
 {
+    uint64_t stall = ns < LONG_NS ? ns : without_waits(ns);
     times->count++;
     times->buckets[bucket_of(ns)]++;
     if (times->longest_ns < ns)
         times->longest_ns = ns;
+    if (times->stall_ns < stall)
+        times->stall_ns = stall;
 }
 
 void times_merge(struct times *times, const struct times *other)
@@ -43,6 +94,8 @@ void times_merge(struct times *times, const struct times *other)
         times->buckets[i] += other->buckets[i];
     if (times->longest_ns < other->longest_ns)
         times->longest_ns = other->longest_ns;
+    if (times->stall_ns < other->stall_ns)
+        times->stall_ns = other->stall_ns;
 }
 
 uint64_t times_part(const struct times *times, double part)
@@ -75,4 +128,5 @@ void times_metrics(struct bench *bench, const struct times *times,
     named_metric(bench, name, "p99_ns", (double)times_part(times, 0.99));
     named_metric(bench, name, "p999_ns", (double)times_part(times, 0.999));
     named_metric(bench, name, "longest_ns", (double)times->longest_ns);
+    named_metric(bench, name, "stall_ns", (double)times->stall_ns);
 }

@@ -384,6 +384,10 @@ def full_tables(runner, patterns, peers):
     table("The longest call at the limit, in ms: of all rounds", head + names,
           [[p, n] + [worst(runner, p, n, name, "longest_ns", 1e6) for name in names]
            for p, n in rows])
+    table("The longest call at the limit without waits for a CPU, in ms: of all rounds",
+          head + names,
+          [[p, n] + [worst(runner, p, n, name, "stall_ns", 1e6) for name in names]
+           for p, n in rows])
 
 
 def latency_tables(runner, patterns, peers):
@@ -399,6 +403,8 @@ def latency_tables(runner, patterns, peers):
                     cell(runner, pattern, n, name, f"{prefix}_{metric}") for name in names])
             rows.append([f"{call}, longest of all rounds, ms"] + [
                 worst(runner, pattern, n, name, f"{prefix}_longest_ns", 1e6) for name in names])
+            rows.append([f"{call}, longest without waits for a CPU, ms"] + [
+                worst(runner, pattern, n, name, f"{prefix}_stall_ns", 1e6) for name in names])
         rows.append(["all of that freed, ms"] + [
             cell(runner, pattern, n, name, "seconds", lambda v: figure(v * 1e3))
             for name in names])

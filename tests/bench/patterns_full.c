@@ -51,7 +51,7 @@ struct full {
     size_t limit;
     struct idlers *idlers;
     size_t idle;
-    uint64_t longest_ns; /* of any call */
+    uint64_t longest_ns, stall_ns; /* of any call */
     uint64_t failed, operations;
     struct heap others[OTHER_KINDS];
     size_t other_count;
@@ -154,6 +154,7 @@ static size_t full_unit(struct lane *lane)
     enum { STORED = 16 };
     const struct cache_load *load = load_of(lane);
     struct store *store = lane->state;
+    times_between();
     for (size_t i = 0; i < STORED; i++) {
         size_t size = random_between(&lane->random, load->low, load->high);
         uint64_t now = now_ns();
@@ -198,6 +199,9 @@ static void full_teardown(struct bench *bench)
         for (size_t sort = 0; sort < TIME_SORTS; sort++)
             if (full->longest_ns < lane->times[sort].longest_ns)
                 full->longest_ns = lane->times[sort].longest_ns;
+        for (size_t sort = 0; sort < TIME_SORTS; sort++)
+            if (full->stall_ns < lane->times[sort].stall_ns)
+                full->stall_ns = lane->times[sort].stall_ns;
     }
     idlers_end(full->idlers);
     while (full->other_count > 0)
@@ -213,6 +217,7 @@ static int full_run(struct bench *bench, size_t size, size_t limit)
         bench_metric(bench, "fails",
                      (double)full->failed / (double)full->operations);
         bench_metric(bench, "longest_ns", (double)full->longest_ns);
+        bench_metric(bench, "stall_ns", (double)full->stall_ns);
         bench_metric(bench, "payload",
                      (double)atomic_load(&full->live) / (double)size);
         bench_metric(bench, "idle", (double)full->idle);

@@ -33,14 +33,15 @@ static void user_replace(struct user *user)
 {
     enum { REPLACED = 64 };
     struct heap heap = user->latency->bench->heap;
-    uint64_t before = now_ns(), now;
+    times_between();
     for (size_t i = 0; i < REPLACED; i++) {
         uint64_t bits = random_next(&user->random);
         void **slot = &user->objects[random_scale(bits, TABLE)];
         size_t size = user->sizes[random_scale(bits >> 32, TABLE)];
-        if (*slot != NULL) {
+        if (*slot != NULL)
             object_check(*slot);
-            before = now_ns();
+        uint64_t before = now_ns(), now;
+        if (*slot != NULL) {
             heap_free(heap, *slot);
             now = now_ns();
             times_add(&user->times[TIME_FREE], now - before);
@@ -50,7 +51,6 @@ static void user_replace(struct user *user)
         now = now_ns();
         times_add(&user->times[TIME_MALLOC], now - before);
         object_touch_pages(*slot, size);
-        before = now_ns();
     }
 }
 
@@ -103,8 +103,13 @@ static void sleep_ns(uint64_t ns)
 static void free_bulk(struct heap heap, void **objects, size_t count,
                       struct times *times)
 {
+    enum { READ_AFTER = 64 };
     uint64_t before = now_ns();
     for (size_t i = 0; i < count; i++) {
+        if (i % READ_AFTER == 0) {
+            times_between();
+            before = now_ns();
+        }
         object_check(objects[i]);
         heap_free(heap, objects[i]);
         uint64_t now = now_ns();
