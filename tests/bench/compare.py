@@ -357,7 +357,14 @@ def speed_tables(runner, patterns, threads, peers, metric):
           ["pattern", "threads"] + compared(peers), rows)
 
 
-def full_tables(runner, patterns, peers):
+def stored(runner, pattern, threads, name, metric):
+    """Thousand objects a second: in all threads, or of the process's CPU time."""
+    if metric == "cpu_ns":
+        return divided(1e6, runner.median(pattern, threads, name, metric))
+    return divided(runner.median(pattern, threads, name, "mops"), 1e-3)
+
+
+def full_tables(runner, patterns, peers, metric):
     rows = rows_run(runner, [p for p in patterns if p in FULL])
     peers = [p for p in peers if p.is_kind]
     names = [p.name for p in peers]
@@ -366,17 +373,19 @@ def full_tables(runner, patterns, peers):
     args = runner.args
     head = ["pattern", "threads"]
 
-    def shown(metric, show, scale=1.0):
-        return [[p, n] + [cell(runner, p, n, name, metric, lambda v: show(v * scale))
-                          for name in names] for p, n in rows]
+    def shown(what, show):
+        return [[p, n] + [cell(runner, p, n, name, what, show) for name in names]
+                for p, n in rows]
 
+    second = "second of CPU time" if metric == "cpu_ns" else "second"
     table(f"At the limit ({args.limit // MIB} MiB; +idle: {args.idle} more threads wait): "
-          "thousand objects stored a second, median, half the range",
-          head + names, shown("mops", significant, 1e3))
+          f"thousand objects stored a {second}, median, half the range", head + names,
+          shown("cpu_ns", lambda v: significant(1e6 / v)) if metric == "cpu_ns" else
+          shown("mops", lambda v: significant(v * 1e3)))
     if OWN in names and len(names) > 1:
-        table("Objects stored a second, times the peer's (above 1: faster)",
+        table(f"Objects stored a {second}, times the peer's (above 1: faster)",
               head + compared(peers), ratio_rows(runner, rows, peers, lambda p, n, name: divided(
-                  runner.median(p, n, OWN, "mops"), runner.median(p, n, name, "mops")),
+                  stored(runner, p, n, OWN, metric), stored(runner, p, n, name, metric)),
                   significant))
     table("Payload: bytes live for each byte of the limit", head + names,
           shown("payload", lambda v: f"{v:.3f}"))
@@ -601,7 +610,7 @@ def targets(runner, threads, metric):
     for key, n in rows_run(runner, FULL):
         what = f"{key}, {n} thread{'s' * (n > 1)}: "
         add(what + "objects stored, to libmemkind's", ">= 1.0",
-            divided(runner.median(key, n, OWN, "mops"), runner.median(key, n, OLD, "mops")),
+            divided(stored(runner, key, n, OWN, metric), stored(runner, key, n, OLD, metric)),
             lambda v: v >= 1.0)
         add(what + "payload", ">= 0.9", runner.median(key, n, OWN, "payload"), lambda v: v >= 0.9)
         add(what + "the longest call ever", "<= 5 ms", divided(
@@ -884,7 +893,7 @@ def main(argv):
     elif speed:
         speed_tables(runner, patterns, args.threads, peers, metric)
         single_tables(runner, patterns, peers)
-        full_tables(runner, patterns, peers)
+        full_tables(runner, patterns, peers, metric)
         latency_tables(runner, patterns, peers)
         brief_tables(runner, patterns, peers, metric)
     if memory:
