@@ -34,6 +34,20 @@ static bool may_take_reserve(void)
            (data[0].effective & 1U << CAP_SYS_RESOURCE) != 0;
 }
 
+size_t file_system_free(int fd)
+{
+    struct statvfs st;
+    size_t size;
+    if (sys.fstatvfs(fd, &st) != 0 || block_size(&st) == 0 || st.f_blocks == 0)
+        return SIZE_MAX;
+    const fsblkcnt_t blocks = st.f_bavail < st.f_bfree && !may_take_reserve()
+                                  ? st.f_bavail
+                                  : st.f_bfree;
+    if (__builtin_mul_overflow((size_t)blocks, block_size(&st), &size))
+        return SIZE_MAX;
+    return size;
+}
+
 bool file_system_lacks(int fd, size_t size)
 {
     struct statvfs st;

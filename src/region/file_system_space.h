@@ -13,4 +13,9 @@ size_t file_system_size(int fd);
  * this process. */
 bool file_system_lacks(int fd, size_t size);
 
+/* Most bytes that this process can get of the file system, after an allocation
+ * has failed for lack of space; SIZE_MAX if not known. A quota may leave less.
+ */
+size_t file_system_free(int fd);
+
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "grain_pages.h"
 
+#include "grain_sets.h"
 #include "page_map.h"
 #include "region_readahead.h"
 #include "region_space.h"
@@ -46,11 +47,14 @@ struct page_range inner_units(const struct memkind_region_pool *pool,
 
 /* ---- keeping the tables ---- */
 
-/* Grains of a range that have space, but not for all of their pages. */
+/* Grains of a range that have space, but not for all of their pages; 0 if it
+ * does not matter. */
 static size_t part_grains(const struct memkind_region_pool *pool,
                           const struct region *region, struct page_range pages)
 {
     size_t count = 0;
+    if (!region_readahead_matters(pool))
+        return 0;
     for (size_t i = first_grain(pool, pages); i < end_grain(pool, pages); i++)
         count += region->grain_space[i] != 0 &&
                  region->grain_space[i] < pages_per_grain(pool);
@@ -66,9 +70,11 @@ static void note_space(struct memkind_region_pool *pool, struct region *region,
     const size_t parts = part_grains(pool, region, pages);
     const struct page_map space = space_map_of(pool, region);
     const struct page_map dirty = dirty_map_of(pool, region);
-    page_map_set(&space, pages.first, pages.end, has_space);
+    const size_t changed =
+        page_map_set(&space, pages.first, pages.end, has_space);
+    region->space_pages += has_space ? changed : -changed;
     if (!has_space)
-        page_map_set(&dirty, pages.first, pages.end, false);
+        (void)page_map_set(&dirty, pages.first, pages.end, false);
     else if (region->grain_end < end_grain(pool, pages))
         region->grain_end = end_grain(pool, pages);
     region_readahead_note(pool, parts, part_grains(pool, region, pages));
@@ -80,7 +86,23 @@ void grain_note_live(const struct memkind_region_pool *pool,
 {
     ranked_lock_assert_held(&region->grain_lock);
     const struct page_map map = live_map_of(pool, region);
-    page_map_set(&map, pages.first, pages.end, is_live);
+    const size_t changed = page_map_set(&map, pages.first, pages.end, is_live);
+    region->live_pages += is_live ? changed : -changed;
+}
+
+void grain_pages_note_idle(const struct memkind_region_pool *pool,
+                           struct region *region, struct page_range pages)
+{
+    grain_sets_update(region, pages_per_grain(pool), first_grain(pool, pages),
+                      end_grain(pool, pages));
+}
+
+size_t grain_pages_missing(const struct memkind_region_pool *pool,
+                           const struct region *region, struct page_range pages)
+{
+    const struct page_map space = space_map_of(pool, region);
+    return pages.end - pages.first -
+           page_map_count(&space, pages.first, pages.end);
 }
 
 int grain_pages_take(struct memkind_region_pool *pool, struct region *region,

@@ -7,6 +7,8 @@
 #ifndef GRAIN_PAGES_H
 #define GRAIN_PAGES_H
 
+#include <errno.h>
+
 #include "grain_tables.h"
 #include "region.h"
 
@@ -60,6 +62,23 @@ struct page_range inner_units(const struct memkind_region_pool *pool,
 void grain_note_live(const struct memkind_region_pool *pool,
                      struct region *region, struct page_range pages,
                      bool is_live);
+
+/* Brings up to date which grains of a range have idle pages (grain_sets.h). To
+ * be called when space has been taken or given, or pages have become live or
+ * are so no longer; once for all of that. */
+void grain_pages_note_idle(const struct memkind_region_pool *pool,
+                           struct region *region, struct page_range pages);
+
+/* Counts the pages that have no file space. */
+size_t grain_pages_missing(const struct memkind_region_pool *pool,
+                           const struct region *region,
+                           struct page_range pages);
+
+/* Whether a failure to take space says that there is too little. */
+static inline bool grain_space_is_lacking(int result)
+{
+    return result == -ENOMEM || result == -ENOSPC || result == -EDQUOT;
+}
 
 /* Takes the file space of pages that have none. 0 or a negative errno. */
 int grain_pages_take(struct memkind_region_pool *pool, struct region *region,

@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "file_system_space.h"
+#include "grain_sets.h"
+#include "region_owed.h"
 #include "region_readahead.h"
 #include "region_space.h"
 #include "sys_calls.h"
@@ -86,17 +89,110 @@ int grain_split_give_unused(struct memkind_region_pool *pool,
     return result;
 }
 
-/* Gives back what a grain has of unused space. Returns how many bytes. */
-static size_t split_grain(struct memkind_region_pool *pool,
-                          struct region *region, size_t i)
+/* ---- space that is owed ---- */
+
+static int pay_grain(struct memkind_region_pool *pool, struct region *region,
+                     size_t i)
 {
-    const size_t per_grain = pages_per_grain(pool);
-    const size_t before = region->grain_space[i];
+    const size_t before = region->space_pages;
     const struct page_range grain = grain_range(pool, i);
-    if (before <= region->grain_live[i])
-        return 0;
-    (void)grain_split_give_unused(pool, region, grain, before == per_grain);
-    return (before - region->grain_space[i]) * region_page_size();
+    int result = region->grain_live[i] == 0
+                     ? grain_pages_give(pool, region, grain)
+                     : grain_split_give_unused(pool, region, grain, false);
+    grain_pages_note_idle(pool, region, grain);
+    if (result == 0 && region->space_pages == before)
+        grain_sets_note_barren(region, i);
+    return result;
+}
+
+void grain_split_pay(struct memkind_region_pool *pool, struct region *region)
+{
+    const struct sparse_bits *owing = &region->owing_grains;
+    int result = 0;
+    atomic_store(&region->owed_pages, 0);
+    for (size_t i = sparse_bits_next(owing, 0); i < owing->count && result == 0;
+         i = sparse_bits_next(owing, i + 1))
+        result = pay_grain(pool, region, i);
+}
+
+/* ---- which grains are split ---- */
+
+/* Punches that may fail before an attempt is given up. The next attempt begins
+ * behind them. */
+#define FAILURES_MOST 8
+
+/* What an attempt to gain pages has come to. */
+struct gain {
+    struct page_range wanted; /* for these: their own space is not given */
+    size_t needed;            /* pages */
+    size_t gained;
+    unsigned failures;
+};
+
+static bool is_done(const struct gain *gain)
+{
+    return gain->gained >= gain->needed || gain->failures >= FAILURES_MOST;
+}
+
+/* Gives back a grain's idle pages, except wanted ones. */
+static int give_idle(struct memkind_region_pool *pool, struct region *region,
+                     size_t i, struct page_range wanted)
+{
+    const struct page_range grain = grain_range(pool, i);
+    const bool is_whole = region->grain_space[i] == pages_per_grain(pool);
+    struct page_range head = grain, tail = grain;
+    if (wanted.first >= grain.end || wanted.end <= grain.first)
+        return region->grain_live[i] == 0
+                   ? grain_pages_give(pool, region, grain)
+                   : grain_split_give_unused(pool, region, grain, is_whole);
+    head.end = wanted.first > grain.first ? wanted.first : grain.first;
+    tail.first = wanted.end < grain.end ? wanted.end : grain.end;
+    int result = grain_split_give_unused(pool, region, head, is_whole);
+    return result != 0 ? result
+                       : grain_split_give_unused(pool, region, tail, is_whole);
+}
+
+static void split_grain(struct memkind_region_pool *pool, struct region *region,
+                        size_t i, struct gain *gain)
+{
+    const size_t before = region->space_pages;
+    const bool is_wanted = i >= first_grain(pool, gain->wanted) &&
+                           i < end_grain(pool, gain->wanted);
+    int result = give_idle(pool, region, i, gain->wanted);
+    grain_pages_note_idle(pool, region, grain_range(pool, i));
+    if (result != 0)
+        gain->failures++;
+    else if (region->space_pages == before && !is_wanted)
+        grain_sets_note_barren(region, i);
+    gain->gained += before - region->space_pages;
+    region->split_next = i + 1;
+}
+
+/* Splits grains of [from, end) that are in a bitmap. */
+static void split_some(struct memkind_region_pool *pool, struct region *region,
+                       const struct sparse_bits *bits, size_t from, size_t end,
+                       struct gain *gain)
+{
+    for (size_t i = from; !is_done(gain); i++) {
+        i = sparse_bits_next(bits, i);
+        if (i >= end)
+            return;
+        split_grain(pool, region, i, gain);
+    }
+}
+
+/* Gives back idle pages of grains that have been split, then splits whole ones:
+ * as many as are needed, from where the last attempt ended. */
+static void gain_pages(struct memkind_region_pool *pool, struct region *region,
+                       struct gain *gain)
+{
+    const struct sparse_bits *owing = &region->owing_grains;
+    const struct sparse_bits *spare = &region->spare_grains;
+    const size_t start = region->split_next;
+    split_some(pool, region, owing, start, owing->count, gain);
+    split_some(pool, region, owing, 0, start, gain);
+    split_some(pool, region, spare, start, spare->count, gain);
+    split_some(pool, region, spare, 0, start, gain);
 }
 
 /* Drops what was read ahead into grains that are to get a part of their space:
@@ -117,29 +213,79 @@ static int drop_readahead(struct memkind_region_pool *pool,
     return 0;
 }
 
-/* Splits grains until the pages can have the space that they lack; all grains
- * at once if that costs little. */
+/* Pages that the budget has room for. */
+static size_t pages_of_room(const struct memkind_region_pool *pool)
+{
+    return region_space_room(pool) / region_page_size();
+}
+
+/* Idle pages that can be given for those of a range, none of which is
+ * committed. */
+static size_t idle_elsewhere(const struct region *region,
+                             struct page_range pages, size_t missing)
+{
+    return grain_sets_idle_pages(region) - (pages.end - pages.first - missing);
+}
+
+/* Whether the budget cannot be kept whatever is given back. */
+static bool exceeds_budget(const struct memkind_region_pool *pool,
+                           const struct region *region, struct page_range pages)
+{
+    const size_t missing = grain_pages_missing(pool, region, pages);
+    const size_t idle = idle_elsewhere(region, pages, missing);
+    return missing > idle && missing - idle > pages_of_room(pool);
+}
+
+/* Whether all idle pages of the region would not suffice, after the pages could
+ * not be had. */
+static bool is_hopeless(const struct memkind_region_pool *pool,
+                        const struct region *region, struct page_range pages)
+{
+    const size_t missing = grain_pages_missing(pool, region, pages);
+    const size_t idle = idle_elsewhere(region, pages, missing);
+    return idle == 0 || exceeds_budget(pool, region, pages) ||
+           (missing > idle && !region->is_private &&
+            region_has_descriptor(region) &&
+            file_system_free(region->fd) / region_page_size() < missing - idle);
+}
+
+/* How many pages have to be given back at least. */
+static size_t pages_needed(const struct memkind_region_pool *pool,
+                           const struct region *region, struct page_range pages)
+{
+    const size_t missing = grain_pages_missing(pool, region, pages);
+    const size_t room = pages_of_room(pool);
+    /* If the budget has room for all, the file system has not. */
+    return missing > room ? missing - room : missing;
+}
+
+/* Splits grains until the pages can have the space that they lack. */
 static int split_until_taken(struct memkind_region_pool *pool,
                              struct region *region, struct page_range pages)
 {
-    const bool is_costly = region_readahead_matters(pool);
-    const size_t needed = (pages.end - pages.first) * region_page_size();
-    size_t gained = 0;
-    int result =
-        is_costly ? grain_pages_take_missing(pool, region, pages) : -ENOSPC;
-    for (size_t i = 0; i < region->grain_end && result != 0; i++) {
-        gained += split_grain(pool, region, i);
-        if (!is_costly || gained < needed)
-            continue;
+    int result = grain_pages_take_missing(pool, region, pages);
+    if (grain_space_is_lacking(result) && region_owes(region)) {
+        grain_split_pay(pool, region);
         result = grain_pages_take_missing(pool, region, pages);
-        gained = 0;
     }
-    return result != 0 ? grain_pages_take_missing(pool, region, pages) : 0;
+    while (grain_space_is_lacking(result) &&
+           !is_hopeless(pool, region, pages)) {
+        struct gain gain = {.wanted = pages,
+                            .needed = pages_needed(pool, region, pages)};
+        gain_pages(pool, region, &gain);
+        if (gain.gained == 0)
+            break;
+        result = grain_pages_take_missing(pool, region, pages);
+    }
+    return result;
 }
 
 int grain_split_and_take(struct memkind_region_pool *pool,
                          struct region *region, struct page_range pages)
 {
+    grain_pages_note_idle(pool, region, pages);
+    if (exceeds_budget(pool, region, pages))
+        return -ENOMEM;
     int result = region_readahead_forbid(pool);
     if (result != 0)
         return result;

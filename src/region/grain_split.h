@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Pages instead of whole grains, when the budget or the file system leaves no
- * whole grain: the space of free pages in other grains is given back, and a
- * grain whose space is not whole ("split") takes and gives space by the page
- * until it is empty. That costs the large mappings of those grains, and is
- * better than NULL while there is room.
+ * whole grain: the space of idle pages in other grains is given back, and a
+ * grain whose space is not whole ("split") takes and gives space by the page.
+ * That costs the large mappings of those grains, and is better than NULL while
+ * there is room. So grains are split only if that can suffice, and only as many
+ * as are needed; once there is room again, a split grain in which pages are
+ * committed gets all of its space back (region_grains.c).
  *
  * The region's grain_lock is held.
  */
@@ -24,5 +26,10 @@ int grain_split_and_take(struct memkind_region_pool *pool,
 int grain_split_give_unused(struct memkind_region_pool *pool,
                             struct region *region, struct page_range pages,
                             bool is_whole);
+
+/* Gives back what is not in use in grains that are empty, or split; stops at
+ * the first failure. In other grains, space of pages that are not committed is
+ * kept on purpose. */
+void grain_split_pay(struct memkind_region_pool *pool, struct region *region);
 
 #endif

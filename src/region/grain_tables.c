@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "address_space.h"
+#include "grain_sets.h"
 #include "rounding.h"
 #include "sys_calls.h"
 
@@ -44,12 +45,14 @@ int grain_tables_init(struct memkind_region_pool *pool, struct region *region)
         return 0;
     if (region->fd >= 0 && pool->backing != REGION_DEVICE)
         region->align.start = region_align_start(region->fd);
+    int result = grain_sets_make(region, region->size / pool->grain);
+    if (result != 0)
+        goto fail_sets;
     char *tables = sys.mmap(NULL, tables_bytes(pool, region), PROT_READ,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (tables == MAP_FAILED) {
-        int error = -errno;
-        ranked_lock_destroy(&region->grain_lock);
-        return error;
+        result = -errno;
+        goto fail_tables;
     }
     (void)sys.madvise(tables, tables_bytes(pool, region), MADV_DONTDUMP);
     const size_t bitmap = table_bytes(pool, region->size, 0);
@@ -65,6 +68,12 @@ int grain_tables_init(struct memkind_region_pool *pool, struct region *region)
     region->grain_end = 0;
     region->grains_open = 0;
     return 0;
+
+fail_tables:
+    grain_sets_drop(region);
+fail_sets:
+    ranked_lock_destroy(&region->grain_lock);
+    return result;
 }
 
 int grain_tables_open(const struct memkind_region_pool *pool,
@@ -86,14 +95,17 @@ int grain_tables_open(const struct memkind_region_pool *pool,
             return result;
         table += table_bytes(pool, region->size, i);
     }
-    region->grains_open = size;
-    return 0;
+    int result = grain_sets_open(region, size / pool->grain);
+    if (result == 0)
+        region->grains_open = size;
+    return result;
 }
 
 void grain_tables_fini(struct memkind_region_pool *pool, struct region *region)
 {
     if (region->grain_live != NULL)
         sys.munmap(region->page_space, tables_bytes(pool, region));
+    grain_sets_drop(region);
     region->grain_live = NULL;
     ranked_lock_destroy(&region->grain_lock);
 }
@@ -127,7 +139,9 @@ bool grain_tables_are_sound(const struct memkind_region_pool *pool,
             !page_map_is_sound(&dirty, i) || !includes(&space, &live, i) ||
             !includes(&space, &dirty, i))
             return false;
-    return true;
+    return grain_sets_are_sound(region, pages_per_grain(pool),
+                                region->grain_end,
+                                pool->file_system.unit > region_page_size());
 }
 
 size_t grain_tables_space(const struct memkind_region_pool *pool,

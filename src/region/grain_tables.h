@@ -50,9 +50,10 @@ dirty_map_of(const struct memkind_region_pool *pool,
 
 /*
  * For assertions: whether the tables, if there are any, are consistent. Counts
- * are those of the bits, and what is committed or may hold something has file
- * space. A forked child may find tables half done; its pool is lost then.
- * The grain_lock is held. Looks at each grain that has ever had space.
+ * are those of the bits, what is committed or may hold something has file
+ * space, and grains with idle pages are known (grain_sets.h). A forked child
+ * may find tables half done; its pool is lost then. The grain_lock is held.
+ * Looks at each grain that has ever had space.
  */
 bool grain_tables_are_sound(const struct memkind_region_pool *pool,
                             const struct region *region);

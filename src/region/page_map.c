@@ -50,14 +50,14 @@ static void cut_at_grains(const struct page_map *map, size_t first, size_t end,
         *whole = *last = end; /* all within one */
 }
 
-/* Sets the bits of a part of one grain. */
-static void set_part(const struct page_map *map, size_t first, size_t end,
-                     bool value)
+/* Sets the bits of a part of one grain. Returns how many have changed. */
+static size_t set_part(const struct page_map *map, size_t first, size_t end,
+                       bool value)
 {
     const size_t grain = first / map->per_grain;
     uint16_t *count = &map->counts[grain];
     if (first == end || *count == (value ? map->per_grain : 0))
-        return;
+        return 0;
     /* From now on the bits count. */
     if (page_map_is_even(map, first))
         fill_bits(map->bits, grain * map->per_grain,
@@ -67,19 +67,24 @@ static void set_part(const struct page_map *map, size_t first, size_t end,
     fill_bits(map->bits, first, end, value);
     *count = (uint16_t)(*count + has - had);
     assert(page_map_is_sound(map, grain));
+    return value ? has - had : had;
 }
 
-void page_map_set(const struct page_map *map, size_t first, size_t end,
-                  bool value)
+size_t page_map_set(const struct page_map *map, size_t first, size_t end,
+                    bool value)
 {
     const uint16_t even = (uint16_t)(value ? map->per_grain : 0);
     size_t whole, last;
     cut_at_grains(map, first, end, &whole, &last);
-    set_part(map, first, whole, value);
+    size_t changed = set_part(map, first, whole, value);
     const size_t last_grain = last / map->per_grain;
-    for (size_t i = whole / map->per_grain; whole < last && i < last_grain; i++)
+    for (size_t i = whole / map->per_grain; whole < last && i < last_grain;
+         i++) {
+        const uint16_t had = map->counts[i];
+        changed += (size_t)(value ? even - had : had);
         map->counts[i] = even;
-    set_part(map, last, end, value);
+    }
+    return changed + set_part(map, last, end, value);
 }
 
 static size_t count_part(const struct page_map *map, size_t first, size_t end)

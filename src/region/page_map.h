@@ -36,9 +36,10 @@ static inline bool page_map_is_even(const struct page_map *map, size_t page)
 /* For assertions: whether the count of a grain is right. */
 bool page_map_is_sound(const struct page_map *map, size_t grain);
 
-/* Sets what the pages of [first, end) have. */
-void page_map_set(const struct page_map *map, size_t first, size_t end,
-                  bool value);
+/* Sets what the pages of [first, end) have. Returns how many pages have
+ * changed. */
+size_t page_map_set(const struct page_map *map, size_t first, size_t end,
+                    bool value);
 
 /* How many pages of [first, end) have it. */
 size_t page_map_count(const struct page_map *map, size_t first, size_t end);

@@ -40,6 +40,7 @@
 #include "page_size.h"
 #include "ranked_lock.h"
 #include "region_align.h"
+#include "sparse_bits.h"
 
 /* Each further region is as large as those before it together, or larger. */
 #define REGION_POOL_MAX_REGIONS 24
@@ -108,10 +109,9 @@ struct region {
     size_t copy_size;
 
     struct ranked_lock grain_lock; /* guards what follows */
-    /* If a grain is a page: a bit for each page whose space is to be given
-     * back, and their number (region_owed.h). Else NULL, and 1 if there are
-     * any. */
-    uint64_t *owed;
+    /* If a grain is a page: the pages whose space is to be given back, and
+     * their number (region_owed.h). Else none, and 1 if there are any. */
+    struct sparse_bits owed;
     _Atomic size_t owed_pages;
     /* If a grain is more than a page, else NULL (grain_tables.h): a bit for
      * each page, and for each grain how many of its pages have that bit. */
@@ -123,6 +123,10 @@ struct region {
     uint16_t *grain_live;
     uint16_t *grain_dirty;
     size_t grain_end; /* behind the last grain that has ever had space */
+    size_t space_pages, live_pages; /* how many there are of each */
+    struct sparse_bits owing_grains, spare_grains; /* see grain_sets.h */
+    size_t
+        split_next; /* the grain from which the next to split is looked for */
     struct region_align align; /* where the file's blocks are */
 };
 
@@ -135,6 +139,8 @@ struct memkind_region_pool {
     struct file_system file_system; /* of files; see region_readahead.h */
     /* Grains with a part of their space, and threads that may make some. */
     _Atomic size_t part_grains;
+    /* Bytes that were charged when space was lacking last; 0: never. */
+    _Atomic size_t charged_when_full;
     struct ranked_lock readahead_lock;
     bool readahead_is_forbidden;
     void *owner; /* what address_table_find() returns for its addresses */

@@ -212,7 +212,8 @@ static void renew_pool_locks(struct memkind_region_pool *pool)
     unsigned count = atomic_load(&pool->count);
     for (unsigned i = 0; i < count; i++) {
         struct region *region = &pool->regions[i];
-        bool has_tables = region->grain_live != NULL || region->owed != NULL;
+        bool has_tables =
+            region->grain_live != NULL || region->owed.level[0] != NULL;
         if (!ranked_lock_renew(&region->grain_lock, RANK_GRAINS) && has_tables)
             pool->is_lost = true;
     }

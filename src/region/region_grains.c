@@ -11,7 +11,7 @@
 #include "page_map.h"
 #include "region_space.h"
 
-/* ---- commit ---- */
+/* ---- parts of a commit ---- */
 
 /* Takes the space of those grains of the range that have none at all, of as
  * many at once as lie next to each other. */
@@ -51,7 +51,7 @@ static void clear_dirty_pages(const struct memkind_region_pool *pool,
             if (page_map_has(&dirty, page))
                 memset(region->base + page * page_size, 0, page_size);
     }
-    page_map_set(&dirty, pages.first, pages.end, true);
+    (void)page_map_set(&dirty, pages.first, pages.end, true);
 }
 
 /* Gives back, after a failed commit, the space of grains without a committed
@@ -65,6 +65,58 @@ static void drop_empty_grains(struct memkind_region_pool *pool,
             (void)grain_pages_give(pool, region, grain_range(pool, i));
 }
 
+/* ---- putting split grains together ---- */
+
+/* A pool that has lacked space has plenty again when it holds less by this part
+ * of what it held then, and by two grains at least. */
+#define PLENTY_PART 8
+
+static void note_full(struct memkind_region_pool *pool)
+{
+    const size_t charged = atomic_load(&pool->charged);
+    atomic_store(&pool->charged_when_full, charged != 0 ? charged : 1);
+}
+
+/* Whether so much can be taken that is not needed yet. */
+static bool has_plenty(const struct memkind_region_pool *pool, size_t size)
+{
+    const size_t full = atomic_load(&pool->charged_when_full);
+    size_t rest = full / PLENTY_PART;
+    if (rest < 2 * pool->grain)
+        rest = 2 * pool->grain;
+    return full == 0 || atomic_load(&pool->charged) + size + rest <= full;
+}
+
+/* Takes all the space that a split grain lacks, if it has to take some for the
+ * pages. */
+static void make_whole(struct memkind_region_pool *pool, struct region *region,
+                       struct page_range pages, size_t i)
+{
+    const struct page_range grain = grain_range(pool, i);
+    const size_t missing = pages_per_grain(pool) - region->grain_space[i];
+    if (region->grain_space[i] == 0 || missing == 0 || region->is_private ||
+        grain_pages_missing(pool, region, grain_part(pool, pages, i)) == 0 ||
+        !has_plenty(pool, missing * region_page_size()))
+        return;
+    int result = grain_pages_take_missing(pool, region, grain);
+    if (grain_space_is_lacking(result))
+        note_full(pool);
+}
+
+/* Takes the space that pages lack in grains that have some already. */
+static int take_rest(struct memkind_region_pool *pool, struct region *region,
+                     struct page_range pages)
+{
+    const size_t first = first_grain(pool, pages);
+    const size_t last = end_grain(pool, pages) - 1;
+    make_whole(pool, region, pages, first);
+    if (last != first)
+        make_whole(pool, region, pages, last);
+    return grain_pages_take_missing(pool, region, pages);
+}
+
+/* ---- commit ---- */
+
 int region_grains_commit(struct memkind_region_pool *pool,
                          struct region *region, size_t offset, size_t size)
 {
@@ -72,15 +124,18 @@ int region_grains_commit(struct memkind_region_pool *pool,
     ranked_lock_take(&region->grain_lock);
     int result = take_grains(pool, region, pages);
     if (result == 0)
-        result = grain_pages_take_missing(pool, region, pages);
-    if (result == -ENOMEM || result == -ENOSPC || result == -EDQUOT)
+        result = take_rest(pool, region, pages);
+    if (grain_space_is_lacking(result)) {
+        note_full(pool);
         result = grain_split_and_take(pool, region, pages);
+    }
     if (result == 0) {
         grain_note_live(pool, region, pages, true);
         clear_dirty_pages(pool, region, pages);
     } else {
         drop_empty_grains(pool, region, pages);
     }
+    grain_pages_note_idle(pool, region, pages);
     ranked_lock_release(&region->grain_lock);
     return result;
 }
@@ -134,27 +189,19 @@ int region_grains_decommit(struct memkind_region_pool *pool,
         give_in_split_grain(pool, region, pages, first_grain(pool, pages));
         give_in_split_grain(pool, region, pages, end_grain(pool, pages) - 1);
     }
+    grain_pages_note_idle(pool, region, pages);
     ranked_lock_release(&region->grain_lock);
     return result;
 }
 
-/* Gives back what is not in use in grains that are empty, or split. In other
- * grains, space of pages that are not committed is kept on purpose. */
+/* Debug builds check the tables of regions that are no larger. */
+#define CHECKED_GRAINS 65536
+
 void region_grains_pay(struct memkind_region_pool *pool, struct region *region)
 {
-    const size_t per_grain = pages_per_grain(pool);
-    int result = 0;
     ranked_lock_take(&region->grain_lock);
-    atomic_store(&region->owed_pages, 0);
-    assert(grain_tables_are_sound(pool, region));
-    for (size_t i = 0; i < region->grain_end && result == 0; i++) {
-        const struct page_range grain = grain_range(pool, i);
-        if (region->grain_space[i] == 0 ||
-            (region->grain_live[i] != 0 && region->grain_space[i] == per_grain))
-            continue;
-        result = region->grain_live[i] == 0
-                     ? grain_pages_give(pool, region, grain)
-                     : grain_split_give_unused(pool, region, grain, false);
-    }
+    assert(region->grain_end > CHECKED_GRAINS ||
+           grain_tables_are_sound(pool, region));
+    grain_split_pay(pool, region);
     ranked_lock_release(&region->grain_lock);
 }

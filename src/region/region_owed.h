@@ -23,7 +23,8 @@ static inline bool region_owes(const struct region *region)
     return atomic_load_explicit(&region->owed_pages, memory_order_acquire) != 0;
 }
 
-/* Notes a range. -ENOMEM if that cannot be: the range stays committed then. */
+/* Notes a range. A negative errno if that cannot be: the range stays committed
+ * then. */
 int region_owed_add(struct region *region, size_t offset, size_t size);
 
 /* Commits a range that may have such pages: they need no more space, but are

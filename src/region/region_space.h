@@ -25,6 +25,14 @@ static inline bool region_space_is_kept(int error)
     return error == -EOPNOTSUPP || error == -ENOSYS;
 }
 
+/* Bytes that the budget has room for. */
+static inline size_t region_space_room(const struct memkind_region_pool *pool)
+{
+    const size_t held =
+        atomic_load_explicit(&pool->charged, memory_order_relaxed);
+    return held < pool->budget ? pool->budget - held : 0;
+}
+
 /* Change only what is charged. To charge again never fails, even if other
  * threads have used up the budget meanwhile. */
 void region_space_credit(struct memkind_region_pool *pool, size_t size);

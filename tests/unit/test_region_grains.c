@@ -10,7 +10,9 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 
+#include "grain_tables.h"
 #include "layer_test.h"
 #include "region_pool.h"
 #include "sys_calls.h"
@@ -156,9 +158,10 @@ static void test_budget_is_used_up(void)
         test_fill(block + i * GRAIN, page(), (unsigned)i);
     }
     CHECK(holds(8));
-    /* The ninth grain does not fit, so the free pages of the others go. */
+    /* The ninth grain does not fit, a page of it does. */
     CHECK_EQ(region_pool_commit(&pool, block + 8 * GRAIN, page()), 0);
-    CHECK_EQ(region_pool_charged(&pool), 9 * page());
+    CHECK_EQ(region_pool_charged(&pool), 8 * GRAIN + page());
+    /* The idle pages of the others are needed. */
     CHECK_EQ(region_pool_commit(&pool, block + 8 * GRAIN + page(),
                                 budget - 9 * page()),
              0);
@@ -167,15 +170,25 @@ static void test_budget_is_used_up(void)
     CHECK_EQ(region_pool_charged(&pool), budget);
     for (size_t i = 0; i < 8; i++)
         CHECK(test_check(block + i * GRAIN, page(), (unsigned)i));
-    /* A split grain gives page by page, and is whole again once empty. */
+    /* A split grain gives page by page, and takes so while space is scarce. */
+    CHECK_EQ(region_pool_decommit(
+                 &pool, block + 8 * GRAIN + budget - 9 * page(), page()),
+             0);
+    CHECK_EQ(region_pool_charged(&pool), budget - page());
+    CHECK_EQ(region_pool_commit(&pool, block + page(), page()), 0);
+    CHECK_EQ(region_pool_charged(&pool), budget);
+    CHECK(is_zero(block + page(), page()));
+    CHECK_EQ(region_pool_decommit(&pool, block + page(), page()), 0);
+    CHECK_EQ(region_pool_charged(&pool), budget - page());
     CHECK_EQ(
-        region_pool_decommit(&pool, block + 8 * GRAIN, budget - 8 * page()), 0);
+        region_pool_decommit(&pool, block + 8 * GRAIN, budget - 9 * page()), 0);
     CHECK_EQ(region_pool_charged(&pool), 8 * page());
+    /* Now there is room: the grain is whole again, and keeps its space. */
     CHECK_EQ(region_pool_commit(&pool, block + page(), 2 * page()), 0);
-    CHECK_EQ(region_pool_charged(&pool), 10 * page());
+    CHECK_EQ(region_pool_charged(&pool), GRAIN + 7 * page());
     CHECK(is_zero(block + page(), 2 * page()));
     CHECK_EQ(region_pool_decommit(&pool, block + 2 * page(), page()), 0);
-    CHECK_EQ(region_pool_charged(&pool), 9 * page());
+    CHECK_EQ(region_pool_charged(&pool), GRAIN + 7 * page());
     CHECK_EQ(region_pool_decommit(&pool, block, 2 * page()), 0);
     CHECK_EQ(region_pool_charged(&pool), 7 * page());
     CHECK_EQ(region_pool_commit(&pool, block, page()), 0);
@@ -284,6 +297,9 @@ static void test_full_file_system(void)
     sys.fallocate = failing_fallocate;
     allocate_error = ENOSPC;
     CHECK_EQ(region_pool_commit(&pool, block + page(), GRAIN), -ENOSPC);
+    /* All that is idle is a part of what is wanted: nothing can be gained. */
+    CHECK(holds(1));
+    CHECK_EQ(region_pool_commit(&pool, block + 2 * GRAIN, page()), -ENOSPC);
     /* The page that is in use has kept its space, the free ones were given
      * back in the hope of room. */
     CHECK_EQ(region_pool_charged(&pool), page());
@@ -302,6 +318,189 @@ static void test_full_file_system(void)
     region_pool_close(&pool);
 }
 
+/* ---- which grains are split ---------------------------------------------- */
+
+static size_t punches;
+
+static int counted_remove(void *addr, size_t size, int advice)
+{
+    punches += advice == MADV_REMOVE;
+    return madvise(addr, size, advice);
+}
+
+static int full_file_system(int fd, struct statvfs *st)
+{
+    int result = fstatvfs(fd, st);
+    st->f_bfree = st->f_bavail = 0;
+    return result;
+}
+
+/* Opens a pool of which each grain within the budget has one page in use. */
+static char *open_with_idle_pages(size_t grains)
+{
+    char *block = open_pool(grains * GRAIN, 2 * grains * GRAIN);
+    for (size_t i = 0; i < grains; i++)
+        CHECK_EQ(region_pool_commit(&pool, block + i * GRAIN, page()), 0);
+    CHECK(holds(grains));
+    punches = 0;
+    sys.madvise = counted_remove;
+    return block;
+}
+
+static void test_no_grain_is_split_in_vain(void)
+{
+    const struct sys_calls real = sys;
+    const size_t idle = 8 * (GRAIN - page());
+    char *block = open_with_idle_pages(8);
+    /* A page more than there are. */
+    CHECK_EQ(region_pool_commit(&pool, block + 8 * GRAIN, idle + page()),
+             -ENOMEM);
+    CHECK(holds(8));
+    CHECK_EQ(punches, 0);
+    /* Including those of the range itself. */
+    CHECK_EQ(
+        region_pool_commit(&pool, block + 7 * GRAIN + page(), idle + page()),
+        -ENOMEM);
+    CHECK(holds(8));
+    CHECK_EQ(punches, 0);
+    /* The file system has no more, either. */
+    sys.fallocate = failing_fallocate;
+    sys.fstatvfs = full_file_system;
+    pool.budget *= 2;
+    allocate_error = ENOSPC;
+    CHECK_EQ(region_pool_commit(&pool, block + 8 * GRAIN, idle + page()),
+             -ENOSPC);
+    CHECK(holds(8));
+    CHECK_EQ(punches, 0);
+    pool.budget /= 2;
+    allocate_error = 0;
+    CHECK_EQ(region_pool_commit(&pool, block + 8 * GRAIN, idle), 0);
+    CHECK_EQ(region_pool_charged(&pool), 8 * GRAIN);
+    CHECK_EQ(punches, 8);
+    sys = real;
+    region_pool_close(&pool);
+}
+
+static void test_as_many_grains_as_needed_are_split(void)
+{
+    const struct sys_calls real = sys;
+    const size_t idle = GRAIN - page();
+    char *block = open_with_idle_pages(8), *more = block + 8 * GRAIN;
+    CHECK_EQ(region_pool_commit(&pool, more, page()), 0);
+    CHECK_EQ(punches, 1);
+    CHECK_EQ(region_pool_charged(&pool), 7 * GRAIN + 2 * page());
+    /* The rest of that grain, and then another one. */
+    CHECK_EQ(region_pool_commit(&pool, more + page(), idle - page()), 0);
+    CHECK_EQ(punches, 1);
+    CHECK_EQ(region_pool_charged(&pool), 8 * GRAIN);
+    CHECK_EQ(region_pool_commit(&pool, more + idle, page()), 0);
+    CHECK_EQ(punches, 2);
+    /* Pages of a grain that is split come first. */
+    CHECK_EQ(region_pool_commit(&pool, more + GRAIN, idle - page()), 0);
+    CHECK_EQ(region_pool_charged(&pool), 8 * GRAIN);
+    CHECK_EQ(punches, 2);
+    CHECK_EQ(region_pool_commit(&pool, more + 3 * GRAIN, 2 * idle), 0);
+    CHECK_EQ(punches, 4);
+    CHECK_EQ(region_pool_charged(&pool), 8 * GRAIN);
+    sys = real;
+    region_pool_close(&pool);
+}
+
+/* A grain that was split has all of its space again when there is plenty, and
+ * not before: it would be split again at once. */
+static void test_split_grains_become_whole(void)
+{
+    char *block = open_pool(16 * GRAIN, 32 * GRAIN);
+    CHECK_EQ(region_pool_commit(&pool, block, page()), 0);
+    CHECK_EQ(region_pool_commit(&pool, block + GRAIN, 15 * GRAIN), 0);
+    CHECK_EQ(region_pool_commit(&pool, block + 16 * GRAIN, page()), 0);
+    CHECK_EQ(region_pool_charged(&pool), 15 * GRAIN + 2 * page());
+    CHECK_EQ(region_pool_commit(&pool, block + page(), page()), 0);
+    CHECK_EQ(region_pool_charged(&pool), 15 * GRAIN + 3 * page());
+    CHECK_EQ(region_pool_decommit(&pool, block + GRAIN, GRAIN), 0);
+    CHECK_EQ(region_pool_commit(&pool, block + 2 * page(), page()), 0);
+    CHECK_EQ(region_pool_charged(&pool), 14 * GRAIN + 4 * page());
+    CHECK_EQ(region_pool_decommit(&pool, block + 2 * GRAIN, 3 * GRAIN), 0);
+    CHECK_EQ(region_pool_commit(&pool, block + 3 * page(), page()), 0);
+    CHECK_EQ(region_pool_charged(&pool), 12 * GRAIN + page());
+    CHECK(is_zero(block + 3 * page(), page()));
+    /* Each on its own. */
+    CHECK_EQ(region_pool_commit(&pool, block + 16 * GRAIN + page(), page()), 0);
+    CHECK_EQ(region_pool_charged(&pool), 13 * GRAIN);
+    region_pool_close(&pool);
+}
+
+/* ---- regions of any size ------------------------------------------------- */
+
+static int large_file_system(int fd, struct statvfs *st)
+{
+    int result = fstatvfs(fd, st);
+    st->f_blocks = st->f_bfree = st->f_bavail = TIB / st->f_frsize;
+    return result;
+}
+
+/* The whole pages of a table that are about grains of [first, end). */
+static int protect_table(const uint16_t *table, size_t first, size_t end,
+                         int protection)
+{
+    const size_t in_page = (size_t)sysconf(_SC_PAGESIZE) / sizeof *table;
+    first = (first + in_page - 1) / in_page * in_page;
+    end = end / in_page * in_page;
+    return mprotect((void *)(uintptr_t)(table + first),
+                    (end - first) * sizeof *table, protection);
+}
+
+static void protect_tables(size_t first, size_t end, int protection)
+{
+    const struct region *region = &pool.regions[0];
+    REQUIRE_EQ(protect_table(region->grain_space, first, end, protection), 0);
+    REQUIRE_EQ(protect_table(region->grain_live, first, end, protection), 0);
+    REQUIRE_EQ(protect_table(region->grain_dirty, first, end, protection), 0);
+}
+
+/* Whatever is done, what the tables say of the grains between is not even
+ * read: it would be SIGSEGV. */
+static void test_no_walk_over_a_region(void)
+{
+    const struct sys_calls real = sys;
+    const size_t size = TIB / 2;
+    if (page() > 4 * KIB) {
+        printf("skipped: grains of so large a pool are larger ");
+        return;
+    }
+    sys.fstatvfs = large_file_system;
+    char *block = open_pool(TIB, size);
+    const size_t first = (size_t)(block - pool.regions[0].base) / GRAIN;
+    char *far = block + size - GRAIN, *more = block + 4 * GRAIN;
+    CHECK_EQ(region_pool_commit(&pool, block, page()), 0);
+    CHECK_EQ(region_pool_commit(&pool, far, page()), 0);
+    CHECK(holds(2));
+    protect_tables(first + 16, first + size / GRAIN - 16, PROT_NONE);
+
+    pool.budget = 2 * GRAIN;
+    CHECK_EQ(region_pool_commit(&pool, more, 2 * GRAIN), -ENOMEM);
+    CHECK(holds(2));
+    CHECK_EQ(region_pool_commit(&pool, more, 2 * GRAIN - 2 * page()), 0);
+    CHECK_EQ(region_pool_charged(&pool), 2 * GRAIN);
+    CHECK_EQ(region_pool_commit(&pool, more + 2 * GRAIN, page()), -ENOMEM);
+    region_pool_pay(&pool);
+    CHECK_EQ(region_pool_decommit(&pool, more, 2 * GRAIN - 2 * page()), 0);
+    CHECK_EQ(region_pool_charged(&pool), 2 * page());
+
+    /* The last idle page is the farthest one. */
+    CHECK_EQ(region_pool_decommit(&pool, far, page()), 0);
+    pool.budget = GRAIN + page();
+    CHECK_EQ(region_pool_commit(&pool, far, page()), 0);
+    CHECK_EQ(region_pool_charged(&pool), GRAIN + page());
+    CHECK_EQ(region_pool_commit(&pool, more, GRAIN - page()), 0);
+    CHECK_EQ(region_pool_charged(&pool), GRAIN + page());
+
+    protect_tables(first + 16, first + size / GRAIN - 16,
+                   PROT_READ | PROT_WRITE);
+    sys = real;
+    region_pool_close(&pool);
+}
+
 /* ---- against a model --------------------------------------------------- */
 
 #define MODEL_GRAINS 12
@@ -310,7 +509,7 @@ static void test_full_file_system(void)
 
 /* What is written at the start of each page; 0: not committed. */
 static unsigned *model;
-static size_t model_pages, pages_per_grain;
+static size_t model_pages, grain_pages;
 
 static size_t model_live_pages(void)
 {
@@ -328,6 +527,18 @@ static size_t model_run(size_t first, size_t most)
            (model[end] != 0) == (model[first] != 0))
         end++;
     return end - first;
+}
+
+/* Counts, and which grains have idle pages, are as the pages say. */
+static bool tables_are_sound(void)
+{
+    struct region *region = &pool.regions[0];
+    ranked_lock_take(&region->grain_lock);
+    bool sound =
+        grain_tables_are_sound(&pool, region) &&
+        grain_tables_space(&pool, region) == region_pool_charged(&pool);
+    ranked_lock_release(&region->grain_lock);
+    return sound;
 }
 
 static bool page_holds(const char *block, size_t number, unsigned value)
@@ -349,9 +560,8 @@ static void page_write(char *block, size_t number, unsigned value)
 static int model_step(char *block, unsigned long long *random, unsigned value)
 {
     size_t first = test_random(random) % model_pages;
-    size_t most =
-        1 + test_random(random) %
-                (test_random(random) % 4 == 0 ? 3 * pages_per_grain : 40);
+    size_t most = 1 + test_random(random) %
+                          (test_random(random) % 4 == 0 ? 3 * grain_pages : 40);
     size_t count = model_run(first, most);
     bool was_live = model[first] != 0;
     bool wrong = false;
@@ -386,6 +596,7 @@ static int model_step(char *block, unsigned long long *random, unsigned value)
         }
     }
     size_t charged = region_pool_charged(&pool);
+    wrong = wrong || !tables_are_sound();
     wrong = wrong || charged < model_live_pages() * page();
     /* A punch that failed may have left space in a grain that is empty. */
     wrong = wrong || charged > MODEL_BUDGET * GRAIN;
@@ -397,8 +608,8 @@ static void test_random_against_model(void)
     const struct sys_calls real = sys;
     unsigned long long random = test_seed(20240611);
     char *block = open_pool(MODEL_BUDGET * GRAIN, MODEL_GRAINS * GRAIN);
-    pages_per_grain = GRAIN / page();
-    model_pages = MODEL_GRAINS * pages_per_grain;
+    grain_pages = GRAIN / page();
+    model_pages = MODEL_GRAINS * grain_pages;
     model = calloc(model_pages, sizeof *model);
     REQUIRE_NOT_NULL(model);
     sys.fallocate = failing_fallocate;
@@ -513,6 +724,11 @@ static const struct test_case tests[] = {
     {"tables are unmapped", test_tables_are_unmapped},
     {"refused punch", test_refused_punch},
     {"full file system", test_full_file_system},
+    {"no grain is split in vain", test_no_grain_is_split_in_vain},
+    {"as many grains as needed are split",
+     test_as_many_grains_as_needed_are_split},
+    {"split grains become whole", test_split_grains_become_whole},
+    {"no walk over a region", test_no_walk_over_a_region},
     {"random against model", test_random_against_model},
     {"threads share grains", test_threads_share_grains},
     {"persist", test_persist},

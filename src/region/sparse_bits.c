@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "sparse_bits.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "address_space.h"
+#include "page_size.h"
+#include "rounding.h"
+#include "sys_calls.h"
+
+#define WORD SPARSE_BITS_WORD
+
+/* Words of the next level: one bit for each word, or number. */
+static size_t words_for(size_t bits)
+{
+    return (bits + WORD - 1) / WORD;
+}
+
+static size_t first_level_bytes(size_t bits)
+{
+    return round_up(words_for(bits) * sizeof(uint64_t), region_page_size());
+}
+
+/* Bytes of all levels above the first. Those come first in the mapping, and can
+ * be written from the start: they are a 63rd of the rest. */
+static size_t upper_bytes(size_t count)
+{
+    size_t sum = 0;
+    for (size_t words = words_for(count); words > 1; words = words_for(words))
+        sum += words_for(words) * sizeof(uint64_t);
+    return round_up(sum, region_page_size());
+}
+
+int sparse_bits_make(struct sparse_bits *bits, size_t count)
+{
+    assert(count != 0 && count <= (size_t)1 << 36);
+    const size_t upper = upper_bytes(count),
+                 size = upper + first_level_bytes(count);
+    char *map = sys.mmap(NULL, size, PROT_READ,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (map == MAP_FAILED)
+        return -errno;
+    int result = upper == 0 ? 0 : address_space_open(map, upper);
+    if (result != 0) {
+        sys.munmap(map, size);
+        return result;
+    }
+    (void)sys.madvise(map, size, MADV_DONTDUMP);
+    *bits = (struct sparse_bits){.count = count};
+    bits->level[0] = (uint64_t *)(void *)(map + upper);
+    size_t words = words_for(count);
+    for (unsigned i = 1; words > 1; i++) {
+        words = words_for(words);
+        bits->level[i] = (uint64_t *)(void *)map;
+        map += words * sizeof(uint64_t);
+    }
+    return 0;
+}
+
+int sparse_bits_open(struct sparse_bits *bits, size_t count)
+{
+    assert(count <= bits->count);
+    const size_t size = first_level_bytes(count);
+    if (size <= bits->open)
+        return 0;
+    int result = address_space_open((char *)bits->level[0] + bits->open,
+                                    size - bits->open);
+    if (result == 0)
+        bits->open = size;
+    return result;
+}
+
+void sparse_bits_drop(struct sparse_bits *bits)
+{
+    if (bits->level[0] == NULL)
+        return;
+    const size_t upper = upper_bytes(bits->count);
+    sys.munmap((char *)bits->level[0] - upper,
+               upper + first_level_bytes(bits->count));
+    *bits = (struct sparse_bits){0};
+}
+
+void sparse_bits_set(struct sparse_bits *bits, size_t number, bool value)
+{
+    if (sparse_bits_has(bits, number) == value)
+        return;
+    for (unsigned i = 0; i < SPARSE_BITS_LEVELS && bits->level[i] != NULL;
+         i++) {
+        uint64_t *word = &bits->level[i][number / WORD];
+        const uint64_t before = *word;
+        *word = before ^ (uint64_t)1 << number % WORD;
+        if ((value ? before : *word) != 0)
+            return; /* so the levels above stay as they are */
+        number /= WORD;
+    }
+}
+
+/* The first number in what lies below a bit of a level. */
+static size_t descend(const struct sparse_bits *bits, unsigned level,
+                      size_t number)
+{
+    while (level-- > 0)
+        number =
+            number * WORD + (size_t)__builtin_ctzll(bits->level[level][number]);
+    return number;
+}
+
+size_t sparse_bits_next(const struct sparse_bits *bits, size_t from)
+{
+    size_t count = bits->count;
+    for (unsigned i = 0; from < count && i < SPARSE_BITS_LEVELS; i++) {
+        const uint64_t word = bits->level[i][from / WORD] >> from % WORD;
+        if (word != 0)
+            return descend(bits, i, from + (size_t)__builtin_ctzll(word));
+        from = from / WORD + 1;
+        count = words_for(count);
+    }
+    return bits->count;
+}
+
+bool sparse_bits_are_sound(const struct sparse_bits *bits, size_t count)
+{
+    for (unsigned i = 1; i < SPARSE_BITS_LEVELS && bits->level[i] != NULL;
+         i++) {
+        count = words_for(count);
+        for (size_t word = 0; word < count; word++)
+            if ((bits->level[i][word / WORD] >> word % WORD & 1) !=
+                (bits->level[i - 1][word] != 0))
+                return false;
+    }
+    return true;
+}
