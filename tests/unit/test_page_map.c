@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Maps of pages beside plain arrays. */
+/* Maps of pages, and sparse bitmaps, beside plain arrays. */
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "layer_test.h"
 #include "page_map.h"
+#include "sparse_bits.h"
 
 enum { PAGES = 4096, WORDS = PAGES / 64, GRAINS_MAX = PAGES / 32 };
 
@@ -54,9 +56,12 @@ static void walk(size_t per_grain, unsigned long long seed)
             end = (end + per_grain - 1) / per_grain * per_grain;
         }
         bool value = test_random(&seed) % 2 != 0;
-        page_map_set(&map, first, end, value);
-        for (size_t page = first; page < end; page++)
+        size_t changed = page_map_set(&map, first, end, value);
+        for (size_t page = first; page < end; page++) {
+            changed -= plain[page] != value;
             plain[page] = value;
+        }
+        CHECK_EQ(changed, 0);
         check_map(&map);
         size_t count = 0;
         end = first + (size_t)(test_random(&seed) % (PAGES - first + 1));
@@ -96,11 +101,86 @@ static void test_bits_of_whole_grains(void)
     CHECK_EQ(page_map_count(&map, 0, PAGES), 0);
 }
 
+/* ---- sparse bitmaps ------------------------------------------------------ */
+
+static void walk_sparse(size_t count, unsigned long long seed)
+{
+    struct sparse_bits set;
+    bool *has = calloc(count, sizeof *has);
+    size_t wrong = 0;
+    REQUIRE_NOT_NULL(has);
+    REQUIRE_EQ(sparse_bits_make(&set, count), 0);
+    CHECK_EQ(sparse_bits_next(&set, 0), count);
+    REQUIRE_EQ(sparse_bits_open(&set, count / 2), 0);
+    REQUIRE_EQ(sparse_bits_open(&set, count), 0);
+    for (int i = 0; i < 20000; i++) {
+        size_t number = test_random(&seed) % count;
+        if (i % 2 == 0) /* back to nothing now and then */
+            number %= 200;
+        has[number] = test_random(&seed) % 2 != 0;
+        sparse_bits_set(&set, number, has[number]);
+        size_t from = test_random(&seed) % count, next = from;
+        while (i % 20 == 0 && next < count && !has[next])
+            next++;
+        wrong += i % 20 == 0 && sparse_bits_next(&set, from) != next;
+        wrong += sparse_bits_has(&set, from) != has[from];
+        wrong += i % 1000 == 0 && !sparse_bits_are_sound(&set, count);
+    }
+    for (size_t i = 0; i < count; i++)
+        sparse_bits_set(&set, i, false);
+    wrong += sparse_bits_next(&set, 0) != count;
+    wrong += !sparse_bits_are_sound(&set, count);
+    CHECK_EQ(wrong, 0);
+    sparse_bits_drop(&set);
+    sparse_bits_drop(&set); /* nothing */
+    free(has);
+}
+
+static void test_sparse_bits_beside_arrays(void)
+{
+    static const size_t counts_of[] = {1,    63,   64,    65,    4096,
+                                       4097, 5000, 65536, 262145};
+    struct test_resources before;
+    unsigned long long seed = test_seed(0x5eed);
+    test_resources_take(&before);
+    for (size_t i = 0; i < sizeof counts_of / sizeof counts_of[0]; i++)
+        walk_sparse(counts_of[i], seed + i);
+    CHECK(nothing_leaked(&before));
+}
+
+/* As many numbers as 64 TiB have pages: all but what leads to the numbers that
+ * there are is not even read. */
+static void test_sparse_bits_far_apart(void)
+{
+    const size_t count = (size_t)1 << 34, last = count - 1;
+    const size_t bytes = count / 8, far = (size_t)64 << 20;
+    struct sparse_bits set;
+    REQUIRE_EQ(sparse_bits_make(&set, count), 0);
+    if (sparse_bits_open(&set, count) != 0) {
+        printf("skipped: no room for 2 GiB of bits ");
+        sparse_bits_drop(&set);
+        return;
+    }
+    sparse_bits_set(&set, 3, true);
+    sparse_bits_set(&set, last, true);
+    REQUIRE_EQ(mprotect((char *)set.level[0] + far, bytes - 2 * far, PROT_NONE),
+               0);
+    CHECK_EQ(sparse_bits_next(&set, 0), 3);
+    CHECK_EQ(sparse_bits_next(&set, 4), last);
+    sparse_bits_set(&set, last, false);
+    CHECK_EQ(sparse_bits_next(&set, 4), count);
+    sparse_bits_set(&set, 3, false);
+    CHECK_EQ(sparse_bits_next(&set, 0), count);
+    sparse_bits_drop(&set);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
         {"beside arrays", test_beside_arrays},
         {"bits of whole grains", test_bits_of_whole_grains},
+        {"sparse bits beside arrays", test_sparse_bits_beside_arrays},
+        {"sparse bits far apart", test_sparse_bits_far_apart},
         {NULL, NULL},
     };
     return test_main("page map", tests, argc, argv);

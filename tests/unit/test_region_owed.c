@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 
 #include "layer_test.h"
 #include "region_pool.h"
@@ -216,6 +217,64 @@ static void test_nowhere_to_note_it(void)
     end();
 }
 
+/* ---- regions of any size ------------------------------------------------- */
+
+static int large_file_system(int fd, struct statvfs *st)
+{
+    int result = fstatvfs(fd, st);
+    st->f_blocks = st->f_bfree = st->f_bavail =
+        ((size_t)1 << 42) / st->f_frsize;
+    return result;
+}
+
+/* Between pages that are owed nothing is even read: it would be SIGSEGV. */
+static void test_no_walk_over_a_region(void)
+{
+    bool commit = false, zeroed = false;
+    const size_t size = (size_t)1 << 41;
+    real = sys;
+    sys.fstatvfs = large_file_system;
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 2 * size, &owner), 0);
+    char *far = region_pool_alloc(&pool, size, PART, &commit, &zeroed);
+    if (far == NULL || region_pool_find(&pool, far) != &pool.regions[0]) {
+        printf("skipped: no region of TiB ");
+        end();
+        return;
+    }
+    sys.madvise = failing_madvise;
+    sys.fallocate = failing_punch;
+    block = far;
+    if (pool.grain > region_page_size()) { /* test_region_grains.c */
+        end();
+        return;
+    }
+    atomic_store(&failure, EIO);
+    for (int i = 0; i < 2; i++) {
+        far = block + (size_t)i * (size - PART);
+        CHECK_EQ(region_pool_commit(&pool, far, region_page_size()), 0);
+        CHECK_EQ(region_pool_decommit(&pool, far, region_page_size()), 0);
+    }
+    CHECK(holds(2 * region_page_size()));
+    char *bits = (char *)pool.regions[0].owed.level[0];
+    const size_t bytes =
+        (size_t)(far - pool.regions[0].base) / region_page_size() / 8;
+    const size_t margin = 2 * MIB;
+    REQUIRE_EQ(mprotect(bits + margin, (bytes - 2 * margin) & ~(margin - 1),
+                        PROT_NONE),
+               0);
+    region_pool_pay(&pool);
+    CHECK(holds(2 * region_page_size()));
+    CHECK_EQ(region_pool_commit(&pool, block + region_page_size(),
+                                region_page_size()),
+             0);
+    atomic_store(&failure, 0);
+    CHECK_EQ(region_pool_decommit(&pool, block + region_page_size(),
+                                  region_page_size()),
+             0);
+    CHECK(holds(0));
+    end();
+}
+
 /* ---- threads ----------------------------------------------------------- */
 
 #define ROUNDS 300
@@ -277,6 +336,7 @@ static const struct test_case tests[] = {
     {"committed anew, it is zero", test_committed_anew_it_is_zero},
     {"a commit that fails", test_commit_that_fails},
     {"nowhere to note it", test_nowhere_to_note_it},
+    {"no walk over a region", test_no_walk_over_a_region},
     {"threads", test_threads},
     {"nothing leaks", test_nothing_leaks},
     {NULL, NULL},
