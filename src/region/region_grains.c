@@ -11,6 +11,37 @@
 #include "page_map.h"
 #include "region_space.h"
 
+/* ---- whether space is scarce ---- */
+
+/* A pool that has lacked space has plenty again when it holds less by this part
+ * of what it held then, and by two grains at least. */
+#define PLENTY_PART 8
+
+static void note_full(struct memkind_region_pool *pool)
+{
+    const size_t charged = atomic_load(&pool->charged);
+    atomic_store(&pool->charged_when_full, charged != 0 ? charged : 1);
+}
+
+/* Notes that whole grains could be taken: if more is held than when space was
+ * lacking, it is so no longer. */
+static void note_room(struct memkind_region_pool *pool)
+{
+    const size_t full = atomic_load(&pool->charged_when_full);
+    if (full != 0 && atomic_load(&pool->charged) > full)
+        atomic_store(&pool->charged_when_full, 0);
+}
+
+/* Whether so much can be taken that is not needed yet. */
+static bool has_plenty(const struct memkind_region_pool *pool, size_t size)
+{
+    const size_t full = atomic_load(&pool->charged_when_full);
+    size_t rest = full / PLENTY_PART;
+    if (rest < 2 * pool->grain)
+        rest = 2 * pool->grain;
+    return full == 0 || atomic_load(&pool->charged) + size + rest <= full;
+}
+
 /* ---- parts of a commit ---- */
 
 /* Takes the space of those grains of the range that have none at all, of as
@@ -31,6 +62,7 @@ static int take_grains(struct memkind_region_pool *pool, struct region *region,
             pool, region, (struct page_range){i * per_grain, next * per_grain});
         if (result != 0)
             return result;
+        note_room(pool);
     }
     return 0;
 }
@@ -66,26 +98,6 @@ static void drop_empty_grains(struct memkind_region_pool *pool,
 }
 
 /* ---- putting split grains together ---- */
-
-/* A pool that has lacked space has plenty again when it holds less by this part
- * of what it held then, and by two grains at least. */
-#define PLENTY_PART 8
-
-static void note_full(struct memkind_region_pool *pool)
-{
-    const size_t charged = atomic_load(&pool->charged);
-    atomic_store(&pool->charged_when_full, charged != 0 ? charged : 1);
-}
-
-/* Whether so much can be taken that is not needed yet. */
-static bool has_plenty(const struct memkind_region_pool *pool, size_t size)
-{
-    const size_t full = atomic_load(&pool->charged_when_full);
-    size_t rest = full / PLENTY_PART;
-    if (rest < 2 * pool->grain)
-        rest = 2 * pool->grain;
-    return full == 0 || atomic_load(&pool->charged) + size + rest <= full;
-}
 
 /* Takes all the space that a split grain lacks, if it has to take some for the
  * pages. */

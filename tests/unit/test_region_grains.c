@@ -428,6 +428,19 @@ static void test_split_grains_become_whole(void)
     CHECK_EQ(region_pool_commit(&pool, block + 16 * GRAIN + page(), page()), 0);
     CHECK_EQ(region_pool_charged(&pool), 13 * GRAIN);
     region_pool_close(&pool);
+
+    /* There is plenty as well if more is held than when space was lacking. */
+    block = open_pool(4 * GRAIN, 32 * GRAIN);
+    CHECK_EQ(region_pool_commit(&pool, block, page()), 0);
+    CHECK_EQ(region_pool_commit(&pool, block + GRAIN, 3 * GRAIN), 0);
+    CHECK_EQ(region_pool_commit(&pool, block + 4 * GRAIN, page()), 0);
+    pool.budget = 16 * GRAIN;
+    CHECK_EQ(region_pool_commit(&pool, block + page(), page()), 0);
+    CHECK_EQ(region_pool_charged(&pool), 3 * GRAIN + 3 * page());
+    CHECK_EQ(region_pool_commit(&pool, block + 5 * GRAIN, GRAIN), 0);
+    CHECK_EQ(region_pool_commit(&pool, block + 2 * page(), page()), 0);
+    CHECK_EQ(region_pool_charged(&pool), 5 * GRAIN + page());
+    region_pool_close(&pool);
 }
 
 /* ---- regions of any size ------------------------------------------------- */
