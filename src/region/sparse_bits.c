@@ -23,8 +23,9 @@ static size_t first_level_bytes(size_t bits)
     return round_up(words_for(bits) * sizeof(uint64_t), region_page_size());
 }
 
-/* Bytes of all levels above the first. Those come first in the mapping, and can
- * be written from the start: they are a 63rd of the rest. */
+/* Bytes of all levels above the first. Those come first in the mapping, and are
+ * opened as a whole with the first part of the rest, of which they are a
+ * 63rd. */
 static size_t upper_bytes(size_t count)
 {
     size_t sum = 0;
@@ -42,11 +43,6 @@ int sparse_bits_make(struct sparse_bits *bits, size_t count)
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (map == MAP_FAILED)
         return -errno;
-    int result = upper == 0 ? 0 : address_space_open(map, upper);
-    if (result != 0) {
-        sys.munmap(map, size);
-        return result;
-    }
     (void)sys.madvise(map, size, MADV_DONTDUMP);
     *bits = (struct sparse_bits){.count = count};
     bits->level[0] = (uint64_t *)(void *)(map + upper);
@@ -65,8 +61,10 @@ int sparse_bits_open(struct sparse_bits *bits, size_t count)
     const size_t size = first_level_bytes(count);
     if (size <= bits->open)
         return 0;
-    int result = address_space_open((char *)bits->level[0] + bits->open,
-                                    size - bits->open);
+    /* Until then all is one mapping, which may be one with its neighbours. */
+    const size_t upper = bits->open == 0 ? upper_bytes(bits->count) : 0;
+    int result = address_space_open((char *)bits->level[0] + bits->open - upper,
+                                    upper + size - bits->open);
     if (result == 0)
         bits->open = size;
     return result;
