@@ -133,6 +133,11 @@ void bench_release(void *pages, size_t size);
 
 void bench_metric(struct bench *bench, const char *name, double value);
 
+/* Reads a small file, or the start of it, as a string: without stdio, which
+ * would allocate from what is measured. Returns false if there is nothing to
+ * read. */
+bool bench_read(const char *path, char *text, size_t size);
+
 /* Bytes of anonymous memory that the process has; bytes that its unnamed
  * files in bench->dir take. */
 size_t bench_anonymous(void);

@@ -56,17 +56,21 @@ size_t bench_limit(const struct bench *bench)
     return bench->size > least ? bench->size : least;
 }
 
-size_t bench_anonymous(void)
+bool bench_read(const char *path, char *text, size_t size)
 {
-    /* Read without stdio, which would allocate from what is measured. */
-    char text[4096];
-    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, text, size - 1) : -1;
     if (fd >= 0)
         close(fd);
-    if (length <= 0)
+    text[length > 0 ? length : 0] = '\0';
+    return length > 0;
+}
+
+size_t bench_anonymous(void)
+{
+    char text[4096];
+    if (!bench_read("/proc/self/status", text, sizeof text))
         return 0;
-    text[length] = '\0';
     const char *line = strstr(text, "RssAnon:");
     return line != NULL ? strtoul(line + strlen("RssAnon:"), NULL, 10) * KIB
                         : 0;

@@ -2,9 +2,7 @@
 /* Histograms of the times of single calls. */
 #include "bench.h"
 
-#include <fcntl.h>
 #include <stdio.h>
-#include <unistd.h>
 
 enum { STEP_BITS = 4 };
 _Static_assert(TIMES_STEPS == 1 << STEP_BITS, "steps of a power of two");
@@ -45,13 +43,8 @@ static _Thread_local uint64_t waited_ns, read_at;
 static uint64_t read_waited(void)
 {
     char text[64];
-    int fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    if (fd >= 0)
-        close(fd);
-    if (length <= 0)
+    if (!bench_read("/proc/thread-self/schedstat", text, sizeof text))
         return 0;
-    text[length] = '\0';
     /* for how long it ran, for how long it waited */
     char *second;
     (void)strtoull(text, &second, 10);

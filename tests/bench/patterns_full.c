@@ -196,12 +196,13 @@ static void full_teardown(struct bench *bench)
         const struct lane *lane = &bench->lanes[i];
         full->operations += lane->operations;
         full->failed += lane->times[TIME_FAILED].count;
-        for (size_t sort = 0; sort < TIME_SORTS; sort++)
-            if (full->longest_ns < lane->times[sort].longest_ns)
-                full->longest_ns = lane->times[sort].longest_ns;
-        for (size_t sort = 0; sort < TIME_SORTS; sort++)
-            if (full->stall_ns < lane->times[sort].stall_ns)
-                full->stall_ns = lane->times[sort].stall_ns;
+        for (size_t sort = 0; sort < TIME_SORTS; sort++) {
+            const struct times *times = &lane->times[sort];
+            if (full->longest_ns < times->longest_ns)
+                full->longest_ns = times->longest_ns;
+            if (full->stall_ns < times->stall_ns)
+                full->stall_ns = times->stall_ns;
+        }
     }
     idlers_end(full->idlers);
     while (full->other_count > 0)
