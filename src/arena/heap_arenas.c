@@ -6,6 +6,7 @@
 #include "debug_log.h"
 #include "heap_registry.h"
 #include "jemalloc_ctl.h"
+#include "pool_state.h"
 
 /* jemalloc has 4,095 arenas for a process, one of which holds the library's own
  * data. A heap's first arena can always be had. Further ones can be had only as
@@ -116,13 +117,27 @@ void heap_arenas_detach(struct heap_arenas *arenas, unsigned place)
 
 /* ---- pages go back ------------------------------------------------------ */
 
+bool heap_arenas_knows_pages(const struct heap_arenas *arenas)
+{
+    const struct memkind_region_pool *pool = arenas->extents.pool;
+    return pool != NULL && arenas->extents.source.map == NULL &&
+           region_pool_charges_pages(pool);
+}
+
 void heap_arenas_purge(struct heap_arenas *arenas)
 {
     const unsigned count = heap_arenas_count(arenas);
+    const size_t freed = atomic_load(&arenas->returns.free_pages);
+    const struct extent_purge begun =
+        extent_hooks_begin_purge(&arenas->extents);
     for (unsigned i = 0; i < count; i++)
         (void)je_arena_purge(arenas->slots[i].index);
+    /* If another thread is at it, jemalloc leaves an arena as it is. */
+    const bool is_complete = extent_hooks_end_purge(&arenas->extents, &begun);
     if (arenas->extents.pool != NULL)
         region_pool_pay(arenas->extents.pool);
+    if (is_complete)
+        arena_returns_note_purge(&arenas->returns, freed);
 }
 
 void heap_arenas_decay(struct heap_arenas *arenas)

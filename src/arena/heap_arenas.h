@@ -10,11 +10,14 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
+#include "arena_returns.h"
 #include "extent_hooks.h"
 #include "jemalloc_private.h"
 #include "ranked_lock.h"
+#include "size_class.h"
 
 struct arena_slot {
     unsigned index;   /* jemalloc's */
@@ -27,6 +30,7 @@ struct heap_arenas {
     _Atomic ssize_t dirty_decay_ms; /* -1: never */
     /* Objects have gone back to the arenas since upkeep looked last. */
     atomic_bool returned;
+    struct arena_returns returns;
     struct ranked_lock lock; /* RANK_ARENAS; guards what follows, and growth */
     unsigned limit;          /* most arenas */
     _Atomic unsigned count;  /* arenas made */
@@ -71,13 +75,16 @@ static inline unsigned heap_arenas_count(const struct heap_arenas *arenas)
     return atomic_load_explicit(&arenas->count, memory_order_acquire);
 }
 
-/* Gives an object back to its arena. */
-static inline void heap_arenas_return(struct heap_arenas *arenas, void *ptr)
+/* Notes that an arena has got something back. */
+static inline void heap_arenas_note_free_pages(struct heap_arenas *arenas)
 {
     if (!atomic_load_explicit(&arenas->returned, memory_order_relaxed))
         atomic_store_explicit(&arenas->returned, true, memory_order_relaxed);
-    JE_NAME(dallocx)(ptr, JE_TCACHE_NONE);
 }
+
+/* Whether all pages that the arenas could use are those which the pool has room
+ * for, and those which have become free since the last purge. */
+bool heap_arenas_knows_pages(const struct heap_arenas *arenas);
 
 /* Gives all free pages of all arenas back to the pool. */
 void heap_arenas_purge(struct heap_arenas *arenas);

@@ -9,6 +9,7 @@
 
 uint8_t size_class_table[SIZE_CLASS_TABLE_MAX / 8 + 1];
 uint32_t size_class_sizes[SIZE_CLASS_COUNT];
+uint32_t size_class_pages[SIZE_CLASS_COUNT];
 uint32_t size_class_divisors[SIZE_CLASS_COUNT];
 unsigned size_class_first_large;
 
@@ -42,6 +43,10 @@ static void fill_tables(void)
         size_class_table[i] = (uint8_t)number;
     }
     size_class_first_large = SIZE_CLASS_FIRST + je_small_classes();
+    for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_LAST; i++)
+        size_class_pages[i] = i < size_class_first_large
+                                  ? (uint32_t)je_slab_size(i - SIZE_CLASS_FIRST)
+                                  : size_class_sizes[i];
     while (size_class_sizes[size_class_first_large - 1] > SIZE_CLASS_TABLE_MAX)
         size_class_first_large--;
     for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_HUGE; i++)

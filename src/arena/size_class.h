@@ -44,6 +44,16 @@ extern uint8_t size_class_table[SIZE_CLASS_TABLE_MAX / 8 + 1] SIZE_CLASS_HIDDEN;
 /* Bytes of an object; 0 for the numbers that stand for no single class. */
 extern uint32_t size_class_sizes[SIZE_CLASS_COUNT] SIZE_CLASS_HIDDEN;
 
+/* Bytes of the pages that an object of a new slab takes, or one with pages of
+ * its own; 0 for the numbers that stand for no single class. */
+extern uint32_t size_class_pages[SIZE_CLASS_COUNT] SIZE_CLASS_HIDDEN;
+
+/* Whether each object has pages of its own, which no other object shares. */
+static inline bool size_class_has_own_pages(unsigned size_class)
+{
+    return size_class_pages[size_class] == size_class_sizes[size_class];
+}
+
 /* A distance x within a slab is a multiple of the size if and only if
  * (uint32_t)(x * divisor) < divisor. */
 extern uint32_t size_class_divisors[SIZE_CLASS_COUNT] SIZE_CLASS_HIDDEN;

@@ -136,6 +136,86 @@ void cache_visit_all(struct heap_caches *home, magazine_visit_fn *visit)
     ranked_lock_release(&home->caches_lock);
 }
 
+/* ---- visits to all caches that may hold objects ------------------------- */
+
+/* Whether the cache may hold objects after the visit. */
+typedef bool sweep_fn(struct thread_cache *cache, void *context);
+
+/* Takes all out of the list of active caches and closes their gates. There is
+ * one barrier for all: until its visit, the thread of a cache goes by the
+ * lock. */
+static struct thread_cache *begin_sweep(struct heap_caches *home)
+{
+    bool others = false;
+    struct thread_cache *first = atomic_exchange(&home->active, NULL);
+    for (struct thread_cache *cache = first; cache != NULL;
+         cache = cache->next_active) {
+        others |= !is_own(cache);
+        __atomic_fetch_or(&cache->gate, GATE_SWEPT, __ATOMIC_SEQ_CST);
+    }
+    if (others)
+        wait_for_barrier(home);
+    return first;
+}
+
+static void visit_swept(struct thread_cache *cache, sweep_fn *visit,
+                        void *context)
+{
+    ranked_lock_take(&cache->lock);
+    const bool alone =
+        is_own(cache) ? cache->busy == 0 : wait_for_thread(cache);
+    cache->is_active = false;
+    if (!alone || visit(cache, context))
+        thread_cache_activate(cache);
+    __atomic_fetch_and(&cache->gate, (uint8_t)~GATE_SWEPT, __ATOMIC_RELEASE);
+    ranked_lock_release(&cache->lock);
+}
+
+static void sweep(struct heap_caches *home, sweep_fn *visit, void *context)
+{
+    struct thread_cache *next;
+    assert(allocator_is_inside());
+    ranked_lock_take(&home->caches_lock);
+    for (struct thread_cache *cache = begin_sweep(home); cache != NULL;
+         cache = next) {
+        next = cache->next_active;
+        visit_swept(cache, visit, context);
+    }
+    ranked_lock_release(&home->caches_lock);
+}
+
+static bool drain(struct thread_cache *cache, void *context)
+{
+    (void)context;
+    magazine_seal_all(&cache->magazines);
+    return false;
+}
+
+void cache_visit_drain_all(struct heap_caches *home)
+{
+    sweep(home, drain, NULL);
+}
+
+bool cache_visit_may_find(const struct heap_caches *home)
+{
+    return atomic_load(&home->active) != NULL;
+}
+
+static bool count_bytes(struct thread_cache *cache, void *sum)
+{
+    *(size_t *)sum += magazine_bytes(&cache->magazines);
+    return true;
+}
+
+size_t cache_visit_count_bytes(struct heap_caches *home)
+{
+    size_t bytes = 0;
+    sweep(home, count_bytes, &bytes);
+    return bytes;
+}
+
+/* ---- ageing ------------------------------------------------------------- */
+
 static bool has_capacity(struct thread_cache *cache)
 {
     ranked_lock_take(&cache->lock);
@@ -152,20 +232,6 @@ void cache_visit_used(struct heap_caches *home, magazine_visit_fn *visit)
         if (has_capacity(cache))
             (void)cache_visit(cache, visit);
     ranked_lock_release(&home->caches_lock);
-}
-
-size_t cache_visit_count_bytes(struct heap_caches *home)
-{
-    size_t bytes = 0;
-    ranked_lock_take(&home->caches_lock);
-    for (struct thread_cache *cache = home->caches; cache != NULL;
-         cache = cache->next) {
-        if (begin_visit(cache))
-            bytes += magazine_bytes(&cache->magazines);
-        end_visit(cache);
-    }
-    ranked_lock_release(&home->caches_lock);
-    return bytes;
 }
 
 /* ---- the end of a heap -------------------------------------------------- */
@@ -192,6 +258,7 @@ void cache_visit_drop_all(struct heap_caches *home)
             thread_cache_free(cache);
     }
     home->caches = NULL;
+    atomic_store(&home->active, NULL);
     ranked_lock_release(&home->caches_lock);
 }
 
@@ -235,6 +302,7 @@ void cache_visit_orphan_others(struct heap_caches *home)
         if (is_own(cache))
             continue;
         cache->is_orphan = true;
+        atomic_store(&home->has_orphans, true);
         /* If its thread could not be waited for, its state is not known. */
         if (cache->busy != 0)
             magazine_init_all(&cache->magazines);
@@ -251,6 +319,8 @@ static struct thread_cache *take_orphan(struct heap_caches *home)
             break;
     if (cache != NULL)
         thread_cache_take_out(home, cache);
+    else
+        atomic_store(&home->has_orphans, false);
     ranked_lock_release(&home->caches_lock);
     return cache;
 }
@@ -259,6 +329,8 @@ void cache_visit_bury_orphans(struct heap_caches *home)
 {
     struct thread_cache *cache;
     assert(allocator_is_inside());
+    if (!atomic_load(&home->has_orphans))
+        return;
     while ((cache = take_orphan(home)) != NULL)
         thread_cache_end(home, cache);
 }

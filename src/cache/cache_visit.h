@@ -25,8 +25,14 @@ void cache_visit_all(struct heap_caches *home, magazine_visit_fn *visit);
 /* Visits the caches of a heap that have any capacity. */
 void cache_visit_used(struct heap_caches *home, magazine_visit_fn *visit);
 
+/* Drains all caches of a heap that may hold objects. */
+void cache_visit_drain_all(struct heap_caches *home);
+
 /* Bytes of the objects in all caches of a heap. */
 size_t cache_visit_count_bytes(struct heap_caches *home);
+
+/* Whether a cache of the heap may hold objects. */
+bool cache_visit_may_find(const struct heap_caches *home);
 
 /* Lets no thread get at its cache of the heap any more, without dropping what
  * the caches hold. */

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "arena_exchange.h"
 #include "heap_report.h"
 #include "object_tag.h"
 
@@ -15,12 +16,22 @@
 /* magazine_has_lately() looks at this many objects. */
 #define LATELY 32U
 
-void magazine_return(struct heap_arenas *arenas, unsigned size_class, void *ptr)
+static bool return_object(struct heap_arenas *arenas, unsigned size_class,
+                          void *ptr)
 {
     /* A smaller object shares its tag with others of its slab. */
     if (size_class >= size_class_first_large)
         object_tag_clear_large(arenas->extents.pool, ptr);
-    heap_arenas_return(arenas, ptr);
+    return arena_exchange_give(arenas, size_class, ptr);
+}
+
+void magazine_return(struct heap_arenas *arenas, unsigned size_class, void *ptr)
+{
+    const size_t pages = size_class <= SIZE_CLASS_LAST
+                             ? size_class_pages[size_class]
+                             : JE_NAME(sallocx)(ptr, 0);
+    if (!return_object(arenas, size_class, ptr))
+        arena_returns_note(&arenas->returns, size_class, pages);
 }
 
 static uint32_t count_of(const struct magazines *magazines, unsigned size_class)
@@ -29,11 +40,15 @@ static uint32_t count_of(const struct magazines *magazines, unsigned size_class)
                       magazines->bases[size_class]);
 }
 
+/* The words below the first place: the place behind the last one, and the
+ * NULL. */
+#define WORDS_BELOW 2
+
 static uint32_t capacity_of(const struct magazines *magazines,
                             unsigned size_class)
 {
-    return (uint32_t)(magazines->ends[size_class] -
-                      magazines->bases[size_class]);
+    void **base = magazines->bases[size_class], **end = base[-WORDS_BELOW];
+    return (uint32_t)(end - base);
 }
 
 /*
@@ -70,18 +85,22 @@ static unsigned hash_place(const void *ptr)
 static void flush(struct magazines *magazines, unsigned size_class,
                   uint32_t count)
 {
-    struct returned returned = {0};
-    void **objects = magazines->bases[size_class];
-    uint32_t all = count_of(magazines, size_class), kept = 0;
     if (count == 0)
         return;
+    struct returned returned = {0};
+    void **objects = magazines->bases[size_class];
+    uint32_t all = count_of(magazines, size_class), kept = 0, not_counted = 0;
     for (uint32_t i = 0; i < count; i++) {
         unsigned place = hash_place(objects[i]);
         if (was_returned(magazines, &returned, place, objects[i]))
             continue;
         returned.objects[place] = objects[i];
-        magazine_return(magazines->arenas, size_class, objects[i]);
+        not_counted +=
+            !return_object(magazines->arenas, size_class, objects[i]);
     }
+    if (not_counted != 0)
+        arena_returns_note(&magazines->arenas->returns, size_class,
+                           (size_t)not_counted * size_class_pages[size_class]);
     /* The objects behind them may be among those returned, and must not stay in
      * the magazine then. */
     uint32_t near = count + (1 << RETURNED_LOG);
@@ -102,29 +121,33 @@ static void assert_stack(const struct magazines *magazines, unsigned size_class)
 {
     assert(size_class < SIZE_CLASS_COUNT);
     assert(magazines->bases[size_class] <= magazines->tops[size_class]);
-    assert(magazines->tops[size_class] <= magazines->ends[size_class]);
+    assert(count_of(magazines, size_class) <=
+           capacity_of(magazines, size_class));
     assert(magazines->bases[size_class][-1] == NULL);
+    assert(magazines->ends[size_class] == magazines->bases[size_class] ||
+           magazines->ends[size_class] ==
+               magazines->bases[size_class] +
+                   capacity_of(magazines, size_class));
     (void)magazines, (void)size_class;
 }
 
 /* ---- capacity ----------------------------------------------------------- */
 
-/* The NULL below the first place of all magazines without capacity. */
-static void *no_places[1];
+/* What lies below the first place of all magazines without capacity. */
+static void *no_places[WORDS_BELOW] = {no_places + WORDS_BELOW, NULL};
 
 static void set_stack(struct magazines *magazines, unsigned size_class,
-                      void **base, uint32_t count, uint32_t capacity)
+                      void **base, uint32_t count)
 {
-    assert(count <= capacity);
     magazines->bases[size_class] = base;
     magazines->tops[size_class] = base + count;
-    magazines->ends[size_class] = base + capacity;
+    magazines->ends[size_class] = base + capacity_of(magazines, size_class);
 }
 
 void magazine_init_all(struct magazines *magazines)
 {
     for (unsigned i = 0; i < SIZE_CLASS_COUNT; i++)
-        set_stack(magazines, i, no_places + 1, 0, 0);
+        set_stack(magazines, i, no_places + WORDS_BELOW, 0);
 }
 
 static void release_capacity(struct magazines *magazines, unsigned size_class)
@@ -132,9 +155,9 @@ static void release_capacity(struct magazines *magazines, unsigned size_class)
     uint32_t capacity = capacity_of(magazines, size_class);
     if (capacity == 0)
         return;
-    JE_NAME(dallocx)(magazines->bases[size_class] - 1, 0);
+    JE_NAME(dallocx)(magazines->bases[size_class] - WORDS_BELOW, 0);
     magazines->reserved -= (size_t)capacity * size_class_sizes[size_class];
-    set_stack(magazines, size_class, no_places + 1, 0, 0);
+    set_stack(magazines, size_class, no_places + WORDS_BELOW, 0);
 }
 
 static size_t reserve_of(const struct magazines *magazines, unsigned size_class)
@@ -148,10 +171,13 @@ static bool set_capacity(struct magazines *magazines, unsigned size_class,
                          uint32_t capacity)
 {
     uint32_t before = capacity_of(magazines, size_class);
-    void **objects = JE_NAME(mallocx)((capacity + 1) * sizeof objects[0], 0);
+    void **objects =
+        JE_NAME(mallocx)((capacity + WORDS_BELOW) * sizeof objects[0], 0);
     if (objects == NULL)
         return false;
-    *objects++ = NULL;
+    objects += WORDS_BELOW;
+    objects[-2] = objects + capacity;
+    objects[-1] = NULL;
     if (count_of(magazines, size_class) > capacity)
         flush(magazines, size_class,
               count_of(magazines, size_class) - capacity);
@@ -159,8 +185,8 @@ static bool set_capacity(struct magazines *magazines, unsigned size_class,
     memcpy(objects, magazines->bases[size_class], count * sizeof objects[0]);
     magazines->reserved -= reserve_of(magazines, size_class);
     if (before != 0)
-        JE_NAME(dallocx)(magazines->bases[size_class] - 1, 0);
-    set_stack(magazines, size_class, objects, count, capacity);
+        JE_NAME(dallocx)(magazines->bases[size_class] - WORDS_BELOW, 0);
+    set_stack(magazines, size_class, objects, count);
     magazines->reserved += reserve_of(magazines, size_class);
     return true;
 }
@@ -188,6 +214,12 @@ static bool make_room(struct magazines *magazines, size_t wanted, size_t more)
     return true;
 }
 
+static void unseal(struct magazines *magazines, unsigned size_class)
+{
+    magazines->ends[size_class] =
+        magazines->bases[size_class] + capacity_of(magazines, size_class);
+}
+
 static bool grow_magazine(struct magazines *magazines, unsigned size_class)
 {
     const uint32_t size = size_class_sizes[size_class];
@@ -213,9 +245,14 @@ static bool grow_magazine(struct magazines *magazines, unsigned size_class)
 static void *fetch(struct magazines *magazines, unsigned size_class, int flags)
 {
     size_t size = size_class_sizes[size_class];
+    struct heap_arenas *arenas = magazines->arenas;
+    const struct arena_fetch begun =
+        arena_exchange_begin_fetch(arenas, size_class);
     void *ptr = JE_NAME(mallocx)(size, magazines->arena_flags | flags);
-    if (ptr != NULL)
-        object_tag_write(magazines->arenas->extents.pool, ptr, size_class);
+    if (ptr == NULL)
+        return NULL;
+    arena_exchange_end_fetch(arenas, &begun, ptr);
+    object_tag_write(arenas->extents.pool, ptr, size_class);
     return ptr;
 }
 
@@ -232,8 +269,8 @@ static uint32_t refill_count(struct magazines *magazines, unsigned size_class)
 }
 
 /* Fetches objects into an empty magazine, in such an order that they come out
- * as the arena gave them. */
-static void refill(struct magazines *magazines, unsigned size_class)
+ * as the arena gave them. Returns false if the arena has none. */
+static bool refill(struct magazines *magazines, unsigned size_class)
 {
     uint32_t wanted = refill_count(magazines, size_class), missing = wanted;
     void **objects = magazines->bases[size_class];
@@ -244,9 +281,11 @@ static void refill(struct magazines *magazines, unsigned size_class)
         objects[--missing] = ptr;
     }
     uint32_t count = wanted - missing;
+    unseal(magazines, size_class);
     if (missing > 0)
         memmove(objects, objects + missing, count * sizeof objects[0]);
     magazines->tops[size_class] = objects + count;
+    return count != 0 || wanted == 0;
 }
 
 void *magazine_take(struct magazines *magazines, unsigned size_class, bool zero,
@@ -254,14 +293,49 @@ void *magazine_take(struct magazines *magazines, unsigned size_class, bool zero,
 {
     assert_stack(magazines, size_class);
     *fresh = false;
-    if (count_of(magazines, size_class) == 0 &&
-        size_class < size_class_first_large)
-        refill(magazines, size_class);
+    if (count_of(magazines, size_class) == 0 && !magazines->is_bypassed &&
+        size_class < size_class_first_large && !refill(magazines, size_class))
+        return NULL;
     if (count_of(magazines, size_class) != 0)
         return *--magazines->tops[size_class];
     *fresh = true;
     return fetch(magazines, size_class, zero ? JE_ZERO : 0);
 }
+
+/* ---- objects that are not kept ------------------------------------------ */
+
+bool magazine_returned_lately(const struct magazines *magazines,
+                              unsigned size_class, const void *ptr)
+{
+    const struct arena_returns *returns = &magazines->arenas->returns;
+    const struct returned_lately *lately = &magazines->returned;
+    if (!arena_returns_are_counted(returns) ||
+        lately->times != atomic_load(&returns->times))
+        return false;
+    const unsigned fetched = atomic_load(&returns->classes[size_class].fetched);
+    for (unsigned i = 0; i < RETURNED_LATELY; i++)
+        if (lately->objects[i] == ptr && lately->classes[i] == size_class &&
+            lately->fetched[i] == fetched)
+            return true;
+    return false;
+}
+
+static void return_at_once(struct magazines *magazines, unsigned size_class,
+                           void *ptr)
+{
+    const struct arena_returns *returns = &magazines->arenas->returns;
+    struct returned_lately *lately = &magazines->returned;
+    const unsigned times = atomic_load(&returns->times);
+    if (lately->times != times)
+        *lately = (struct returned_lately){.times = times};
+    const unsigned place = lately->next++ % RETURNED_LATELY;
+    lately->objects[place] = arena_returns_are_counted(returns) ? ptr : NULL;
+    lately->classes[place] = (uint8_t)size_class;
+    lately->fetched[place] = atomic_load(&returns->classes[size_class].fetched);
+    magazine_return(magazines->arenas, size_class, ptr);
+}
+
+/* ---- in and out --------------------------------------------------------- */
 
 bool magazine_has_lately(const struct magazines *magazines, unsigned size_class,
                          const void *ptr)
@@ -271,13 +345,18 @@ bool magazine_has_lately(const struct magazines *magazines, unsigned size_class,
     for (uint32_t i = 1; i <= count && i <= LATELY; i++)
         if (top[-(ptrdiff_t)i] == ptr)
             return true;
-    return false;
+    return magazine_returned_lately(magazines, size_class, ptr);
 }
 
 void magazine_put(struct magazines *magazines, unsigned size_class, void *ptr)
 {
     assert_stack(magazines, size_class);
+    if (magazines->is_bypassed) {
+        return_at_once(magazines, size_class, ptr);
+        return;
+    }
     uint32_t count = count_of(magazines, size_class);
+    unseal(magazines, size_class);
     if (count == capacity_of(magazines, size_class) &&
         !grow_magazine(magazines, size_class)) {
         if (count == 0) {
@@ -301,6 +380,14 @@ void magazine_drain_all(struct magazines *magazines)
 {
     for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_LAST; i++)
         magazine_drain(magazines, i);
+}
+
+void magazine_seal_all(struct magazines *magazines)
+{
+    for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_LAST; i++) {
+        magazine_drain(magazines, i);
+        magazines->ends[i] = magazines->bases[i];
+    }
 }
 
 void magazine_forget_all(struct magazines *magazines)

@@ -23,17 +23,30 @@
 #include "heap_arenas.h"
 #include "size_class.h"
 
+/* So many objects are remembered that went back to the arenas at once. */
+#define RETURNED_LATELY 16U
+
 struct magazines {
     struct heap_arenas *arenas;
-    int arena_flags; /* for mallocx(); see heap_arenas_flags() */
-    size_t limit;    /* of bytes that the magazines may hold */
-    size_t reserved; /* bytes that they could hold by their capacities */
+    int arena_flags;  /* for mallocx(); see heap_arenas_flags() */
+    size_t limit;     /* of bytes that the magazines may hold */
+    size_t reserved;  /* bytes that they could hold by their capacities */
+    bool is_bypassed; /* no objects are kept: all go back to the arenas */
+    /* The last objects that were not kept. One is free as long as counting has
+     * not begun again, and no object of its class was taken out. */
+    struct returned_lately {
+        unsigned times, next;
+        void *objects[RETURNED_LATELY];
+        unsigned fetched[RETURNED_LATELY];
+        uint8_t classes[RETURNED_LATELY];
+    } returned;
     uint8_t refill_log[SIZE_CLASS_COUNT]; /* objects of the next refill */
     /*
      * The stacks, by class: the next free place, the place behind the last one,
      * and the first place. Below the first place there is a NULL, so that an
-     * empty magazine needs no other mark. A magazine without capacity consists
-     * of nothing else.
+     * empty magazine needs no other mark, and below that its true end. A
+     * magazine without capacity consists of nothing else. A magazine that is
+     * sealed is empty, and its last place seems to be its first.
      */
     void **tops[SIZE_CLASS_COUNT];
     void **ends[SIZE_CLASS_COUNT];
@@ -51,6 +64,11 @@ void magazine_init_all(struct magazines *magazines);
 void *magazine_take(struct magazines *magazines, unsigned size_class, bool zero,
                     bool *fresh);
 
+/* Whether an object is among the last ones that went back without being kept,
+ * and is free still. */
+bool magazine_returned_lately(const struct magazines *magazines,
+                              unsigned size_class, const void *ptr);
+
 /* Whether an object is among those that were put in last. */
 bool magazine_has_lately(const struct magazines *magazines, unsigned size_class,
                          const void *ptr);
@@ -65,6 +83,10 @@ void magazine_return(struct heap_arenas *arenas, unsigned size_class,
 /* Gives the objects of one class, or of all classes, back to their arenas. */
 void magazine_drain(struct magazines *magazines, unsigned size_class);
 void magazine_drain_all(struct magazines *magazines);
+
+/* Drains all magazines and seals them: the next object that is put in comes by
+ * magazine_put(). */
+void magazine_seal_all(struct magazines *magazines);
 
 /* Drains all magazines and takes their capacity away. */
 void magazine_drop_all(struct magazines *magazines);

@@ -56,6 +56,7 @@ void heap_caches_init(struct heap_caches *home, struct memkind_heap *heap,
     home->cache_limit = choose_cache_limit(arenas->extents.pool);
     home->take_locks = take_locks;
     home->caches = NULL;
+    home->active = NULL;
     home->fallback = (struct thread_cache){
         .home = home,
         .gate = GATE_LOCKS,
@@ -83,9 +84,32 @@ static void enlist(struct heap_caches *home, struct thread_cache *cache)
     ranked_lock_release(&home->caches_lock);
 }
 
+void thread_cache_activate(struct thread_cache *cache)
+{
+    struct heap_caches *home = cache->home;
+    struct thread_cache *first = atomic_load(&home->active);
+    cache->is_active = true;
+    do
+        cache->next_active = first;
+    while (!atomic_compare_exchange_weak(&home->active, &first, cache));
+}
+
+/* Other threads may put theirs in front meanwhile. */
+static void deactivate(struct heap_caches *home, struct thread_cache *cache)
+{
+    struct thread_cache *before = cache;
+    ranked_lock_assert_held(&home->caches_lock);
+    if (!cache->is_active || atomic_compare_exchange_strong(
+                                 &home->active, &before, cache->next_active))
+        return;
+    while (before->next_active != cache)
+        before = before->next_active;
+    before->next_active = cache->next_active;
+}
+
 void thread_cache_take_out(struct heap_caches *home, struct thread_cache *cache)
 {
-    ranked_lock_assert_held(&home->caches_lock);
+    deactivate(home, cache);
     if (cache->prev != NULL)
         cache->prev->next = cache->next;
     else

@@ -50,6 +50,7 @@ enum {
     GATE_SHUT = 2,    /* for ever: the heap is gone, or must not be used */
     GATE_LOCKS = 4,   /* the thread always takes the lock */
     GATE_FENCE = 8,   /* open, to a thread that issues a barrier itself */
+    GATE_SWEPT = 16,  /* a visitor of many caches will be */
 };
 
 struct thread_cache {
@@ -70,10 +71,15 @@ struct thread_cache {
     bool is_dropped; /* in no list any more, since the heap goes */
     bool is_orphan;  /* its thread was the parent's; see heap_fork.h */
     bool is_fenced;  /* its thread has seen GATE_FENCE */
+    /* In the home's list of active caches: some magazine is not sealed. Set by
+     * the thread with the cache's lock, and unset with both. */
+    bool is_active;
+    struct thread_cache *_Atomic next_active;
 
     unsigned arena_place;    /* in the heap's arenas */
     struct ranked_lock lock; /* RANK_CACHE */
     int64_t last_tick_ms;
+    unsigned failures_seen, calm; /* see exhaustion.h; the thread's own */
     struct thread_cache *next, *prev;
     struct magazines magazines;
 };
@@ -88,7 +94,11 @@ struct heap_caches {
     bool take_locks;                /* all gates have GATE_LOCKS */
     struct ranked_lock caches_lock; /* RANK_CACHES; guards what follows */
     struct thread_cache *caches;    /* of live threads, and orphans */
-    struct thread_cache fallback;   /* for threads that can have no cache */
+    atomic_bool has_orphans;
+    struct thread_cache fallback; /* for threads that can have no cache */
+    /* Those that may hold objects. Any thread puts its cache in front; the rest
+     * is guarded by the caches_lock. */
+    struct thread_cache *_Atomic active;
 };
 
 /* Prepares a heap's caches. The arenas are there; the place is set later, and
@@ -167,6 +177,9 @@ static inline void thread_cache_leave(struct thread_cache *cache)
     CACHE_STORE(cache->busy, 0);
 }
 
+/* Enters a cache in its home's list of active caches. The cache is locked. */
+void thread_cache_activate(struct thread_cache *cache);
+
 /*
  * The thread's way in for whatever takes longer. No visitor is in there
  * meanwhile, and no signal handler gets in. The thread is not busy before.
@@ -176,6 +189,10 @@ static inline void thread_cache_enter_slowly(struct thread_cache *cache)
     ranked_lock_take(&cache->lock);
     CACHE_STORE(cache->busy, 1);
     atomic_signal_fence(memory_order_seq_cst);
+    cache->magazines.is_bypassed =
+        arena_returns_are_counted(&cache->home->arenas->returns);
+    if (__builtin_expect(!cache->is_active && !cache->magazines.is_bypassed, 0))
+        thread_cache_activate(cache);
 }
 
 static inline void thread_cache_leave_slowly(struct thread_cache *cache)

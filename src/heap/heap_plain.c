@@ -2,11 +2,14 @@
 #include "heap_plain.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <string.h>
 
 #include "allocator_gate.h"
+#include "arena_exchange.h"
 #include "cache_visit.h"
+#include "exhaustion.h"
 #include "heap_fast.h"
 #include "heap_reclaim.h"
 #include "jemalloc_ctl.h"
@@ -26,11 +29,14 @@ static bool is_cached_class(unsigned size_class)
 static void *take_from_arena(struct memkind_heap *heap, size_t size,
                              int arena_flags, int flags)
 {
+    const size_t usable = JE_NAME(nallocx)(size, flags);
+    const unsigned size_class = size_class_of(usable);
+    const struct arena_fetch begun =
+        arena_exchange_begin_fetch(&heap->arenas, size_class);
     void *ptr = JE_NAME(mallocx)(size, arena_flags | flags);
     if (ptr == NULL)
         return NULL;
-    size_t usable = JE_NAME(nallocx)(size, flags);
-    unsigned size_class = size_class_of(usable);
+    arena_exchange_end_fetch(&heap->arenas, &begun, ptr);
     if (is_cached_class(size_class))
         object_tag_write(heap_pool(heap), ptr, size_class);
     else
@@ -38,11 +44,16 @@ static void *take_from_arena(struct memkind_heap *heap, size_t size,
     return ptr;
 }
 
+static size_t alignment_of(int flags)
+{
+    return (size_t)1 << (flags & JE_LG_ALIGN_MASK);
+}
+
 /* The class whose objects are large enough and aligned; SIZE_CLASS_HUGE if
  * there is no such class among those that are cached. */
 static unsigned class_for(size_t size, int flags)
 {
-    size_t alignment = (size_t)1 << (flags & JE_LG_ALIGN_MASK);
+    size_t alignment = alignment_of(flags);
     if (alignment > REGION_TAG_UNIT || size > size_class_sizes[SIZE_CLASS_LAST])
         return SIZE_CLASS_HUGE;
     unsigned size_class = size_class_of_aligned(size, alignment);
@@ -55,7 +66,10 @@ static void *take_by_cache(struct thread_cache *cache, unsigned size_class,
     bool fresh;
     thread_cache_enter_slowly(cache);
     void *ptr = magazine_take(&cache->magazines, size_class, zero, &fresh);
+    const bool is_bypassed = cache->magazines.is_bypassed;
     thread_cache_leave_slowly(cache);
+    if (is_bypassed && ptr != NULL)
+        exhaustion_note_success(cache->home->heap, cache);
     if (ptr != NULL && zero && !fresh)
         region_pool_clear(cache->home->arenas->extents.pool, ptr, size);
     return ptr;
@@ -70,64 +84,161 @@ static void *attempt(struct memkind_heap *heap, struct thread_cache *cache,
     return take_from_arena(heap, size, cache->magazines.arena_flags, flags);
 }
 
-/* From the heap's other arenas. */
+static void *attempt_hinted(struct memkind_heap *heap, size_t size, int flags,
+                            _Atomic unsigned *arena)
+{
+    const unsigned index = atomic_load_explicit(arena, memory_order_relaxed);
+    /* jemalloc's own first arena is no heap's. */
+    return index == 0
+               ? NULL
+               : take_from_arena(heap, size, JE_TCACHE_NONE | JE_ARENA(index),
+                                 flags);
+}
+
+/* From the heap's other arenas; those first which have got something back. */
 static void *attempt_elsewhere(struct memkind_heap *heap,
                                struct thread_cache *cache, size_t size,
                                int flags)
 {
+    struct arena_returns *returns = &heap->arenas.returns;
+    const unsigned size_class = class_for(size, flags),
+                   count = heap_arenas_count(&heap->arenas);
     void *ptr = NULL;
-    const unsigned count = heap_arenas_count(&heap->arenas);
-    for (unsigned i = 0; ptr == NULL && i < count; i++)
-        if (i != cache->arena_place)
-            ptr = take_from_arena(heap, size,
-                                  heap_arenas_flags(&heap->arenas, i), flags);
+    if (count > 2)
+        ptr = attempt_hinted(heap, size, flags,
+                             &returns->classes[size_class].arena);
+    if (count > 2 && ptr == NULL)
+        ptr = attempt_hinted(heap, size, flags, &returns->arena);
+    for (unsigned i = 1; ptr == NULL && i < count; i++)
+        ptr = take_from_arena(
+            heap, size,
+            heap_arenas_flags(&heap->arenas, (cache->arena_place + i) % count),
+            flags);
     return ptr;
+}
+
+/* From the other arenas as they are, after the thread's own was asked in vain
+ * in an attempt that had begun then. */
+static void *continue_elsewhere(struct memkind_heap *heap,
+                                struct thread_cache *cache, size_t size,
+                                int flags,
+                                const struct exhaustion_attempt *begun)
+{
+    void *ptr = attempt_elsewhere(heap, cache, size, flags);
+    /* An aligned object may lack no more than its place. */
+    if (ptr == NULL && alignment_of(flags) <= REGION_TAG_UNIT)
+        exhaustion_note_vain(heap, begun, class_for(size, flags), size);
+    return ptr;
+}
+
+/* From all arenas as they are. */
+static void *attempt_everywhere(struct memkind_heap *heap,
+                                struct thread_cache *cache, size_t size,
+                                int flags)
+{
+    const struct exhaustion_attempt begun =
+        exhaustion_begin_attempt(heap, class_for(size, flags));
+    void *ptr = attempt(heap, cache, size, flags);
+    return ptr != NULL ? ptr
+                       : continue_elsewhere(heap, cache, size, flags, &begun);
 }
 
 /* ---- more attempts, with memory reclaimed ------------------------------- */
 
-static void drain_own(struct thread_cache *cache)
-{
-    if (thread_cache_is_usable(cache))
-        (void)cache_visit(cache, magazine_drain_all);
-}
-
+/* In steps, the cheapest first: what other threads hold, then pages. */
 static void *reclaim_and_attempt(struct memkind_heap *heap,
                                  struct thread_cache *cache, size_t size,
                                  int flags)
 {
-    void *ptr;
-    /* A size that no heap can hold is not worth a purge. */
-    if (JE_NAME(nallocx)(size, flags) == 0)
-        return NULL;
-    ranked_lock_take(&heap->reclaim_lock);
-    drain_own(cache);
-    ptr = attempt(heap, cache, size, flags);
-    for (int round = 0; ptr == NULL && round < RECLAIM_ROUNDS; round++) {
+    const unsigned size_class = class_for(size, flags);
+    void *ptr = NULL;
+    /* Another thread may have done it meanwhile. */
+    if (!ranked_lock_try(&heap->reclaim_lock)) {
+        ranked_lock_take(&heap->reclaim_lock);
+        ptr = attempt_everywhere(heap, cache, size, flags);
+        if (ptr != NULL ||
+            !exhaustion_reclaim_may_help(heap, size_class, size)) {
+            ranked_lock_release(&heap->reclaim_lock);
+            return ptr;
+        }
+    }
+    const bool was_exhausted = exhaustion_holds(heap);
+    exhaustion_begin(heap);
+    for (int round = 0; round < RECLAIM_ROUNDS; round++) {
         if (round > 0)
             sched_yield();
         heap_reclaim_locked(heap);
-        ptr = attempt(heap, cache, size, flags);
-        if (ptr == NULL)
-            ptr = attempt_elsewhere(heap, cache, size, flags);
+        ptr = attempt_everywhere(heap, cache, size, flags);
+        if (ptr != NULL || (was_exhausted && !exhaustion_reclaim_may_help(
+                                                 heap, size_class, size)))
+            break;
     }
     ranked_lock_release(&heap->reclaim_lock);
     return ptr;
 }
 
-/* Allocates, and gives up only if there is no space even after all that is free
- * was given back, by this heap and by those that share its file system. */
+/* Whether no heap can hold so much, or one with that pool never can. */
+static bool is_too_large(const struct memkind_region_pool *pool, size_t size,
+                         int flags)
+{
+    size_t usable = JE_NAME(nallocx)(size, flags);
+    return usable == 0 || (pool != NULL && usable > pool->budget);
+}
+
+/* Whether others have given pages back since the attempt has begun. */
+static bool pages_went_back(const struct memkind_region_pool *pool,
+                            const struct exhaustion_attempt *begun)
+{
+    return pool != NULL && atomic_load(&pool->decommits) != begun->decommits;
+}
+
+/* For an object that the heap's arenas did not have as they were, in an attempt
+ * that had begun then. */
 static void *attempt_with_reclaim(struct memkind_heap *heap,
                                   struct thread_cache *cache, size_t size,
-                                  int flags)
+                                  int flags,
+                                  const struct exhaustion_attempt *begun,
+                                  bool is_retry)
 {
     const struct memkind_region_pool *pool = heap_pool(heap);
-    void *ptr = attempt(heap, cache, size, flags);
-    if (__builtin_expect(ptr == NULL, 0))
+    void *ptr = NULL;
+    if (is_retry ||
+        exhaustion_reclaim_may_help(heap, class_for(size, flags), size))
         ptr = reclaim_and_attempt(heap, cache, size, flags);
-    if (__builtin_expect(ptr == NULL, 0) && pool != NULL &&
-        region_pool_lacks_space(pool) && heap_reclaim_from_others(heap))
-        ptr = reclaim_and_attempt(heap, cache, size, flags);
+    else if (pages_went_back(pool, begun))
+        ptr = attempt_everywhere(heap, cache, size, flags);
+    if (ptr == NULL && pool != NULL && region_pool_lacks_space(pool) &&
+        heap_reclaim_from_others(heap))
+        ptr = attempt_everywhere(heap, cache, size, flags);
+    return ptr;
+}
+
+/* Allocates, and gives up only if there is no space even after all that is free
+ * was given back, by this heap and by those that share its file system. */
+static void *attempt_all(struct memkind_heap *heap, struct thread_cache *cache,
+                         size_t size, int flags)
+{
+    const struct memkind_region_pool *pool = heap_pool(heap);
+    const unsigned size_class = class_for(size, flags);
+    enum outlook outlook = OUTLOOK_OPEN;
+    if (pool != NULL && size > pool->budget)
+        return NULL;
+    if (alignment_of(flags) <= REGION_TAG_UNIT)
+        outlook = exhaustion_outlook(heap, size_class, size);
+    void *ptr = NULL;
+    if (outlook != OUTLOOK_NONE) {
+        const struct exhaustion_attempt begun =
+            exhaustion_begin_attempt(heap, size_class);
+        ptr = attempt(heap, cache, size, flags);
+        if (__builtin_expect(ptr != NULL, 1) || is_too_large(pool, size, flags))
+            return ptr;
+        if (outlook != OUTLOOK_NEW_SPACE)
+            ptr = continue_elsewhere(heap, cache, size, flags, &begun);
+        if (ptr == NULL)
+            ptr = attempt_with_reclaim(heap, cache, size, flags, &begun,
+                                       outlook == OUTLOOK_RETRY);
+    }
+    exhaustion_note_failure(heap);
     return ptr;
 }
 
@@ -168,7 +279,7 @@ void *heap_plain_malloc(struct memkind_heap *heap, size_t size, int flags)
     }
     struct thread_cache *cache = thread_cache_get(&heap->caches);
     if (allocator_may_allocate())
-        ptr = attempt_with_reclaim(heap, cache, size, flags);
+        ptr = attempt_all(heap, cache, size, flags);
     allocator_leave();
     if (cache != &heap->caches.fallback && --cache->ticks < 0)
         upkeep_tick(cache);
@@ -197,7 +308,10 @@ static enum heap_error put_by_cache(struct thread_cache *cache,
         error = HEAP_DOUBLE_FREE;
     else
         magazine_put(&cache->magazines, size_class, ptr);
+    const bool is_bypassed = cache->magazines.is_bypassed;
     thread_cache_leave_slowly(cache);
+    if (is_bypassed)
+        exhaustion_note_success(cache->home->heap, cache);
     return error;
 }
 
@@ -248,10 +362,16 @@ size_t heap_plain_usable_size(struct memkind_heap *heap, const void *ptr)
 /* Returns false if the object would have to move. */
 static bool resize_in_place(struct memkind_heap *heap, void *ptr, size_t size)
 {
+    size_t before = JE_NAME(sallocx)(ptr, 0);
     size_t wanted = JE_NAME(nallocx)(size, 0);
     if (wanted == 0 || JE_NAME(xallocx)(ptr, size, 0, JE_TCACHE_NONE) != wanted)
         return false;
     object_tag_write_large(heap_pool(heap), ptr, wanted);
+    if (wanted < before) {
+        heap_arenas_note_free_pages(&heap->arenas);
+        arena_returns_note(&heap->arenas.returns, SIZE_CLASS_HUGE,
+                           before - wanted);
+    }
     return true;
 }
 
@@ -276,7 +396,8 @@ static bool was_just_freed(struct memkind_heap *heap, unsigned size_class,
         (!thread_cache_enter(cache) && !thread_cache_enter_fenced(cache)))
         return false;
     void **top = cache->magazines.tops[size_class];
-    bool is_free = top[-1] == ptr;
+    bool is_free = top[-1] == ptr ||
+                   magazine_returned_lately(&cache->magazines, size_class, ptr);
     thread_cache_leave(cache);
     return is_free;
 }

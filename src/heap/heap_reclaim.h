@@ -16,8 +16,8 @@ void heap_reclaim_locked(struct memkind_heap *heap);
 /* Takes the lock around heap_reclaim_locked(). */
 void heap_reclaim(struct memkind_heap *heap);
 
-/* Reclaims from the other heaps whose files lie in the same file system.
- * Returns false if there are none. */
+/* Reclaims from the other heaps whose files lie in the same file system, if
+ * they may have anything. Returns false if none has. */
 bool heap_reclaim_from_others(const struct memkind_heap *heap);
 
 #endif

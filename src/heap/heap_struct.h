@@ -12,11 +12,30 @@
 
 struct object_records;
 
+/* An attempt to take an object of a class from the arenas that was in vain:
+ * when that was, by what had gone back until it began. */
+struct vain_attempt {
+    atomic_uint version; /* odd while it is written; 0: there was none */
+    atomic_uint refusals;
+    atomic_bool may_be_passing; /* see struct region_refusals */
+    atomic_uint objects, decommits;
+    _Atomic size_t free_pages;
+    _Atomic size_t size; /* of the object, if it is of SIZE_CLASS_HUGE */
+};
+
+/* See exhaustion.h. */
+struct exhaustion {
+    atomic_uint failures;      /* to allocate */
+    atomic_bool is_reclaiming; /* some thread is */
+    struct vain_attempt vain[SIZE_CLASS_COUNT];
+};
+
 struct memkind_heap {
     struct heap_caches caches;
     struct heap_arenas arenas;
     struct object_records *records;  /* of a checked heap; or NULL */
     struct ranked_lock reclaim_lock; /* RANK_RECLAIM: one thread purges */
+    struct exhaustion exhaustion;
     _Atomic int64_t decays_until_ms; /* how long upkeep looks after pages */
     struct {
         /* In bytes, at the last snapshot. */

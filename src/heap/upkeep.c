@@ -3,10 +3,10 @@
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <time.h>
 
 #include "allocator_gate.h"
 #include "cache_visit.h"
+#include "coarse_clock.h"
 #include "heap_struct.h"
 #include "jemalloc_ctl.h"
 #include "object_records.h"
@@ -20,13 +20,6 @@
 #define SLOW_MS 100
 
 static _Atomic int64_t next_upkeep;
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* Returns true to one of the threads that ask at a time. */
 static bool is_due(int64_t now)
@@ -75,7 +68,7 @@ static void do_what_is_due(int64_t now)
 
 void upkeep_tick(struct thread_cache *cache)
 {
-    int64_t now = now_ms();
+    int64_t now = coarse_clock_ms();
     cache->ticks = now - cache->last_tick_ms < SLOW_MS ? PERIOD : 1;
     cache->last_tick_ms = now;
     if (__builtin_expect(is_due(now), 0) && allocator_enter()) {

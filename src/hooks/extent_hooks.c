@@ -9,6 +9,7 @@
 #include "debug_log.h"
 #include "jemalloc_ctl.h"
 #include "sys_calls.h"
+#include "tls_model.h"
 
 static struct extent_supply *supply_of(extent_hooks_t *hooks)
 {
@@ -33,6 +34,11 @@ static void hook_end(void)
 
 /* ---- over a region pool ---- */
 
+static void note_commit(struct extent_supply *supply)
+{
+    atomic_fetch_add_explicit(&supply->commits, 1, memory_order_relaxed);
+}
+
 static void *pool_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
                         size_t alignment, bool *zero, bool *commit,
                         unsigned arena_ind)
@@ -55,6 +61,8 @@ static void *pool_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
     hook_end();
     if (block == NULL)
         return NULL;
+    if (*commit)
+        note_commit(supply);
     if (*zero && !zeroed)
         memset(block, 0, size);
     if (zeroed && (*commit || supply->says_zero))
@@ -102,18 +110,44 @@ static bool pool_commit(extent_hooks_t *hooks, void *addr, size_t size,
                               memory_order_relaxed);
     if (result != 0)
         debug_log("no file space for %zu bytes: %s", length, strerror(-result));
+    else
+        note_commit(supply);
     return result != 0;
 }
+
+static __thread bool is_purging TLS_MODEL;
 
 static bool pool_decommit(extent_hooks_t *hooks, void *addr, size_t size,
                           size_t offset, size_t length, unsigned arena_ind)
 {
     (void)size, (void)arena_ind;
+    struct extent_supply *supply = supply_of(hooks);
     hook_begin();
-    int result = region_pool_decommit(supply_of(hooks)->pool,
-                                      (char *)addr + offset, length);
+    if (!is_purging)
+        atomic_fetch_add(&supply->decays.begun, 1);
+    int result =
+        region_pool_decommit(supply->pool, (char *)addr + offset, length);
+    if (!is_purging)
+        atomic_fetch_add(&supply->decays.ended, 1);
     hook_end();
     return result != 0;
+}
+
+struct extent_purge extent_hooks_begin_purge(struct extent_supply *supply)
+{
+    struct extent_purge purge;
+    purge.ended = atomic_load(&supply->decays.ended);
+    purge.begun = atomic_load(&supply->decays.begun);
+    is_purging = true;
+    return purge;
+}
+
+bool extent_hooks_end_purge(struct extent_supply *supply,
+                            const struct extent_purge *purge)
+{
+    is_purging = false;
+    return purge->begun == purge->ended &&
+           atomic_load(&supply->decays.begun) == purge->begun;
 }
 
 static bool allow_split(extent_hooks_t *hooks, void *addr, size_t size,

@@ -50,7 +50,11 @@ struct extent_supply {
      * clearing them. A debug jemalloc reads what is reported as zero, and
      * reading a hole takes file space on tmpfs. */
     bool says_zero;
-    atomic_bool is_full;         /* the last commit failed */
+    atomic_bool is_full; /* the last commit failed */
+    atomic_uint commits; /* those that succeeded */
+    struct {
+        atomic_uint begun, ended;
+    } decays; /* decommits by others than the thread that purges */
     struct source_block *blocks; /* that are in no region */
     struct ranked_lock blocks_lock;
 };
@@ -65,6 +69,15 @@ void extent_supply_init(struct extent_supply *supply,
 /* Makes hooks that pass every call to hooks of the program's own. */
 void extent_supply_init_user(struct extent_supply *supply, extent_hooks_t *user,
                              void *address_owner);
+
+/* Bracket a purge of the arenas by this thread. Returns whether no other thread
+ * has given pages back meanwhile, which it may have taken out of an arena. */
+struct extent_purge {
+    unsigned begun, ended;
+};
+struct extent_purge extent_hooks_begin_purge(struct extent_supply *supply);
+bool extent_hooks_end_purge(struct extent_supply *supply,
+                            const struct extent_purge *purge);
 
 /*
  * From now on whatever jemalloc gives up is forgotten, without a system call:

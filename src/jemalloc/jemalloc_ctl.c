@@ -10,7 +10,7 @@
 
 #define MIB_LENGTH 6
 
-/* Names with an index, translated once. */
+/* Names, most with an index, translated once. */
 struct indexed_name {
     const char *name;
     size_t length;
@@ -24,6 +24,8 @@ enum {
     NAME_DECAY,
     NAME_DIRTY_DECAY,
     NAME_GROW_LIMIT,
+    NAME_SLAB_USE,
+    NAME_ARENA_OF,
     NAME_COUNT,
 };
 
@@ -36,6 +38,8 @@ static struct indexed_name names[NAME_COUNT] = {
     [NAME_PURGE] = {"arena.0.purge", 3, 1, {0}},
     [NAME_DECAY] = {"arena.0.decay", 3, 1, {0}},
     [NAME_GROW_LIMIT] = {"arena.0.retain_grow_limit", 3, 1, {0}},
+    [NAME_SLAB_USE] = {"experimental.utilization.batch_query", 3, 0, {0}},
+    [NAME_ARENA_OF] = {"arenas.lookup", 2, 0, {0}},
     [NAME_DIRTY_DECAY] = {"arena.0.dirty_decay_ms", 3, 1, {0}},
 };
 
@@ -49,6 +53,17 @@ static void translate_names(void)
             0)
             names[i].length = 0;
     }
+}
+
+static int ctl_plain(size_t which, void *oldp, size_t oldlen, void *newp,
+                     size_t newlen)
+{
+    pthread_once(&names_once, translate_names);
+    const struct indexed_name *name = &names[which];
+    if (name->length == 0)
+        return -ENOENT;
+    return -JE_NAME(mallctlbymib)(name->mib, name->length, oldp, &oldlen, newp,
+                                  newlen);
 }
 
 static int ctl_indexed(size_t which, unsigned index, void *oldp,
@@ -90,6 +105,18 @@ unsigned je_small_classes(void)
     size_t length = sizeof count;
     (void)JE_NAME(mallctl)("arenas.nbins", &count, &length, NULL, 0);
     return count;
+}
+
+size_t je_slab_size(unsigned place)
+{
+    size_t mib[4], length = sizeof mib / sizeof mib[0];
+    size_t size = 0, size_length = sizeof size;
+    if (JE_NAME(mallctlnametomib)("arenas.bin.0.slab_size", mib, &length) ==
+        0) {
+        mib[2] = place;
+        (void)JE_NAME(mallctlbymib)(mib, length, &size, &size_length, NULL, 0);
+    }
+    return size;
 }
 
 bool je_retains_blocks(void)
@@ -178,6 +205,22 @@ int je_utilization(const void *object, struct je_utilization *utilization)
         .current_slab = answer.current_slab,
     };
     return 0;
+}
+
+int je_slab_use(const void *object, size_t *slab_free, size_t *slab_objects)
+{
+    size_t answer[3]; /* free, all, bytes */
+    int result = ctl_plain(NAME_SLAB_USE, answer, sizeof answer,
+                           (void *)&object, sizeof object);
+    *slab_free = answer[0];
+    *slab_objects = answer[1];
+    return result;
+}
+
+int je_arena_of(const void *object, unsigned *arena)
+{
+    return ctl_plain(NAME_ARENA_OF, arena, sizeof *arena, (void *)&object,
+                     sizeof object);
 }
 
 bool je_has_background_threads(void)

@@ -37,6 +37,9 @@ size_t je_page_size(void);
 /* How many size classes are cut from slabs. */
 unsigned je_small_classes(void);
 
+/* Bytes of a slab of such a class, by its place among them. */
+size_t je_slab_size(unsigned place);
+
 /* Whether jemalloc keeps blocks for ever, on which the extent hooks rely. A
  * jemalloc that is not our own copy can have other options. */
 bool je_retains_blocks(void);
@@ -59,6 +62,13 @@ size_t je_arena_stat(unsigned arena, enum je_arena_stat stat);
 int je_stat(const char *name, size_t *value);
 
 int je_utilization(const void *object, struct je_utilization *utilization);
+
+/* How many objects the slab of an object has, and how many of these are free:
+ * 1 and 0 if the object has pages of its own. Quicker than je_utilization(). */
+int je_slab_use(const void *object, size_t *slab_free, size_t *slab_objects);
+
+/* The arena that an object lies in. */
+int je_arena_of(const void *object, unsigned *arena);
 
 bool je_has_background_threads(void);
 int je_background_threads(bool on);

@@ -5,12 +5,14 @@
 #include <errno.h>
 
 #include "address_space.h"
+#include "coarse_clock.h"
 #include "grain_tables.h"
 #include "pool_commit.h"
 #include "pool_growth.h"
 #include "pool_state.h"
 #include "region_dump.h"
 #include "region_private.h"
+#include "region_space.h"
 #include "region_tags.h"
 #include "rounding.h"
 
@@ -116,6 +118,43 @@ static size_t largest_block(const struct memkind_region_pool *pool)
     return most > BLOCK_ALWAYS_TRIED ? most : BLOCK_ALWAYS_TRIED;
 }
 
+/* Failures of growth before it is not tried again in the same moment. */
+#define GROWTH_PATIENCE 8
+
+/* Whether there was so little address space a moment ago, several times. To
+ * look for smaller and smaller regions is slow. */
+static bool is_growth_vain(const struct memkind_region_pool *pool, size_t size)
+{
+    return pool->no_growth.times >= GROWTH_PATIENCE &&
+           size >= pool->no_growth.least &&
+           coarse_clock_ms() == pool->no_growth.ms;
+}
+
+static void note_no_growth(struct memkind_region_pool *pool, size_t size)
+{
+    const int64_t now = coarse_clock_ms();
+    const bool is_another = pool->no_growth.ms != now;
+    if (is_another || size < pool->no_growth.least)
+        pool->no_growth.least = size;
+    pool->no_growth.times = is_another ? 1 : pool->no_growth.times + 1;
+    pool->no_growth.ms = now;
+}
+
+/* Grows the pool so that a block of that size has room. */
+static int grow(struct memkind_region_pool *pool, size_t size)
+{
+    ranked_lock_assert_held(&pool->lock);
+    int result =
+        is_growth_vain(pool, size) ? -ENOMEM : pool_grow(pool, -1, size);
+    pool->could_not_grow = result != 0;
+    if (result == -ENOMEM || result == -EAGAIN)
+        note_no_growth(pool, size);
+    if (result != 0)
+        atomic_fetch_add_explicit(&pool->refusals.passing, 1,
+                                  memory_order_relaxed);
+    return result;
+}
+
 /* Takes a block at the end of the newest region, which is the largest; older
  * ones have been used up. If there is no room, the pool grows. */
 static void *take_new_block(struct memkind_region_pool *pool, size_t size,
@@ -125,8 +164,7 @@ static void *take_new_block(struct memkind_region_pool *pool, size_t size,
     size_t offset = place_block(pool, region, size, alignment);
     if (offset == NO_PLACE && pool_can_grow(pool) &&
         size <= largest_block(pool)) {
-        int result = pool_grow(pool, -1, size + alignment);
-        pool->could_not_grow = result != 0;
+        int result = grow(pool, size + alignment);
         if (result != 0) {
             errno = -result;
             return NULL;
@@ -136,6 +174,8 @@ static void *take_new_block(struct memkind_region_pool *pool, size_t size,
     }
     if (offset != NO_PLACE)
         return take_block(pool, region, offset, size, commit, zeroed);
+    if (!pool_can_grow(pool))
+        region_space_note_refusal(pool);
     errno = ENOMEM;
     return NULL;
 }

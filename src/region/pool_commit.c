@@ -159,17 +159,10 @@ int region_pool_commit(struct memkind_region_pool *pool, void *addr,
     return result;
 }
 
-int region_pool_decommit(struct memkind_region_pool *pool, void *addr,
-                         size_t size)
+static int decommit(struct memkind_region_pool *pool, struct region *region,
+                    size_t offset, size_t size)
 {
-    struct region *region = region_pool_find(pool, addr);
-    if (region == NULL)
-        return -EINVAL;
-    if (pool_is_always_committed(pool) || pool->is_lost)
-        return -EOPNOTSUPP;
-    if (atomic_load(&pool->pretending))
-        return 0;
-    size_t offset = (size_t)((char *)addr - region->base);
+    char *addr = region->base + offset;
     const bool is_marked = pool->dumps_objects && !region->is_private;
     int result = 0;
     if (region->is_private) /* give_space() cannot fail then */
@@ -182,5 +175,23 @@ int region_pool_decommit(struct memkind_region_pool *pool, void *addr,
     result = give_space(pool, region, offset, size);
     if (result != 0)
         pool_note_committed(pool, region, offset, size);
+    return result;
+}
+
+int region_pool_decommit(struct memkind_region_pool *pool, void *addr,
+                         size_t size)
+{
+    struct region *region = region_pool_find(pool, addr);
+    if (region == NULL)
+        return -EINVAL;
+    if (pool_is_always_committed(pool) || pool->is_lost)
+        return -EOPNOTSUPP;
+    if (atomic_load(&pool->pretending))
+        return 0;
+    int result =
+        decommit(pool, region, (size_t)((char *)addr - region->base), size);
+    if (result != 0)
+        atomic_store(&pool->has_kept, true);
+    atomic_fetch_add(&pool->decommits, 1);
     return result;
 }

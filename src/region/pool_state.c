@@ -3,6 +3,8 @@
 
 #include "cpu_count.h"
 #include "file_system_space.h"
+#include "region_owed.h"
+#include "region_space.h"
 
 /* How much of a limited pool is worth an arena, which has slabs of some pages
  * for each size class. */
@@ -49,6 +51,44 @@ size_t region_pool_capacity(const struct memkind_region_pool *pool)
 bool region_pool_lacks_space(const struct memkind_region_pool *pool)
 {
     return atomic_load_explicit(&pool->lacks_space, memory_order_relaxed);
+}
+
+struct region_refusals
+region_pool_refusals(const struct memkind_region_pool *pool)
+{
+    return (struct region_refusals){
+        .lasting =
+            atomic_load_explicit(&pool->refusals.lasting, memory_order_relaxed),
+        .passing =
+            atomic_load_explicit(&pool->refusals.passing, memory_order_relaxed),
+    };
+}
+
+bool region_pool_charges_pages(const struct memkind_region_pool *pool)
+{
+    if (pool->grain > region_page_size() || pool_is_always_committed(pool) ||
+        pool->is_inherited || atomic_load(&pool->no_punch) ||
+        atomic_load(&pool->has_kept))
+        return false;
+    const unsigned count = atomic_load(&pool->count);
+    for (unsigned i = 0; i < count; i++)
+        if (region_owes(&pool->regions[i]))
+            return false;
+    return true;
+}
+
+size_t region_pool_budget_left(const struct memkind_region_pool *pool)
+{
+    return region_space_room(pool);
+}
+
+size_t region_pool_space_left(const struct memkind_region_pool *pool)
+{
+    const size_t budget = region_pool_budget_left(pool);
+    if (!region_pool_lacks_space(pool))
+        return budget;
+    const size_t space = file_system_free(pool->regions[0].fd);
+    return space < budget ? space : budget;
 }
 
 bool region_pool_shares_space(const struct memkind_region_pool *pool,

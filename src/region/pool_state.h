@@ -47,6 +47,27 @@ size_t region_pool_capacity(const struct memkind_region_pool *pool);
  * budget allows for it: the file system is full, or a quota is used up. */
 bool region_pool_lacks_space(const struct memkind_region_pool *pool);
 
+/*
+ * How often the pool has refused memory.
+ * lasting: its budget, or the memory that it was given, was used up; only what
+ *          the pool gets back can change that
+ * passing: the file system's space, or address space, was used up
+ */
+struct region_refusals {
+    unsigned lasting, passing;
+};
+struct region_refusals
+region_pool_refusals(const struct memkind_region_pool *pool);
+
+/* Whether pages are charged if and only if they are committed: none is kept
+ * that was to be given back, and space is not taken in larger units. */
+bool region_pool_charges_pages(const struct memkind_region_pool *pool);
+
+/* Bytes that the budget has room for; and, if the pool lacks space, the file
+ * system at this moment, as far as that is known. */
+size_t region_pool_budget_left(const struct memkind_region_pool *pool);
+size_t region_pool_space_left(const struct memkind_region_pool *pool);
+
 /* Whether what one pool gives back may be of use to the other: both have files
  * in the same file system. Either may be NULL. */
 bool region_pool_shares_space(const struct memkind_region_pool *pool,

@@ -145,17 +145,29 @@ struct memkind_region_pool {
     bool readahead_is_forbidden;
     void *owner; /* what address_table_find() returns for its addresses */
     enum region_fork_policy fork_policy;
-    bool dumps_objects;       /* what is committed goes into core dumps */
-    bool is_inherited;        /* it was made by a parent of this process */
-    bool is_lost;             /* and this process cannot have it */
-    atomic_bool takes_back;   /* see region_pool_take_back() */
-    _Atomic size_t charged;   /* bytes of file space held now */
-    atomic_bool pretending;   /* see region_pool_set_pretending() */
-    atomic_bool lacks_space;  /* see region_pool_lacks_space() */
+    bool dumps_objects;      /* what is committed goes into core dumps */
+    bool is_inherited;       /* it was made by a parent of this process */
+    bool is_lost;            /* and this process cannot have it */
+    atomic_bool takes_back;  /* see region_pool_take_back() */
+    _Atomic size_t charged;  /* bytes of file space held now */
+    atomic_bool pretending;  /* see region_pool_set_pretending() */
+    atomic_bool lacks_space; /* see region_pool_lacks_space() */
+    struct {
+        atomic_uint lasting, passing;
+    } refusals;               /* see region_pool_refusals() */
+    atomic_uint decommits;    /* how often pages have been given back */
+    atomic_bool has_kept;     /* and whether some could not be */
+    atomic_bool counts_space; /* the file system does, as has been seen */
     atomic_bool no_punch;     /* the file system cannot punch holes */
     atomic_bool no_fallocate; /* it cannot allocate but by writing */
     struct ranked_lock lock;  /* guards growth, region.used and region.open */
-    bool could_not_grow;      /* when it was last tried; guarded by the lock */
+    /* Growth; guarded by the lock. */
+    bool could_not_grow; /* when it was last tried */
+    struct {
+        int64_t ms;     /* by coarse_clock_ms() */
+        unsigned times; /* in that moment */
+        size_t least;   /* bytes */
+    } no_growth;        /* for want of address space */
     _Atomic unsigned count;
     struct region regions[REGION_POOL_MAX_REGIONS];
     size_t first_capacity; /* of the file system, when the pool was made */

@@ -6,6 +6,7 @@
 
 #include "address_space.h"
 #include "file_space.h"
+#include "file_system_space.h"
 #include "region_align.h"
 
 /* ---- the budget ---- */
@@ -14,8 +15,10 @@ static bool charge_within_budget(struct memkind_region_pool *pool, size_t size)
 {
     size_t held = atomic_load_explicit(&pool->charged, memory_order_relaxed);
     do {
-        if (held > pool->budget || size > pool->budget - held)
+        if (held > pool->budget || size > pool->budget - held) {
+            region_space_note_refusal(pool);
             return false;
+        }
     } while (!atomic_compare_exchange_weak_explicit(
         &pool->charged, &held, held + size, memory_order_relaxed,
         memory_order_relaxed));
@@ -41,6 +44,9 @@ void region_space_charge_again(struct memkind_region_pool *pool, size_t size)
 static void note_whether_full(struct memkind_region_pool *pool, int result)
 {
     bool lacks = result == -ENOSPC || result == -EDQUOT;
+    if (lacks)
+        atomic_fetch_add_explicit(&pool->refusals.passing, 1,
+                                  memory_order_relaxed);
     if (atomic_load_explicit(&pool->lacks_space, memory_order_relaxed) != lacks)
         atomic_store_explicit(&pool->lacks_space, lacks, memory_order_relaxed);
 }
@@ -78,6 +84,25 @@ static int allocate_space(struct memkind_region_pool *pool,
     return result;
 }
 
+/* If space was lacking a moment ago, to ask how much there is costs less than
+ * to try: what fails half way has to be undone. Some file systems count
+ * nothing, and say that nothing is free. */
+static bool seems_full(struct memkind_region_pool *pool,
+                       const struct region *region, size_t size)
+{
+    if (!atomic_load_explicit(&pool->lacks_space, memory_order_relaxed) ||
+        !region_has_descriptor(region) ||
+        atomic_load_explicit(&pool->has_kept, memory_order_relaxed))
+        return false;
+    const size_t space = file_system_free(region->fd);
+    if (space == SIZE_MAX)
+        return false;
+    if (space != 0)
+        atomic_store_explicit(&pool->counts_space, true, memory_order_relaxed);
+    return space < size &&
+           atomic_load_explicit(&pool->counts_space, memory_order_relaxed);
+}
+
 int region_space_take(struct memkind_region_pool *pool, struct region *region,
                       size_t offset, size_t size)
 {
@@ -90,7 +115,9 @@ int region_space_take(struct memkind_region_pool *pool, struct region *region,
     }
     if (region->fd < 0)
         return 0;
-    int result = allocate_space(pool, region, offset, size);
+    int result = seems_full(pool, region, size)
+                     ? -ENOSPC
+                     : allocate_space(pool, region, offset, size);
     if (result != 0)
         region_space_credit(pool, size);
     note_whether_full(pool, result);

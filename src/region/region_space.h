@@ -33,6 +33,13 @@ static inline size_t region_space_room(const struct memkind_region_pool *pool)
     return held < pool->budget ? pool->budget - held : 0;
 }
 
+/* Notes that the pool has refused memory, and only what it gets back can change
+ * that; see struct region_refusals. */
+static inline void region_space_note_refusal(struct memkind_region_pool *pool)
+{
+    atomic_fetch_add_explicit(&pool->refusals.lasting, 1, memory_order_relaxed);
+}
+
 /* Change only what is charged. To charge again never fails, even if other
  * threads have used up the budget meanwhile. */
 void region_space_credit(struct memkind_region_pool *pool, size_t size);

@@ -36,6 +36,7 @@ memkind_suite(test_extent_hooks unit INTERNAL
 memkind_suite(test_allocator_gate unit INTERNAL ENVIRONMENT ${memkind_forks})
 memkind_suite(test_heap_create unit INTERNAL)
 memkind_suite(test_thread_cache unit INTERNAL ENVIRONMENT ${memkind_forks})
+memkind_suite(test_exhaustion unit INTERNAL ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
 memkind_suite(test_size_class unit INTERNAL)
 memkind_suite(test_options unit INTERNAL)
 memkind_suite(test_last_error_text unit INTERNAL)

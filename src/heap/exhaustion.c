@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "exhaustion.h"
+
+#include "cache_visit.h"
+
+/* Calls of a thread, if none fails meanwhile, after which the heap is no longer
+ * exhausted. */
+#define CALM 256U
+
+/* Each so manieth allocation of a class is tried although it seems to be in
+ * vain. */
+#define RETRY 256U
+
+bool exhaustion_holds(const struct memkind_heap *heap)
+{
+    return arena_returns_are_counted(&heap->arenas.returns);
+}
+
+/* ---- what is known ------------------------------------------------------ */
+
+/* Whether caches hold objects, or what they have held is on its way back. */
+static bool caches_may_have_any(const struct memkind_heap *heap)
+{
+    return cache_visit_may_find(&heap->caches) ||
+           atomic_load(&heap->exhaustion.is_reclaiming);
+}
+
+/* Bytes of pages that an object may need. */
+static size_t pages_for(unsigned size_class, size_t size)
+{
+    return size_class <= SIZE_CLASS_LAST ? size_class_pages[size_class] : size;
+}
+
+/* Whether the pages that are free, and so much room, are too few. */
+static bool lacks_pages(const struct memkind_heap *heap, unsigned size_class,
+                        size_t size, size_t room)
+{
+    const size_t needed = pages_for(size_class, size);
+    return room < needed &&
+           arena_returns_spare(&heap->arenas.returns) < needed - room;
+}
+
+/* Whether the budget has no room for an object, whatever is purged. */
+static bool is_over_budget(const struct memkind_heap *heap, unsigned size_class,
+                           size_t size)
+{
+    return heap_arenas_knows_pages(&heap->arenas) &&
+           lacks_pages(heap, size_class, size,
+                       region_pool_budget_left(heap_pool(heap)));
+}
+
+/* Whether the budget or the file system has none. */
+static bool is_over_space(const struct memkind_heap *heap, unsigned size_class,
+                          size_t size)
+{
+    return heap_arenas_knows_pages(&heap->arenas) &&
+           lacks_pages(heap, size_class, size,
+                       region_pool_space_left(heap_pool(heap)));
+}
+
+/* Whether nothing has gone back since that could be of use. */
+static bool still_holds(const struct memkind_heap *heap, unsigned size_class,
+                        size_t size, const struct vain_attempt *vain)
+{
+    const struct arena_returns *returns = &heap->arenas.returns;
+    if (size < atomic_load(&vain->size) ||
+        atomic_load(&returns->classes[size_class].objects) !=
+            atomic_load(&vain->objects))
+        return false;
+    return (atomic_load(&returns->free_pages) ==
+                atomic_load(&vain->free_pages) &&
+            atomic_load(&heap_pool(heap)->decommits) ==
+                atomic_load(&vain->decommits)) ||
+           is_over_budget(heap, size_class, size);
+}
+
+/* What the last attempt says. */
+static enum outlook outlook_by_note(const struct memkind_heap *heap,
+                                    unsigned size_class, size_t size,
+                                    const struct vain_attempt *vain)
+{
+    const struct memkind_region_pool *pool = heap_pool(heap);
+    const unsigned version = atomic_load(&vain->version);
+    const bool may_be_passing = atomic_load(&vain->may_be_passing);
+    if (version % 2 != 0 || version == 0 ||
+        !still_holds(heap, size_class, size, vain) ||
+        atomic_load(&vain->version) != version)
+        return OUTLOOK_OPEN;
+    if (!may_be_passing)
+        return exhaustion_reclaim_may_help(heap, size_class, size)
+                   ? OUTLOOK_OPEN
+                   : OUTLOOK_NONE;
+    /* If the file system has space again, any arena may take it. */
+    return region_pool_lacks_space(pool) &&
+                   region_pool_space_left(pool) >= pages_for(size_class, size)
+               ? OUTLOOK_OPEN
+               : OUTLOOK_NEW_SPACE;
+}
+
+enum outlook exhaustion_outlook(struct memkind_heap *heap, unsigned size_class,
+                                size_t size)
+{
+    struct vain_attempt *vain = &heap->exhaustion.vain[size_class];
+    enum outlook outlook;
+    if (!exhaustion_holds(heap) || caches_may_have_any(heap))
+        return OUTLOOK_OPEN;
+    if (size_class_has_own_pages(size_class) &&
+        is_over_budget(heap, size_class, size))
+        outlook = OUTLOOK_NONE;
+    else
+        outlook = outlook_by_note(heap, size_class, size, vain);
+    if (outlook != OUTLOOK_OPEN &&
+        atomic_fetch_add_explicit(&vain->refusals, 1, memory_order_relaxed) %
+                RETRY ==
+            RETRY - 1)
+        return OUTLOOK_RETRY;
+    return outlook;
+}
+
+struct exhaustion_attempt
+exhaustion_begin_attempt(const struct memkind_heap *heap, unsigned size_class)
+{
+    const struct arena_returns *returns = &heap->arenas.returns;
+    const struct memkind_region_pool *pool = heap_pool(heap);
+    struct exhaustion_attempt attempt = {
+        .objects = atomic_load(&returns->classes[size_class].objects),
+        .free_pages = atomic_load(&returns->free_pages),
+    };
+    if (pool != NULL) {
+        attempt.decommits = atomic_load(&pool->decommits);
+        attempt.refusals = region_pool_refusals(pool);
+    }
+    return attempt;
+}
+
+void exhaustion_note_vain(struct memkind_heap *heap,
+                          const struct exhaustion_attempt *attempt,
+                          unsigned size_class, size_t size)
+{
+    const struct memkind_region_pool *pool = heap_pool(heap);
+    struct vain_attempt *vain = &heap->exhaustion.vain[size_class];
+    /* An aligned object of a small size may need more than a larger one. */
+    const bool is_odd = size_class == SIZE_CLASS_HUGE &&
+                        size <= size_class_sizes[SIZE_CLASS_LAST];
+    if (pool == NULL || is_odd || !exhaustion_holds(heap))
+        return;
+    const struct region_refusals refusals = region_pool_refusals(pool);
+    const bool passing = refusals.passing != attempt->refusals.passing;
+    if (!passing && refusals.lasting == attempt->refusals.lasting)
+        return;
+    /* If another thread is at it, one note is enough. */
+    unsigned version = atomic_load(&vain->version);
+    if (version % 2 != 0 ||
+        !atomic_compare_exchange_strong(&vain->version, &version, version + 1))
+        return;
+    atomic_store(&vain->may_be_passing, passing);
+    atomic_store(&vain->size, size_class == SIZE_CLASS_HUGE ? size : 0);
+    atomic_store(&vain->objects, attempt->objects);
+    atomic_store(&vain->free_pages, attempt->free_pages);
+    atomic_store(&vain->decommits, attempt->decommits);
+    atomic_store(&vain->version, version + 2);
+}
+
+/* ---- reclaims ----------------------------------------------------------- */
+
+bool exhaustion_reclaim_may_help(const struct memkind_heap *heap,
+                                 unsigned size_class, size_t size)
+{
+    if (!exhaustion_holds(heap) || caches_may_have_any(heap))
+        return true;
+    return arena_returns_spare(&heap->arenas.returns) != 0 &&
+           !is_over_space(heap, size_class, size);
+}
+
+bool exhaustion_reclaim_may_help_others(const struct memkind_heap *heap)
+{
+    return !exhaustion_holds(heap) || caches_may_have_any(heap) ||
+           arena_returns_spare(&heap->arenas.returns) != 0;
+}
+
+void exhaustion_begin(struct memkind_heap *heap)
+{
+    if (!exhaustion_holds(heap))
+        arena_returns_begin(&heap->arenas.returns);
+}
+
+/* ---- the end of it ------------------------------------------------------ */
+
+void exhaustion_note_failure(struct memkind_heap *heap)
+{
+    atomic_fetch_add_explicit(&heap->exhaustion.failures, 1,
+                              memory_order_relaxed);
+}
+
+void exhaustion_note_success(struct memkind_heap *heap,
+                             struct thread_cache *cache)
+{
+    const unsigned failures =
+        atomic_load_explicit(&heap->exhaustion.failures, memory_order_relaxed);
+    if (cache->failures_seen != failures) {
+        cache->failures_seen = failures;
+        cache->calm = 0;
+    } else if (++cache->calm >= CALM && exhaustion_holds(heap)) {
+        cache->calm = 0;
+        arena_returns_end(&heap->arenas.returns);
+    }
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A heap that is exhausted: an allocation has found that it has no room, and
+ * all that was free has been given back. From then on the heap knows what it
+ * has. No magazine holds an object, since all that is freed goes back to its
+ * arena at once, and is counted there (arena_returns.h). So an allocation for
+ * which the arenas had nothing is refused without a look at them until
+ * something has gone back that could be of use to it; and memory is reclaimed
+ * again only if pages have become free since that was done last.
+ *
+ * The heap is no longer exhausted, and magazines are used again, when a thread
+ * has made many calls and none has failed meanwhile.
+ *
+ * Any thread may call these, inside the allocator.
+ */
+#ifndef EXHAUSTION_H
+#define EXHAUSTION_H
+
+#include "heap_struct.h"
+
+bool exhaustion_holds(const struct memkind_heap *heap);
+
+/* What is known of an object, before the arenas are asked for it. */
+enum outlook {
+    OUTLOOK_OPEN,
+    /* Again and again what seems to be in vain is tried all the same, with a
+     * reclaim: what is known may be wrong if threads did several things at
+     * once. */
+    OUTLOOK_RETRY,
+    /* They have none, but there may be file space or address space, which
+     * others can give back at any time. */
+    OUTLOOK_NEW_SPACE,
+    OUTLOOK_NONE,
+};
+enum outlook exhaustion_outlook(struct memkind_heap *heap, unsigned size_class,
+                                size_t size);
+
+/* Whether to reclaim memory may be of use to an allocation that has failed. It
+ * may if another thread is at it. */
+bool exhaustion_reclaim_may_help(const struct memkind_heap *heap,
+                                 unsigned size_class, size_t size);
+
+/* Whether a reclaim may help a heap on the same file system. */
+bool exhaustion_reclaim_may_help_others(const struct memkind_heap *heap);
+
+/* Makes the heap exhausted; a reclaim follows. */
+void exhaustion_begin(struct memkind_heap *heap);
+
+/* Bracket an attempt to take an object from the arenas, which was in vain. */
+struct exhaustion_attempt {
+    unsigned objects, decommits;
+    size_t free_pages;
+    struct region_refusals refusals;
+};
+struct exhaustion_attempt
+exhaustion_begin_attempt(const struct memkind_heap *heap, unsigned size_class);
+void exhaustion_note_vain(struct memkind_heap *heap,
+                          const struct exhaustion_attempt *attempt,
+                          unsigned size_class, size_t size);
+
+/* Notes that an allocation was not served by the thread's own arena as it was.
+ */
+void exhaustion_note_failure(struct memkind_heap *heap);
+
+/* Notes a call that was served without magazines. The cache is the thread's. */
+void exhaustion_note_success(struct memkind_heap *heap,
+                             struct thread_cache *cache);
+
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A clock that costs some nanoseconds, and moves on each few milliseconds. */
+#ifndef COARSE_CLOCK_H
+#define COARSE_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+static inline int64_t coarse_clock_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+#endif
