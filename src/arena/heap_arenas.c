@@ -86,13 +86,13 @@ static bool may_add_arena(void)
     return false;
 }
 
-unsigned heap_arenas_attach(struct heap_arenas *arenas)
+unsigned heap_arenas_attach(struct heap_arenas *arenas, unsigned preferred)
 {
     ranked_lock_take(&arenas->lock);
     const unsigned count = atomic_load(&arenas->count);
-    assert(count > 0 && count <= arenas->limit);
-    unsigned place = 0;
-    for (unsigned i = 1; i < count; i++)
+    assert(count > 0 && count <= arenas->limit && preferred < count);
+    unsigned place = preferred;
+    for (unsigned i = 0; i < count; i++)
         if (arenas->slots[i].threads < arenas->slots[place].threads)
             place = i;
     if (arenas->slots[place].threads > 0 && count < arenas->limit &&

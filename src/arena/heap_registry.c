@@ -88,6 +88,33 @@ void heap_registry_done(unsigned slot)
     ranked_lock_release(&registry_lock);
 }
 
+/* ---- tables of threads ------------------------------------------------- */
+
+#define TABLES_MOST 64
+
+static void *tables[TABLES_MOST];
+static unsigned table_count;
+
+void *heap_registry_take_table(void)
+{
+    void *table = NULL;
+    ranked_lock_take(&registry_lock);
+    if (table_count > 0)
+        table = tables[--table_count];
+    ranked_lock_release(&registry_lock);
+    return table;
+}
+
+bool heap_registry_keep_table(void *table)
+{
+    ranked_lock_take(&registry_lock);
+    const bool kept = table_count < TABLES_MOST;
+    if (kept)
+        tables[table_count++] = table;
+    ranked_lock_release(&registry_lock);
+    return kept;
+}
+
 /* ---- fork --------------------------------------------------------------- */
 
 void heap_registry_lock(void)

@@ -38,6 +38,17 @@ struct memkind_heap *heap_registry_use_next(unsigned *slot);
 /* Ends a use. */
 void heap_registry_done(unsigned slot);
 
+/*
+ * Tables of HEAP_SLOTS pointers, all NULL, of threads that have ended. A brief
+ * thread that gets one, and caches with objects in them, need not enter
+ * jemalloc at all.
+ *
+ * take: NULL if there is none
+ * keep: returns false if there are enough
+ */
+void *heap_registry_take_table(void);
+bool heap_registry_keep_table(void *table);
+
 /* ---- fork --------------------------------------------------------------- */
 
 /* In between, no heap is entered or taken out. */

@@ -88,6 +88,8 @@ static bool begin_visit(struct thread_cache *cache)
 {
     assert(allocator_is_inside());
     ranked_lock_take(&cache->lock);
+    if (cache->is_spare) /* there is no thread to keep out */
+        return true;
     close_gate(cache);
     /* The cache's own thread needs no barrier, and would wait for itself. */
     if (is_own(cache))
@@ -143,13 +145,16 @@ typedef bool sweep_fn(struct thread_cache *cache, void *context);
 
 /* Takes all out of the list of active caches and closes their gates. There is
  * one barrier for all: until its visit, the thread of a cache goes by the
- * lock. */
+ * lock. A spare cache has no thread, and gets none before the sweep has ended,
+ * since that takes the caches_lock. */
 static struct thread_cache *begin_sweep(struct heap_caches *home)
 {
     bool others = false;
     struct thread_cache *first = atomic_exchange(&home->active, NULL);
     for (struct thread_cache *cache = first; cache != NULL;
          cache = cache->next_active) {
+        if (cache->is_spare)
+            continue;
         others |= !is_own(cache);
         __atomic_fetch_or(&cache->gate, GATE_SWEPT, __ATOMIC_SEQ_CST);
     }
@@ -254,10 +259,10 @@ void cache_visit_drop_all(struct heap_caches *home)
         shut_gate(cache);
         (void)cache_visit(cache, magazine_forget_all);
         cache->is_dropped = true; /* its thread frees it */
-        if (cache->is_orphan)
+        if (cache->is_orphan || cache->is_spare)
             thread_cache_free(cache);
     }
-    home->caches = NULL;
+    home->caches = home->spare = NULL;
     atomic_store(&home->active, NULL);
     ranked_lock_release(&home->caches_lock);
 }
@@ -299,7 +304,7 @@ void cache_visit_orphan_others(struct heap_caches *home)
             __atomic_fetch_or(&cache->gate, GATE_FENCE, __ATOMIC_SEQ_CST);
             cache->is_fenced = true;
         }
-        if (is_own(cache))
+        if (is_own(cache) || cache->is_spare)
             continue;
         cache->is_orphan = true;
         atomic_store(&home->has_orphans, true);

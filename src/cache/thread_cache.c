@@ -55,8 +55,10 @@ void heap_caches_init(struct heap_caches *home, struct memkind_heap *heap,
     home->direct_owner = direct_owner != NULL ? direct_owner : heap;
     home->cache_limit = choose_cache_limit(arenas->extents.pool);
     home->take_locks = take_locks;
-    home->caches = NULL;
+    home->caches = home->spare = NULL;
     home->active = NULL;
+    home->spare_count = 0;
+    home->spare_bytes = 0;
     home->fallback = (struct thread_cache){
         .home = home,
         .gate = GATE_LOCKS,
@@ -118,15 +120,78 @@ void thread_cache_take_out(struct heap_caches *home, struct thread_cache *cache)
         cache->next->prev = cache->prev;
 }
 
-/* Returns false if the heap has dropped its caches meanwhile. */
-static bool delist(struct heap_caches *home, struct thread_cache *cache)
+/* ---- spare caches ------------------------------------------------------ */
+
+/* Most spare caches of a heap. What their magazines may hold is bounded as
+ * well: a cache that could hold more than SPARE_BYTES is none that a brief
+ * thread has filled, and all together hold no more than one cache may. */
+#define SPARES_MOST 64
+#define SPARE_BYTES ((size_t)1 << 20)
+
+static bool can_be_spare(const struct heap_caches *home,
+                         const struct thread_cache *cache)
 {
+    const size_t bytes = cache->magazines.reserved;
+    return home->spare_count < SPARES_MOST && bytes <= SPARE_BYTES &&
+           bytes <= home->cache_limit - home->spare_bytes &&
+           CACHE_LOAD(cache->busy) == 0 && heap_arenas_keep_pages(home->arenas);
+}
+
+static void make_spare(struct heap_caches *home, struct thread_cache *cache)
+{
+    ranked_lock_assert_held(&home->caches_lock);
+    cache->is_spare = true;
+    cache->spare_bytes = cache->magazines.reserved;
+    cache->next_spare = home->spare;
+    home->spare = cache;
+    home->spare_count++;
+    home->spare_bytes += cache->spare_bytes;
+}
+
+/* Takes out the spare cache that `place` points to. */
+static struct thread_cache *unmake_spare(struct heap_caches *home,
+                                         struct thread_cache **place)
+{
+    struct thread_cache *cache = *place;
+    ranked_lock_assert_held(&home->caches_lock);
+    *place = cache->next_spare;
+    home->spare_count--;
+    home->spare_bytes -= cache->spare_bytes;
+    cache->is_spare = false;
+    cache->spare_bytes = 0;
+    return cache;
+}
+
+/* NULL if there is none. */
+static struct thread_cache *take_spare(struct heap_caches *home)
+{
+    struct thread_cache *cache = NULL;
     ranked_lock_take(&home->caches_lock);
-    bool listed = !cache->is_dropped;
-    if (listed)
-        thread_cache_take_out(home, cache);
+    if (home->spare != NULL)
+        cache = unmake_spare(home, &home->spare);
     ranked_lock_release(&home->caches_lock);
-    return listed;
+    return cache;
+}
+
+void thread_cache_end_empty_spares(struct heap_caches *home)
+{
+    struct thread_cache *empty = NULL, *next;
+    ranked_lock_take(&home->caches_lock);
+    for (struct thread_cache **place = &home->spare; *place != NULL;) {
+        if ((*place)->magazines.reserved != 0) {
+            place = &(*place)->next_spare;
+            continue;
+        }
+        struct thread_cache *cache = unmake_spare(home, place);
+        thread_cache_take_out(home, cache);
+        cache->next_spare = empty;
+        empty = cache;
+    }
+    ranked_lock_release(&home->caches_lock);
+    for (; empty != NULL; empty = next) {
+        next = empty->next_spare;
+        thread_cache_free(empty);
+    }
 }
 
 /* ---- the end of a thread ------------------------------------------------ */
@@ -145,16 +210,41 @@ void thread_cache_end(struct heap_caches *home, struct thread_cache *cache)
     thread_cache_free(cache);
 }
 
+/* The heap is there. */
+static void give_up(struct heap_caches *home, struct thread_cache *cache)
+{
+    ranked_lock_take(&home->caches_lock);
+    const bool dropped = cache->is_dropped;
+    const bool spare = !dropped && can_be_spare(home, cache);
+    if (spare) {
+        heap_arenas_detach(home->arenas, cache->arena_place);
+        make_spare(home, cache);
+    } else if (!dropped) {
+        thread_cache_take_out(home, cache);
+    }
+    ranked_lock_release(&home->caches_lock);
+    if (dropped)
+        thread_cache_free(cache);
+    else if (!spare)
+        thread_cache_end(home, cache);
+}
+
 static void leave_heap(struct thread_cache *cache)
 {
     const struct heap_place place = cache->place;
-    const bool heap_is_there = heap_registry_use(&place) != NULL;
-    if (heap_is_there && delist(cache->home, cache))
-        thread_cache_end(cache->home, cache);
-    else
+    if (heap_registry_use(&place) == NULL) {
         thread_cache_free(cache);
-    if (heap_is_there)
-        heap_registry_done(place.slot);
+        return;
+    }
+    give_up(cache->home, cache);
+    heap_registry_done(place.slot);
+}
+
+/* All entries are NULL. */
+static void free_table(struct thread_cache **table)
+{
+    if (!heap_registry_keep_table(table))
+        metadata_free(table);
 }
 
 static void end_thread(void *table_pointer)
@@ -166,10 +256,12 @@ static void end_thread(void *table_pointer)
     (void)allocator_enter();
     snapshot_lock_begin_moving();
     for (unsigned i = 0; i < HEAP_SLOTS; i++)
-        if (table[i] != NULL)
+        if (table[i] != NULL) {
             leave_heap(table[i]);
+            table[i] = NULL;
+        }
     snapshot_lock_end_moving();
-    metadata_free(table);
+    free_table(table);
     allocator_leave();
 }
 
@@ -193,12 +285,13 @@ static bool make_table(void)
         return true;
     if (!table_key_made)
         return false;
-    struct thread_cache **table =
-        metadata_alloc(HEAP_SLOTS * sizeof(struct thread_cache *), 0);
+    struct thread_cache **table = heap_registry_take_table();
+    if (table == NULL)
+        table = metadata_alloc(HEAP_SLOTS * sizeof table[0], 0);
     if (table == NULL)
         return false;
     if (pthread_setspecific(table_key, table) != 0) {
-        metadata_free(table);
+        free_table(table);
         return false;
     }
     thread_cache_table = table;
@@ -212,6 +305,14 @@ static uint8_t first_gate(const struct heap_caches *home)
     return memory_barrier_is_asymmetric() ? 0 : GATE_FENCE;
 }
 
+static void attach(struct heap_caches *home, struct thread_cache *cache)
+{
+    cache->arena_place = heap_arenas_attach(home->arenas, cache->arena_place);
+    cache->magazines.arena_flags =
+        heap_arenas_flags(home->arenas, cache->arena_place);
+}
+
+/* NULL if there is no DRAM. */
 static struct thread_cache *make_cache(struct heap_caches *home)
 {
     const struct memkind_region_pool *pool = home->arenas->extents.pool;
@@ -231,12 +332,11 @@ static struct thread_cache *make_cache(struct heap_caches *home)
         cache->tags = region->tags;
     }
     ranked_lock_init(&cache->lock, RANK_CACHE);
-    cache->arena_place = heap_arenas_attach(home->arenas);
     cache->magazines.arenas = home->arenas;
     cache->magazines.limit = home->cache_limit;
-    cache->magazines.arena_flags =
-        heap_arenas_flags(home->arenas, cache->arena_place);
     magazine_init_all(&cache->magazines);
+    attach(home, cache);
+    enlist(home, cache);
     return cache;
 }
 
@@ -268,10 +368,13 @@ struct thread_cache *thread_cache_get(struct heap_caches *home)
         thread_cache_free(stale);
     }
     if (*entry == NULL) {
-        struct thread_cache *cache = make_cache(home);
+        struct thread_cache *cache = take_spare(home);
+        if (cache != NULL)
+            attach(home, cache);
+        else
+            cache = make_cache(home);
         if (cache == NULL)
             return &home->fallback;
-        enlist(home, cache);
         *entry = cache;
     }
     thread_cache_current = *entry;

@@ -27,6 +27,10 @@
  * well, since a signal handler, which runs in that thread, must stay out
  * (thread_cache_enter_slowly()).
  *
+ * A cache outlives its thread if little is in it: the heap keeps it as a spare
+ * one, and the next thread that comes takes it over, whole. Visitors find spare
+ * caches in the heap's list like others, and need to keep no thread out.
+ *
  * A heap can be destroyed while a thread's table still points to its cache. The
  * gate of that cache then stays closed, and the heap's id shows that it is
  * gone.
@@ -68,9 +72,12 @@ struct thread_cache {
     const void *key;          /* the heap's address */
     struct heap_place place;  /* the heap's, by which it is known to be there */
     /* Guarded by the home's caches_lock. */
-    bool is_dropped; /* in no list any more, since the heap goes */
-    bool is_orphan;  /* its thread was the parent's; see heap_fork.h */
-    bool is_fenced;  /* its thread has seen GATE_FENCE */
+    bool is_dropped;    /* in no list any more, since the heap goes */
+    bool is_orphan;     /* its thread was the parent's; see heap_fork.h */
+    bool is_fenced;     /* its thread has seen GATE_FENCE */
+    bool is_spare;      /* its thread has ended */
+    size_t spare_bytes; /* its part of the home's; 0 unless it is spare */
+    struct thread_cache *next_spare;
     /* In the home's list of active caches: some magazine is not sealed. Set by
      * the thread with the cache's lock, and unset with both. */
     bool is_active;
@@ -93,7 +100,10 @@ struct heap_caches {
     size_t cache_limit;             /* bytes, for each cache */
     bool take_locks;                /* all gates have GATE_LOCKS */
     struct ranked_lock caches_lock; /* RANK_CACHES; guards what follows */
-    struct thread_cache *caches;    /* of live threads, and orphans */
+    struct thread_cache *caches;    /* all: of threads, orphans and spare */
+    struct thread_cache *spare;     /* the last one first */
+    unsigned spare_count;
+    size_t spare_bytes; /* that the magazines of all of them may hold */
     atomic_bool has_orphans;
     struct thread_cache fallback; /* for threads that can have no cache */
     /* Those that may hold objects. Any thread puts its cache in front; the rest
@@ -225,6 +235,9 @@ struct thread_cache *thread_cache_get(struct heap_caches *home);
 
 /* Gives back what a cache holds, and frees it. It is in no list any more. */
 void thread_cache_end(struct heap_caches *home, struct thread_cache *cache);
+
+/* Frees the spare caches that ageing has emptied. Inside the allocator. */
+void thread_cache_end_empty_spares(struct heap_caches *home);
 
 /* Frees a cache whose heap is gone. */
 void thread_cache_free(struct thread_cache *cache);

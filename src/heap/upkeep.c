@@ -33,6 +33,7 @@ static void age(struct memkind_heap *heap)
 {
     cache_visit_bury_orphans(&heap->caches);
     cache_visit_used(&heap->caches, magazine_age_all);
+    thread_cache_end_empty_spares(&heap->caches);
     if (heap_is_checked(heap))
         (void)quarantine_release_down_to(
             heap, object_records_quarantined(heap->records) / 2);
