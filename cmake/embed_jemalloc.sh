@@ -48,10 +48,14 @@ for option in cache_oblivious disable_large_size_classes; do
 done
 printf '%s\n' 'je_arena_init mkje_real_arena_init' 'je_tsd_tls mkje_tsd_tls' \
     'je_tsd_cleanup mkje_tsd_cleanup' >>"$work/names"
+# See jemalloc_fork.h.
+printf '%s\n' 'je_tsd_postfork_child mkje_tsd_postfork_child' 'je_arenas mkje_arenas' \
+    'je_arena_postfork_child mkje_arena_postfork_child' >>"$work/names"
 # MALLOC_CONF and /etc/malloc.conf are for the process's own malloc.
 printf '%s\n' 'secure_getenv mkje_getenv' 'readlink mkje_readlink' >>"$work/names"
 # Memory and threads come by the library's own table of system calls.
-for name in mmap munmap madvise mprotect pthread_create pthread_key_create dlsym; do
+for name in mmap munmap madvise mprotect pthread_create pthread_key_create pthread_atfork \
+    dlsym; do
     echo "$name mkje_$name"
 done >>"$work/names"
 "$objcopy" --redefine-syms="$work/names" "$work/all.o" "$work/renamed.o"

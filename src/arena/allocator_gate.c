@@ -171,12 +171,14 @@ void allocator_leave_fork(void)
     cancellation_restore(before);
 }
 
-void allocator_close_gate(void)
+bool allocator_close_gate(void)
 {
     ranked_lock_take(&gate_lock);
     atomic_store(&gate_is_closed, true);
-    if (!wait_for_others(thread_was_inside_before_fork))
+    const bool alone = wait_for_others(thread_was_inside_before_fork);
+    if (!alone)
         debug_log("fork: a thread does not come out of the allocator");
+    return alone && !thread_was_inside_before_fork;
 }
 
 void allocator_open_gate(void)

@@ -60,9 +60,9 @@ void allocator_leave_fork(void);
 
 /* Keeps other threads from entering and waits until those inside have left; but
  * for some ten seconds only, since what a program's own extent hook does may
- * hold up a thread for ever. Between allocator_enter_fork() and _leave_fork().
- */
-void allocator_close_gate(void);
+ * hold up a thread for ever. Returns whether no thread is inside now. Between
+ * allocator_enter_fork() and _leave_fork(). */
+bool allocator_close_gate(void);
 
 /* How long that is, in pauses of 0.1 ms. Tests shorten it. */
 extern int allocator_gate_patience;

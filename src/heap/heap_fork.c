@@ -4,6 +4,7 @@
 #include "allocator_gate.h"
 #include "cache_visit.h"
 #include "heap_struct.h"
+#include "jemalloc_fork.h"
 #include "lost_arenas.h"
 #include "memory_barrier.h"
 #include "object_records.h"
@@ -47,7 +48,7 @@ static void unlock_heap(struct memkind_heap *heap)
 
 void heap_fork_prepare(void)
 {
-    allocator_close_gate();
+    je_fork_prepare(allocator_close_gate());
     heap_registry_lock();
     lock_rank_allow_equal(true);
     heap_registry_visit_locked(lock_for_reclaiming);
