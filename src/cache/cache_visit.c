@@ -129,12 +129,48 @@ void cache_visit_own(magazine_visit_fn *visit)
     }
 }
 
+/* ---- visits to many caches ---------------------------------------------- */
+
+/* Closes a gate for a visit that follows: until then the cache's thread goes by
+ * the lock. Returns whether a barrier is needed before the visit. A spare cache
+ * has no thread, and gets none before the caches_lock is released. */
+static bool close_for_sweep(struct thread_cache *cache)
+{
+    if (cache->is_spare)
+        return false;
+    __atomic_fetch_or(&cache->gate, GATE_SWEPT, __ATOMIC_SEQ_CST);
+    return !is_own(cache);
+}
+
+/* Returns whether the thread is kept out; end_swept_visit() is called in any
+ * case. */
+static bool begin_swept_visit(struct thread_cache *cache)
+{
+    ranked_lock_take(&cache->lock);
+    return is_own(cache) ? cache->busy == 0 : wait_for_thread(cache);
+}
+
+static void end_swept_visit(struct thread_cache *cache)
+{
+    __atomic_fetch_and(&cache->gate, (uint8_t)~GATE_SWEPT, __ATOMIC_RELEASE);
+    ranked_lock_release(&cache->lock);
+}
+
 void cache_visit_all(struct heap_caches *home, magazine_visit_fn *visit)
 {
+    bool others = false;
+    struct thread_cache *cache;
+    assert(allocator_is_inside());
     ranked_lock_take(&home->caches_lock);
-    for (struct thread_cache *cache = home->caches; cache != NULL;
-         cache = cache->next)
-        (void)cache_visit(cache, visit);
+    for (cache = home->caches; cache != NULL; cache = cache->next)
+        others |= close_for_sweep(cache);
+    if (others)
+        wait_for_barrier(home);
+    for (cache = home->caches; cache != NULL; cache = cache->next) {
+        if (begin_swept_visit(cache))
+            visit(&cache->magazines);
+        end_swept_visit(cache);
+    }
     ranked_lock_release(&home->caches_lock);
 }
 
@@ -143,47 +179,42 @@ void cache_visit_all(struct heap_caches *home, magazine_visit_fn *visit)
 /* Whether the cache may hold objects after the visit. */
 typedef bool sweep_fn(struct thread_cache *cache, void *context);
 
-/* Takes all out of the list of active caches and closes their gates. There is
- * one barrier for all: until its visit, the thread of a cache goes by the
- * lock. A spare cache has no thread, and gets none before the sweep has ended,
- * since that takes the caches_lock. */
-static struct thread_cache *begin_sweep(struct heap_caches *home)
+/* Has the CPU fetch what a visit to the cache begins with. */
+static void prefetch(const struct thread_cache *cache)
 {
-    bool others = false;
-    struct thread_cache *first = atomic_exchange(&home->active, NULL);
-    for (struct thread_cache *cache = first; cache != NULL;
-         cache = cache->next_active) {
-        if (cache->is_spare)
-            continue;
-        others |= !is_own(cache);
-        __atomic_fetch_or(&cache->gate, GATE_SWEPT, __ATOMIC_SEQ_CST);
-    }
-    if (others)
-        wait_for_barrier(home);
-    return first;
+    if (cache == NULL)
+        return;
+    __builtin_prefetch(cache);
+    __builtin_prefetch(&cache->lock);
+    __builtin_prefetch(&cache->magazines);
 }
 
+/* Until the visit has found that a cache is empty, the cache stays in the list
+ * of active ones: others look there without a lock. */
 static void visit_swept(struct thread_cache *cache, sweep_fn *visit,
                         void *context)
 {
-    ranked_lock_take(&cache->lock);
-    const bool alone =
-        is_own(cache) ? cache->busy == 0 : wait_for_thread(cache);
-    cache->is_active = false;
-    if (!alone || visit(cache, context))
-        thread_cache_activate(cache);
-    __atomic_fetch_and(&cache->gate, (uint8_t)~GATE_SWEPT, __ATOMIC_RELEASE);
-    ranked_lock_release(&cache->lock);
+    if (begin_swept_visit(cache) && !visit(cache, context))
+        thread_cache_deactivate(cache);
+    end_swept_visit(cache);
 }
 
+/* Other threads may put their caches in front of the list meanwhile. These are
+ * not visited. */
 static void sweep(struct heap_caches *home, sweep_fn *visit, void *context)
 {
-    struct thread_cache *next;
+    bool others = false;
+    struct thread_cache *cache, *next;
     assert(allocator_is_inside());
     ranked_lock_take(&home->caches_lock);
-    for (struct thread_cache *cache = begin_sweep(home); cache != NULL;
-         cache = next) {
+    struct thread_cache *first = atomic_load(&home->active);
+    for (cache = first; cache != NULL; cache = cache->next_active)
+        others |= close_for_sweep(cache);
+    if (others)
+        wait_for_barrier(home);
+    for (cache = first; cache != NULL; cache = next) {
         next = cache->next_active;
+        prefetch(next);
         visit_swept(cache, visit, context);
     }
     ranked_lock_release(&home->caches_lock);
@@ -203,7 +234,8 @@ void cache_visit_drain_all(struct heap_caches *home)
 
 bool cache_visit_may_find(const struct heap_caches *home)
 {
-    return atomic_load(&home->active) != NULL;
+    return atomic_load(&home->active) != NULL ||
+           atomic_load(&home->orphans) != NULL;
 }
 
 static bool count_bytes(struct thread_cache *cache, void *sum)
@@ -221,21 +253,44 @@ size_t cache_visit_count_bytes(struct heap_caches *home)
 
 /* ---- ageing ------------------------------------------------------------- */
 
-static bool has_capacity(struct thread_cache *cache)
+static bool age_one(struct thread_cache *cache, void *context)
 {
-    ranked_lock_take(&cache->lock);
-    bool has = cache->magazines.reserved != 0;
-    ranked_lock_release(&cache->lock);
-    return has;
+    (void)context;
+    magazine_age_all(&cache->magazines);
+    if (magazine_bytes(&cache->magazines) != 0)
+        return true;
+    magazine_seal_all(&cache->magazines);
+    return false;
 }
 
-void cache_visit_used(struct heap_caches *home, magazine_visit_fn *visit)
+/* A cache that is not active may have capacity. */
+static bool is_used(struct thread_cache *cache)
 {
+    ranked_lock_take(&cache->lock);
+    const bool used = cache->is_active || cache->magazines.reserved != 0;
+    ranked_lock_release(&cache->lock);
+    return used;
+}
+
+static bool is_closed_for_sweep(const struct thread_cache *cache)
+{
+    return cache->is_spare || (CACHE_LOAD(cache->gate) & GATE_SWEPT) != 0;
+}
+
+void cache_visit_age_all(struct heap_caches *home)
+{
+    bool others = false;
+    struct thread_cache *cache;
+    assert(allocator_is_inside());
     ranked_lock_take(&home->caches_lock);
-    for (struct thread_cache *cache = home->caches; cache != NULL;
-         cache = cache->next)
-        if (has_capacity(cache))
-            (void)cache_visit(cache, visit);
+    for (cache = home->caches; cache != NULL; cache = cache->next)
+        if (is_used(cache))
+            others |= close_for_sweep(cache);
+    if (others)
+        wait_for_barrier(home);
+    for (cache = home->caches; cache != NULL; cache = cache->next)
+        if (is_closed_for_sweep(cache))
+            visit_swept(cache, age_one, NULL);
     ranked_lock_release(&home->caches_lock);
 }
 
@@ -250,6 +305,11 @@ void cache_visit_shut_all(struct heap_caches *home)
     ranked_lock_release(&home->caches_lock);
 }
 
+static struct thread_cache *take_orphans(struct heap_caches *home)
+{
+    return atomic_exchange(&home->orphans, NULL);
+}
+
 void cache_visit_drop_all(struct heap_caches *home)
 {
     ranked_lock_take(&home->caches_lock);
@@ -259,83 +319,140 @@ void cache_visit_drop_all(struct heap_caches *home)
         shut_gate(cache);
         (void)cache_visit(cache, magazine_forget_all);
         cache->is_dropped = true; /* its thread frees it */
-        if (cache->is_orphan || cache->is_spare)
+        if (cache->is_spare)
             thread_cache_free(cache);
     }
     home->caches = home->spare = NULL;
     atomic_store(&home->active, NULL);
+    for (struct thread_cache *cache = take_orphans(home), *next; cache != NULL;
+         cache = next) {
+        next = cache->next;
+        magazine_forget_all(&cache->magazines);
+        thread_cache_free(cache);
+    }
     ranked_lock_release(&home->caches_lock);
 }
 
 /* ---- fork --------------------------------------------------------------- */
 
-void cache_visit_lock_all(struct heap_caches *home)
+/* Whether a thread may be at the magazines in a way that changes them. One that
+ * is outside the allocator can neither take from a sealed magazine nor put
+ * anything in. */
+static bool may_change(const struct thread_cache *cache, bool is_at_rest)
+{
+    return !is_at_rest || (cache->is_active && !cache->is_spare);
+}
+
+void cache_visit_close_all(struct heap_caches *home, bool is_at_rest)
 {
     ranked_lock_assert_held(&home->caches_lock);
     for (struct thread_cache *cache = home->caches; cache != NULL;
          cache = cache->next) {
-        ranked_lock_take(&cache->lock);
-        close_gate(cache);
+        if (!is_at_rest)
+            ranked_lock_take(&cache->lock);
+        if (may_change(cache, is_at_rest) &&
+            (CACHE_LOAD(cache->gate) & GATE_FORKED) == 0)
+            __atomic_fetch_or(&cache->gate, GATE_FORKED, __ATOMIC_SEQ_CST);
     }
-    if (home->caches == NULL)
-        return;
-    wait_for_barrier(home);
+}
+
+void cache_visit_wait_all(struct heap_caches *home, bool is_at_rest,
+                          bool has_barrier)
+{
+    if (!has_barrier)
+        fence_threads(home);
     for (struct thread_cache *cache = home->caches; cache != NULL;
          cache = cache->next)
-        (void)wait_for_thread(cache);
+        if (may_change(cache, is_at_rest) && !is_own(cache))
+            (void)wait_for_thread(cache);
 }
 
-void cache_visit_unlock_all(struct heap_caches *home)
+/* NULL if the calling thread has no cache of the heap. */
+static struct thread_cache *find_own(const struct heap_caches *home)
 {
+    struct thread_cache *cache = NULL;
+    if (thread_cache_table != NULL)
+        cache = thread_cache_table[home->place.slot];
+    return cache != NULL && cache->place.id == home->place.id ? cache : NULL;
+}
+
+void cache_visit_release_all(struct heap_caches *home, bool is_at_rest)
+{
+    struct thread_cache *own = find_own(home);
+    if (own != NULL)
+        thread_cache_open_after_fork(own);
+    if (is_at_rest)
+        return;
     for (struct thread_cache *cache = home->caches; cache != NULL;
-         cache = cache->next) {
-        open_gate(cache);
+         cache = cache->next)
         ranked_lock_release(&cache->lock);
-    }
 }
 
-void cache_visit_orphan_others(struct heap_caches *home)
+/* The child's one thread is not on its way in anywhere. */
+static void set_fence_in_child(struct thread_cache *cache)
 {
+    if (memory_barrier_is_asymmetric())
+        return;
+    __atomic_fetch_or(&cache->gate, GATE_FENCE, __ATOMIC_SEQ_CST);
+    cache->is_fenced = true;
+}
+
+static void make_orphan(struct thread_cache *cache, bool is_at_rest)
+{
+    /* If its thread could not be waited for, its state is not known. */
+    if (may_change(cache, is_at_rest) && cache->busy != 0)
+        magazine_init_all(&cache->magazines);
+    if (!is_at_rest)
+        ranked_lock_release(&cache->lock);
+}
+
+/* The list of caches becomes that of orphans, and those that are none get a new
+ * one: most orphans are only read. */
+void cache_visit_orphan_others(struct heap_caches *home, bool is_at_rest)
+{
+    struct thread_cache *kept = NULL, *last = NULL, *next;
     ranked_lock_assert_held(&home->caches_lock);
     for (struct thread_cache *cache = home->caches; cache != NULL;
-         cache = cache->next) {
-        /* The child's one thread is not on its way in anywhere. */
-        if (!memory_barrier_is_asymmetric()) {
-            __atomic_fetch_or(&cache->gate, GATE_FENCE, __ATOMIC_SEQ_CST);
-            cache->is_fenced = true;
-        }
-        if (is_own(cache) || cache->is_spare)
+         cache = next) {
+        next = cache->next;
+        if (!is_own(cache) && !cache->is_spare) {
+            make_orphan(cache, is_at_rest);
+            last = cache;
             continue;
-        cache->is_orphan = true;
-        atomic_store(&home->has_orphans, true);
-        /* If its thread could not be waited for, its state is not known. */
-        if (cache->busy != 0)
-            magazine_init_all(&cache->magazines);
-        cache->busy = 0;
+        }
+        thread_cache_unlink(home, cache);
+        cache->next = kept;
+        kept = cache;
+    }
+    if (last != NULL) {
+        last->next = atomic_load(&home->orphans);
+        atomic_store(&home->orphans, home->caches);
+    }
+    home->caches = NULL;
+    atomic_store(&home->active, NULL);
+    for (; kept != NULL; kept = next) {
+        next = kept->next;
+        thread_cache_link(home, kept);
+        set_fence_in_child(kept);
+        if (kept->is_active)
+            thread_cache_activate(kept);
     }
 }
 
-static struct thread_cache *take_orphan(struct heap_caches *home)
-{
-    struct thread_cache *cache;
-    ranked_lock_take(&home->caches_lock);
-    for (cache = home->caches; cache != NULL; cache = cache->next)
-        if (cache->is_orphan)
-            break;
-    if (cache != NULL)
-        thread_cache_take_out(home, cache);
-    else
-        atomic_store(&home->has_orphans, false);
-    ranked_lock_release(&home->caches_lock);
-    return cache;
-}
-
+/* Until they are empty, cache_visit_may_find() finds them. */
 void cache_visit_bury_orphans(struct heap_caches *home)
 {
-    struct thread_cache *cache;
+    struct thread_cache *cache, *next;
     assert(allocator_is_inside());
-    if (!atomic_load(&home->has_orphans))
+    if (atomic_load(&home->orphans) == NULL)
         return;
-    while ((cache = take_orphan(home)) != NULL)
+    ranked_lock_take(&home->caches_lock);
+    for (cache = atomic_load(&home->orphans); cache != NULL;
+         cache = cache->next)
+        magazine_drop_all(&cache->magazines);
+    for (cache = take_orphans(home); cache != NULL; cache = next) {
+        next = cache->next;
         thread_cache_end(home, cache);
+    }
+    ranked_lock_release(&home->caches_lock);
 }

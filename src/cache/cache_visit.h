@@ -19,14 +19,14 @@ bool cache_visit(struct thread_cache *cache, magazine_visit_fn *visit);
 /* Visits all caches of the calling thread whose heaps are there. */
 void cache_visit_own(magazine_visit_fn *visit);
 
-/* Visits all caches of a heap, one after another. */
+/* Visits all caches of a heap. */
 void cache_visit_all(struct heap_caches *home, magazine_visit_fn *visit);
-
-/* Visits the caches of a heap that have any capacity. */
-void cache_visit_used(struct heap_caches *home, magazine_visit_fn *visit);
 
 /* Drains all caches of a heap that may hold objects. */
 void cache_visit_drain_all(struct heap_caches *home);
+
+/* Ages all caches of a heap that have any capacity. */
+void cache_visit_age_all(struct heap_caches *home);
 
 /* Bytes of the objects in all caches of a heap. */
 size_t cache_visit_count_bytes(struct heap_caches *home);
@@ -43,14 +43,25 @@ void cache_visit_drop_all(struct heap_caches *home);
 
 /* ---- fork --------------------------------------------------------------- */
 
-/* Bracket fork(2): in between, all caches of a heap are locked and all their
- * threads kept out. The caches_lock is held, and is kept. */
-void cache_visit_lock_all(struct heap_caches *home);
-void cache_visit_unlock_all(struct heap_caches *home);
+/*
+ * Bracket fork(2): in between, no magazine of a heap changes. The caches_lock
+ * is held, and is kept. Gates are closed first, those of all heaps; then there
+ * is one barrier for all, and has_barrier is what
+ * memory_barrier_in_all_threads() returned; then the threads are waited for.
+ *
+ * is_at_rest: no thread is inside the allocator. Then no lock of a cache is
+ * taken, and only active caches are visited. Gates stay closed until the
+ * caches' threads open them, but for those of the thread that forks. What is
+ * not written to after fork(2) need not be copied.
+ */
+void cache_visit_close_all(struct heap_caches *home, bool is_at_rest);
+void cache_visit_wait_all(struct heap_caches *home, bool is_at_rest,
+                          bool has_barrier);
+void cache_visit_release_all(struct heap_caches *home, bool is_at_rest);
 
-/* In a forked child, with all caches locked: makes orphans of the caches of
- * other threads, and sets each gate as the child's kernel needs it. */
-void cache_visit_orphan_others(struct heap_caches *home);
+/* In a forked child, before that: makes orphans of the caches of other threads,
+ * and sets each other gate as the child's kernel needs it. */
+void cache_visit_orphan_others(struct heap_caches *home, bool is_at_rest);
 
 /* Empties the orphans of a heap and frees them. */
 void cache_visit_bury_orphans(struct heap_caches *home);

@@ -131,6 +131,32 @@ static void assert_stack(const struct magazines *magazines, unsigned size_class)
     (void)magazines, (void)size_class;
 }
 
+/* ---- open magazines ----------------------------------------------------- */
+
+#define WORDS (sizeof((struct magazines *)NULL)->open / sizeof(uint64_t))
+
+static void set_open(struct magazines *magazines, unsigned size_class,
+                     bool is_open)
+{
+    uint64_t *word = &magazines->open[size_class / 64];
+    const uint64_t bit = (uint64_t)1 << size_class % 64;
+    *word = is_open ? *word | bit : *word & ~bit;
+}
+
+/* The first open one from a class on; SIZE_CLASS_COUNT if there is none. */
+static unsigned next_open(const struct magazines *magazines,
+                          unsigned size_class)
+{
+    for (unsigned i = size_class / 64; i < WORDS; i++) {
+        uint64_t word = magazines->open[i];
+        if (i == size_class / 64)
+            word &= UINT64_MAX << size_class % 64;
+        if (word != 0)
+            return i * 64 + (unsigned)__builtin_ctzll(word);
+    }
+    return SIZE_CLASS_COUNT;
+}
+
 /* ---- capacity ----------------------------------------------------------- */
 
 /* What lies below the first place of all magazines without capacity. */
@@ -142,6 +168,7 @@ static void set_stack(struct magazines *magazines, unsigned size_class,
     magazines->bases[size_class] = base;
     magazines->tops[size_class] = base + count;
     magazines->ends[size_class] = base + capacity_of(magazines, size_class);
+    set_open(magazines, size_class, capacity_of(magazines, size_class) != 0);
 }
 
 void magazine_init_all(struct magazines *magazines)
@@ -218,6 +245,7 @@ static void unseal(struct magazines *magazines, unsigned size_class)
 {
     magazines->ends[size_class] =
         magazines->bases[size_class] + capacity_of(magazines, size_class);
+    set_open(magazines, size_class, capacity_of(magazines, size_class) != 0);
 }
 
 static bool grow_magazine(struct magazines *magazines, unsigned size_class)
@@ -378,15 +406,18 @@ void magazine_drain(struct magazines *magazines, unsigned size_class)
 
 void magazine_drain_all(struct magazines *magazines)
 {
-    for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_LAST; i++)
+    for (unsigned i = next_open(magazines, 0); i < SIZE_CLASS_COUNT;
+         i = next_open(magazines, i + 1))
         magazine_drain(magazines, i);
 }
 
 void magazine_seal_all(struct magazines *magazines)
 {
-    for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_LAST; i++) {
+    for (unsigned i = next_open(magazines, 0); i < SIZE_CLASS_COUNT;
+         i = next_open(magazines, i + 1)) {
         magazine_drain(magazines, i);
         magazines->ends[i] = magazines->bases[i];
+        set_open(magazines, i, false);
     }
 }
 
@@ -418,7 +449,8 @@ void magazine_age_all(struct magazines *magazines)
 size_t magazine_bytes(const struct magazines *magazines)
 {
     size_t bytes = 0;
-    for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_LAST; i++)
+    for (unsigned i = next_open(magazines, 0); i < SIZE_CLASS_COUNT;
+         i = next_open(magazines, i + 1))
         bytes += (size_t)count_of(magazines, i) * size_class_sizes[i];
     return bytes;
 }

@@ -28,6 +28,9 @@
 
 struct magazines {
     struct heap_arenas *arenas;
+    /* A bit for each class whose magazine has capacity and is not sealed: all
+     * others hold nothing. */
+    uint64_t open[(SIZE_CLASS_COUNT + 63) / 64];
     int arena_flags;  /* for mallocx(); see heap_arenas_flags() */
     size_t limit;     /* of bytes that the magazines may hold */
     size_t reserved;  /* bytes that they could hold by their capacities */

@@ -56,7 +56,7 @@ void heap_caches_init(struct heap_caches *home, struct memkind_heap *heap,
     home->cache_limit = choose_cache_limit(arenas->extents.pool);
     home->take_locks = take_locks;
     home->caches = home->spare = NULL;
-    home->active = NULL;
+    home->active = home->orphans = NULL;
     home->spare_count = 0;
     home->spare_bytes = 0;
     home->fallback = (struct thread_cache){
@@ -76,14 +76,25 @@ void heap_caches_fini(struct heap_caches *home)
     ranked_lock_destroy(&home->caches_lock);
 }
 
-static void enlist(struct heap_caches *home, struct thread_cache *cache)
+void thread_cache_link(struct heap_caches *home, struct thread_cache *cache)
 {
-    ranked_lock_take(&home->caches_lock);
+    ranked_lock_assert_held(&home->caches_lock);
+    cache->prev = NULL;
     cache->next = home->caches;
     if (home->caches != NULL)
         home->caches->prev = cache;
     home->caches = cache;
-    ranked_lock_release(&home->caches_lock);
+}
+
+void thread_cache_unlink(struct heap_caches *home, struct thread_cache *cache)
+{
+    ranked_lock_assert_held(&home->caches_lock);
+    if (cache->prev != NULL)
+        cache->prev->next = cache->next;
+    else
+        home->caches = cache->next;
+    if (cache->next != NULL)
+        cache->next->prev = cache->prev;
 }
 
 void thread_cache_activate(struct thread_cache *cache)
@@ -91,33 +102,40 @@ void thread_cache_activate(struct thread_cache *cache)
     struct heap_caches *home = cache->home;
     struct thread_cache *first = atomic_load(&home->active);
     cache->is_active = true;
+    cache->prev_active = NULL;
     do
         cache->next_active = first;
     while (!atomic_compare_exchange_weak(&home->active, &first, cache));
 }
 
-/* Other threads may put theirs in front meanwhile. */
-static void deactivate(struct heap_caches *home, struct thread_cache *cache)
+/* Other threads may put theirs in front meanwhile. Which cache is before one is
+ * found out later: from the first that has a prev_active on, all have one. */
+void thread_cache_deactivate(struct thread_cache *cache)
 {
-    struct thread_cache *before = cache;
+    struct heap_caches *home = cache->home;
+    struct thread_cache *first = cache, *next = cache->next_active;
     ranked_lock_assert_held(&home->caches_lock);
-    if (!cache->is_active || atomic_compare_exchange_strong(
-                                 &home->active, &before, cache->next_active))
+    if (!cache->is_active)
         return;
-    while (before->next_active != cache)
-        before = before->next_active;
-    before->next_active = cache->next_active;
+    cache->is_active = false;
+    if (atomic_compare_exchange_strong(&home->active, &first, next)) {
+        if (next != NULL)
+            next->prev_active = NULL;
+        return;
+    }
+    for (struct thread_cache *after;
+         (after = first->next_active) != NULL && after->prev_active == NULL;
+         first = after)
+        after->prev_active = first;
+    cache->prev_active->next_active = next;
+    if (next != NULL)
+        next->prev_active = cache->prev_active;
 }
 
-void thread_cache_take_out(struct heap_caches *home, struct thread_cache *cache)
+static void take_out(struct heap_caches *home, struct thread_cache *cache)
 {
-    deactivate(home, cache);
-    if (cache->prev != NULL)
-        cache->prev->next = cache->next;
-    else
-        home->caches = cache->next;
-    if (cache->next != NULL)
-        cache->next->prev = cache->prev;
+    thread_cache_deactivate(cache);
+    thread_cache_unlink(home, cache);
 }
 
 /* ---- spare caches ------------------------------------------------------ */
@@ -183,7 +201,7 @@ void thread_cache_end_empty_spares(struct heap_caches *home)
             continue;
         }
         struct thread_cache *cache = unmake_spare(home, place);
-        thread_cache_take_out(home, cache);
+        take_out(home, cache);
         cache->next_spare = empty;
         empty = cache;
     }
@@ -210,6 +228,27 @@ void thread_cache_end(struct heap_caches *home, struct thread_cache *cache)
     thread_cache_free(cache);
 }
 
+/* As long as there is something in the cache, a reclaim finds it in the heap's
+ * lists. A thread may have ended in the middle of its magazines; then the cache
+ * is left as it is until it is in no list. */
+static void end_listed(struct heap_caches *home, struct thread_cache *cache)
+{
+    if (CACHE_LOAD(cache->busy) == 0) {
+        ranked_lock_take(&cache->lock);
+        magazine_drop_all(&cache->magazines);
+        ranked_lock_release(&cache->lock);
+    }
+    ranked_lock_take(&home->caches_lock);
+    const bool dropped = cache->is_dropped;
+    if (!dropped)
+        take_out(home, cache);
+    ranked_lock_release(&home->caches_lock);
+    if (dropped)
+        thread_cache_free(cache);
+    else
+        thread_cache_end(home, cache);
+}
+
 /* The heap is there. */
 static void give_up(struct heap_caches *home, struct thread_cache *cache)
 {
@@ -219,14 +258,12 @@ static void give_up(struct heap_caches *home, struct thread_cache *cache)
     if (spare) {
         heap_arenas_detach(home->arenas, cache->arena_place);
         make_spare(home, cache);
-    } else if (!dropped) {
-        thread_cache_take_out(home, cache);
     }
     ranked_lock_release(&home->caches_lock);
     if (dropped)
         thread_cache_free(cache);
     else if (!spare)
-        thread_cache_end(home, cache);
+        end_listed(home, cache);
 }
 
 static void leave_heap(struct thread_cache *cache)
@@ -287,7 +324,7 @@ static bool make_table(void)
         return false;
     struct thread_cache **table = heap_registry_take_table();
     if (table == NULL)
-        table = metadata_alloc(HEAP_SLOTS * sizeof table[0], 0);
+        table = metadata_alloc(HEAP_SLOTS * sizeof(struct thread_cache *), 0);
     if (table == NULL)
         return false;
     if (pthread_setspecific(table_key, table) != 0) {
@@ -336,7 +373,9 @@ static struct thread_cache *make_cache(struct heap_caches *home)
     cache->magazines.limit = home->cache_limit;
     magazine_init_all(&cache->magazines);
     attach(home, cache);
-    enlist(home, cache);
+    ranked_lock_take(&home->caches_lock);
+    thread_cache_link(home, cache);
+    ranked_lock_release(&home->caches_lock);
     return cache;
 }
 

@@ -27,9 +27,13 @@
  * well, since a signal handler, which runs in that thread, must stay out
  * (thread_cache_enter_slowly()).
  *
+ * fork() closes gates, too, but leaves it to the caches' threads to open them:
+ * what is not written to need not be copied for the parent.
+ *
  * A cache outlives its thread if little is in it: the heap keeps it as a spare
  * one, and the next thread that comes takes it over, whole. Visitors find spare
- * caches in the heap's list like others, and need to keep no thread out.
+ * caches in the heap's lists like others, and have no thread to keep out: a
+ * cache gets its next thread under the caches_lock, which visitors hold.
  *
  * A heap can be destroyed while a thread's table still points to its cache. The
  * gate of that cache then stays closed, and the heap's id shows that it is
@@ -55,12 +59,19 @@ enum {
     GATE_LOCKS = 4,   /* the thread always takes the lock */
     GATE_FENCE = 8,   /* open, to a thread that issues a barrier itself */
     GATE_SWEPT = 16,  /* a visitor of many caches will be */
+    GATE_FORKED = 32, /* fork() was; the thread opens the gate itself */
 };
 
+/* What a visitor of many caches needs lies close together: with thousands of
+ * threads, that is not in the CPU's caches. */
 struct thread_cache {
     /* What each call reads and writes. */
-    uint8_t busy;      /* the thread is at the magazines */
-    uint8_t gate;      /* see above; other threads write it */
+    uint8_t busy; /* the thread is at the magazines */
+    uint8_t gate; /* see above; other threads write it */
+    /* In the home's list of active caches: some magazine is not sealed. Set by
+     * the thread with the cache's lock; see thread_cache_deactivate(). */
+    bool is_active;
+    bool is_spare;     /* its thread has ended; guarded by the caches_lock */
     int32_t ticks;     /* allocations before the next look at the clock */
     const void *owner; /* the heap's direct_owner */
     /* The heap's first region, with its tags; empty if there is none. */
@@ -70,25 +81,22 @@ struct thread_cache {
 
     struct heap_caches *home; /* the heap's, which may be gone */
     const void *key;          /* the heap's address */
-    struct heap_place place;  /* the heap's, by which it is known to be there */
-    /* Guarded by the home's caches_lock. */
-    bool is_dropped;    /* in no list any more, since the heap goes */
-    bool is_orphan;     /* its thread was the parent's; see heap_fork.h */
-    bool is_fenced;     /* its thread has seen GATE_FENCE */
-    bool is_spare;      /* its thread has ended */
-    size_t spare_bytes; /* its part of the home's; 0 unless it is spare */
-    struct thread_cache *next_spare;
-    /* In the home's list of active caches: some magazine is not sealed. Set by
-     * the thread with the cache's lock, and unset with both. */
-    bool is_active;
     struct thread_cache *_Atomic next_active;
 
-    unsigned arena_place;    /* in the heap's arenas */
-    struct ranked_lock lock; /* RANK_CACHE */
+    struct ranked_lock lock;          /* RANK_CACHE */
+    struct thread_cache *next, *prev; /* guarded by the caches_lock */
+    struct thread_cache *prev_active; /* so, too; NULL if it is not known */
+    unsigned arena_place;             /* in the heap's arenas */
+    struct magazines magazines;
+
+    struct heap_place place; /* the heap's, by which it is known to be there */
     int64_t last_tick_ms;
     unsigned failures_seen, calm; /* see exhaustion.h; the thread's own */
-    struct thread_cache *next, *prev;
-    struct magazines magazines;
+    /* Guarded by the home's caches_lock. */
+    bool is_dropped;    /* in no list any more, since the heap goes */
+    bool is_fenced;     /* its thread has seen GATE_FENCE */
+    size_t spare_bytes; /* its part of the home's; 0 unless it is spare */
+    struct thread_cache *next_spare;
 };
 
 /* What a heap has of its caches. */
@@ -100,11 +108,13 @@ struct heap_caches {
     size_t cache_limit;             /* bytes, for each cache */
     bool take_locks;                /* all gates have GATE_LOCKS */
     struct ranked_lock caches_lock; /* RANK_CACHES; guards what follows */
-    struct thread_cache *caches;    /* all: of threads, orphans and spare */
+    struct thread_cache *caches;    /* of live threads, and spare ones */
     struct thread_cache *spare;     /* the last one first */
     unsigned spare_count;
     size_t spare_bytes; /* that the magazines of all of them may hold */
-    atomic_bool has_orphans;
+    /* In a forked child, those of the parent's other threads. They are in no
+     * other list. */
+    struct thread_cache *_Atomic orphans;
     struct thread_cache fallback; /* for threads that can have no cache */
     /* Those that may hold objects. Any thread puts its cache in front; the rest
      * is guarded by the caches_lock. */
@@ -190,6 +200,17 @@ static inline void thread_cache_leave(struct thread_cache *cache)
 /* Enters a cache in its home's list of active caches. The cache is locked. */
 void thread_cache_activate(struct thread_cache *cache);
 
+/* Takes a cache out of that list if it is there. The caches_lock is held, and
+ * the cache is locked unless its thread has ended. */
+void thread_cache_deactivate(struct thread_cache *cache);
+
+/* Opens a gate that fork() has closed. The caller is the cache's thread, inside
+ * the allocator. */
+static inline void thread_cache_open_after_fork(struct thread_cache *cache)
+{
+    __atomic_fetch_and(&cache->gate, (uint8_t)~GATE_FORKED, __ATOMIC_RELAXED);
+}
+
 /*
  * The thread's way in for whatever takes longer. No visitor is in there
  * meanwhile, and no signal handler gets in. The thread is not busy before.
@@ -203,6 +224,8 @@ static inline void thread_cache_enter_slowly(struct thread_cache *cache)
         arena_returns_are_counted(&cache->home->arenas->returns);
     if (__builtin_expect(!cache->is_active && !cache->magazines.is_bypassed, 0))
         thread_cache_activate(cache);
+    if (__builtin_expect((CACHE_LOAD(cache->gate) & GATE_FORKED) != 0, 0))
+        thread_cache_open_after_fork(cache);
 }
 
 static inline void thread_cache_leave_slowly(struct thread_cache *cache)
@@ -242,8 +265,9 @@ void thread_cache_end_empty_spares(struct heap_caches *home);
 /* Frees a cache whose heap is gone. */
 void thread_cache_free(struct thread_cache *cache);
 
-/* Takes a cache out of its heap's list; the caches_lock is held. */
-void thread_cache_take_out(struct heap_caches *home,
-                           struct thread_cache *cache);
+/* Puts a cache into its heap's list, or takes it out; the caches_lock is held.
+ */
+void thread_cache_link(struct heap_caches *home, struct thread_cache *cache);
+void thread_cache_unlink(struct heap_caches *home, struct thread_cache *cache);
 
 #endif

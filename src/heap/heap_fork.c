@@ -10,6 +10,10 @@
 #include "object_records.h"
 #include "snapshot_lock.h"
 
+/* Whether no other thread is inside the allocator. */
+static bool is_at_rest;
+static bool has_barrier;
+
 static void lock_for_reclaiming(struct memkind_heap *heap)
 {
     ranked_lock_take(&heap->reclaim_lock);
@@ -20,9 +24,14 @@ static void lock_list_of_caches(struct memkind_heap *heap)
     ranked_lock_take(&heap->caches.caches_lock);
 }
 
-static void lock_caches(struct memkind_heap *heap)
+static void close_caches(struct memkind_heap *heap)
 {
-    cache_visit_lock_all(&heap->caches);
+    cache_visit_close_all(&heap->caches, is_at_rest);
+}
+
+static void wait_for_caches(struct memkind_heap *heap)
+{
+    cache_visit_wait_all(&heap->caches, is_at_rest, has_barrier);
 }
 
 static void lock_arenas(struct memkind_heap *heap)
@@ -41,19 +50,22 @@ static void unlock_heap(struct memkind_heap *heap)
     if (heap_is_checked(heap))
         object_records_unlock(heap->records);
     ranked_lock_release(&heap->arenas.lock);
-    cache_visit_unlock_all(&heap->caches);
+    cache_visit_release_all(&heap->caches, is_at_rest);
     ranked_lock_release(&heap->caches.caches_lock);
     ranked_lock_release(&heap->reclaim_lock);
 }
 
 void heap_fork_prepare(void)
 {
-    je_fork_prepare(allocator_close_gate());
+    is_at_rest = allocator_close_gate();
+    je_fork_prepare(is_at_rest);
     heap_registry_lock();
     lock_rank_allow_equal(true);
     heap_registry_visit_locked(lock_for_reclaiming);
     heap_registry_visit_locked(lock_list_of_caches);
-    heap_registry_visit_locked(lock_caches);
+    heap_registry_visit_locked(close_caches);
+    has_barrier = memory_barrier_in_all_threads();
+    heap_registry_visit_locked(wait_for_caches);
     heap_registry_visit_locked(lock_arenas);
     heap_registry_visit_locked(lock_records);
     lock_rank_allow_equal(false);
@@ -81,7 +93,7 @@ static void renew_blocks_lock(struct memkind_heap *heap)
 
 static void orphan_other_caches(struct memkind_heap *heap)
 {
-    cache_visit_orphan_others(&heap->caches);
+    cache_visit_orphan_others(&heap->caches, is_at_rest);
 }
 
 void heap_fork_child(void)

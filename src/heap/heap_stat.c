@@ -23,6 +23,7 @@ static size_t difference(size_t all, size_t part)
 /* What is not the program's, of all that jemalloc has handed out. */
 static size_t count_cached(struct memkind_heap *heap)
 {
+    cache_visit_bury_orphans(&heap->caches);
     heap->stats.cached = cache_visit_count_bytes(&heap->caches);
     if (!heap_is_checked(heap))
         return heap->stats.cached;

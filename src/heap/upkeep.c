@@ -32,7 +32,7 @@ static bool is_due(int64_t now)
 static void age(struct memkind_heap *heap)
 {
     cache_visit_bury_orphans(&heap->caches);
-    cache_visit_used(&heap->caches, magazine_age_all);
+    cache_visit_age_all(&heap->caches);
     thread_cache_end_empty_spares(&heap->caches);
     if (heap_is_checked(heap))
         (void)quarantine_release_down_to(

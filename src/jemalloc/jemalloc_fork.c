@@ -20,7 +20,7 @@ extern __thread char JE_NAME(tsd_tls)[] FORK_TLS
 extern void *JE_NAME(arenas)[] __attribute__((visibility("hidden")));
 void JE_NAME(tsd_postfork_child)(void *tsd);
 void JE_NAME(arena_postfork_child)(void *tsdn, void *arena);
-int JE_NAME(pthread_atfork)(void (*prepare)(void), void (*parent)(void),
+int JE_NAME(pthread_atfork)(void (*first)(void), void (*parent)(void),
                             void (*child)(void));
 
 static bool is_at_rest;

@@ -13,7 +13,9 @@
 #include "heap_reclaim.h"
 #include "heap_stat.h"
 #include "layer_test.h"
+#include "memory_barrier.h"
 #include "region_pool.h"
+#include "sys_calls.h"
 #include "test_child.h"
 #include "thread_cache.h"
 #include "upkeep.h"
@@ -91,6 +93,7 @@ static struct brief come_and_go(size_t size, size_t count)
 static void *take_cache_and_wait(void *barrier)
 {
     struct thread_cache *cache = heap_cache(heap);
+    CHECK_EQ(heap_free(heap, heap_malloc(heap, SIZE, 0)), HEAP_OK);
     pthread_barrier_wait(barrier);
     return cache;
 }
@@ -119,6 +122,40 @@ static unsigned count_listed(void)
          cache = cache->next)
         count++;
     return count;
+}
+
+static unsigned count_active(void)
+{
+    unsigned count = 0;
+    for (struct thread_cache *cache = atomic_load(&heap->caches.active);
+         cache != NULL; cache = cache->next_active) {
+        CHECK(cache->is_active);
+        count++;
+    }
+    return count;
+}
+
+static bool is_active(const struct thread_cache *wanted)
+{
+    const struct thread_cache *cache = atomic_load(&heap->caches.active);
+    while (cache != NULL && cache != wanted)
+        cache = cache->next_active;
+    return cache != NULL;
+}
+
+/* Those that hold something are active, in a list without circles. Ageing may
+ * have emptied others. */
+static void check_all_in_use_are_active(void)
+{
+    unsigned in_use = 0;
+    for (const struct thread_cache *cache = heap->caches.caches; cache != NULL;
+         cache = cache->next)
+        if (magazine_bytes(&cache->magazines) != 0) {
+            CHECK(is_active(cache));
+            in_use++;
+        }
+    CHECK_GE(count_active(), in_use);
+    CHECK_LE(count_active(), count_listed());
 }
 
 static void check_no_spare(void)
@@ -200,6 +237,122 @@ static void test_a_purge_empties_it(void)
     end();
 }
 
+static struct sys_calls real;
+static unsigned barriers;
+
+static int count_membarrier(int command)
+{
+    barriers++;
+    return real.membarrier(command);
+}
+
+/* There is no thread to keep out. A cache that a purge has emptied is no longer
+ * active, and is again when its next thread puts something in. */
+static void test_visits_need_no_barrier(void)
+{
+    begin();
+    (void)come_and_go(SIZE, 20);
+    crowd_comes_and_goes(8);
+    struct thread_cache *cache = come_and_go(SIZE, 20).cache;
+    CHECK(is_active(cache));
+    real = sys;
+    sys.membarrier = count_membarrier;
+    barriers = 0;
+    for (int i = 0; i < 3; i++) {
+        heap_purge(heap);
+        CHECK_EQ(magazine_bytes(&cache->magazines), 0);
+        CHECK(!is_active(cache));
+        (void)cached_now();
+        CHECK_EQ(come_and_go(SIZE, 20).cache, cache);
+        CHECK_GE(magazine_bytes(&cache->magazines), 20 * SIZE);
+        CHECK(is_active(cache));
+        CHECK_EQ(cache->gate & GATE_SWEPT, 0);
+    }
+    CHECK_EQ(barriers, 0);
+    sys = real;
+    end();
+}
+
+/* ---- full heaps -------------------------------------------------------- */
+
+enum { LIMIT = 16 << 20, OBJECT = 64 << 10, MOST = LIMIT / OBJECT };
+static void *objects[MOST + 1];
+static size_t count;
+
+static void begin_with_limit(void)
+{
+    begin();
+    pool.budget = LIMIT;
+    heap->caches.cache_limit = LIMIT;
+    count = 0;
+    (void)heap_cache(heap); /* the thread takes over no spare one */
+}
+
+static void fill(void)
+{
+    while (count <= MOST &&
+           (objects[count] = heap_malloc(heap, OBJECT, 0)) != NULL)
+        count++;
+    REQUIRE(count <= MOST);
+}
+
+static void free_down_to(size_t left)
+{
+    while (count > left)
+        CHECK_EQ(heap_free(heap, objects[--count]), HEAP_OK);
+}
+
+static void check_all_are_empty(void)
+{
+    for (const struct thread_cache *cache = heap->caches.caches; cache != NULL;
+         cache = cache->next) {
+        CHECK_EQ(magazine_bytes(&cache->magazines), 0);
+        CHECK(!is_active(cache));
+    }
+}
+
+/* A heap at its limit finds what threads that have ended left behind. */
+static void test_a_full_heap_finds_it(void)
+{
+    begin_with_limit();
+    fill();
+    const size_t full = count;
+    REQUIRE(full > 8);
+    free_down_to(0);
+    end();
+    begin_with_limit();
+    struct thread_cache *cache = come_and_go(OBJECT, 7).cache;
+    CHECK(cache->is_spare);
+    CHECK_GE(magazine_bytes(&cache->magazines), OBJECT);
+    fill();
+    CHECK_EQ(count, full);
+    check_all_are_empty();
+    free_down_to(0);
+    end();
+}
+
+/* A heap without room keeps nothing in magazines: a thread neither leaves
+ * anything behind then nor puts anything into a cache that it takes over. */
+static void test_a_full_heap_keeps_nothing_in_it(void)
+{
+    begin_with_limit();
+    struct thread_cache *cache = come_and_go(OBJECT, 7).cache;
+    CHECK_GE(magazine_bytes(&cache->magazines), OBJECT);
+    fill();
+    for (int i = 0; i < 3; i++) {
+        const size_t full = count;
+        free_down_to(full - 8);
+        CHECK_EQ(come_and_go(OBJECT, 7).cache, heap->caches.spare);
+        check_all_are_empty();
+        fill();
+        CHECK_EQ(count, full);
+    }
+    free_down_to(0);
+    end();
+}
+
+/* ---- ageing ------------------------------------------------------------ */
+
 static time_t now(void)
 {
     struct timespec time;
@@ -224,6 +377,82 @@ static void test_it_ages_until_it_is_gone(void)
     CHECK_EQ(count_listed(), 1);
     CHECK_EQ(heap_stat_snapshot(), 0);
     CHECK_EQ(heap_stat(heap, HEAP_ALLOCATED), 0);
+    end();
+}
+
+/* Ageing takes what it has emptied out of the list of active caches, that of a
+ * thread that sleeps, too. */
+static void *take_and_wait(void *barrier)
+{
+    CHECK_EQ(heap_free(heap, heap_malloc(heap, SIZE, 0)), HEAP_OK);
+    pthread_barrier_wait(barrier);
+    pthread_barrier_wait(barrier);
+    return NULL;
+}
+
+static void test_what_has_aged_is_not_active(void)
+{
+    const struct timespec pause = {.tv_nsec = 20000000};
+    pthread_barrier_t barrier;
+    pthread_t thread;
+    begin();
+    REQUIRE_EQ(pthread_barrier_init(&barrier, NULL, 2), 0);
+    REQUIRE_EQ(pthread_create(&thread, NULL, take_and_wait, &barrier), 0);
+    pthread_barrier_wait(&barrier);
+    CHECK_NOT_NULL(atomic_load(&heap->caches.active));
+    const time_t deadline = now() + SECONDS_MOST;
+    struct thread_cache *cache = heap_cache(heap);
+    while ((atomic_load(&heap->caches.active) != NULL ||
+            heap->caches.caches->magazines.reserved != 0 ||
+            heap->caches.caches->next->magazines.reserved != 0) &&
+           now() < deadline) {
+        upkeep_tick(cache);
+        nanosleep(&pause, NULL);
+    }
+    CHECK_NULL(atomic_load(&heap->caches.active));
+    CHECK_EQ(heap->caches.caches->next->magazines.reserved, 0);
+    pthread_barrier_wait(&barrier);
+    pthread_join(thread, NULL);
+    pthread_barrier_destroy(&barrier);
+    end();
+}
+
+/* ---- visits to caches in use ------------------------------------------- */
+
+static bool was_found;
+
+/* Called when gates have been closed. */
+static int look_for_caches(int command)
+{
+    was_found = cache_visit_may_find(&heap->caches);
+    return real.membarrier(command);
+}
+
+/* Until a visitor has emptied a cache, an allocation that fails meanwhile knows
+ * that the cache may hold objects. */
+static void test_visits_hide_nothing(void)
+{
+    pthread_barrier_t barrier;
+    pthread_t thread;
+    begin();
+    REQUIRE_EQ(pthread_barrier_init(&barrier, NULL, 2), 0);
+    REQUIRE_EQ(pthread_create(&thread, NULL, take_and_wait, &barrier), 0);
+    pthread_barrier_wait(&barrier);
+    real = sys;
+    sys.membarrier = look_for_caches;
+    was_found = !memory_barrier_is_asymmetric();
+    (void)cached_now();
+    CHECK(was_found);
+    CHECK_EQ(count_active(), 1);
+    was_found = !memory_barrier_is_asymmetric();
+    heap_purge(heap);
+    CHECK(was_found);
+    CHECK_EQ(count_active(), 0);
+    CHECK(!cache_visit_may_find(&heap->caches));
+    sys = real;
+    pthread_barrier_wait(&barrier);
+    pthread_join(thread, NULL);
+    pthread_barrier_destroy(&barrier);
     end();
 }
 
@@ -252,9 +481,12 @@ static void test_pages_that_are_not_kept(void)
 static void test_few_of_many_threads(void)
 {
     begin();
-    crowd_comes_and_goes(SPARES_MOST + 40);
-    CHECK_EQ(heap->caches.spare_count, SPARES_MOST);
-    CHECK_EQ(count_listed(), SPARES_MOST);
+    for (int i = 0; i < 5; i++) {
+        crowd_comes_and_goes(SPARES_MOST + 40);
+        CHECK_EQ(heap->caches.spare_count, SPARES_MOST);
+        CHECK_EQ(count_listed(), SPARES_MOST);
+        check_all_in_use_are_active();
+    }
     for (unsigned i = 0; i < 2; i++)
         CHECK_EQ(heap->arenas.slots[i].threads, 0);
     crowd_comes_and_goes(10);
@@ -300,7 +532,7 @@ static struct brief before_fork;
 static int child_with_a_spare(void)
 {
     NEED(heap->caches.spare == before_fork.cache);
-    NEED(!before_fork.cache->is_orphan);
+    NEED(atomic_load(&heap->caches.orphans) == NULL);
     struct brief brief = come_and_go(SIZE, 20);
     NEED(brief.cache == before_fork.cache);
     NEED(brief.first == before_fork.last);
@@ -370,7 +602,12 @@ static const struct test_case tests[] = {
     {"threads get arenas of their own", test_threads_get_arenas_of_their_own},
     {"it is counted as cached", test_it_is_counted_as_cached},
     {"a purge empties it", test_a_purge_empties_it},
+    {"visits need no barrier", test_visits_need_no_barrier},
+    {"a full heap finds it", test_a_full_heap_finds_it},
+    {"a full heap keeps nothing in it", test_a_full_heap_keeps_nothing_in_it},
     {"it ages until it is gone", test_it_ages_until_it_is_gone},
+    {"what has aged is not active", test_what_has_aged_is_not_active},
+    {"visits hide nothing", test_visits_hide_nothing},
     {"a thread that held much gives it back",
      test_a_thread_that_held_much_gives_it_back},
     {"pages that are not kept", test_pages_that_are_not_kept},
