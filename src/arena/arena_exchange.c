@@ -56,10 +56,16 @@ struct arena_fetch arena_exchange_begin_fetch(const struct heap_arenas *arenas,
     };
     if (__builtin_expect(fetch.is_counted, 0)) {
         fetch.reused = atomic_load(&returns->reused);
-        fetch.commits = atomic_load(&arenas->extents.commits);
+        fetch.commits = extent_commits;
         fetch.objects = atomic_load(&returns->classes[size_class].objects);
     }
     return fetch;
+}
+
+static bool has_slabs(unsigned size_class)
+{
+    return size_class <= SIZE_CLASS_LAST &&
+           !size_class_has_own_pages(size_class);
 }
 
 /* Whether the object has pages of its own, or is the only one of a slab, which
@@ -83,13 +89,21 @@ void arena_exchange_end_fetch(struct heap_arenas *arenas,
                               const struct arena_fetch *fetch, const void *ptr)
 {
     struct arena_returns *returns = &arenas->returns;
+    const unsigned size_class = fetch->size_class;
     if (__builtin_expect(!arena_returns_are_counted(returns), 1))
         return;
-    atomic_fetch_add(&returns->classes[fetch->size_class].fetched, 1);
-    /* Pages that needed no commit are some that had become free. */
-    if (fetch->is_counted &&
-        atomic_load(&arenas->extents.commits) == fetch->commits &&
-        heap_arenas_knows_pages(arenas) && is_first(returns, fetch, ptr))
+    arena_returns_note_fetched(returns, size_class);
+    const bool has_committed =
+        !fetch->is_counted || extent_commits != fetch->commits;
+    if (has_committed && has_slabs(size_class) &&
+        !is_first(returns, fetch, ptr)) {
+        /* Another thread may have had a slab ready meanwhile. jemalloc frees
+         * the new one then. */
+        atomic_fetch_add(&returns->free_pages, size_class_pages[size_class]);
+    } else if (!has_committed && heap_arenas_knows_pages(arenas) &&
+               is_first(returns, fetch, ptr)) {
+        /* Pages that needed no commit are some that had become free. */
         arena_returns_note_reused(returns, fetch->reused,
-                                  size_class_pages[fetch->size_class]);
+                                  size_class_pages[size_class]);
+    }
 }

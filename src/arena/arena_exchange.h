@@ -28,7 +28,8 @@ static inline bool arena_exchange_give(struct heap_arenas *arenas,
 struct arena_fetch {
     bool is_counted;
     unsigned size_class;
-    unsigned commits, objects;
+    unsigned commits; /* by this thread */
+    unsigned objects;
     uint64_t reused;
 };
 struct arena_fetch arena_exchange_begin_fetch(const struct heap_arenas *arenas,

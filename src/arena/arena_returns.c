@@ -6,14 +6,20 @@
 
 void arena_returns_begin(struct arena_returns *returns)
 {
-    atomic_fetch_add(&returns->times, 1);
+    unsigned epoch = atomic_load(&returns->epoch);
+    if (epoch % 2 != 0)
+        return;
     atomic_fetch_add(&returns->free_pages, UNKNOWN_PAGES);
-    atomic_store(&returns->are_counted, true);
+    /* If it fails, another thread has begun. */
+    (void)atomic_compare_exchange_strong(&returns->epoch, &epoch, epoch + 1);
 }
 
 void arena_returns_end(struct arena_returns *returns)
 {
-    atomic_store(&returns->are_counted, false);
+    unsigned epoch = atomic_load(&returns->epoch);
+    if (epoch % 2 != 0)
+        (void)atomic_compare_exchange_strong(&returns->epoch, &epoch,
+                                             epoch + 1);
 }
 
 void arena_returns_note(struct arena_returns *returns, unsigned size_class,

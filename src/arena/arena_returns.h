@@ -24,8 +24,8 @@
 #include "size_class.h"
 
 struct arena_returns {
-    atomic_bool are_counted;
-    atomic_uint times;         /* that counting has begun */
+    /* Odd while returns are counted; grows when that begins and ends. */
+    atomic_uint epoch;
     _Atomic size_t free_pages; /* bytes of pages that have become free */
     _Atomic size_t purged;     /* of these, by the last purge */
     _Atomic uint64_t reused;   /* see arena_returns_spare() */
@@ -33,20 +33,29 @@ struct arena_returns {
     struct {
         atomic_uint objects;    /* that have gone back */
         atomic_uint returning;  /* threads that give one back now */
-        atomic_uint fetched;    /* objects that were taken out */
+        atomic_uint fetched;    /* objects of it that have come to live */
         _Atomic unsigned arena; /* which has got the last one */
     } classes[SIZE_CLASS_COUNT];
 };
 
-/* Begins to count. Until the purge that follows, any number of pages may be
- * free. */
+/* Begins to count, if it has not begun. Until the purge that follows, any
+ * number of pages may be free. */
 void arena_returns_begin(struct arena_returns *returns);
 void arena_returns_end(struct arena_returns *returns);
 
 static inline bool
 arena_returns_are_counted(const struct arena_returns *returns)
 {
-    return atomic_load_explicit(&returns->are_counted, memory_order_relaxed);
+    return atomic_load_explicit(&returns->epoch, memory_order_relaxed) % 2 != 0;
+}
+
+/* Called when an object of a class was taken out, or has changed to that class.
+ */
+static inline void arena_returns_note_fetched(struct arena_returns *returns,
+                                              unsigned size_class)
+{
+    if (__builtin_expect(arena_returns_are_counted(returns), 0))
+        atomic_fetch_add(&returns->classes[size_class].fetched, 1);
 }
 
 /* Called after objects of a class went back without being counted, with the

@@ -337,8 +337,8 @@ bool magazine_returned_lately(const struct magazines *magazines,
 {
     const struct arena_returns *returns = &magazines->arenas->returns;
     const struct returned_lately *lately = &magazines->returned;
-    if (!arena_returns_are_counted(returns) ||
-        lately->times != atomic_load(&returns->times))
+    const unsigned epoch = atomic_load(&returns->epoch);
+    if (epoch % 2 == 0 || lately->epoch != epoch)
         return false;
     const unsigned fetched = atomic_load(&returns->classes[size_class].fetched);
     for (unsigned i = 0; i < RETURNED_LATELY; i++)
@@ -353,11 +353,11 @@ static void return_at_once(struct magazines *magazines, unsigned size_class,
 {
     const struct arena_returns *returns = &magazines->arenas->returns;
     struct returned_lately *lately = &magazines->returned;
-    const unsigned times = atomic_load(&returns->times);
-    if (lately->times != times)
-        *lately = (struct returned_lately){.times = times};
+    const unsigned epoch = atomic_load(&returns->epoch);
+    if (lately->epoch != epoch)
+        *lately = (struct returned_lately){.epoch = epoch};
     const unsigned place = lately->next++ % RETURNED_LATELY;
-    lately->objects[place] = arena_returns_are_counted(returns) ? ptr : NULL;
+    lately->objects[place] = epoch % 2 != 0 ? ptr : NULL;
     lately->classes[place] = (uint8_t)size_class;
     lately->fetched[place] = atomic_load(&returns->classes[size_class].fetched);
     magazine_return(magazines->arenas, size_class, ptr);

@@ -36,9 +36,10 @@ struct magazines {
     size_t reserved;  /* bytes that they could hold by their capacities */
     bool is_bypassed; /* no objects are kept: all go back to the arenas */
     /* The last objects that were not kept. One is free as long as counting has
-     * not begun again, and no object of its class was taken out. */
+     * not ended, and no object of its class was taken out. */
     struct returned_lately {
-        unsigned times, next;
+        unsigned epoch; /* of arena_returns */
+        unsigned next;
         void *objects[RETURNED_LATELY];
         unsigned fetched[RETURNED_LATELY];
         uint8_t classes[RETURNED_LATELY];

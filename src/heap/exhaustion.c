@@ -25,6 +25,14 @@ static bool caches_may_have_any(const struct memkind_heap *heap)
            atomic_load(&heap->exhaustion.is_reclaiming);
 }
 
+/* An aligned object whose size has a class that does not see to that. It may
+ * need more than a larger object, or less than its pages: a place in a slab. */
+static bool is_odd(unsigned size_class, size_t size)
+{
+    return size_class == SIZE_CLASS_HUGE &&
+           size <= size_class_sizes[SIZE_CLASS_LAST];
+}
+
 /* Bytes of pages that an object may need. */
 static size_t pages_for(unsigned size_class, size_t size)
 {
@@ -63,9 +71,13 @@ static bool still_holds(const struct memkind_heap *heap, unsigned size_class,
                         size_t size, const struct vain_attempt *vain)
 {
     const struct arena_returns *returns = &heap->arenas.returns;
-    if (size < atomic_load(&vain->size) ||
+    if (atomic_load(&returns->epoch) != atomic_load(&vain->epoch) ||
+        size < atomic_load(&vain->size) ||
         atomic_load(&returns->classes[size_class].objects) !=
-            atomic_load(&vain->objects))
+            atomic_load(&vain->objects) ||
+        /* A new slab has room for more than the object that was fetched. */
+        atomic_load(&returns->classes[size_class].fetched) !=
+            atomic_load(&vain->fetched))
         return false;
     return (atomic_load(&returns->free_pages) ==
                 atomic_load(&vain->free_pages) &&
@@ -102,7 +114,8 @@ enum outlook exhaustion_outlook(struct memkind_heap *heap, unsigned size_class,
 {
     struct vain_attempt *vain = &heap->exhaustion.vain[size_class];
     enum outlook outlook;
-    if (!exhaustion_holds(heap) || caches_may_have_any(heap))
+    if (!exhaustion_holds(heap) || is_odd(size_class, size) ||
+        caches_may_have_any(heap))
         return OUTLOOK_OPEN;
     if (size_class_has_own_pages(size_class) &&
         is_over_budget(heap, size_class, size))
@@ -123,7 +136,9 @@ exhaustion_begin_attempt(const struct memkind_heap *heap, unsigned size_class)
     const struct arena_returns *returns = &heap->arenas.returns;
     const struct memkind_region_pool *pool = heap_pool(heap);
     struct exhaustion_attempt attempt = {
+        .epoch = atomic_load(&returns->epoch),
         .objects = atomic_load(&returns->classes[size_class].objects),
+        .fetched = atomic_load(&returns->classes[size_class].fetched),
         .free_pages = atomic_load(&returns->free_pages),
     };
     if (pool != NULL) {
@@ -139,10 +154,8 @@ void exhaustion_note_vain(struct memkind_heap *heap,
 {
     const struct memkind_region_pool *pool = heap_pool(heap);
     struct vain_attempt *vain = &heap->exhaustion.vain[size_class];
-    /* An aligned object of a small size may need more than a larger one. */
-    const bool is_odd = size_class == SIZE_CLASS_HUGE &&
-                        size <= size_class_sizes[SIZE_CLASS_LAST];
-    if (pool == NULL || is_odd || !exhaustion_holds(heap))
+    if (pool == NULL || is_odd(size_class, size) || attempt->epoch % 2 == 0 ||
+        attempt->epoch != atomic_load(&heap->arenas.returns.epoch))
         return;
     const struct region_refusals refusals = region_pool_refusals(pool);
     const bool passing = refusals.passing != attempt->refusals.passing;
@@ -155,7 +168,9 @@ void exhaustion_note_vain(struct memkind_heap *heap,
         return;
     atomic_store(&vain->may_be_passing, passing);
     atomic_store(&vain->size, size_class == SIZE_CLASS_HUGE ? size : 0);
+    atomic_store(&vain->epoch, attempt->epoch);
     atomic_store(&vain->objects, attempt->objects);
+    atomic_store(&vain->fetched, attempt->fetched);
     atomic_store(&vain->free_pages, attempt->free_pages);
     atomic_store(&vain->decommits, attempt->decommits);
     atomic_store(&vain->version, version + 2);

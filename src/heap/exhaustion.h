@@ -48,7 +48,8 @@ void exhaustion_begin(struct memkind_heap *heap);
 
 /* Bracket an attempt to take an object from the arenas, which was in vain. */
 struct exhaustion_attempt {
-    unsigned objects, decommits;
+    unsigned epoch; /* of arena_returns */
+    unsigned objects, fetched, decommits;
     size_t free_pages;
     struct region_refusals refusals;
 };

@@ -367,6 +367,7 @@ static bool resize_in_place(struct memkind_heap *heap, void *ptr, size_t size)
     if (wanted == 0 || JE_NAME(xallocx)(ptr, size, 0, JE_TCACHE_NONE) != wanted)
         return false;
     object_tag_write_large(heap_pool(heap), ptr, wanted);
+    arena_returns_note_fetched(&heap->arenas.returns, size_class_of(wanted));
     if (wanted < before) {
         heap_arenas_note_free_pages(&heap->arenas);
         arena_returns_note(&heap->arenas.returns, SIZE_CLASS_HUGE,

@@ -18,7 +18,8 @@ struct vain_attempt {
     atomic_uint version; /* odd while it is written; 0: there was none */
     atomic_uint refusals;
     atomic_bool may_be_passing; /* see struct region_refusals */
-    atomic_uint objects, decommits;
+    atomic_uint epoch;          /* of arena_returns */
+    atomic_uint objects, fetched, decommits;
     _Atomic size_t free_pages;
     _Atomic size_t size; /* of the object, if it is of SIZE_CLASS_HUGE */
 };

@@ -34,10 +34,7 @@ static void hook_end(void)
 
 /* ---- over a region pool ---- */
 
-static void note_commit(struct extent_supply *supply)
-{
-    atomic_fetch_add_explicit(&supply->commits, 1, memory_order_relaxed);
-}
+__thread unsigned extent_commits;
 
 static void *pool_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
                         size_t alignment, bool *zero, bool *commit,
@@ -62,7 +59,7 @@ static void *pool_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
     if (block == NULL)
         return NULL;
     if (*commit)
-        note_commit(supply);
+        extent_commits++;
     if (*zero && !zeroed)
         memset(block, 0, size);
     if (zeroed && (*commit || supply->says_zero))
@@ -111,7 +108,7 @@ static bool pool_commit(extent_hooks_t *hooks, void *addr, size_t size,
     if (result != 0)
         debug_log("no file space for %zu bytes: %s", length, strerror(-result));
     else
-        note_commit(supply);
+        extent_commits++;
     return result != 0;
 }
 

@@ -30,6 +30,7 @@
 #include "jemalloc_private.h"
 #include "ranked_lock.h"
 #include "region_pool.h"
+#include "tls_model.h"
 
 /* The source of blocks that are not bumped off a region. */
 struct block_source {
@@ -51,13 +52,15 @@ struct extent_supply {
      * reading a hole takes file space on tmpfs. */
     bool says_zero;
     atomic_bool is_full; /* the last commit failed */
-    atomic_uint commits; /* those that succeeded */
     struct {
         atomic_uint begun, ended;
     } decays; /* decommits by others than the thread that purges */
     struct source_block *blocks; /* that are in no region */
     struct ranked_lock blocks_lock;
 };
+
+/* Commits that have succeeded, by this thread. */
+extern __thread unsigned extent_commits TLS_MODEL;
 
 /* Blocks are bumped off the pool, or come from `source` if that is not NULL
  * (and may lie in the pool's regions nevertheless). One of the two may be

@@ -209,7 +209,7 @@ int je_utilization(const void *object, struct je_utilization *utilization)
 
 int je_slab_use(const void *object, size_t *slab_free, size_t *slab_objects)
 {
-    size_t answer[3]; /* free, all, bytes */
+    size_t answer[3] = {0}; /* free, all, bytes */
     int result = ctl_plain(NAME_SLAB_USE, answer, sizeof answer,
                            (void *)&object, sizeof object);
     *slab_free = answer[0];

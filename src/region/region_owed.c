@@ -123,6 +123,7 @@ void region_owed_pay(struct memkind_region_pool *pool, struct region *region)
         if (region_space_give(pool, region, page * page_size, size, size) != 0)
             break;
         note_paid(region, page, end);
+        atomic_fetch_add(&pool->decommits, 1);
     }
     ranked_lock_release(&region->grain_lock);
 }
