@@ -9,6 +9,7 @@
 
 #include "cancellation.h"
 #include "debug_log.h"
+#include "extent_hooks.h"
 #include "jemalloc_thread.h"
 #include "ranked_lock.h"
 #include "tls_model.h"
@@ -111,6 +112,7 @@ bool allocator_enter(void)
     atomic_signal_fence(memory_order_seq_cst);
     cancel_state = cancellation_disable();
     pass_gate();
+    extent_merges_begin_call();
     return true;
 }
 

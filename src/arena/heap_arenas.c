@@ -48,6 +48,7 @@ int heap_arenas_create(struct heap_arenas *arenas, struct arena_slot *slots,
     else
         extent_supply_init(&arenas->extents, config->pool, config->source,
                            config->address_owner);
+    extent_supply_set_decay(&arenas->extents, config->dirty_decay_ms != 0);
     ranked_lock_init(&arenas->lock, RANK_ARENAS);
     int result = add_arena(arenas);
     if (result != 0) {
@@ -129,22 +130,21 @@ void heap_arenas_purge(struct heap_arenas *arenas)
     const unsigned count = heap_arenas_count(arenas);
     const size_t freed = atomic_load(&arenas->returns.free_pages);
     const struct extent_purge begun =
-        extent_hooks_begin_purge(&arenas->extents);
+        extent_supply_begin_purge(&arenas->extents);
     for (unsigned i = 0; i < count; i++)
         (void)je_arena_purge(arenas->slots[i].index);
     /* If another thread is at it, jemalloc leaves an arena as it is. */
-    const bool is_complete = extent_hooks_end_purge(&arenas->extents, &begun);
+    const bool is_complete = extent_supply_end_purge(&arenas->extents, &begun);
     if (arenas->extents.pool != NULL)
         region_pool_pay(arenas->extents.pool);
     if (is_complete)
         arena_returns_note_purge(&arenas->returns, freed);
 }
 
-void heap_arenas_decay(struct heap_arenas *arenas)
+void heap_arenas_decay(struct heap_arenas *arenas, unsigned place)
 {
-    const unsigned count = heap_arenas_count(arenas);
-    for (unsigned i = 0; i < count; i++)
-        (void)je_arena_decay(arenas->slots[i].index);
+    extent_merges_begin_call();
+    (void)je_arena_decay(arenas->slots[place].index);
 }
 
 int heap_arenas_set_decay(struct heap_arenas *arenas, ssize_t milliseconds)
@@ -153,8 +153,11 @@ int heap_arenas_set_decay(struct heap_arenas *arenas, ssize_t milliseconds)
     ranked_lock_take(&arenas->lock);
     const unsigned count = atomic_load(&arenas->count);
     arenas->dirty_decay_ms = milliseconds;
+    extent_supply_set_decay(&arenas->extents, milliseconds != 0);
     for (unsigned i = 0; i < count && result == 0; i++)
         result = je_arena_set_decay(arenas->slots[i].index, milliseconds);
     ranked_lock_release(&arenas->lock);
+    if (milliseconds == 0 && arenas->extents.pool != NULL)
+        region_pool_pay(arenas->extents.pool);
     return result;
 }

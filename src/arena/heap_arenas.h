@@ -90,8 +90,9 @@ bool heap_arenas_knows_pages(const struct heap_arenas *arenas);
 /* Gives all free pages of all arenas back to the pool. */
 void heap_arenas_purge(struct heap_arenas *arenas);
 
-/* Gives back the pages that have been free for as long as they are kept. */
-void heap_arenas_decay(struct heap_arenas *arenas);
+/* Gives back the pages of one arena that have been free for as long as they are
+ * kept. */
+void heap_arenas_decay(struct heap_arenas *arenas, unsigned place);
 
 /* Sets how long free pages are kept, in arenas there are and arenas to come.
  * Returns 0 or a negative errno. */

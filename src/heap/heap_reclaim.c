@@ -31,6 +31,7 @@ void heap_reclaim(struct memkind_heap *heap)
 static bool may_help_others(const struct memkind_heap *heap)
 {
     return exhaustion_reclaim_may_help_others(heap) ||
+           region_pool_owes(heap_pool(heap)) ||
            (heap_is_checked(heap) &&
             object_records_quarantined(heap->records) != 0);
 }

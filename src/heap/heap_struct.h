@@ -31,13 +31,23 @@ struct exhaustion {
     struct vain_attempt vain[SIZE_CLASS_COUNT];
 };
 
+/* When the heap is looked after next: see upkeep.h. By coarse_clock_ms(). */
+struct upkeep {
+    _Atomic int64_t due_ms;          /* the next turn */
+    _Atomic int64_t own_ms;          /* the last by a thread of the heap's */
+    _Atomic int64_t ageing_ms;       /* when magazines age next */
+    _Atomic int64_t decay_ms;        /* when arenas decay next */
+    _Atomic int64_t decays_until_ms; /* when that need not be done any more */
+    atomic_uint next_arena;          /* of those that decay, by its place */
+};
+
 struct memkind_heap {
     struct heap_caches caches;
     struct heap_arenas arenas;
     struct object_records *records;  /* of a checked heap; or NULL */
     struct ranked_lock reclaim_lock; /* RANK_RECLAIM: one thread purges */
     struct exhaustion exhaustion;
-    _Atomic int64_t decays_until_ms; /* how long upkeep looks after pages */
+    struct upkeep upkeep;
     struct {
         /* In bytes, at the last snapshot. */
         _Atomic size_t allocated, active, resident;

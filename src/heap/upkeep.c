@@ -19,14 +19,18 @@
 #define PERIOD 32
 #define SLOW_MS 100
 
-static _Atomic int64_t next_upkeep;
+/* When other heaps are looked at next, and from which slot on. */
+static _Atomic int64_t next_look;
+static atomic_uint next_slot;
+
+/* ---- a heap's turn ---- */
 
 /* Returns true to one of the threads that ask at a time. */
-static bool is_due(int64_t now)
+static bool is_due(_Atomic int64_t *due_ms, int64_t now, int64_t period)
 {
-    int64_t due = atomic_load_explicit(&next_upkeep, memory_order_relaxed);
+    int64_t due = atomic_load_explicit(due_ms, memory_order_relaxed);
     return now >= due &&
-           atomic_compare_exchange_strong(&next_upkeep, &due, now + UPKEEP_MS);
+           atomic_compare_exchange_strong(due_ms, &due, now + period);
 }
 
 static void age(struct memkind_heap *heap)
@@ -39,43 +43,126 @@ static void age(struct memkind_heap *heap)
             heap, object_records_quarantined(heap->records) / 2);
 }
 
-/* Decays the arenas if anything has been given back to them not long ago. */
-static void decay(struct memkind_heap *heap, int64_t now)
+/* Whether anything has been given back to the arenas not long ago. */
+static bool has_free_pages(struct memkind_heap *heap, int64_t now)
 {
     const ssize_t decay_ms = heap->arenas.dirty_decay_ms;
     if (atomic_exchange_explicit(&heap->arenas.returned, false,
                                  memory_order_relaxed))
-        atomic_store(&heap->decays_until_ms, now + decay_ms + DECAY_SLACK_MS);
-    if (decay_ms >= 0 && now < atomic_load(&heap->decays_until_ms))
-        heap_arenas_decay(&heap->arenas);
+        atomic_store(&heap->upkeep.decays_until_ms,
+                     now + decay_ms + DECAY_SLACK_MS);
+    return decay_ms >= 0 && now < atomic_load(&heap->upkeep.decays_until_ms) &&
+           !je_has_background_threads();
 }
 
-static void do_what_is_due(int64_t now)
+/* Decays arenas until the turn ends. Returns false if some are left. */
+static bool decay(struct memkind_heap *heap, int64_t end_ns)
+{
+    const unsigned count = heap_arenas_count(&heap->arenas);
+    unsigned place = atomic_load(&heap->upkeep.next_arena);
+    for (; place < count && exact_clock_ns() < end_ns; place++)
+        heap_arenas_decay(&heap->arenas, place);
+    atomic_store(&heap->upkeep.next_arena, place < count ? place : 0);
+    return place >= count;
+}
+
+/* Gives back what is owed, until the turn ends. Returns whether any of it is
+ * left, and can be given back. */
+static bool pay(struct memkind_region_pool *pool, int64_t end_ns)
+{
+    enum { STEP = 1 << 20 };
+    size_t paid = 0, step = 1;
+    while (step != 0 && paid < UPKEEP_TURN_BYTES && exact_clock_ns() < end_ns &&
+           region_pool_owes(pool)) {
+        step = region_pool_pay_some(pool, STEP);
+        paid += step;
+    }
+    return step != 0 && region_pool_owes(pool);
+}
+
+/* Returns false if something is left to do soon. */
+static bool take_turn(struct memkind_heap *heap, int64_t now, int64_t end_ns)
+{
+    struct upkeep *upkeep = &heap->upkeep;
+    struct memkind_region_pool *pool = heap_pool(heap);
+    bool is_done = true;
+    snapshot_lock_begin_moving();
+    if (is_due(&upkeep->ageing_ms, now, AGEING_MS))
+        age(heap);
+    extent_supply_renew_allowance(&heap->arenas.extents);
+    if (is_due(&upkeep->decay_ms, now, UPKEEP_MS) &&
+        has_free_pages(heap, now) && !decay(heap, end_ns)) {
+        atomic_store(&upkeep->decay_ms, now);
+        is_done = false;
+    }
+    if (pool != NULL && pay(pool, end_ns))
+        is_done = false;
+    if (!is_done)
+        atomic_store(&upkeep->due_ms, now + UPKEEP_PAYING_MS);
+    snapshot_lock_end_moving();
+    return is_done;
+}
+
+/* ---- whose turn it is ---- */
+
+/* The thread's own heap has its turn if that is due. */
+static void look_after_own(struct thread_cache *cache, int64_t now,
+                           int64_t end_ns)
+{
+    struct memkind_heap *heap = heap_registry_use(&cache->place);
+    if (heap == NULL)
+        return;
+    atomic_store_explicit(&heap->upkeep.own_ms, now, memory_order_relaxed);
+    (void)take_turn(heap, now, end_ns);
+    heap_registry_done(cache->place.slot);
+}
+
+/* Whether the heap's own threads have not shown up for a while. Memory that is
+ * shared after a fork is the business of the process that allocates. */
+static bool is_left_alone(const struct memkind_heap *heap, int64_t now)
+{
+    const struct memkind_region_pool *pool = heap_pool(heap);
+    return (pool == NULL || !region_pool_is_shared(pool)) &&
+           now - atomic_load_explicit(&heap->upkeep.own_ms,
+                                      memory_order_relaxed) >=
+               UPKEEP_ALONE_MS;
+}
+
+/* Heaps whose own threads have not shown up for a while have their turns until
+ * the time for one is over; the others are left for the next call. */
+static void look_after_others(int64_t now, int64_t end_ns)
 {
     struct memkind_heap *heap;
-    const unsigned share = (unsigned)(now / UPKEEP_MS % AGEING_SHARES);
-    const bool decays = !je_has_background_threads();
-    snapshot_lock_begin_moving();
-    for (unsigned slot = 0; (heap = heap_registry_use_next(&slot)) != NULL;
-         slot++) {
-        if (slot % AGEING_SHARES == share)
-            age(heap);
-        if (decays)
-            decay(heap, now);
+    bool is_done = true, is_over = false;
+    unsigned slot = atomic_load(&next_slot);
+    for (; !is_over && (heap = heap_registry_use_next(&slot)) != NULL; slot++) {
+        if (is_left_alone(heap, now) &&
+            is_due(&heap->upkeep.due_ms, now, UPKEEP_MS)) {
+            is_done &= take_turn(heap, now, end_ns);
+            is_over = exact_clock_ns() >= end_ns;
+        }
         heap_registry_done(slot);
     }
-    snapshot_lock_end_moving();
+    atomic_store(&next_slot, is_over ? slot : 0);
+    if (!is_done || is_over)
+        atomic_store(&next_look, now + UPKEEP_PAYING_MS);
 }
 
 void upkeep_tick(struct thread_cache *cache)
 {
-    int64_t now = coarse_clock_ms();
+    const int64_t now = coarse_clock_ms();
+    struct upkeep *own = &cache->home->heap->upkeep;
     cache->ticks = now - cache->last_tick_ms < SLOW_MS ? PERIOD : 1;
     cache->last_tick_ms = now;
-    if (__builtin_expect(is_due(now), 0) && allocator_enter()) {
-        int saved_errno = errno; /* the call that we are in may succeed */
-        do_what_is_due(now);
-        errno = saved_errno;
-        allocator_leave();
-    }
+    const bool own_is_due = is_due(&own->due_ms, now, UPKEEP_MS);
+    const bool look_is_due = is_due(&next_look, now, UPKEEP_MS);
+    if (__builtin_expect(!own_is_due && !look_is_due, 1) || !allocator_enter())
+        return;
+    int saved_errno = errno; /* the call that we are in may succeed */
+    if (own_is_due)
+        look_after_own(cache, now, exact_clock_ns() + UPKEEP_TURN_NS);
+    if (look_is_due)
+        look_after_others(now, exact_clock_ns() + UPKEEP_TURN_NS);
+    errno = saved_errno;
+    allocator_leave();
 }

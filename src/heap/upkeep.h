@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What has to be done from time to time: magazines age, and pages that have
- * been free for a while go back to the file system. The first thread that
- * allocates after the time has come does it, for all heaps. There is no thread
- * for it.
+ * been free for a while go back to the file system. There is no thread for it.
+ * Threads that allocate do it, in turns of about a millisecond (retention.h):
+ * each for the heap that it allocates from, and for heaps whose own threads
+ * have not allocated for a while.
  */
 #ifndef UPKEEP_H
 #define UPKEEP_H

@@ -112,6 +112,28 @@ static bool pool_commit(extent_hooks_t *hooks, void *addr, size_t size,
     return result != 0;
 }
 
+/* Half a millisecond on tmpfs. */
+#define ALLOWANCE ((size_t)2 << 20)
+
+/* How many of so many bytes may be given back at once; SIZE_MAX if all that is
+ * owed may be. jemalloc's background threads keep no allocation waiting. */
+static size_t take_allowance(struct extent_supply *supply, size_t size)
+{
+    size_t left =
+        atomic_load_explicit(&supply->allowance, memory_order_relaxed);
+    if (atomic_load_explicit(&supply->has_no_decay, memory_order_relaxed) ||
+        atomic_load_explicit(&supply->purges, memory_order_relaxed) != 0 ||
+        je_background_threads_are_on())
+        return SIZE_MAX;
+    size_t part;
+    do
+        part = left < size ? left : size;
+    while (part != 0 && !atomic_compare_exchange_weak_explicit(
+                            &supply->allowance, &left, left - part,
+                            memory_order_relaxed, memory_order_relaxed));
+    return part;
+}
+
 static __thread bool is_purging TLS_MODEL;
 
 static bool pool_decommit(extent_hooks_t *hooks, void *addr, size_t size,
@@ -123,28 +145,12 @@ static bool pool_decommit(extent_hooks_t *hooks, void *addr, size_t size,
     if (!is_purging)
         atomic_fetch_add(&supply->decays.begun, 1);
     int result =
-        region_pool_decommit(supply->pool, (char *)addr + offset, length);
+        region_pool_decommit_some(supply->pool, (char *)addr + offset, length,
+                                  take_allowance(supply, length));
     if (!is_purging)
         atomic_fetch_add(&supply->decays.ended, 1);
     hook_end();
     return result != 0;
-}
-
-struct extent_purge extent_hooks_begin_purge(struct extent_supply *supply)
-{
-    struct extent_purge purge;
-    purge.ended = atomic_load(&supply->decays.ended);
-    purge.begun = atomic_load(&supply->decays.begun);
-    is_purging = true;
-    return purge;
-}
-
-bool extent_hooks_end_purge(struct extent_supply *supply,
-                            const struct extent_purge *purge)
-{
-    is_purging = false;
-    return purge->begun == purge->ended &&
-           atomic_load(&supply->decays.begun) == purge->begun;
 }
 
 static bool allow_split(extent_hooks_t *hooks, void *addr, size_t size,
@@ -156,12 +162,48 @@ static bool allow_split(extent_hooks_t *hooks, void *addr, size_t size,
     return false;
 }
 
+/*
+ * An arena that gives pages back first merges the oldest free extent with all
+ * that lie beside it, under a lock. If there are gigabytes in small slabs that
+ * takes a tenth of a second, although a hundredth of the pages is due. So a
+ * thread that has merged many extents merges no more of them in that call: the
+ * arena then gives back what is due, slab by slab. A background thread makes no
+ * other calls than those; it merges again after a while.
+ */
+#define MERGES_MOST 1024
+#define MERGES_REFUSED (4 * MERGES_MOST)
+
+static __thread struct {
+    bool is_in_call;
+    unsigned count;
+} merges TLS_MODEL;
+
+void extent_merges_begin_call(void)
+{
+    merges.is_in_call = true;
+    merges.count = 0;
+}
+
+static bool has_merged_enough(const struct extent_supply *supply)
+{
+    if (atomic_load_explicit(&supply->has_no_decay, memory_order_relaxed) ||
+        atomic_load_explicit(&supply->purges, memory_order_relaxed) != 0)
+        return false;
+    if (!merges.is_in_call && merges.count == MERGES_MOST + MERGES_REFUSED)
+        merges.count = 0;
+    return ++merges.count > MERGES_MOST;
+}
+
 static bool pool_merge(extent_hooks_t *hooks, void *addr_a, size_t size_a,
                        void *addr_b, size_t size_b, bool committed,
                        unsigned arena_ind)
 {
-    (void)size_a, (void)size_b, (void)committed, (void)arena_ind;
-    struct memkind_region_pool *pool = supply_of(hooks)->pool;
+    (void)size_a, (void)size_b, (void)arena_ind;
+    struct extent_supply *supply = supply_of(hooks);
+    /* Extents that are not committed are merged when they are given back. */
+    if (committed && has_merged_enough(supply))
+        return true;
+    struct memkind_region_pool *pool = supply->pool;
     const struct region *region = region_pool_find(pool, addr_a);
     return region == NULL || !region_contains(region, addr_b);
 }
@@ -350,6 +392,7 @@ void extent_supply_init(struct extent_supply *supply,
             },
         .pool = pool,
         .address_owner = address_owner,
+        .allowance = ALLOWANCE,
         .says_zero = !je_is_debug(),
     };
     if (source != NULL)
@@ -377,6 +420,35 @@ void extent_supply_init_user(struct extent_supply *supply, extent_hooks_t *user,
         .address_owner = address_owner,
     };
     ranked_lock_init(&supply->blocks_lock, RANK_BLOCKS);
+}
+
+void extent_supply_set_decay(struct extent_supply *supply, bool decays)
+{
+    atomic_store(&supply->has_no_decay, !decays);
+}
+
+struct extent_purge extent_supply_begin_purge(struct extent_supply *supply)
+{
+    struct extent_purge purge;
+    atomic_fetch_add(&supply->purges, 1);
+    purge.ended = atomic_load(&supply->decays.ended);
+    purge.begun = atomic_load(&supply->decays.begun);
+    is_purging = true;
+    return purge;
+}
+
+bool extent_supply_end_purge(struct extent_supply *supply,
+                             const struct extent_purge *purge)
+{
+    is_purging = false;
+    atomic_fetch_sub(&supply->purges, 1);
+    return purge->begun == purge->ended &&
+           atomic_load(&supply->decays.begun) == purge->begun;
+}
+
+void extent_supply_renew_allowance(struct extent_supply *supply)
+{
+    atomic_store_explicit(&supply->allowance, ALLOWANCE, memory_order_relaxed);
 }
 
 void extent_supply_retire(struct extent_supply *supply)

@@ -55,6 +55,12 @@ struct extent_supply {
     struct {
         atomic_uint begun, ended;
     } decays; /* decommits by others than the thread that purges */
+    /* What is decommitted goes back at once if there is no decay, and while all
+     * of it is to go back; else this many bytes do until the next turn of
+     * upkeep, which also gives back the rest. */
+    atomic_bool has_no_decay;
+    atomic_uint purges;
+    _Atomic size_t allowance;
     struct source_block *blocks; /* that are in no region */
     struct ranked_lock blocks_lock;
 };
@@ -78,9 +84,19 @@ void extent_supply_init_user(struct extent_supply *supply, extent_hooks_t *user,
 struct extent_purge {
     unsigned begun, ended;
 };
-struct extent_purge extent_hooks_begin_purge(struct extent_supply *supply);
-bool extent_hooks_end_purge(struct extent_supply *supply,
-                            const struct extent_purge *purge);
+struct extent_purge extent_supply_begin_purge(struct extent_supply *supply);
+bool extent_supply_end_purge(struct extent_supply *supply,
+                             const struct extent_purge *purge);
+
+/* Sets whether pages are kept for a while before they are given back. */
+void extent_supply_set_decay(struct extent_supply *supply, bool decays);
+
+/* Called when a thread enters the allocator, and before each of its calls in
+ * there that may take long: it may merge extents again. */
+void extent_merges_begin_call(void);
+
+/* Called by each turn of upkeep: hooks may take some time again. */
+void extent_supply_renew_allowance(struct extent_supply *supply);
 
 /*
  * From now on whatever jemalloc gives up is forgotten, without a system call:

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -223,9 +224,20 @@ int je_arena_of(const void *object, unsigned *arena)
                      sizeof object);
 }
 
+/* What jemalloc said last: it cannot be asked under its locks. */
+static atomic_bool background_threads;
+
 bool je_has_background_threads(void)
 {
-    return ctl_flag("background_thread");
+    const bool are_on = ctl_flag("background_thread");
+    if (are_on != je_background_threads_are_on())
+        atomic_store(&background_threads, are_on);
+    return are_on;
+}
+
+bool je_background_threads_are_on(void)
+{
+    return atomic_load_explicit(&background_threads, memory_order_relaxed);
 }
 
 int je_background_threads(bool on)
@@ -238,6 +250,7 @@ int je_background_threads(bool on)
         on = false;
         (void)JE_NAME(mallctl)("background_thread", NULL, NULL, &on, sizeof on);
     }
+    (void)je_has_background_threads();
     return result;
 }
 

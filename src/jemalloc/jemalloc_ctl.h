@@ -71,6 +71,8 @@ int je_slab_use(const void *object, size_t *slab_free, size_t *slab_objects);
 int je_arena_of(const void *object, unsigned *arena);
 
 bool je_has_background_threads(void);
+/* What the last of these calls found. May be called under jemalloc's locks. */
+bool je_background_threads_are_on(void);
 int je_background_threads(bool on);
 int je_background_threads_max(size_t max);
 

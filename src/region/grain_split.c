@@ -91,28 +91,54 @@ int grain_split_give_unused(struct memkind_region_pool *pool,
 
 /* ---- space that is owed ---- */
 
-static int pay_grain(struct memkind_region_pool *pool, struct region *region,
-                     size_t i)
+/* Grains from `i` on that are to be given back as a whole, in one call: no more
+ * of them than take up so many bytes. */
+static size_t empty_run_end(const struct memkind_region_pool *pool,
+                            const struct region *region, size_t i, size_t most)
+{
+    const struct sparse_bits *owing = &region->owing_grains;
+    size_t end = i + 1;
+    while (region->grain_live[i] == 0 && end < owing->count &&
+           (end + 1 - i) * pool->grain <= most && sparse_bits_has(owing, end) &&
+           region->grain_live[end] == 0)
+        end++;
+    return end;
+}
+
+static int pay_grains(struct memkind_region_pool *pool, struct region *region,
+                      size_t i, size_t end)
 {
     const size_t before = region->space_pages;
-    const struct page_range grain = grain_range(pool, i);
+    const struct page_range pages = {grain_range(pool, i).first,
+                                     grain_range(pool, end - 1).end};
     int result = region->grain_live[i] == 0
-                     ? grain_pages_give(pool, region, grain)
-                     : grain_split_give_unused(pool, region, grain, false);
-    grain_pages_note_idle(pool, region, grain);
+                     ? grain_pages_give(pool, region, pages)
+                     : grain_split_give_unused(pool, region, pages, false);
+    grain_pages_note_idle(pool, region, pages);
     if (result == 0 && region->space_pages == before)
         grain_sets_note_barren(region, i);
     return result;
 }
 
-void grain_split_pay(struct memkind_region_pool *pool, struct region *region)
+size_t grain_split_pay(struct memkind_region_pool *pool, struct region *region,
+                       size_t most)
 {
     const struct sparse_bits *owing = &region->owing_grains;
+    const size_t before = region->space_pages;
+    size_t paid = 0, i, end;
     int result = 0;
-    atomic_store(&region->owed_pages, 0);
-    for (size_t i = sparse_bits_next(owing, 0); i < owing->count && result == 0;
-         i = sparse_bits_next(owing, i + 1))
-        result = pay_grain(pool, region, i);
+    for (i = sparse_bits_next(owing, 0);
+         i < owing->count && paid < most && result == 0;
+         i = sparse_bits_next(owing, end)) {
+        end = empty_run_end(pool, region, i, most - paid);
+        result = pay_grains(pool, region, i, end);
+        paid = (before - region->space_pages) * region_page_size();
+    }
+    /* Not before the end: other threads look at it without the lock. */
+    atomic_store(&region->owed_pages, result == 0
+                                          ? i < owing->count
+                                          : !region_space_is_kept(result));
+    return paid;
 }
 
 /* ---- which grains are split ---- */
@@ -265,7 +291,7 @@ static int split_until_taken(struct memkind_region_pool *pool,
 {
     int result = grain_pages_take_missing(pool, region, pages);
     if (grain_space_is_lacking(result) && region_owes(region)) {
-        grain_split_pay(pool, region);
+        (void)grain_split_pay(pool, region, SIZE_MAX);
         result = grain_pages_take_missing(pool, region, pages);
     }
     while (grain_space_is_lacking(result) &&

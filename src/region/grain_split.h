@@ -27,9 +27,10 @@ int grain_split_give_unused(struct memkind_region_pool *pool,
                             struct region *region, struct page_range pages,
                             bool is_whole);
 
-/* Gives back what is not in use in grains that are empty, or split; stops at
- * the first failure. In other grains, space of pages that are not committed is
- * kept on purpose. */
-void grain_split_pay(struct memkind_region_pool *pool, struct region *region);
+/* Gives back what is not in use in grains that are empty, or split, until it
+ * was as many bytes; stops at the first failure. Returns how many it was. In
+ * other grains, space of pages that are not committed is kept on purpose. */
+size_t grain_split_pay(struct memkind_region_pool *pool, struct region *region,
+                       size_t most);
 
 #endif

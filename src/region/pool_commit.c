@@ -2,8 +2,10 @@
 #include "pool_commit.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <string.h>
 
+#include "coarse_clock.h"
 #include "leak_roots.h"
 #include "memory_marks.h"
 #include "pool_state.h"
@@ -21,7 +23,13 @@ void region_pool_set_pretending(struct memkind_region_pool *pool,
 
 /* ---- space that is owed ---- */
 
-static bool pool_owes(const struct memkind_region_pool *pool)
+/* Given back under a lock at a time: it takes a quarter of a millisecond on
+ * tmpfs. If it takes far less, as that of holes does, slices become larger. */
+#define PAY_SLICE ((size_t)1 << 20)
+#define PAY_SLICE_MOST ((size_t)32 << 20)
+#define PAY_SLICE_NS 250000
+
+bool region_pool_owes(const struct memkind_region_pool *pool)
 {
     unsigned count = atomic_load_explicit(&pool->count, memory_order_acquire);
     for (unsigned i = 0; i < count; i++)
@@ -30,65 +38,152 @@ static bool pool_owes(const struct memkind_region_pool *pool)
     return false;
 }
 
+static size_t pay_slice(struct memkind_region_pool *pool, struct region *region,
+                        size_t size)
+{
+    return region->grain_live != NULL ? region_grains_pay(pool, region, size)
+                                      : region_owed_pay(pool, region, size);
+}
+
+/* In slices, between which other threads get the region's lock. */
+static size_t pay_region(struct memkind_region_pool *pool,
+                         struct region *region, size_t most)
+{
+    size_t paid = 0, step = 1, slice = PAY_SLICE;
+    int64_t begun = exact_clock_ns();
+    while (step != 0 && paid < most && region_owes(region)) {
+        const size_t rest = most - paid;
+        step = pay_slice(pool, region, rest < slice ? rest : slice);
+        paid += step;
+        const int64_t now = exact_clock_ns();
+        if (now - begun > PAY_SLICE_NS)
+            slice = PAY_SLICE;
+        else if (now - begun < PAY_SLICE_NS / 4 && slice < PAY_SLICE_MOST)
+            slice *= 2;
+        begun = now;
+    }
+    return paid;
+}
+
+size_t region_pool_pay_some(struct memkind_region_pool *pool, size_t most)
+{
+    size_t paid = 0;
+    unsigned count = atomic_load_explicit(&pool->count, memory_order_acquire);
+    for (unsigned i = 0; i < count && paid < most; i++)
+        paid += pay_region(pool, &pool->regions[i], most - paid);
+    /* An allocation that was refused while it was owed may succeed now. */
+    if (paid != 0)
+        atomic_fetch_add(&pool->decommits, 1);
+    return paid;
+}
+
 void region_pool_pay(struct memkind_region_pool *pool)
 {
-    unsigned count = atomic_load_explicit(&pool->count, memory_order_acquire);
-    for (unsigned i = 0; i < count; i++) {
-        struct region *region = &pool->regions[i];
-        if (!region_owes(region))
-            continue;
-        if (region->grain_live != NULL)
-            region_grains_pay(pool, region);
-        else
-            region_owed_pay(pool, region);
-    }
+    (void)region_pool_pay_some(pool, SIZE_MAX);
 }
 
 /* ---- taking and giving space ---- */
 
 static int commit_pages(struct memkind_region_pool *pool, struct region *region,
-                        size_t offset, size_t size)
+                        size_t offset, size_t size, bool may_split)
 {
     if (region->grain_live != NULL)
-        return region_grains_commit(pool, region, offset, size);
+        return region_grains_commit(pool, region, offset, size, may_split);
     int result = region_owed_commit(pool, region, offset, size);
     if (result == 0)
         memory_mark_usable(region->base + offset, size);
     return result;
 }
 
+/* If there is no room, what is owed is given back first, as much as is needed:
+ * that is cheaper than to split grains. */
 static int take_space(struct memkind_region_pool *pool, struct region *region,
                       size_t offset, size_t size)
 {
-    int result = commit_pages(pool, region, offset, size);
-    if (result == 0 || !pool_owes(pool))
+    const size_t step = size > PAY_SLICE ? size : PAY_SLICE;
+    const bool owed = region_pool_owes(pool);
+    int result = commit_pages(pool, region, offset, size, !owed);
+    if (result == 0 || (!owed && !region_pool_owes(pool)))
         return result;
-    region_pool_pay(pool);
-    return commit_pages(pool, region, offset, size);
+    while (region_pool_pay_some(pool, step) != 0) {
+        result = commit_pages(pool, region, offset, size, false);
+        if (result == 0)
+            return 0;
+    }
+    return commit_pages(pool, region, offset, size, true);
+}
+
+/* Gives the space of the first `at_once` bytes back, and owes the rest. If that
+ * cannot be noted, -ENOMEM, and nothing has changed. */
+static int decommit_some(struct memkind_region_pool *pool,
+                         struct region *region, size_t offset, size_t size,
+                         size_t at_once)
+{
+    int result = region_owed_prepare(region, offset + size);
+    if (result == 0 && at_once != 0)
+        result = region_space_give(pool, region, offset, at_once, at_once);
+    else if (result != 0)
+        return -ENOMEM;
+    if (region_space_is_kept(result))
+        return result;
+    if (result != 0)
+        at_once = 0;
+    return region_owed_add(region, offset + at_once, size - at_once);
 }
 
 /* Decommits pages: their space goes back now, or later, or it never can. */
 static int decommit_pages(struct memkind_region_pool *pool,
-                          struct region *region, size_t offset, size_t size)
+                          struct region *region, size_t offset, size_t size,
+                          size_t at_once)
 {
-    int result = region_space_give(pool, region, offset, size, size);
-    if (result != 0 && !region_space_is_kept(result))
-        result = region_owed_add(region, offset, size);
-    else if (result == 0 && pool_owes(pool))
-        region_pool_pay(pool);
+    int result = -ENOMEM;
+    if (at_once < size)
+        result = decommit_some(pool, region, offset, size, at_once);
+    if (result == -ENOMEM) {
+        result = region_space_give(pool, region, offset, size, size);
+        if (result != 0 && !region_space_is_kept(result))
+            result = region_owed_add(region, offset, size);
+        else if (result == 0 && at_once == SIZE_MAX && region_pool_owes(pool))
+            region_pool_pay(pool);
+    }
     if (result == 0)
         memory_mark_unusable(region->base + offset, size);
     return result;
 }
 
+/* How much of a range is given back at once, if so much may be. What takes no
+ * time is not put off; and as long as it is not known whether a hole can be
+ * punched, some of it shows that. */
+static size_t give_at_once(const struct memkind_region_pool *pool,
+                           const struct region *region, size_t size,
+                           size_t at_once)
+{
+    if (region->is_private || pool->backing == REGION_DEVICE)
+        return at_once > size ? at_once : size;
+    const bool is_known =
+        atomic_load_explicit(&pool->has_punched, memory_order_relaxed) &&
+        !atomic_load_explicit(&pool->no_punch, memory_order_relaxed);
+    const size_t least = pool->grain > PAY_SLICE ? pool->grain : PAY_SLICE;
+    if (!is_known && at_once < least)
+        at_once = least;
+    return at_once;
+}
+
 static int give_space(struct memkind_region_pool *pool, struct region *region,
-                      size_t offset, size_t size)
+                      size_t offset, size_t size, size_t at_once)
 {
     if (region->grain_live == NULL)
-        return decommit_pages(pool, region, offset, size);
+        return decommit_pages(pool, region, offset, size, at_once);
+    const bool pays = at_once == SIZE_MAX;
     bool owed = region_owes(region);
-    int result = region_grains_decommit(pool, region, offset, size);
-    if (result == 0 && owed)
+    /* In slices, too, so that commits get the lock in between. */
+    if (pays && size > 2 * pool->grain && size > PAY_SLICE &&
+        atomic_load_explicit(&pool->has_punched, memory_order_relaxed)) {
+        at_once = 0;
+        owed = true;
+    }
+    int result = region_grains_decommit(pool, region, offset, size, at_once);
+    if (result == 0 && owed && pays)
         region_pool_pay(pool);
     return result;
 }
@@ -152,15 +247,16 @@ int region_pool_commit(struct memkind_region_pool *pool, void *addr,
     if (result == 0 && region->is_private) {
         result = commit_private(pool, region, offset, size);
         if (result != 0)
-            (void)give_space(pool, region, offset, size);
+            (void)give_space(pool, region, offset, size, SIZE_MAX);
     }
     if (result == 0)
         pool_note_committed(pool, region, offset, size);
     return result;
 }
 
+/* Decommits a range, so much of it at once. */
 static int decommit(struct memkind_region_pool *pool, struct region *region,
-                    size_t offset, size_t size)
+                    size_t offset, size_t size, size_t at_once)
 {
     char *addr = region->base + offset;
     const bool is_marked = pool->dumps_objects && !region->is_private;
@@ -172,14 +268,15 @@ static int decommit(struct memkind_region_pool *pool, struct region *region,
     if (result != 0)
         return result;
     leak_roots_remove(addr, size);
-    result = give_space(pool, region, offset, size);
+    result = give_space(pool, region, offset, size,
+                        give_at_once(pool, region, size, at_once));
     if (result != 0)
         pool_note_committed(pool, region, offset, size);
     return result;
 }
 
-int region_pool_decommit(struct memkind_region_pool *pool, void *addr,
-                         size_t size)
+int region_pool_decommit_some(struct memkind_region_pool *pool, void *addr,
+                              size_t size, size_t at_once)
 {
     struct region *region = region_pool_find(pool, addr);
     if (region == NULL)
@@ -188,10 +285,16 @@ int region_pool_decommit(struct memkind_region_pool *pool, void *addr,
         return -EOPNOTSUPP;
     if (atomic_load(&pool->pretending))
         return 0;
-    int result =
-        decommit(pool, region, (size_t)((char *)addr - region->base), size);
+    int result = decommit(pool, region, (size_t)((char *)addr - region->base),
+                          size, at_once);
     if (result != 0)
         atomic_store(&pool->has_kept, true);
     atomic_fetch_add(&pool->decommits, 1);
     return result;
+}
+
+int region_pool_decommit(struct memkind_region_pool *pool, void *addr,
+                         size_t size)
+{
+    return region_pool_decommit_some(pool, addr, size, SIZE_MAX);
 }

@@ -23,8 +23,24 @@ int region_pool_commit(struct memkind_region_pool *pool, void *addr,
 int region_pool_decommit(struct memkind_region_pool *pool, void *addr,
                          size_t size);
 
-/* Tries to give back what could not be given back when it was to be. */
+/* Does the same, but gives back only some of the range before it returns,
+ * because that takes time: `at_once` bytes at most, or the least that shows
+ * whether the file system can punch holes. The rest is owed: it stays charged,
+ * and is given back by region_pool_pay_some(), or as soon as a commit lacks
+ * space. */
+int region_pool_decommit_some(struct memkind_region_pool *pool, void *addr,
+                              size_t size, size_t at_once);
+
+/* Whether anything is owed. */
+bool region_pool_owes(const struct memkind_region_pool *pool);
+
+/*
+ * Give back what is owed: all, or about `most` bytes. That is done in slices of
+ * a quarter of a millisecond, between which no lock is held. A region is left
+ * at the first failure. Returns how many bytes were given back.
+ */
 void region_pool_pay(struct memkind_region_pool *pool);
+size_t region_pool_pay_some(struct memkind_region_pool *pool, size_t most);
 
 /* Notes that a range holds objects from now on: for LeakSanitizer, and for core
  * dumps. */

@@ -106,6 +106,11 @@ bool region_pool_shows_parent(const struct memkind_region_pool *pool)
     return pool->regions[0].is_private && pool->fork_policy != REGION_FORK_COPY;
 }
 
+bool region_pool_is_shared(const struct memkind_region_pool *pool)
+{
+    return atomic_load_explicit(&pool->is_shared, memory_order_relaxed);
+}
+
 bool region_pool_is_lost(const struct memkind_region_pool *pool)
 {
     return pool->is_lost;

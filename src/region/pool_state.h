@@ -77,6 +77,9 @@ bool region_pool_shares_space(const struct memkind_region_pool *pool,
  * stored to yet may show what its parent has stored since. */
 bool region_pool_shows_parent(const struct memkind_region_pool *pool);
 
+/* Whether a child, or the parent, may be using the pool's memory as its own. */
+bool region_pool_is_shared(const struct memkind_region_pool *pool);
+
 /* Whether this process is a child that cannot have the pool's memory. Nothing
  * can be allocated or committed then. */
 bool region_pool_is_lost(const struct memkind_region_pool *pool);

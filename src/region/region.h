@@ -147,6 +147,7 @@ struct memkind_region_pool {
     enum region_fork_policy fork_policy;
     bool dumps_objects;      /* what is committed goes into core dumps */
     bool is_inherited;       /* it was made by a parent of this process */
+    atomic_bool is_shared;   /* another process allocates from it, perhaps */
     bool is_lost;            /* and this process cannot have it */
     atomic_bool takes_back;  /* see region_pool_take_back() */
     _Atomic size_t charged;  /* bytes of file space held now */
@@ -159,6 +160,7 @@ struct memkind_region_pool {
     atomic_bool has_kept;     /* and whether some could not be */
     atomic_bool counts_space; /* the file system does, as has been seen */
     atomic_bool no_punch;     /* the file system cannot punch holes */
+    atomic_bool has_punched;  /* it can: a hole has been punched */
     atomic_bool no_fallocate; /* it cannot allocate but by writing */
     struct ranked_lock lock;  /* guards growth, region.used and region.open */
     /* Growth; guarded by the lock. */

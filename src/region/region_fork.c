@@ -266,10 +266,13 @@ static void prepare_fork(void)
     if (LOCKS_ARE_HELD)
         lock_all();
     for (struct memkind_region_pool *pool = pool_list_first(); pool != NULL;
-         pool = pool->next)
+         pool = pool->next) {
+        if (pool->fork_policy == REGION_FORK_SHARED)
+            atomic_store(&pool->is_shared, true);
         for (unsigned i = 0; is_copied(pool) && i < atomic_load(&pool->count);
              i++)
             region_copy_make(&pool->regions[i]);
+    }
 }
 
 static void continue_in_parent(void)

@@ -130,14 +130,15 @@ static int take_rest(struct memkind_region_pool *pool, struct region *region,
 /* ---- commit ---- */
 
 int region_grains_commit(struct memkind_region_pool *pool,
-                         struct region *region, size_t offset, size_t size)
+                         struct region *region, size_t offset, size_t size,
+                         bool may_split)
 {
     const struct page_range pages = page_range_of(offset, size);
     ranked_lock_take(&region->grain_lock);
     int result = take_grains(pool, region, pages);
     if (result == 0)
         result = take_rest(pool, region, pages);
-    if (grain_space_is_lacking(result)) {
+    if (grain_space_is_lacking(result) && may_split) {
         note_full(pool);
         result = grain_split_and_take(pool, region, pages);
     }
@@ -183,13 +184,27 @@ static void give_in_split_grain(struct memkind_region_pool *pool,
             false);
 }
 
+/* Whole grains of a range, no more than take up so many bytes. */
+static struct page_range no_more_than(const struct memkind_region_pool *pool,
+                                      struct page_range grains, size_t most)
+{
+    const size_t pages = most / pool->grain * pages_per_grain(pool);
+    if (grains.end > grains.first && grains.end - grains.first > pages)
+        grains.end = grains.first + pages;
+    return grains;
+}
+
 int region_grains_decommit(struct memkind_region_pool *pool,
-                           struct region *region, size_t offset, size_t size)
+                           struct region *region, size_t offset, size_t size,
+                           size_t at_once)
 {
     const struct page_range pages = page_range_of(offset, size);
     int result = 0;
     ranked_lock_take(&region->grain_lock);
-    const struct page_range empty = grains_that_empty(pool, region, pages);
+    struct page_range empty = grains_that_empty(pool, region, pages);
+    const size_t end = empty.end;
+    if (at_once < size)
+        empty = no_more_than(pool, empty, at_once);
     if (!region->is_private &&
         atomic_load_explicit(&pool->no_punch, memory_order_relaxed))
         result = -EOPNOTSUPP;
@@ -198,8 +213,13 @@ int region_grains_decommit(struct memkind_region_pool *pool,
     if (result == 0 || !region_space_is_kept(result)) {
         result = 0; /* the space stays for now; see region_grains_pay() */
         grain_note_live(pool, region, pages, false);
-        give_in_split_grain(pool, region, pages, first_grain(pool, pages));
-        give_in_split_grain(pool, region, pages, end_grain(pool, pages) - 1);
+        if (at_once < size)
+            atomic_store(&region->owed_pages, 1);
+        if (at_once != 0 && empty.end == end) {
+            give_in_split_grain(pool, region, pages, first_grain(pool, pages));
+            give_in_split_grain(pool, region, pages,
+                                end_grain(pool, pages) - 1);
+        }
     }
     grain_pages_note_idle(pool, region, pages);
     ranked_lock_release(&region->grain_lock);
@@ -209,11 +229,13 @@ int region_grains_decommit(struct memkind_region_pool *pool,
 /* Debug builds check the tables of regions that are no larger. */
 #define CHECKED_GRAINS 65536
 
-void region_grains_pay(struct memkind_region_pool *pool, struct region *region)
+size_t region_grains_pay(struct memkind_region_pool *pool,
+                         struct region *region, size_t most)
 {
     ranked_lock_take(&region->grain_lock);
     assert(region->grain_end > CHECKED_GRAINS ||
            grain_tables_are_sound(pool, region));
-    grain_split_pay(pool, region);
+    const size_t paid = grain_split_pay(pool, region, most);
     ranked_lock_release(&region->grain_lock);
+    return paid;
 }

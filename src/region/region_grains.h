@@ -9,14 +9,20 @@
 
 #include "region.h"
 
-/* Do what region_pool_commit() and _decommit() do; offsets are within the
- * region. */
+/*
+ * Do what region_pool_commit() and _decommit_some() do; offsets are within the
+ * region.
+ * may_split: if space is lacking, grains are split
+ */
 int region_grains_commit(struct memkind_region_pool *pool,
-                         struct region *region, size_t offset, size_t size);
+                         struct region *region, size_t offset, size_t size,
+                         bool may_split);
 int region_grains_decommit(struct memkind_region_pool *pool,
-                           struct region *region, size_t offset, size_t size);
+                           struct region *region, size_t offset, size_t size,
+                           size_t at_once);
 
-/* Does what region_pool_pay() does. */
-void region_grains_pay(struct memkind_region_pool *pool, struct region *region);
+/* Does what region_pool_pay_some() does, for one region. */
+size_t region_grains_pay(struct memkind_region_pool *pool,
+                         struct region *region, size_t most);
 
 #endif

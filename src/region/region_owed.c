@@ -6,6 +6,11 @@
 
 #include "region_space.h"
 
+struct page_span {
+    size_t first, end;
+    size_t owed; /* of these pages */
+};
+
 /* The bitmap is made when it is first needed, and opened as far as is needed.
  */
 static int open_bitmap(struct region *region, size_t end)
@@ -31,10 +36,10 @@ static bool next_owed_run(const struct region *region, size_t *page, size_t end,
     if (region->owed.level[0] == NULL)
         return false;
     *page = sparse_bits_next(&region->owed, *page);
-    for (*run_end = *page; *run_end < end; ++*run_end)
-        if (!sparse_bits_has(&region->owed, *run_end))
-            break;
-    return *page < end;
+    if (*page >= end)
+        return false;
+    *run_end = sparse_bits_run_end(&region->owed, *page, end);
+    return true;
 }
 
 /* Counts the pages of a range that are owed. */
@@ -49,21 +54,23 @@ static size_t count_owed(const struct region *region, size_t first, size_t end)
 static void note_owed(struct region *region, size_t first, size_t end)
 {
     ranked_lock_assert_held(&region->grain_lock);
-    const size_t owed = count_owed(region, first, end);
-    for (size_t page = first; page < end; page++)
-        sparse_bits_set(&region->owed, page, true);
-    atomic_fetch_add(&region->owed_pages, end - first - owed);
+    atomic_fetch_add(&region->owed_pages,
+                     sparse_bits_set_range(&region->owed, first, end, true));
 }
 
 static void note_paid(struct region *region, size_t first, size_t end)
 {
     ranked_lock_assert_held(&region->grain_lock);
-    size_t run_end;
-    for (; next_owed_run(region, &first, end, &run_end); first = run_end) {
-        for (size_t page = first; page < run_end; page++)
-            sparse_bits_set(&region->owed, page, false);
-        atomic_fetch_sub(&region->owed_pages, run_end - first);
-    }
+    atomic_fetch_sub(&region->owed_pages,
+                     sparse_bits_set_range(&region->owed, first, end, false));
+}
+
+int region_owed_prepare(struct region *region, size_t end)
+{
+    ranked_lock_take(&region->grain_lock);
+    int result = open_bitmap(region, end / region_page_size());
+    ranked_lock_release(&region->grain_lock);
+    return result;
 }
 
 int region_owed_add(struct region *region, size_t offset, size_t size)
@@ -78,52 +85,76 @@ int region_owed_add(struct region *region, size_t offset, size_t size)
     return result;
 }
 
-/* A private region has fresh memory in their place. */
+/* Clears the owed pages of a range, and takes them out: the range is the
+ * caller's, so that the lock is not needed while a run is cleared. (A private
+ * region has fresh memory in their place.) */
 static void clear_owed(struct region *region, size_t first, size_t end)
 {
     const size_t page_size = region_page_size();
     size_t run_end;
-    for (; !region->is_private && next_owed_run(region, &first, end, &run_end);
-         first = run_end)
+    for (; next_owed_run(region, &first, end, &run_end); first = run_end) {
+        note_paid(region, first, run_end);
+        if (region->is_private)
+            continue;
+        ranked_lock_release(&region->grain_lock);
         memset(region->base + first * page_size, 0,
                (run_end - first) * page_size);
+        ranked_lock_take(&region->grain_lock);
+    }
+}
+
+/* Commits a range some pages of which are owed. */
+static int commit_owed(struct memkind_region_pool *pool, struct region *region,
+                       struct page_span pages)
+{
+    const size_t page_size = region_page_size();
+    int result = region_space_take_rest(pool, region, pages.first * page_size,
+                                        (pages.end - pages.first) * page_size,
+                                        pages.owed * page_size);
+    if (result == 0)
+        clear_owed(region, pages.first, pages.end);
+    return result;
 }
 
 int region_owed_commit(struct memkind_region_pool *pool, struct region *region,
                        size_t offset, size_t size)
 {
     const size_t page_size = region_page_size();
-    const size_t first = offset / page_size, end = (offset + size) / page_size;
-    if (!region_owes(region))
-        return region_space_take(pool, region, offset, size);
-    ranked_lock_take(&region->grain_lock);
-    size_t held = count_owed(region, first, end) * page_size;
-    /* Owed pages are charged already: credit them, and charge all. */
-    region_space_credit(pool, held);
-    int result = region_space_take(pool, region, offset, size);
-    if (result == 0) {
-        clear_owed(region, first, end);
-        note_paid(region, first, end);
-    } else {
-        region_space_charge_again(pool, held);
+    struct page_span pages = {offset / page_size, (offset + size) / page_size,
+                              0};
+    int result = 0;
+    if (region_owes(region)) {
+        ranked_lock_take(&region->grain_lock);
+        pages.owed = count_owed(region, pages.first, pages.end);
+        if (pages.owed != 0)
+            result = commit_owed(pool, region, pages);
+        ranked_lock_release(&region->grain_lock);
     }
-    ranked_lock_release(&region->grain_lock);
-    return result;
+    /* No other thread makes pages of the range owed meanwhile. */
+    return pages.owed != 0 ? result
+                           : region_space_take(pool, region, offset, size);
 }
 
-void region_owed_pay(struct memkind_region_pool *pool, struct region *region)
+size_t region_owed_pay(struct memkind_region_pool *pool, struct region *region,
+                       size_t most)
 {
     const size_t page_size = region_page_size();
     const size_t pages = region_page_count(region);
-    size_t end;
+    const size_t pages_most = most / page_size;
+    size_t paid = 0, end;
     ranked_lock_take(&region->grain_lock);
-    for (size_t page = 0; next_owed_run(region, &page, pages, &end);
+    for (size_t page = 0;
+         paid < pages_most && next_owed_run(region, &page, pages, &end);
          page = end) {
-        size_t size = (end - page) * page_size;
+        if (end - page > pages_most - paid)
+            end = page + (pages_most - paid);
+        const size_t size = (end - page) * page_size;
         if (region_space_give(pool, region, page * page_size, size, size) != 0)
             break;
         note_paid(region, page, end);
         atomic_fetch_add(&pool->decommits, 1);
+        paid += end - page;
     }
     ranked_lock_release(&region->grain_lock);
+    return paid * page_size;
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * File space that could not be given back when it was to be: a hole could not
- * be punched that moment (I/O errors, no space for the file system's own
- * tables, locked pages). To the layers above such pages are uncommitted like
- * others, but they stay charged and keep what they hold. To give them back is
- * tried again: after the next decommit that succeeds, when space is lacking,
- * and with each purge.
+ * File space that was not given back when it was to be: because that takes time
+ * (region_pool_decommit_some()), or because a hole could not be punched that
+ * moment (I/O errors, no space for the file system's own tables, locked pages).
+ * To the layers above such pages are uncommitted like others, but they stay
+ * charged and keep what they hold. They are given back in slices by upkeep, and
+ * when space is lacking, with each purge, and after a decommit that gives back
+ * all of its range.
  *
  * No thread uses a page that is owed until it is committed; the thread that
  * commits its range finds it here, with the region's grain_lock held.
@@ -23,6 +24,10 @@ static inline bool region_owes(const struct region *region)
     return atomic_load_explicit(&region->owed_pages, memory_order_acquire) != 0;
 }
 
+/* After this, ranges up to `end` can be noted. Returns 0 or a negative errno.
+ */
+int region_owed_prepare(struct region *region, size_t end);
+
 /* Notes a range. A negative errno if that cannot be: the range stays committed
  * then. */
 int region_owed_add(struct region *region, size_t offset, size_t size);
@@ -32,8 +37,10 @@ int region_owed_add(struct region *region, size_t offset, size_t size);
 int region_owed_commit(struct memkind_region_pool *pool, struct region *region,
                        size_t offset, size_t size);
 
-/* Tries to give all of it back; stops at the first failure. */
-void region_owed_pay(struct memkind_region_pool *pool, struct region *region);
+/* Tries to give back as many bytes of it; stops at the first failure. Returns
+ * the bytes that were given back. */
+size_t region_owed_pay(struct memkind_region_pool *pool, struct region *region,
+                       size_t most);
 
 void region_owed_fini(struct region *region);
 

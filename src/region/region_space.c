@@ -33,11 +33,6 @@ void region_space_credit(struct memkind_region_pool *pool, size_t size)
     (void)held;
 }
 
-void region_space_charge_again(struct memkind_region_pool *pool, size_t size)
-{
-    atomic_fetch_add_explicit(&pool->charged, size, memory_order_relaxed);
-}
-
 /* ---- file space ---- */
 
 /* Notes whether it is the file system that has no space. */
@@ -103,10 +98,12 @@ static bool seems_full(struct memkind_region_pool *pool,
            atomic_load_explicit(&pool->counts_space, memory_order_relaxed);
 }
 
-int region_space_take(struct memkind_region_pool *pool, struct region *region,
-                      size_t offset, size_t size)
+int region_space_take_rest(struct memkind_region_pool *pool,
+                           struct region *region, size_t offset, size_t size,
+                           size_t held)
 {
-    if (!charge_within_budget(pool, size))
+    const size_t missing = size - held;
+    if (!charge_within_budget(pool, missing))
         return -ENOMEM;
     if (pool->backing == REGION_DEVICE) {
         /* What was there before is cleared: it may be of another kind. */
@@ -115,11 +112,11 @@ int region_space_take(struct memkind_region_pool *pool, struct region *region,
     }
     if (region->fd < 0)
         return 0;
-    int result = seems_full(pool, region, size)
+    int result = seems_full(pool, region, missing)
                      ? -ENOSPC
                      : allocate_space(pool, region, offset, size);
     if (result != 0)
-        region_space_credit(pool, size);
+        region_space_credit(pool, missing);
     note_whether_full(pool, result);
     return result;
 }
@@ -150,9 +147,12 @@ int region_space_give(struct memkind_region_pool *pool, struct region *region,
         result = address_space_drop(region->base + offset, size);
     else if (pool->backing != REGION_DEVICE)
         result = region_space_punch(region, offset, size);
-    if (result == 0)
+    if (result == 0) {
         region_space_credit(pool, held);
-    else if (region_space_is_kept(result))
+        if (!atomic_load_explicit(&pool->has_punched, memory_order_relaxed))
+            atomic_store(&pool->has_punched, true);
+    } else if (region_space_is_kept(result)) {
         atomic_store(&pool->no_punch, true);
+    }
     return result;
 }

@@ -10,9 +10,19 @@
 
 #include "region.h"
 
-/* Charges and allocates the file space of a range that has none. */
-int region_space_take(struct memkind_region_pool *pool, struct region *region,
-                      size_t offset, size_t size);
+/* Charges and allocates the file space that a range lacks: `held` bytes of it
+ * are charged, and have theirs, perhaps no more after a failure. */
+int region_space_take_rest(struct memkind_region_pool *pool,
+                           struct region *region, size_t offset, size_t size,
+                           size_t held);
+
+/* Does so for a range that has none. */
+static inline int region_space_take(struct memkind_region_pool *pool,
+                                    struct region *region, size_t offset,
+                                    size_t size)
+{
+    return region_space_take_rest(pool, region, offset, size, 0);
+}
 
 /* Frees the file space of a range, `held` bytes of which it has, and credits
  * those. */
@@ -40,10 +50,8 @@ static inline void region_space_note_refusal(struct memkind_region_pool *pool)
     atomic_fetch_add_explicit(&pool->refusals.lasting, 1, memory_order_relaxed);
 }
 
-/* Change only what is charged. To charge again never fails, even if other
- * threads have used up the budget meanwhile. */
+/* Changes only what is charged. */
 void region_space_credit(struct memkind_region_pool *pool, size_t size);
-void region_space_charge_again(struct memkind_region_pool *pool, size_t size);
 
 /* Punches a hole into the region's file; what is charged does not change. */
 int region_space_punch(const struct region *region, size_t offset, size_t size);

@@ -80,11 +80,12 @@ void sparse_bits_drop(struct sparse_bits *bits)
     *bits = (struct sparse_bits){0};
 }
 
-void sparse_bits_set(struct sparse_bits *bits, size_t number, bool value)
+/* Sets a bit of a level, which is not so yet, and what follows from it above.
+ */
+static void set_from(struct sparse_bits *bits, unsigned level, size_t number,
+                     bool value)
 {
-    if (sparse_bits_has(bits, number) == value)
-        return;
-    for (unsigned i = 0; i < SPARSE_BITS_LEVELS && bits->level[i] != NULL;
+    for (unsigned i = level; i < SPARSE_BITS_LEVELS && bits->level[i] != NULL;
          i++) {
         uint64_t *word = &bits->level[i][number / WORD];
         const uint64_t before = *word;
@@ -93,6 +94,33 @@ void sparse_bits_set(struct sparse_bits *bits, size_t number, bool value)
             return; /* so the levels above stay as they are */
         number /= WORD;
     }
+}
+
+void sparse_bits_set(struct sparse_bits *bits, size_t number, bool value)
+{
+    if (sparse_bits_has(bits, number) != value)
+        set_from(bits, 0, number, value);
+}
+
+size_t sparse_bits_set_range(struct sparse_bits *bits, size_t first, size_t end,
+                             bool value)
+{
+    size_t changed = 0, next;
+    for (; first < end; first = next) {
+        const size_t at = first / WORD;
+        next = (at + 1) * WORD < end ? (at + 1) * WORD : end;
+        const uint64_t mask = UINT64_MAX >> (WORD - (next - first))
+                                                << first % WORD;
+        const uint64_t before = bits->level[0][at];
+        const uint64_t after = value ? before | mask : before & ~mask;
+        if (before == after)
+            continue;
+        bits->level[0][at] = after;
+        changed += (size_t)__builtin_popcountll(before ^ after);
+        if ((before == 0) != (after == 0))
+            set_from(bits, 1, at, value);
+    }
+    return changed;
 }
 
 /* The first number in what lies below a bit of a level. */
@@ -116,6 +144,22 @@ size_t sparse_bits_next(const struct sparse_bits *bits, size_t from)
         count = words_for(count);
     }
     return bits->count;
+}
+
+size_t sparse_bits_run_end(const struct sparse_bits *bits, size_t from,
+                           size_t end)
+{
+    while (from < end) {
+        const uint64_t others = ~bits->level[0][from / WORD] >> from % WORD;
+        const size_t rest = WORD - from % WORD;
+        size_t ones = others == 0 ? rest : (size_t)__builtin_ctzll(others);
+        if (ones > rest)
+            ones = rest;
+        from += ones;
+        if (ones < rest)
+            break;
+    }
+    return from < end ? from : end;
 }
 
 bool sparse_bits_are_sound(const struct sparse_bits *bits, size_t count)

@@ -50,8 +50,18 @@ static inline bool sparse_bits_has(const struct sparse_bits *bits,
 /* Adds a number or takes it out. If it is so already, nothing is written. */
 void sparse_bits_set(struct sparse_bits *bits, size_t number, bool value);
 
+/* Adds all numbers of [first, end), or takes them out. Returns how many have
+ * changed. */
+size_t sparse_bits_set_range(struct sparse_bits *bits, size_t first, size_t end,
+                             bool value);
+
 /* Finds the first number from `from` on; `count` if there is none. */
 size_t sparse_bits_next(const struct sparse_bits *bits, size_t from);
+
+/* Finds the first number of [from, end) that the bitmap does not hold; `end` if
+ * there is none. */
+size_t sparse_bits_run_end(const struct sparse_bits *bits, size_t from,
+                           size_t end);
 
 /* For assertions: whether each level has what the one below has. Looks at all
  * of the first `count` numbers. */

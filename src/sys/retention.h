@@ -22,11 +22,19 @@
 #define DECAY_NEVER_MS (-1)
 #define DECAY_MOST_MS 2147483647 /* 24 days */
 
-/* Upkeep (src/heap/upkeep.c): something is due each UPKEEP_MS. Each time the
- * magazines of one share of the heaps are aged, so that each heap has its turn
- * once a second. */
-#define UPKEEP_MS 100
-#define AGEING_SHARES 10
+/*
+ * Upkeep (src/heap/upkeep.c): a heap has a turn each UPKEEP_MS, and each
+ * UPKEEP_PAYING_MS while file space waits to be given back. A turn ends when it
+ * has taken UPKEEP_TURN_NS, or has given back UPKEEP_TURN_BYTES. Once in
+ * AGEING_MS the heap's magazines age. If the heap's own threads have done
+ * nothing for UPKEEP_ALONE_MS, other threads do it.
+ */
+#define UPKEEP_MS 50
+#define UPKEEP_PAYING_MS 10
+#define UPKEEP_TURN_NS 1000000
+#define UPKEEP_TURN_BYTES ((size_t)1 << 30)
+#define UPKEEP_ALONE_MS 1000
+#define AGEING_MS 1000
 
 /* Arenas are decayed for longer than pages are kept, by this. */
 #define DECAY_SLACK_MS 2000

@@ -228,6 +228,126 @@ static void test_split_and_merge(void)
     close_all();
 }
 
+/* ---- what a call does at most ------------------------------------------ */
+
+static struct sys_calls real;
+static size_t punched, most_at_once;
+
+static int counting_madvise(void *addr, size_t size, int advice)
+{
+    if (advice == MADV_REMOVE) {
+        punched += size;
+        if (most_at_once < size)
+            most_at_once = size;
+    }
+    return real.madvise(addr, size, advice);
+}
+
+static void begin_counting(void)
+{
+    punched = most_at_once = 0;
+    real = sys;
+    sys.madvise = counting_madvise;
+}
+
+#define EXTENT (24 * MIB)
+#define MOST (2 * MIB)
+
+static char *commit_extent(void)
+{
+    char *extent = reserve(EXTENT);
+    REQUIRE(!hooks->commit(hooks, extent, EXTENT, 0, EXTENT, ARENA));
+    memset(extent, 1, EXTENT);
+    begin_counting();
+    return extent;
+}
+
+static bool decommit_all(char *extent)
+{
+    return !hooks->decommit(hooks, extent, EXTENT, 0, EXTENT, ARENA);
+}
+
+/* Some of a large extent goes back at once, and the rest with turns of upkeep,
+ * however often jemalloc gives some more back in between. */
+static void test_space_goes_back_in_turns(void)
+{
+    open_files();
+    char *extent = commit_extent();
+    CHECK(decommit_all(extent));
+    CHECK_GT(punched, 0);
+    CHECK_LE(punched, MOST);
+    CHECK_EQ(region_pool_charged(&pool), EXTENT - punched);
+    const size_t before = punched;
+    CHECK(!hooks->commit(hooks, extent, EXTENT, 0, 4 * MIB, ARENA));
+    CHECK(is_zero(extent, 4 * MIB));
+    CHECK(!hooks->decommit(hooks, extent, EXTENT, 0, 4 * MIB, ARENA));
+    CHECK_EQ(punched, before);
+    extent_supply_renew_allowance(&extents);
+    CHECK(region_pool_owes(&pool));
+    most_at_once = 0;
+    for (int turn = 0; region_pool_owes(&pool) && turn < 100; turn++) {
+        const size_t held = region_pool_charged(&pool);
+        const size_t paid = region_pool_pay_some(&pool, MOST);
+        CHECK_EQ(region_pool_charged(&pool), held - paid);
+        CHECK_GT(paid, 0);
+        CHECK_LE(paid, 2 * MOST);
+    }
+    CHECK_EQ(region_pool_charged(&pool), 0);
+    CHECK_LE(most_at_once, MOST);
+    sys = real;
+    close_all();
+}
+
+/* Without decay, and by a purge, all of it goes back at once. */
+static void test_space_goes_back_at_once(void)
+{
+    open_files();
+    char *extent = commit_extent();
+    extent_supply_set_decay(&extents, false);
+    CHECK(decommit_all(extent));
+    CHECK_EQ(region_pool_charged(&pool), 0);
+    extent_supply_set_decay(&extents, true);
+    CHECK(!hooks->commit(hooks, extent, EXTENT, 0, EXTENT, ARENA));
+    const struct extent_purge purge = extent_supply_begin_purge(&extents);
+    CHECK(decommit_all(extent));
+    (void)extent_supply_end_purge(&extents, &purge);
+    CHECK_EQ(region_pool_charged(&pool), 0);
+    CHECK(!hooks->commit(hooks, extent, EXTENT, 0, EXTENT, ARENA));
+    CHECK(decommit_all(extent));
+    CHECK_GT(region_pool_charged(&pool), 0);
+    sys = real;
+    close_all();
+}
+
+static unsigned count_merges(char *extent, bool committed)
+{
+    enum { TRIES = 10000 };
+    unsigned merges = 0;
+    for (int i = 0; i < TRIES; i++)
+        merges += !hooks->merge(hooks, extent, MIB, extent + MIB, MIB,
+                                committed, ARENA);
+    return merges;
+}
+
+/* A thread merges so many extents in a call. */
+static void test_merges_are_bounded(void)
+{
+    open_files();
+    char *extent = reserve(4 * MIB);
+    extent_merges_begin_call();
+    const unsigned most = count_merges(extent, true);
+    CHECK_GT(most, 100);
+    CHECK_LE(most, 2000);
+    CHECK_EQ(count_merges(extent, true), 0);
+    CHECK_EQ(count_merges(extent, false), 10000);
+    extent_merges_begin_call();
+    CHECK_EQ(count_merges(extent, true), most);
+    const struct extent_purge purge = extent_supply_begin_purge(&extents);
+    CHECK_EQ(count_merges(extent, true), 10000);
+    (void)extent_supply_end_purge(&extents, &purge);
+    close_all();
+}
+
 /* The hooks of two owners each find their own pool. */
 static void test_hooks_find_their_owner(void)
 {
@@ -593,6 +713,9 @@ static const struct test_case tests[] = {
     {"blocks are kept until retired", test_blocks_are_kept_until_retired},
     {"nothing is purged", test_nothing_is_purged},
     {"split and merge", test_split_and_merge},
+    {"space goes back in turns", test_space_goes_back_in_turns},
+    {"space goes back at once", test_space_goes_back_at_once},
+    {"merges are bounded", test_merges_are_bounded},
     {"hooks find their owner", test_hooks_find_their_owner},
     {"source blocks are aligned", test_source_blocks_are_aligned},
     {"source hooks", test_source_hooks},

@@ -145,8 +145,130 @@ static void test_paid_when_the_budget_is_used_up(void)
     CHECK(holds(BLOCK));
     atomic_store(&failure, 0);
     commit_and_fill(PARTS);
+    CHECK(holds(BLOCK)); /* as much has been paid as was needed */
+    CHECK(test_check(block + BLOCK, PART, PARTS + 1));
+    CHECK_EQ(region_pool_commit(&pool, block + BLOCK + PART, BLOCK - PART), 0);
+    CHECK(holds(BLOCK));
+    CHECK(!region_pool_owes(&pool));
+    CHECK_EQ(region_pool_decommit(&pool, block + BLOCK + PART, BLOCK - PART),
+             0);
     CHECK(holds(PART));
     CHECK(test_check(block + BLOCK, PART, PARTS + 1));
+    end();
+}
+
+/* ---- what is put off on purpose ---------------------------------------- */
+
+/* Shows that holes can be punched: no less than a part is given at once before
+ * that is known. */
+static void punch_once(void)
+{
+    commit_and_fill(0);
+    decommit(0);
+    CHECK(holds(0));
+}
+
+static void put_off(size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        commit_and_fill(i);
+    atomic_store(&tries, 0);
+    CHECK_EQ(region_pool_decommit_some(&pool, block, count * PART, 0), 0);
+    CHECK_EQ(atomic_load(&tries), 0);
+    CHECK(region_pool_owes(&pool));
+    CHECK(holds(count * PART));
+}
+
+static void test_put_off_and_paid_bit_by_bit(void)
+{
+    for (int of_files = 0; of_files < 2; of_files++) {
+        begin(of_files);
+        punch_once();
+        put_off(PARTS);
+        size_t paid = 0;
+        for (size_t i = 0; i < PARTS; i++) {
+            CHECK_EQ(region_pool_pay_some(&pool, PART), PART);
+            paid += PART;
+            CHECK(holds(BLOCK - paid));
+        }
+        CHECK_EQ(region_pool_pay_some(&pool, PART), 0);
+        CHECK(!region_pool_owes(&pool));
+        end();
+    }
+}
+
+static void test_a_part_at_once(void)
+{
+    begin(true);
+    punch_once();
+    for (size_t i = 0; i < 4; i++)
+        commit_and_fill(i);
+    CHECK_EQ(region_pool_decommit_some(&pool, block, 4 * PART, PART), 0);
+    CHECK(holds(3 * PART));
+    region_pool_pay(&pool);
+    CHECK(holds(0));
+    end();
+}
+
+/* A heap that was refused something tries again after that (exhaustion.h). */
+static void test_what_is_paid_counts_as_given_back(void)
+{
+    begin(true);
+    punch_once();
+    put_off(2);
+    const unsigned before = atomic_load(&pool.decommits);
+    atomic_store(&failure, EIO);
+    CHECK_EQ(region_pool_pay_some(&pool, PART), 0);
+    CHECK_EQ(atomic_load(&pool.decommits), before);
+    CHECK(region_pool_owes(&pool));
+    atomic_store(&failure, 0);
+    CHECK_EQ(region_pool_pay_some(&pool, PART), PART);
+    CHECK_NE(atomic_load(&pool.decommits), before);
+    CHECK(region_pool_owes(&pool));
+    end();
+}
+
+/* If the budget has no room, as much is given back as is needed, not all. */
+static void test_put_off_and_the_budget_is_used_up(void)
+{
+    begin(true);
+    punch_once();
+    put_off(PARTS);
+    commit_and_fill(PARTS);
+    CHECK(test_check(block + BLOCK, PART, PARTS + 1));
+    CHECK(region_pool_owes(&pool));
+    CHECK(holds(BLOCK));
+    CHECK_EQ(region_pool_commit(&pool, block + BLOCK + PART, BLOCK), -ENOMEM);
+    CHECK(holds(PART));
+    end();
+}
+
+static void test_put_off_and_committed_anew(void)
+{
+    begin(true);
+    punch_once();
+    put_off(PARTS);
+    CHECK_EQ(region_pool_commit(&pool, block + 2 * PART, 3 * PART), 0);
+    CHECK(is_zero(block + 2 * PART, 3 * PART));
+    CHECK(holds(BLOCK));
+    test_fill(block + 2 * PART, 3 * PART, 9);
+    region_pool_pay(&pool);
+    CHECK(holds(3 * PART));
+    CHECK(test_check(block + 2 * PART, 3 * PART, 9));
+    end();
+}
+
+/* Whether holes can be punched is found out before anything is put off. */
+static void test_nothing_is_put_off_that_never_goes_back(void)
+{
+    begin(true);
+    for (size_t i = 0; i < 4; i++)
+        commit_and_fill(i);
+    atomic_store(&failure, EOPNOTSUPP);
+    CHECK_EQ(region_pool_decommit_some(&pool, block, 4 * PART, 0), -EOPNOTSUPP);
+    for (size_t i = 0; i < 4; i++)
+        CHECK(test_check(block + i * PART, PART, (unsigned)i + 1));
+    CHECK(holds(4 * PART));
     end();
 }
 
@@ -333,6 +455,15 @@ static const struct test_case tests[] = {
     {"paid with the next decommit", test_paid_with_the_next_decommit},
     {"paid when asked", test_paid_when_asked},
     {"paid when the budget is used up", test_paid_when_the_budget_is_used_up},
+    {"put off, and paid bit by bit", test_put_off_and_paid_bit_by_bit},
+    {"a part at once", test_a_part_at_once},
+    {"what is paid counts as given back",
+     test_what_is_paid_counts_as_given_back},
+    {"put off, and the budget is used up",
+     test_put_off_and_the_budget_is_used_up},
+    {"put off, and committed anew", test_put_off_and_committed_anew},
+    {"nothing is put off that never goes back",
+     test_nothing_is_put_off_that_never_goes_back},
     {"committed anew, it is zero", test_committed_anew_it_is_zero},
     {"a commit that fails", test_commit_that_fails},
     {"nowhere to note it", test_nowhere_to_note_it},

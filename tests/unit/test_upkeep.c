@@ -6,15 +6,18 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "heap.h"
 #include "heap_create.h"
 #include "heap_stat.h"
+#include "heap_struct.h"
 #include "layer_test.h"
 #include "region_pool.h"
 #include "snapshot_lock.h"
+#include "sys_calls.h"
 #include "test_child.h"
 #include "thread_cache.h"
 #include "upkeep.h"
@@ -179,6 +182,170 @@ static void test_pages_that_stay(void)
     end();
 }
 
+/* ---- how much is done at a time ---------------------------------------- */
+
+#define SLOW_MS 3 /* of a call: more than a turn may take */
+#define FREED (64 * MIB)
+
+static struct sys_calls real;
+static struct memkind_region_pool *watched;
+static atomic_uint drops;
+
+static int slow_madvise(void *addr, size_t size, int advice)
+{
+    if (advice == MADV_DONTNEED && region_pool_find(watched, addr) != NULL) {
+        atomic_fetch_add(&drops, 1);
+        sleep_ms(SLOW_MS);
+    }
+    return real.madvise(addr, size, advice);
+}
+
+/* Has a heap free so much, of which nothing has gone back yet. */
+static void free_much(struct memkind_heap *of)
+{
+    void *object = heap_malloc(of, FREED, 0);
+    REQUIRE_NOT_NULL(object);
+    memset(object, 1, FREED);
+    CHECK_EQ(heap_free(of, object), HEAP_OK);
+}
+
+static void watch(struct memkind_region_pool *its_pool)
+{
+    watched = its_pool;
+    atomic_store(&drops, 0);
+    real = sys;
+    sys.madvise = slow_madvise;
+}
+
+/* The turn in which the arena gives all up, and those that give it back. */
+static void test_a_turn_ends(void)
+{
+    begin(200);
+    free_much(heap);
+    watch(&pool);
+    struct thread_cache *cache = heap_cache(heap);
+    const time_t deadline = now() + SECONDS_MOST;
+    while (region_pool_charged(&pool) > MIB && now() < deadline) {
+        const unsigned before = atomic_load(&drops);
+        upkeep_tick(cache);
+        CHECK_LE(atomic_load(&drops), before + 3);
+        sleep_ms(1);
+    }
+    CHECK_LE(region_pool_charged(&pool), MIB);
+    CHECK_GT(atomic_load(&drops), FREED / MIB / 4);
+    sys = real;
+    end();
+}
+
+static int other_owner;
+static struct memkind_region_pool other_pool;
+static struct memkind_heap *other_heap;
+
+static void begin_other(void)
+{
+    REQUIRE_EQ(region_pool_open_memory(&other_pool, &other_owner), 0);
+    const struct heap_config config = {.arenas = {.pool = &other_pool,
+                                                  .address_owner = &other_owner,
+                                                  .limit = 1,
+                                                  .dirty_decay_ms = 200}};
+    REQUIRE_EQ(heap_create(&config, &other_heap), 0);
+}
+
+static void end_other(void)
+{
+    heap_destroy(other_heap);
+    region_pool_close(&other_pool);
+}
+
+/* As long as a heap's own threads show up, other threads do nothing for it. */
+static void test_heaps_of_other_threads(void)
+{
+    begin(200);
+    begin_other();
+    free_much(other_heap);
+    struct thread_cache *cache = heap_cache(heap);
+    watch(&other_pool);
+    const int64_t far = INT64_MAX / 2;
+    atomic_store(&other_heap->upkeep.own_ms, far);
+    for (int i = 0; i < 100; i++) {
+        upkeep_tick(cache);
+        sleep_ms(10);
+    }
+    CHECK_EQ(atomic_load(&drops), 0);
+    atomic_store(&other_heap->upkeep.own_ms, 0);
+    const time_t deadline = now() + SECONDS_MOST;
+    while (region_pool_charged(&other_pool) > MIB && now() < deadline) {
+        const unsigned before = atomic_load(&drops);
+        upkeep_tick(cache);
+        CHECK_LE(atomic_load(&drops), before + 3);
+        sleep_ms(1);
+    }
+    CHECK_LE(region_pool_charged(&other_pool), MIB);
+    sys = real;
+    end_other();
+    end();
+}
+
+/* What waits is no trouble to a purge, or to the end of a heap. */
+static void test_a_purge_and_the_end(void)
+{
+    for (int purges = 0; purges < 2; purges++) {
+        begin(200);
+        free_much(heap);
+        struct thread_cache *cache = heap_cache(heap);
+        const time_t deadline = now() + SECONDS_MOST;
+        watch(&pool);
+        while (!region_pool_owes(&pool) && now() < deadline) {
+            upkeep_tick(cache);
+            sleep_ms(1);
+        }
+        CHECK(region_pool_owes(&pool));
+        sys = real;
+        if (purges) {
+            heap_purge(heap);
+            CHECK_LE(region_pool_charged(&pool), MIB);
+        }
+        end();
+    }
+}
+
+/* A child goes on with what waited when it was forked. */
+static int child_of_a_turn(void)
+{
+    struct thread_cache *cache = heap_cache(heap);
+    const time_t deadline = now() + SECONDS_MOST;
+    sys = real;
+    char *object = heap_malloc(heap, FREED, 0);
+    if (object == NULL)
+        return 1;
+    memset(object, 2, FREED);
+    if (heap_free(heap, object) != HEAP_OK)
+        return 2;
+    while (region_pool_charged(&pool) > MIB && now() < deadline) {
+        upkeep_tick(cache);
+        sleep_ms(1);
+    }
+    return region_pool_charged(&pool) <= MIB ? 0 : 3;
+}
+
+static void test_a_fork_between_turns(void)
+{
+    begin(200);
+    free_much(heap);
+    struct thread_cache *cache = heap_cache(heap);
+    const time_t deadline = now() + SECONDS_MOST;
+    watch(&pool);
+    while (!region_pool_owes(&pool) && now() < deadline) {
+        upkeep_tick(cache);
+        sleep_ms(1);
+    }
+    CHECK(region_pool_owes(&pool));
+    CHECK_EQ(child_run(child_of_a_turn), 0);
+    sys = real;
+    CHECK(region_pool_owes(&pool));
+    end();
+}
+
 /* ---- snapshots --------------------------------------------------------- */
 
 static atomic_int snapshots;
@@ -272,6 +439,10 @@ static const struct test_case tests[] = {
     {"caches of sleeping threads age", test_caches_of_sleeping_threads_age},
     {"free pages go back", test_free_pages_go_back},
     {"pages that stay", test_pages_that_stay},
+    {"a turn ends", test_a_turn_ends},
+    {"heaps of other threads", test_heaps_of_other_threads},
+    {"a purge and the end", test_a_purge_and_the_end},
+    {"a fork between turns", test_a_fork_between_turns},
     {"a snapshot waits", test_a_snapshot_waits},
     {"snapshots of many threads", test_snapshots_of_many_threads},
     {"a child of a snapshot", test_a_child_of_a_snapshot},
