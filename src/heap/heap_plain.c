@@ -145,7 +145,29 @@ static void *attempt_everywhere(struct memkind_heap *heap,
 
 /* ---- more attempts, with memory reclaimed ------------------------------- */
 
-/* In steps, the cheapest first: what other threads hold, then pages. */
+/* What the thread's own cache holds, for a heap that is not exhausted. */
+static void *drain_own_and_attempt(struct memkind_heap *heap,
+                                   struct thread_cache *cache, size_t size,
+                                   int flags)
+{
+    if (exhaustion_holds(heap) || !thread_cache_is_usable(cache))
+        return NULL;
+    (void)cache_visit(cache, magazine_drain_all);
+    return attempt_everywhere(heap, cache, size, flags);
+}
+
+/* What other threads hold. */
+static void *drain_others_and_attempt(struct memkind_heap *heap,
+                                      struct thread_cache *cache, size_t size,
+                                      int flags)
+{
+    if (!cache_visit_may_find(&heap->caches))
+        return NULL;
+    heap_reclaim_caches_locked(heap);
+    return attempt_everywhere(heap, cache, size, flags);
+}
+
+/* In steps, the cheapest first: what caches hold, then pages. */
 static void *reclaim_and_attempt(struct memkind_heap *heap,
                                  struct thread_cache *cache, size_t size,
                                  int flags)
@@ -163,14 +185,18 @@ static void *reclaim_and_attempt(struct memkind_heap *heap,
         }
     }
     const bool was_exhausted = exhaustion_holds(heap);
-    exhaustion_begin(heap);
-    for (int round = 0; round < RECLAIM_ROUNDS; round++) {
+    ptr = drain_own_and_attempt(heap, cache, size, flags);
+    if (ptr == NULL) {
+        exhaustion_begin(heap);
+        ptr = drain_others_and_attempt(heap, cache, size, flags);
+    }
+    for (int round = 0; ptr == NULL && round < RECLAIM_ROUNDS; round++) {
         if (round > 0)
             sched_yield();
         heap_reclaim_locked(heap);
         ptr = attempt_everywhere(heap, cache, size, flags);
-        if (ptr != NULL || (was_exhausted && !exhaustion_reclaim_may_help(
-                                                 heap, size_class, size)))
+        if (was_exhausted &&
+            !exhaustion_reclaim_may_help(heap, size_class, size))
             break;
     }
     ranked_lock_release(&heap->reclaim_lock);

@@ -10,13 +10,25 @@
 #include "quarantine.h"
 #include "snapshot_lock.h"
 
-void heap_reclaim_locked(struct memkind_heap *heap)
+static void reclaim_caches(struct memkind_heap *heap)
 {
     assert(allocator_is_inside());
     ranked_lock_assert_held(&heap->reclaim_lock);
-    atomic_store(&heap->exhaustion.is_reclaiming, true);
     cache_visit_bury_orphans(&heap->caches);
     cache_visit_drain_all(&heap->caches);
+}
+
+void heap_reclaim_caches_locked(struct memkind_heap *heap)
+{
+    atomic_store(&heap->exhaustion.is_reclaiming, true);
+    reclaim_caches(heap);
+    atomic_store(&heap->exhaustion.is_reclaiming, false);
+}
+
+void heap_reclaim_locked(struct memkind_heap *heap)
+{
+    atomic_store(&heap->exhaustion.is_reclaiming, true);
+    reclaim_caches(heap);
     heap_arenas_purge(&heap->arenas);
     atomic_store(&heap->exhaustion.is_reclaiming, false);
 }

@@ -6,6 +6,10 @@
 
 #include "heap_struct.h"
 
+/* Gives what all threads have cached back to the arenas. The reclaim_lock is
+ * held. */
+void heap_reclaim_caches_locked(struct memkind_heap *heap);
+
 /*
  * Gives back what all threads have cached, and all free pages. The reclaim_lock
  * is held: jemalloc lets a second purge of an arena return before the first one

@@ -85,22 +85,33 @@ int region_owed_add(struct region *region, size_t offset, size_t size)
     return result;
 }
 
-/* Clears the owed pages of a range, and takes them out: the range is the
- * caller's, so that the lock is not needed while a run is cleared. (A private
- * region has fresh memory in their place.) */
+/* Runs of owed pages that are cleared one by one. If there are more in a range,
+ * what lies between them is cleared, too. */
+#define RUNS_MOST 32
+
+/* Takes the owed pages of a range out, all of them before the lock is released:
+ * other threads may be paying. Then clears them without the lock, since the
+ * range is the caller's. (A private region has fresh memory in their place.) */
 static void clear_owed(struct region *region, size_t first, size_t end)
 {
     const size_t page_size = region_page_size();
+    struct page_span runs[RUNS_MOST];
+    unsigned count = 0;
     size_t run_end;
-    for (; next_owed_run(region, &first, end, &run_end); first = run_end) {
-        note_paid(region, first, run_end);
-        if (region->is_private)
-            continue;
-        ranked_lock_release(&region->grain_lock);
-        memset(region->base + first * page_size, 0,
-               (run_end - first) * page_size);
-        ranked_lock_take(&region->grain_lock);
+    for (size_t page = first; next_owed_run(region, &page, end, &run_end);
+         page = run_end) {
+        if (count < RUNS_MOST)
+            runs[count++].first = page;
+        runs[count - 1].end = run_end;
     }
+    note_paid(region, first, end);
+    if (region->is_private)
+        return;
+    ranked_lock_release(&region->grain_lock);
+    for (unsigned i = 0; i < count; i++)
+        memset(region->base + runs[i].first * page_size, 0,
+               (runs[i].end - runs[i].first) * page_size);
+    ranked_lock_take(&region->grain_lock);
 }
 
 /* Commits a range some pages of which are owed. */

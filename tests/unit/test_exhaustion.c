@@ -268,6 +268,119 @@ static void test_large_object_is_had_when_there_is_room(void)
     end();
 }
 
+static size_t ask(size_t size, int times)
+{
+    size_t had_now = 0;
+    for (int i = 0; i < times; i++)
+        had_now += heap_malloc(heap, size, 0) != NULL;
+    return had_now;
+}
+
+/* The pages beside a new slab are used up by another class. */
+static void test_new_slab_serves_its_class(void)
+{
+    begin(LIMIT);
+    fill(16 * KIB);
+    void *last = objects[count / 2];
+    ask(64, 1000); /* in vain at the end, which is noted */
+    CHECK_EQ(heap_free(heap, last), HEAP_OK);
+    CHECK_EQ(ask(64, 1), 1);
+    CHECK_EQ(ask(4096, 100), 3);
+    CHECK_EQ(ask(64, 100), 63);
+    end();
+}
+
+/* What is freed while the heap is not exhausted is not counted. */
+static void test_next_exhaustion_knows_nothing(void)
+{
+    static void *small[1000];
+    begin(LIMIT);
+    for (size_t i = 0; i < 1000; i++)
+        REQUIRE_NOT_NULL(small[i] = heap_malloc(heap, 64, 0));
+    fill(16 * KIB);
+    ask(64, 1000);
+    for (size_t i = 0; i < 1000; i++) {
+        CHECK_EQ(heap_free(heap, objects[i % count]), HEAP_OK);
+        REQUIRE_NOT_NULL(objects[i % count] = heap_malloc(heap, 16 * KIB, 0));
+    }
+    CHECK(!arena_returns_are_counted(&heap->arenas.returns));
+    for (size_t i = 0; i < 1000; i += 2)
+        CHECK_EQ(heap_free(heap, small[i]), HEAP_OK);
+    heap_purge(heap); /* so that no magazine has them */
+    CHECK_EQ(ask(16 * KIB, 1), 0);
+    CHECK_EQ(ask(64, 500), 500);
+    end();
+}
+
+/* Threads that share an arena make a slab each at the same time; jemalloc keeps
+ * one, and the pages of the others are free. */
+#define MAKERS 4
+
+static pthread_barrier_t making;
+static void *made[MAKERS];
+static atomic_bool are_done;
+
+static void *make(void *place)
+{
+    for (;;) {
+        pthread_barrier_wait(&making);
+        if (atomic_load(&are_done))
+            return NULL;
+        *(void **)place = heap_malloc(heap, 3584, 0);
+        pthread_barrier_wait(&making);
+    }
+}
+
+static void free_some(void **some, size_t of)
+{
+    for (size_t i = 0; i < of; i++)
+        if (some[i] != NULL) {
+            CHECK_EQ(heap_free(heap, some[i]), HEAP_OK);
+            some[i] = NULL;
+        }
+}
+
+/* Takes all that is left: what is refused once is refused again. */
+static void check_rest(void)
+{
+    static void *rest[64];
+    size_t of = 0;
+    while (of < 64 && (rest[of] = heap_malloc(heap, 16 * KIB, 0)) != NULL)
+        of++;
+    CHECK_EQ(ask(16 * KIB, 20), 0);
+    free_some(rest, of);
+}
+
+static void test_slabs_made_at_once(void)
+{
+    pthread_t threads[MAKERS];
+    begin(LIMIT);
+    pthread_barrier_init(&making, NULL, MAKERS + 1);
+    atomic_store(&are_done, false);
+    for (int i = 0; i < MAKERS; i++)
+        REQUIRE_EQ(pthread_create(&threads[i], NULL, make, &made[i]), 0);
+    fill(16 * KIB);
+    for (int round = 0; round < 100; round++) {
+        for (size_t i = 64; i < 96; i += 2)
+            free_some(&objects[i], 1);
+        /* The pages are not neighbours: they are purged for this one. */
+        void *large = heap_malloc(heap, 32 * KIB, 0);
+        pthread_barrier_wait(&making);
+        pthread_barrier_wait(&making);
+        check_rest();
+        free_some(made, MAKERS);
+        free_some(&large, 1);
+        for (size_t i = 64; i < 96; i += 2)
+            objects[i] = heap_malloc(heap, 16 * KIB, 0);
+    }
+    atomic_store(&are_done, true);
+    pthread_barrier_wait(&making);
+    for (int i = 0; i < MAKERS; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&making);
+    end();
+}
+
 static int no_space(int fd, int mode, off_t offset, off_t size)
 {
     if ((mode & FALLOC_FL_PUNCH_HOLE) != 0)
@@ -417,6 +530,24 @@ static void test_second_free_is_seen(void)
     }
 }
 
+/* The object goes back as one of the large class, is had as one of the small
+ * class, and grows. */
+static void test_object_that_has_grown_is_no_second_free(void)
+{
+    begin(LIMIT);
+    fill(32 * KIB);
+    void *ptr = objects[count / 2];
+    CHECK_EQ(heap_free(heap, ptr), HEAP_OK);
+    CHECK_EQ(heap_malloc(heap, 28 * KIB, 0), ptr);
+    CHECK_EQ(heap_realloc(heap, ptr, 32 * KIB), ptr);
+    errno = 0;
+    CHECK_NULL(heap_realloc(heap, ptr, 33 * KIB));
+    CHECK_EQ(errno, ENOMEM);
+    CHECK_EQ(heap_free(heap, ptr), HEAP_OK);
+    CHECK_EQ(heap_malloc(heap, 32 * KIB, 0), ptr);
+    end();
+}
+
 /* ---- visits to caches --------------------------------------------------- */
 
 static void purge(void)
@@ -488,10 +619,15 @@ static const struct test_case tests[] = {
     {"another class is had soon", test_another_class_is_had_soon},
     {"a large object is had when there is room",
      test_large_object_is_had_when_there_is_room},
+    {"a new slab serves its class", test_new_slab_serves_its_class},
+    {"the next exhaustion knows nothing", test_next_exhaustion_knows_nothing},
+    {"slabs made at once", test_slabs_made_at_once},
     {"the file system gets room", test_file_system_gets_room},
     {"what is being reclaimed is had", test_what_is_being_reclaimed_is_had},
     {"hopeless requests do no harm", test_hopeless_requests_do_no_harm},
     {"a second free is seen", test_second_free_is_seen},
+    {"an object that has grown is no second free",
+     test_object_that_has_grown_is_no_second_free},
     {"one barrier for all caches", test_one_barrier_for_all_caches},
     {"ended threads are in no list", test_ended_threads_are_in_no_list},
     {NULL, NULL},

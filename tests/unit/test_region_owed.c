@@ -441,6 +441,42 @@ static void test_threads(void)
     end();
 }
 
+static atomic_bool is_paying;
+
+static void *pay_all_the_time(void *unused)
+{
+    while (atomic_load(&is_paying))
+        (void)region_pool_pay_some(&pool, PART);
+    return unused;
+}
+
+/* A range that has several runs of owed pages is committed while another thread
+ * pays: each page is charged once. */
+static void test_paid_while_committed_anew(void)
+{
+    pthread_t payer;
+    begin(true);
+    punch_once();
+    atomic_store(&is_paying, true);
+    REQUIRE_EQ(pthread_create(&payer, NULL, pay_all_the_time, NULL), 0);
+    for (int i = 0; i < 30; i++) {
+        for (size_t part = 0; part < 5; part += 2) {
+            commit_and_fill(part);
+            CHECK_EQ(
+                region_pool_decommit_some(&pool, block + part * PART, PART, 0),
+                0);
+        }
+        REQUIRE_EQ(region_pool_commit(&pool, block, 5 * PART), 0);
+        CHECK(is_zero(block, 5 * PART));
+        CHECK(holds(5 * PART));
+        CHECK_EQ(region_pool_decommit(&pool, block, 5 * PART), 0);
+        CHECK(holds(0));
+    }
+    atomic_store(&is_paying, false);
+    pthread_join(payer, NULL);
+    end();
+}
+
 static void test_nothing_leaks(void)
 {
     struct test_resources before;
@@ -469,6 +505,7 @@ static const struct test_case tests[] = {
     {"nowhere to note it", test_nowhere_to_note_it},
     {"no walk over a region", test_no_walk_over_a_region},
     {"threads", test_threads},
+    {"paid while committed anew", test_paid_while_committed_anew},
     {"nothing leaks", test_nothing_leaks},
     {NULL, NULL},
 };
