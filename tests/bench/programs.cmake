@@ -47,6 +47,18 @@ foreach(test bench_memkind bench_memkind_free_null bench_malloc)
   memkind_set_test(${test} bench ENVIRONMENT ${memkind_forks})
 endforeach()
 
+# How steps grow with sizes, threads and kinds that no machine here has.
+if(TARGET memkind_internal)
+  memkind_program(bench_scale bench/bench_scale.c bench/fake_space.c
+    bench/scale_space.c bench/scale_table.c bench/scale_threads.c)
+  target_compile_definitions(memkind_bench_scale PRIVATE _GNU_SOURCE)
+  target_link_libraries(memkind_bench_scale PRIVATE memkind_warnings memkind_internal
+    Threads::Threads m)
+  add_test(NAME bench_scale
+    COMMAND memkind_bench_scale --quick --dir ${MEMKIND_TEST_DIR})
+  memkind_set_test(bench_scale bench ENVIRONMENT ${memkind_forks})
+endif()
+
 # The comparison itself, with as little as there is to compare: its figures say
 # nothing, but all tables and files are made.
 find_program(MEMKIND_PYTHON python3)
