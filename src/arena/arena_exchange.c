@@ -32,8 +32,8 @@ void arena_exchange_give_counted(struct heap_arenas *arenas,
         atomic_fetch_add(&returns->classes[size_class].returning, 1) + 1;
     const size_t pages =
         may_be_last(size_class, ptr, inside) ? pages_of(size_class, ptr) : 0;
-    unsigned arena = arenas->slots[0].index;
-    if (heap_arenas_count(arenas) > 1)
+    unsigned arena = 0;
+    if (heap_arenas_are_many(arenas))
         (void)je_arena_of(ptr, &arena);
     JE_NAME(dallocx)(ptr, JE_TCACHE_NONE);
     if (pages != 0) {

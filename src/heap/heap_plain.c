@@ -103,11 +103,12 @@ static void *attempt_elsewhere(struct memkind_heap *heap,
     struct arena_returns *returns = &heap->arenas.returns;
     const unsigned size_class = class_for(size, flags),
                    count = heap_arenas_count(&heap->arenas);
+    const bool are_many = heap_arenas_are_many(&heap->arenas);
     void *ptr = NULL;
-    if (count > 2)
+    if (are_many)
         ptr = attempt_hinted(heap, size, flags,
                              &returns->classes[size_class].arena);
-    if (count > 2 && ptr == NULL)
+    if (are_many && ptr == NULL)
         ptr = attempt_hinted(heap, size, flags, &returns->arena);
     for (unsigned i = 1; ptr == NULL && i < count; i++)
         ptr = take_from_arena(
