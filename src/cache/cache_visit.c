@@ -253,6 +253,11 @@ size_t cache_visit_count_bytes(struct heap_caches *home)
 
 /* ---- ageing ------------------------------------------------------------- */
 
+/* Caches that are visited at a time, and those that are looked at for that. To
+ * visit one takes some microseconds. */
+#define AGED_MOST 64
+#define SEEN_MOST 1024
+
 static bool age_one(struct thread_cache *cache, void *context)
 {
     (void)context;
@@ -277,21 +282,48 @@ static bool is_closed_for_sweep(const struct thread_cache *cache)
     return cache->is_spare || (CACHE_LOAD(cache->gate) & GATE_SWEPT) != 0;
 }
 
-void cache_visit_age_all(struct heap_caches *home)
+/* Some caches, which follow each other in the list. */
+struct cache_span {
+    struct thread_cache *first,
+        *end; /* `end` is the one behind them, or NULL */
+};
+
+/* Closes the gates of so many caches at most. */
+static struct cache_span close_some(struct heap_caches *home)
 {
     bool others = false;
-    struct thread_cache *cache;
-    assert(allocator_is_inside());
-    ranked_lock_take(&home->caches_lock);
-    for (cache = home->caches; cache != NULL; cache = cache->next)
-        if (is_used(cache))
+    unsigned seen = 0, closed = 0;
+    struct thread_cache *cache = home->to_age;
+    for (; cache != NULL && seen < SEEN_MOST && closed < AGED_MOST;
+         cache = cache->next, seen++)
+        if (is_used(cache)) {
             others |= close_for_sweep(cache);
+            closed++;
+        }
     if (others)
         wait_for_barrier(home);
-    for (cache = home->caches; cache != NULL; cache = cache->next)
+    return (struct cache_span){home->to_age, cache};
+}
+
+void cache_visit_begin_ageing(struct heap_caches *home)
+{
+    ranked_lock_take(&home->caches_lock);
+    home->to_age = home->caches;
+    ranked_lock_release(&home->caches_lock);
+}
+
+bool cache_visit_age_some(struct heap_caches *home)
+{
+    assert(allocator_is_inside());
+    ranked_lock_take(&home->caches_lock);
+    const struct cache_span some = close_some(home);
+    for (struct thread_cache *cache = some.first; cache != some.end;
+         cache = cache->next)
         if (is_closed_for_sweep(cache))
             visit_swept(cache, age_one, NULL);
+    home->to_age = some.end;
     ranked_lock_release(&home->caches_lock);
+    return some.end != NULL;
 }
 
 /* ---- the end of a heap -------------------------------------------------- */
@@ -322,7 +354,7 @@ void cache_visit_drop_all(struct heap_caches *home)
         if (cache->is_spare)
             thread_cache_free(cache);
     }
-    home->caches = home->spare = NULL;
+    home->caches = home->to_age = home->spare = NULL;
     atomic_store(&home->active, NULL);
     for (struct thread_cache *cache = take_orphans(home), *next; cache != NULL;
          cache = next) {
@@ -428,7 +460,7 @@ void cache_visit_orphan_others(struct heap_caches *home, bool is_at_rest)
         last->next = atomic_load(&home->orphans);
         atomic_store(&home->orphans, home->caches);
     }
-    home->caches = NULL;
+    home->caches = home->to_age = NULL;
     atomic_store(&home->active, NULL);
     for (; kept != NULL; kept = next) {
         next = kept->next;

@@ -25,8 +25,11 @@ void cache_visit_all(struct heap_caches *home, magazine_visit_fn *visit);
 /* Drains all caches of a heap that may hold objects. */
 void cache_visit_drain_all(struct heap_caches *home);
 
-/* Ages all caches of a heap that have any capacity. */
-void cache_visit_age_all(struct heap_caches *home);
+/* One step of ageing for all caches of a heap begins. */
+void cache_visit_begin_ageing(struct heap_caches *home);
+
+/* Continues with some of them. Returns whether others are left. */
+bool cache_visit_age_some(struct heap_caches *home);
 
 /* Bytes of the objects in all caches of a heap. */
 size_t cache_visit_count_bytes(struct heap_caches *home);

@@ -89,6 +89,8 @@ void thread_cache_link(struct heap_caches *home, struct thread_cache *cache)
 void thread_cache_unlink(struct heap_caches *home, struct thread_cache *cache)
 {
     ranked_lock_assert_held(&home->caches_lock);
+    if (home->to_age == cache)
+        home->to_age = cache->next;
     if (cache->prev != NULL)
         cache->prev->next = cache->next;
     else
@@ -191,11 +193,16 @@ static struct thread_cache *take_spare(struct heap_caches *home)
     return cache;
 }
 
-void thread_cache_end_empty_spares(struct heap_caches *home)
+/* So many at a time; it takes some microseconds for each. */
+#define ENDED_MOST 64
+
+bool thread_cache_end_empty_spares(struct heap_caches *home)
 {
     struct thread_cache *empty = NULL, *next;
+    unsigned count = 0;
     ranked_lock_take(&home->caches_lock);
-    for (struct thread_cache **place = &home->spare; *place != NULL;) {
+    for (struct thread_cache **place = &home->spare;
+         *place != NULL && count < ENDED_MOST;) {
         if ((*place)->magazines.reserved != 0) {
             place = &(*place)->next_spare;
             continue;
@@ -204,12 +211,14 @@ void thread_cache_end_empty_spares(struct heap_caches *home)
         take_out(home, cache);
         cache->next_spare = empty;
         empty = cache;
+        count++;
     }
     ranked_lock_release(&home->caches_lock);
     for (; empty != NULL; empty = next) {
         next = empty->next_spare;
         thread_cache_free(empty);
     }
+    return count == ENDED_MOST;
 }
 
 /* ---- the end of a thread ------------------------------------------------ */

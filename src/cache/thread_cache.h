@@ -109,6 +109,7 @@ struct heap_caches {
     bool take_locks;                /* all gates have GATE_LOCKS */
     struct ranked_lock caches_lock; /* RANK_CACHES; guards what follows */
     struct thread_cache *caches;    /* of live threads, and spare ones */
+    struct thread_cache *to_age;    /* the next one, while caches age */
     struct thread_cache *spare;     /* the last one first */
     unsigned spare_count;
     size_t spare_bytes; /* that the magazines of all of them may hold */
@@ -259,8 +260,9 @@ struct thread_cache *thread_cache_get(struct heap_caches *home);
 /* Gives back what a cache holds, and frees it. It is in no list any more. */
 void thread_cache_end(struct heap_caches *home, struct thread_cache *cache);
 
-/* Frees the spare caches that ageing has emptied. Inside the allocator. */
-void thread_cache_end_empty_spares(struct heap_caches *home);
+/* Frees some of the spare caches that ageing has emptied. Returns whether
+ * others may be left. Inside the allocator. */
+bool thread_cache_end_empty_spares(struct heap_caches *home);
 
 /* Frees a cache whose heap is gone. */
 void thread_cache_free(struct thread_cache *cache);

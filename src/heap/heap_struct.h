@@ -36,6 +36,7 @@ struct upkeep {
     _Atomic int64_t due_ms;          /* the next turn */
     _Atomic int64_t own_ms;          /* the last by a thread of the heap's */
     _Atomic int64_t ageing_ms;       /* when magazines age next */
+    atomic_bool is_ageing;           /* some of them have not aged yet */
     _Atomic int64_t decay_ms;        /* when arenas decay next */
     _Atomic int64_t decays_until_ms; /* when that need not be done any more */
     atomic_uint next_arena;          /* of those that decay, by its place */

@@ -33,14 +33,26 @@ static bool is_due(_Atomic int64_t *due_ms, int64_t now, int64_t period)
            atomic_compare_exchange_strong(due_ms, &due, now + period);
 }
 
-static void age(struct memkind_heap *heap)
+/* One step of ageing, until the turn ends. Returns false if something is left.
+ */
+static bool age(struct memkind_heap *heap, int64_t now, int64_t end_ns)
 {
-    cache_visit_bury_orphans(&heap->caches);
-    cache_visit_age_all(&heap->caches);
-    thread_cache_end_empty_spares(&heap->caches);
-    if (heap_is_checked(heap))
-        (void)quarantine_release_down_to(
-            heap, object_records_quarantined(heap->records) / 2);
+    struct heap_caches *caches = &heap->caches;
+    if (is_due(&heap->upkeep.ageing_ms, now, AGEING_MS)) {
+        cache_visit_bury_orphans(caches);
+        cache_visit_begin_ageing(caches);
+        atomic_store(&heap->upkeep.is_ageing, true);
+        if (heap_is_checked(heap))
+            (void)quarantine_release_down_to(
+                heap, object_records_quarantined(heap->records) / 2);
+    }
+    bool is_left = atomic_load(&heap->upkeep.is_ageing);
+    while (is_left && exact_clock_ns() < end_ns) {
+        is_left = cache_visit_age_some(caches) ||
+                  thread_cache_end_empty_spares(caches);
+        atomic_store(&heap->upkeep.is_ageing, is_left);
+    }
+    return !is_left;
 }
 
 /* Whether anything has been given back to the arenas not long ago. */
@@ -85,10 +97,8 @@ static bool take_turn(struct memkind_heap *heap, int64_t now, int64_t end_ns)
 {
     struct upkeep *upkeep = &heap->upkeep;
     struct memkind_region_pool *pool = heap_pool(heap);
-    bool is_done = true;
     snapshot_lock_begin_moving();
-    if (is_due(&upkeep->ageing_ms, now, AGEING_MS))
-        age(heap);
+    bool is_done = age(heap, now, end_ns);
     extent_supply_renew_allowance(&heap->arenas.extents);
     if (is_due(&upkeep->decay_ms, now, UPKEEP_MS) &&
         has_free_pages(heap, now) && !decay(heap, end_ns)) {

@@ -24,9 +24,9 @@
 
 /*
  * Upkeep (src/heap/upkeep.c): a heap has a turn each UPKEEP_MS, and each
- * UPKEEP_PAYING_MS while file space waits to be given back. A turn ends when it
- * has taken UPKEEP_TURN_NS, or has given back UPKEEP_TURN_BYTES. Once in
- * AGEING_MS the heap's magazines age. If the heap's own threads have done
+ * UPKEEP_PAYING_MS while something is left to do. A turn ends when it has taken
+ * UPKEEP_TURN_NS, or has given back UPKEEP_TURN_BYTES. Once in AGEING_MS the
+ * heap's magazines age. If the heap's own threads have done
  * nothing for UPKEEP_ALONE_MS, other threads do it.
  */
 #define UPKEEP_MS 50

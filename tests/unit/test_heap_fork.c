@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "allocator_gate.h"
 #include "cache_visit.h"
 #include "heap.h"
 #include "heap_create.h"
@@ -302,6 +303,31 @@ static void test_a_child_keeps_its_own_cache(void)
     end();
 }
 
+/* What has not aged yet in the parent may be an orphan. */
+static int age_in_child(void)
+{
+    NEED(allocator_enter());
+    NEED(heaps[0]->caches.to_age == NULL);
+    NEED(!cache_visit_age_some(&heaps[0]->caches));
+    allocator_leave();
+    return use_own_cache();
+}
+
+static void test_a_fork_while_caches_age(void)
+{
+    begin();
+    use(heaps[0]);
+    start_threads();
+    let_threads_use_heaps();
+    REQUIRE(allocator_enter());
+    cache_visit_begin_ageing(&heaps[0]->caches);
+    allocator_leave();
+    CHECK_NOT_NULL(heaps[0]->caches.to_age);
+    CHECK_EQ(child_run(age_in_child), 0);
+    end_threads();
+    end();
+}
+
 /* ---- many at a time ----------------------------------------------------- */
 
 static atomic_bool stop;
@@ -351,6 +377,7 @@ static const struct test_case tests[] = {
     {"the thread that forks goes on", test_the_thread_that_forks_goes_on},
     {"children have orphans", test_children_have_orphans},
     {"a child keeps its own cache", test_a_child_keeps_its_own_cache},
+    {"a fork while caches age", test_a_fork_while_caches_age},
     {"forks while threads work", test_forks_while_threads_work},
     {NULL, NULL},
 };

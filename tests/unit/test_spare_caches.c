@@ -417,6 +417,55 @@ static void test_what_has_aged_is_not_active(void)
     end();
 }
 
+/* Parts of a step of ageing that are left. */
+static unsigned age_to_the_end(void)
+{
+    unsigned parts = 1;
+    while (cache_visit_age_some(&heap->caches))
+        parts++;
+    CHECK_NULL(heap->caches.to_age);
+    return parts;
+}
+
+/* Caches come and go between the parts. */
+static void test_ageing_in_parts(void)
+{
+    enum { THREADS = 150 };
+    pthread_barrier_t barrier;
+    pthread_t threads[THREADS];
+    begin();
+    (void)heap_cache(heap);
+    REQUIRE_EQ(pthread_barrier_init(&barrier, NULL, THREADS + 1), 0);
+    for (int i = 0; i < THREADS; i++)
+        REQUIRE_EQ(pthread_create(&threads[i], NULL, take_and_wait, &barrier),
+                   0);
+    pthread_barrier_wait(&barrier);
+    REQUIRE(allocator_enter());
+    cache_visit_begin_ageing(&heap->caches);
+    CHECK_EQ(age_to_the_end(), 3);
+    CHECK_EQ(age_to_the_end(), 1);
+    cache_visit_begin_ageing(&heap->caches);
+    CHECK(cache_visit_age_some(&heap->caches));
+    CHECK_NOT_NULL(heap->caches.to_age);
+    allocator_leave();
+    pthread_barrier_wait(&barrier);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    REQUIRE(allocator_enter());
+    (void)age_to_the_end();
+    for (int i = 0; i < 100 && heap->caches.spare != NULL; i++) {
+        cache_visit_begin_ageing(&heap->caches);
+        (void)cache_visit_age_some(&heap->caches);
+        while (thread_cache_end_empty_spares(&heap->caches))
+            ;
+        (void)age_to_the_end();
+    }
+    allocator_leave();
+    check_no_spare();
+    pthread_barrier_destroy(&barrier);
+    end();
+}
+
 /* ---- visits to caches in use ------------------------------------------- */
 
 static bool was_found;
@@ -606,6 +655,7 @@ static const struct test_case tests[] = {
     {"a full heap finds it", test_a_full_heap_finds_it},
     {"a full heap keeps nothing in it", test_a_full_heap_keeps_nothing_in_it},
     {"it ages until it is gone", test_it_ages_until_it_is_gone},
+    {"ageing in parts", test_ageing_in_parts},
     {"what has aged is not active", test_what_has_aged_is_not_active},
     {"visits hide nothing", test_visits_hide_nothing},
     {"a thread that held much gives it back",
