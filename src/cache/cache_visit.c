@@ -11,8 +11,11 @@
 #include "memory_barrier.h"
 
 /* A thread is at its magazines for some ten instructions. One that has not come
- * out after so many turns is held up by something else. */
-#define PATIENCE 10000
+ * out after so many turns waits for a CPU; or, if it does not come out while
+ * others sleep for a tenth of a second, for something else. */
+#define PATIENCE 1000
+#define NAPS 100
+#define NAP_NS 1000000
 
 /* All threads see a CPU's store long before this time has passed. */
 #define FENCE_PAUSE_NS 2000000
@@ -37,10 +40,14 @@ static void shut_gate(struct thread_cache *cache)
 /* After the gate was closed, and the barrier. */
 static bool wait_for_thread(struct thread_cache *cache)
 {
-    for (int i = 0; i < PATIENCE; i++) {
+    const struct timespec nap = {.tv_nsec = NAP_NS};
+    for (int i = 0; i < PATIENCE + NAPS; i++) {
         if (__atomic_load_n(&cache->busy, __ATOMIC_SEQ_CST) == 0)
             return true;
-        sched_yield();
+        if (i < PATIENCE)
+            sched_yield();
+        else
+            (void)nanosleep(&nap, NULL);
     }
     debug_log("a thread does not come out of its cache");
     return false;
