@@ -32,16 +32,9 @@ void arena_exchange_give_counted(struct heap_arenas *arenas,
         atomic_fetch_add(&returns->classes[size_class].returning, 1) + 1;
     const size_t pages =
         may_be_last(size_class, ptr, inside) ? pages_of(size_class, ptr) : 0;
-    unsigned arena = 0;
-    if (heap_arenas_are_many(arenas))
-        (void)je_arena_of(ptr, &arena);
     JE_NAME(dallocx)(ptr, JE_TCACHE_NONE);
-    if (pages != 0) {
-        atomic_store_explicit(&returns->arena, arena, memory_order_relaxed);
+    if (pages != 0)
         atomic_fetch_add(&returns->free_pages, pages);
-    }
-    atomic_store_explicit(&returns->classes[size_class].arena, arena,
-                          memory_order_relaxed);
     atomic_fetch_add(&returns->classes[size_class].objects, 1);
     atomic_fetch_sub(&returns->classes[size_class].returning, 1);
 }

@@ -76,13 +76,6 @@ static inline unsigned heap_arenas_count(const struct heap_arenas *arenas)
     return atomic_load_explicit(&arenas->count, memory_order_acquire);
 }
 
-/* Whether there are so many that it is worth knowing which one of them has got
- * something back last. */
-static inline bool heap_arenas_are_many(const struct heap_arenas *arenas)
-{
-    return heap_arenas_count(arenas) > 2;
-}
-
 /* Notes that an arena has got something back. */
 static inline void heap_arenas_note_free_pages(struct heap_arenas *arenas)
 {

@@ -361,6 +361,10 @@ static void return_at_once(struct magazines *magazines, unsigned size_class,
     lately->classes[place] = (uint8_t)size_class;
     lately->fetched[place] = atomic_load(&returns->classes[size_class].fetched);
     magazine_return(magazines->arenas, size_class, ptr);
+    /* Most objects are from the thread's own arena. */
+    atomic_store_explicit(
+        &magazines->arenas->returns.classes[size_class].arena_flags,
+        magazines->arena_flags, memory_order_relaxed);
 }
 
 /* ---- in and out --------------------------------------------------------- */

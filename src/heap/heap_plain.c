@@ -84,37 +84,26 @@ static void *attempt(struct memkind_heap *heap, struct thread_cache *cache,
     return take_from_arena(heap, size, cache->magazines.arena_flags, flags);
 }
 
-static void *attempt_hinted(struct memkind_heap *heap, size_t size, int flags,
-                            _Atomic unsigned *arena)
-{
-    const unsigned index = atomic_load_explicit(arena, memory_order_relaxed);
-    /* jemalloc's own first arena is no heap's. */
-    return index == 0
-               ? NULL
-               : take_from_arena(heap, size, JE_TCACHE_NONE | JE_ARENA(index),
-                                 flags);
-}
-
-/* From the heap's other arenas; those first which have got something back. */
+/* From the heap's other arenas; first from one that may have got something. */
 static void *attempt_elsewhere(struct memkind_heap *heap,
                                struct thread_cache *cache, size_t size,
                                int flags)
 {
-    struct arena_returns *returns = &heap->arenas.returns;
-    const unsigned size_class = class_for(size, flags),
-                   count = heap_arenas_count(&heap->arenas);
-    const bool are_many = heap_arenas_are_many(&heap->arenas);
+    _Atomic int *guess =
+        &heap->arenas.returns.classes[class_for(size, flags)].arena_flags;
+    const unsigned count = heap_arenas_count(&heap->arenas);
+    int arena_flags = atomic_load_explicit(guess, memory_order_relaxed);
     void *ptr = NULL;
-    if (are_many)
-        ptr = attempt_hinted(heap, size, flags,
-                             &returns->classes[size_class].arena);
-    if (are_many && ptr == NULL)
-        ptr = attempt_hinted(heap, size, flags, &returns->arena);
-    for (unsigned i = 1; ptr == NULL && i < count; i++)
-        ptr = take_from_arena(
-            heap, size,
-            heap_arenas_flags(&heap->arenas, (cache->arena_place + i) % count),
-            flags);
+    if (count > 2 && arena_flags != 0 &&
+        arena_flags != cache->magazines.arena_flags)
+        ptr = take_from_arena(heap, size, arena_flags, flags);
+    for (unsigned i = 1; ptr == NULL && i < count; i++) {
+        arena_flags =
+            heap_arenas_flags(&heap->arenas, (cache->arena_place + i) % count);
+        ptr = take_from_arena(heap, size, arena_flags, flags);
+    }
+    if (ptr != NULL)
+        atomic_store_explicit(guess, arena_flags, memory_order_relaxed);
     return ptr;
 }
 

@@ -26,7 +26,6 @@ enum {
     NAME_DIRTY_DECAY,
     NAME_GROW_LIMIT,
     NAME_SLAB_USE,
-    NAME_ARENA_OF,
     NAME_COUNT,
 };
 
@@ -40,7 +39,6 @@ static struct indexed_name names[NAME_COUNT] = {
     [NAME_DECAY] = {"arena.0.decay", 3, 1, {0}},
     [NAME_GROW_LIMIT] = {"arena.0.retain_grow_limit", 3, 1, {0}},
     [NAME_SLAB_USE] = {"experimental.utilization.batch_query", 3, 0, {0}},
-    [NAME_ARENA_OF] = {"arenas.lookup", 2, 0, {0}},
     [NAME_DIRTY_DECAY] = {"arena.0.dirty_decay_ms", 3, 1, {0}},
 };
 
@@ -216,12 +214,6 @@ int je_slab_use(const void *object, size_t *slab_free, size_t *slab_objects)
     *slab_free = answer[0];
     *slab_objects = answer[1];
     return result;
-}
-
-int je_arena_of(const void *object, unsigned *arena)
-{
-    return ctl_plain(NAME_ARENA_OF, arena, sizeof *arena, (void *)&object,
-                     sizeof object);
 }
 
 /* What jemalloc said last: it cannot be asked under its locks. */

@@ -67,9 +67,6 @@ int je_utilization(const void *object, struct je_utilization *utilization);
  * 1 and 0 if the object has pages of its own. Quicker than je_utilization(). */
 int je_slab_use(const void *object, size_t *slab_free, size_t *slab_objects);
 
-/* The arena that an object lies in. */
-int je_arena_of(const void *object, unsigned *arena);
-
 bool je_has_background_threads(void);
 /* What the last of these calls found. May be called under jemalloc's locks. */
 bool je_background_threads_are_on(void);

@@ -85,6 +85,10 @@ int region_owed_add(struct region *region, size_t offset, size_t size)
     return result;
 }
 
+/* Pages that cannot be given back before an attempt ends. The next one begins
+ * behind them. */
+#define FAILURES_MOST 4
+
 /* Runs of owed pages that are cleared one by one. If there are more in a range,
  * what lies between them is cleared, too. */
 #define RUNS_MOST 32
@@ -146,26 +150,60 @@ int region_owed_commit(struct memkind_region_pool *pool, struct region *region,
                            : region_space_take(pool, region, offset, size);
 }
 
+/* Gives back the first pages of a run: all of them, or as many as that is
+ * possible for. Returns how many. */
+static size_t pay_run(struct memkind_region_pool *pool, struct region *region,
+                      size_t first, size_t end)
+{
+    const size_t page_size = region_page_size();
+    for (size_t count = end - first; count != 0; count /= 2) {
+        const size_t size = count * page_size;
+        if (region_space_give(pool, region, first * page_size, size, size) != 0)
+            continue;
+        note_paid(region, first, first + count);
+        atomic_fetch_add(&pool->decommits, 1);
+        return count;
+    }
+    return 0;
+}
+
+/* What one call pays. */
+struct payment {
+    size_t most, paid; /* pages */
+    unsigned failures;
+};
+
+/* Pays for pages from `page` to `end`. Returns where it has stopped. */
+static size_t pay_pages(struct memkind_region_pool *pool, struct region *region,
+                        size_t page, size_t end, struct payment *payment)
+{
+    size_t run_end;
+    while (payment->paid < payment->most && payment->failures < FAILURES_MOST &&
+           next_owed_run(region, &page, end, &run_end)) {
+        const size_t left = payment->most - payment->paid;
+        if (run_end - page > left)
+            run_end = page + left;
+        const size_t count = pay_run(pool, region, page, run_end);
+        payment->paid += count;
+        /* Behind a page that cannot be given back there may be others. */
+        payment->failures += count == 0;
+        page += count != 0 ? count : 1;
+    }
+    return page;
+}
+
 size_t region_owed_pay(struct memkind_region_pool *pool, struct region *region,
                        size_t most)
 {
     const size_t page_size = region_page_size();
     const size_t pages = region_page_count(region);
-    const size_t pages_most = most / page_size;
-    size_t paid = 0, end;
+    struct payment payment = {.most = most / page_size};
     ranked_lock_take(&region->grain_lock);
-    for (size_t page = 0;
-         paid < pages_most && next_owed_run(region, &page, pages, &end);
-         page = end) {
-        if (end - page > pages_most - paid)
-            end = page + (pages_most - paid);
-        const size_t size = (end - page) * page_size;
-        if (region_space_give(pool, region, page * page_size, size, size) != 0)
-            break;
-        note_paid(region, page, end);
-        atomic_fetch_add(&pool->decommits, 1);
-        paid += end - page;
-    }
+    const size_t start = region->owed_from;
+    size_t page = pay_pages(pool, region, start, pages, &payment);
+    if (page >= pages)
+        page = pay_pages(pool, region, 0, start, &payment);
+    region->owed_from = page < pages ? page : 0;
     ranked_lock_release(&region->grain_lock);
-    return paid * page_size;
+    return payment.paid * page_size;
 }

@@ -28,12 +28,18 @@ static char *block;
 static struct sys_calls real;
 static atomic_int failure; /* 0: none */
 static atomic_uint tries;
+static size_t stuck; /* place in the block that cannot be given back; or 0 */
+
+static bool is_stuck(const char *at, size_t size)
+{
+    return stuck != 0 && at <= block + stuck && block + stuck < at + size;
+}
 
 static int failing_madvise(void *addr, size_t size, int advice)
 {
     if (advice == MADV_REMOVE || advice == MADV_DONTNEED)
         atomic_fetch_add(&tries, 1);
-    const int error = atomic_load(&failure);
+    const int error = is_stuck(addr, size) ? EBUSY : atomic_load(&failure);
     if (error == 0)
         return real.madvise(addr, size, advice);
     errno = error;
@@ -43,7 +49,8 @@ static int failing_madvise(void *addr, size_t size, int advice)
 static int failing_punch(int fd, int mode, off_t offset, off_t len)
 {
     /* Read once: other threads change it meanwhile. */
-    const int error = atomic_load(&failure);
+    const bool is_hole = is_stuck(pool.regions[0].base + offset, (size_t)len);
+    const int error = is_hole ? EBUSY : atomic_load(&failure);
     if (error == 0 || (mode & FALLOC_FL_PUNCH_HOLE) == 0)
         return real.fallocate(fd, mode, offset, len);
     errno = error;
@@ -207,6 +214,24 @@ static void test_a_part_at_once(void)
     CHECK(holds(3 * PART));
     region_pool_pay(&pool);
     CHECK(holds(0));
+    end();
+}
+
+/* All around a page that cannot be given back is. */
+static void test_around_a_page_that_stays(void)
+{
+    begin(true);
+    if (pool.grain <= region_page_size()) {
+        punch_once();
+        put_off(PARTS);
+        stuck = 5 * PART + 12345;
+        region_pool_pay(&pool);
+        CHECK(holds(region_page_size()));
+        CHECK_EQ(region_pool_pay_some(&pool, BLOCK), 0);
+        stuck = 0;
+        region_pool_pay(&pool);
+        CHECK(holds(0));
+    }
     end();
 }
 
@@ -493,6 +518,7 @@ static const struct test_case tests[] = {
     {"paid when the budget is used up", test_paid_when_the_budget_is_used_up},
     {"put off, and paid bit by bit", test_put_off_and_paid_bit_by_bit},
     {"a part at once", test_a_part_at_once},
+    {"around a page that stays", test_around_a_page_that_stays},
     {"what is paid counts as given back",
      test_what_is_paid_counts_as_given_back},
     {"put off, and the budget is used up",
