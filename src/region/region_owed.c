@@ -173,23 +173,23 @@ struct payment {
     unsigned failures;
 };
 
-/* Pays for pages from `page` to `end`. Returns where it has stopped. */
+/* Pays for pages from `at` to `end`. Returns where it has stopped. */
 static size_t pay_pages(struct memkind_region_pool *pool, struct region *region,
-                        size_t page, size_t end, struct payment *payment)
+                        size_t at, size_t end, struct payment *payment)
 {
     size_t run_end;
     while (payment->paid < payment->most && payment->failures < FAILURES_MOST &&
-           next_owed_run(region, &page, end, &run_end)) {
+           next_owed_run(region, &at, end, &run_end)) {
         const size_t left = payment->most - payment->paid;
-        if (run_end - page > left)
-            run_end = page + left;
-        const size_t count = pay_run(pool, region, page, run_end);
+        if (run_end - at > left)
+            run_end = at + left;
+        const size_t count = pay_run(pool, region, at, run_end);
         payment->paid += count;
         /* Behind a page that cannot be given back there may be others. */
         payment->failures += count == 0;
-        page += count != 0 ? count : 1;
+        at += count != 0 ? count : 1;
     }
-    return page;
+    return at;
 }
 
 size_t region_owed_pay(struct memkind_region_pool *pool, struct region *region,

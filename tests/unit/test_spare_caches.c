@@ -527,19 +527,29 @@ static void test_pages_that_are_not_kept(void)
     end();
 }
 
+/* In a run that is slow ageing may have freed some. */
+static void check_most_are_kept(time_t start)
+{
+    CHECK_EQ(count_listed(), heap->caches.spare_count);
+    if (now() > start)
+        CHECK_LE(heap->caches.spare_count, SPARES_MOST);
+    else
+        CHECK_EQ(heap->caches.spare_count, SPARES_MOST);
+}
+
 static void test_few_of_many_threads(void)
 {
     begin();
+    const time_t start = now();
     for (int i = 0; i < 5; i++) {
         crowd_comes_and_goes(SPARES_MOST + 40);
-        CHECK_EQ(heap->caches.spare_count, SPARES_MOST);
-        CHECK_EQ(count_listed(), SPARES_MOST);
+        check_most_are_kept(start);
         check_all_in_use_are_active();
     }
     for (unsigned i = 0; i < 2; i++)
         CHECK_EQ(heap->arenas.slots[i].threads, 0);
     crowd_comes_and_goes(10);
-    CHECK_EQ(count_listed(), SPARES_MOST);
+    check_most_are_kept(start);
     end();
 }
 
