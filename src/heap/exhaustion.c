@@ -195,8 +195,7 @@ bool exhaustion_reclaim_may_help_others(const struct memkind_heap *heap)
 
 void exhaustion_begin(struct memkind_heap *heap)
 {
-    if (!exhaustion_holds(heap))
-        arena_returns_begin(&heap->arenas.returns);
+    arena_returns_begin(&heap->arenas.returns);
 }
 
 /* ---- the end of it ------------------------------------------------------ */
@@ -215,7 +214,7 @@ void exhaustion_note_success(struct memkind_heap *heap,
     if (cache->failures_seen != failures) {
         cache->failures_seen = failures;
         cache->calm = 0;
-    } else if (++cache->calm >= CALM && exhaustion_holds(heap)) {
+    } else if (++cache->calm >= CALM) {
         cache->calm = 0;
         arena_returns_end(&heap->arenas.returns);
     }

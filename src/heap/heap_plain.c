@@ -2,7 +2,6 @@
 #include "heap_plain.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <sched.h>
 #include <string.h>
 

@@ -286,20 +286,25 @@ static void test_heaps_of_other_threads(void)
     end();
 }
 
+static void wait_until_it_owes(void)
+{
+    struct thread_cache *cache = heap_cache(heap);
+    const time_t deadline = now() + SECONDS_MOST;
+    watch(&pool);
+    while (!region_pool_owes(&pool) && now() < deadline) {
+        upkeep_tick(cache);
+        sleep_ms(1);
+    }
+    CHECK(region_pool_owes(&pool));
+}
+
 /* What waits is no trouble to a purge, or to the end of a heap. */
 static void test_a_purge_and_the_end(void)
 {
     for (int purges = 0; purges < 2; purges++) {
         begin(200);
         free_much(heap);
-        struct thread_cache *cache = heap_cache(heap);
-        const time_t deadline = now() + SECONDS_MOST;
-        watch(&pool);
-        while (!region_pool_owes(&pool) && now() < deadline) {
-            upkeep_tick(cache);
-            sleep_ms(1);
-        }
-        CHECK(region_pool_owes(&pool));
+        wait_until_it_owes();
         sys = real;
         if (purges) {
             heap_purge(heap);
@@ -332,14 +337,7 @@ static void test_a_fork_between_turns(void)
 {
     begin(200);
     free_much(heap);
-    struct thread_cache *cache = heap_cache(heap);
-    const time_t deadline = now() + SECONDS_MOST;
-    watch(&pool);
-    while (!region_pool_owes(&pool) && now() < deadline) {
-        upkeep_tick(cache);
-        sleep_ms(1);
-    }
-    CHECK(region_pool_owes(&pool));
+    wait_until_it_owes();
     CHECK_EQ(child_run(child_of_a_turn), 0);
     sys = real;
     CHECK(region_pool_owes(&pool));
