@@ -23,7 +23,8 @@
 /*
  * Enters. Waits while fork() runs. Returns false, and does nothing, if the
  * thread is inside already. No lock is held but those of ranks before
- * RANK_FORK_GATE.
+ * RANK_FORK_GATE. No thread that is inside waits for one that may enter: fork()
+ * would wait for the first one, and keep the other one out.
  */
 bool allocator_enter(void);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Options of the private jemalloc, and what cmake/embed_jemalloc.sh has it call
- * in place of functions of its own or of libc.
+ * in place of functions of its own or of libc. For threads and fork() see
+ * jemalloc_thread.c and jemalloc_fork.c.
  */
-#include <dlfcn.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/types.h>
@@ -28,9 +28,6 @@ void *JE_NAME(mmap)(void *addr, size_t size, int prot, int flags, int fd,
 int JE_NAME(munmap)(void *addr, size_t size);
 int JE_NAME(madvise)(void *addr, size_t size, int advice);
 int JE_NAME(mprotect)(void *addr, size_t size, int prot);
-int JE_NAME(pthread_create)(pthread_t *thread, const pthread_attr_t *attributes,
-                            void *(*start)(void *), void *argument);
-void *JE_NAME(dlsym)(void *handle, const char *name);
 
 #define TEXT_OF(number) #number
 #define DECAYS(dirty, muzzy)                                                   \
@@ -123,25 +120,6 @@ int JE_NAME(madvise)(void *addr, size_t size, int advice)
 int JE_NAME(mprotect)(void *addr, size_t size, int prot)
 {
     return sys.mprotect(addr, size, prot);
-}
-
-int JE_NAME(pthread_create)(pthread_t *thread, const pthread_attr_t *attributes,
-                            void *(*start)(void *), void *argument)
-{
-    return sys.pthread_create(thread, attributes, start, argument);
-}
-
-/* jemalloc looks for the next pthread_create() by it, as if it were an
- * interposer of that function itself. */
-void *JE_NAME(dlsym)(void *handle, const char *name)
-{
-    if (strcmp(name, "pthread_create") != 0)
-        return dlsym(handle, name);
-    void *found;
-    int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *),
-                  void *) = JE_NAME(pthread_create);
-    memcpy(&found, &create, sizeof found);
-    return found;
 }
 
 #else

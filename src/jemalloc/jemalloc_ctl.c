@@ -219,12 +219,24 @@ int je_slab_use(const void *object, size_t *slab_free, size_t *slab_objects)
 /* What jemalloc said last: it cannot be asked under its locks. */
 static atomic_bool background_threads;
 
+/* jemalloc answers under a lock that it holds while it waits for the threads to
+ * end. Asked again after the answer has been stored: another thread may have
+ * switched meanwhile. */
+static void ask_for_background_threads(void)
+{
+    bool are_on;
+    while ((are_on = ctl_flag("background_thread")) !=
+           atomic_load(&background_threads))
+        atomic_store(&background_threads, are_on);
+}
+
+/* Those of our own jemalloc are switched by this file alone. */
 bool je_has_background_threads(void)
 {
-    const bool are_on = ctl_flag("background_thread");
-    if (are_on != je_background_threads_are_on())
-        atomic_store(&background_threads, are_on);
-    return are_on;
+#ifndef MEMKIND_JEMALLOC_EMBEDDED
+    ask_for_background_threads();
+#endif
+    return je_background_threads_are_on();
 }
 
 bool je_background_threads_are_on(void)
@@ -232,22 +244,36 @@ bool je_background_threads_are_on(void)
     return atomic_load_explicit(&background_threads, memory_order_relaxed);
 }
 
+/* jemalloc says that there are threads even if none could be started: free
+ * pages would not be given back. */
+static void switch_off_after_failure(void)
+{
+    bool on = false;
+    (void)JE_NAME(mallctl)("background_thread", NULL, NULL, &on, sizeof on);
+}
+
 int je_background_threads(bool on)
 {
     int result =
         -JE_NAME(mallctl)("background_thread", NULL, NULL, &on, sizeof on);
-    /* jemalloc says that there are threads even if none could be started: free
-     * pages would not be given back. */
-    if (result != 0 && on) {
-        on = false;
-        (void)JE_NAME(mallctl)("background_thread", NULL, NULL, &on, sizeof on);
-    }
-    (void)je_has_background_threads();
+    if (result != 0 && on)
+        switch_off_after_failure();
+    ask_for_background_threads();
     return result;
 }
 
 int je_background_threads_max(size_t max)
 {
-    return -JE_NAME(mallctl)("max_background_threads", NULL, NULL, &max,
-                             sizeof max);
+    int result = -JE_NAME(mallctl)("max_background_threads", NULL, NULL, &max,
+                                   sizeof max);
+    /* If there are threads, jemalloc ends them and starts others. */
+    if (result == -EFAULT)
+        switch_off_after_failure();
+    ask_for_background_threads();
+    return result;
+}
+
+void je_background_threads_end_in_child(void)
+{
+    atomic_store(&background_threads, false);
 }

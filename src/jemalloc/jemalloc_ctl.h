@@ -67,10 +67,15 @@ int je_utilization(const void *object, struct je_utilization *utilization);
  * 1 and 0 if the object has pages of its own. Quicker than je_utilization(). */
 int je_slab_use(const void *object, size_t *slab_free, size_t *slab_objects);
 
+/* Takes no lock, unless jemalloc is a shared library: then the program may
+ * switch its threads on and off as well. */
 bool je_has_background_threads(void);
 /* What the last of these calls found. May be called under jemalloc's locks. */
 bool je_background_threads_are_on(void);
+/* Wait until threads that are switched off have ended. */
 int je_background_threads(bool on);
 int je_background_threads_max(size_t max);
+/* Notes that there are none in a forked child. */
+void je_background_threads_end_in_child(void);
 
 #endif

@@ -30,7 +30,8 @@ static struct {
     void (*child)(void);
 } handlers;
 
-/* jemalloc's background threads know no gate. */
+/* jemalloc's background threads know no gate. No thread is switching them while
+ * no thread is inside. */
 void je_fork_prepare(bool at_rest)
 {
     is_at_rest = at_rest && !je_has_background_threads();
@@ -59,6 +60,7 @@ static void leave_in_child(void)
         JE_NAME(arena_postfork_child)(JE_NAME(tsd_tls), JE_NAME(arenas)[0]);
     } else {
         handlers.child();
+        je_background_threads_end_in_child();
     }
     is_at_rest = false;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "jemalloc_thread.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 
 #include "jemalloc_private.h"
+#include "sys_calls.h"
 
 #ifdef MEMKIND_JEMALLOC_EMBEDDED
 
@@ -24,6 +26,9 @@ extern __thread char JE_NAME(tsd_tls)[] THREAD_TLS
 extern const char JE_NAME(tsd_size_text)[];
 void JE_NAME(tsd_cleanup)(void *tsd);
 int JE_NAME(pthread_key_create)(pthread_key_t *key, void (*destructor)(void *));
+int JE_NAME(pthread_create)(pthread_t *thread, const pthread_attr_t *attributes,
+                            void *(*start)(void *), void *argument);
+void *JE_NAME(dlsym)(void *handle, const char *name);
 
 #define PRISTINE_MOST 8192
 
@@ -34,6 +39,7 @@ static atomic_bool is_in_use;
 
 static __thread bool has_ended THREAD_TLS;
 static __thread bool is_revived THREAD_TLS;
+static __thread bool is_background THREAD_TLS;
 
 /* Too late if another library's constructor has made a kind before. */
 void je_thread_init(void)
@@ -54,9 +60,12 @@ void je_thread_set_brackets(bool (*begin)(void), void (*end)(void))
     leave_after_end = end;
 }
 
+/* A background thread does not enter: the thread that switches it off is inside
+ * the gate, and waits for its end; fork() closes the gate and waits for that
+ * thread. Background threads have all signals blocked. */
 static void end_part_of_thread(void *tsd)
 {
-    bool entered = enter_for_end != NULL && enter_for_end();
+    bool entered = !is_background && enter_for_end != NULL && enter_for_end();
     JE_NAME(tsd_cleanup)(tsd);
     has_ended = true;
     is_revived = false;
@@ -71,6 +80,40 @@ int JE_NAME(pthread_key_create)(pthread_key_t *key, void (*destructor)(void *))
     atomic_store(&is_in_use, true);
     return pthread_key_create(key, end_part_of_thread);
 }
+
+/* ---- background threads ------------------------------------------------ */
+
+/* jemalloc has one function that all of them start with. */
+static void *(*_Atomic background_start)(void *argument);
+
+static void *start_in_background(void *argument)
+{
+    is_background = true;
+    return atomic_load(&background_start)(argument);
+}
+
+int JE_NAME(pthread_create)(pthread_t *thread, const pthread_attr_t *attributes,
+                            void *(*start)(void *), void *argument)
+{
+    atomic_store(&background_start, start);
+    return sys.pthread_create(thread, attributes, start_in_background,
+                              argument);
+}
+
+/* jemalloc looks for the next pthread_create() by it, as if it were an
+ * interposer of that function itself. */
+void *JE_NAME(dlsym)(void *handle, const char *name)
+{
+    if (strcmp(name, "pthread_create") != 0)
+        return dlsym(handle, name);
+    void *found;
+    int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *),
+                  void *) = JE_NAME(pthread_create);
+    memcpy(&found, &create, sizeof found);
+    return found;
+}
+
+/* ---- the end of a thread ----------------------------------------------- */
 
 bool je_thread_has_ended(void)
 {

@@ -709,6 +709,14 @@ static void arenas_that_cannot_be_made(void)
     fault_remove();
 }
 
+static bool has_background_threads(void)
+{
+    bool on = false;
+    size_t length = sizeof on;
+    CHECK_EQ(JE_NAME(mallctl)("background_thread", &on, &length, NULL, 0), 0);
+    return on;
+}
+
 /* jemalloc's threads; a failure leaves the heap without them. */
 static void background_threads(void)
 {
@@ -723,11 +731,7 @@ static void background_threads(void)
         int err = memkind_set_bg_threads(true);
         CHECK_EQ(err, fault_hit() && at == 1 ? MEMKIND_ERROR_OPERATION_FAILED
                                              : MEMKIND_SUCCESS);
-        bool on = err != MEMKIND_SUCCESS;
-        size_t length = sizeof on;
-        CHECK_EQ(JE_NAME(mallctl)("background_thread", &on, &length, NULL, 0),
-                 0);
-        CHECK_EQ(on, err == MEMKIND_SUCCESS);
+        CHECK_EQ(has_background_threads(), err == MEMKIND_SUCCESS);
         run_workload();
         fault_lift();
         points += fault_hit();
@@ -740,6 +744,31 @@ static void background_threads(void)
     CHECK_GE(points, 1);
     fault_remove();
     printf("%lu fault points ", points);
+}
+
+/* With another limit, jemalloc ends its threads and starts others. */
+static void limit_of_background_threads(void)
+{
+    static const struct place where = {.name = "limit of background threads",
+                                       .limit = LIMIT};
+    place = &where;
+    fault_install(where.world);
+    warm_up();
+    CHECK_EQ(memkind_arena_set_max_bg_threads(1), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_set_bg_threads(true), MEMKIND_SUCCESS);
+    fault_set(FAULT_BIT(FAULT_PTHREAD_CREATE), 1, false, EAGAIN);
+    int err = memkind_arena_set_max_bg_threads(2);
+    if (fault_hit()) { /* there is more than one CPU */
+        CHECK_EQ(err, MEMKIND_ERROR_INVALID);
+        CHECK(!has_background_threads());
+    }
+    fault_lift();
+    run_workload();
+    CHECK_EQ(memkind_set_bg_threads(true), MEMKIND_SUCCESS);
+    CHECK(has_background_threads());
+    CHECK_EQ(memkind_set_bg_threads(false), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_arena_set_max_bg_threads(0), MEMKIND_SUCCESS);
+    fault_remove();
 }
 
 #define WALK(function, ...)                                                    \
@@ -786,6 +815,7 @@ static const struct test_case tests[] = {
     {"threads", threads},
     {"arenas that cannot be made", arenas_that_cannot_be_made},
     {"background threads", background_threads},
+    {"limit of background threads", limit_of_background_threads},
     {"everything", everything},
     {NULL, NULL},
 };

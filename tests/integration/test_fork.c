@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <memkind.h>
+#include <memkind/internal/memkind_arena.h>
 #include <memkind/internal/memkind_pmem.h>
 #include <pthread.h>
 #include <signal.h>
@@ -749,6 +750,82 @@ static void test_dram_and_fixed_kinds(void)
     check_and_destroy();
 }
 
+/* ---- background threads ------------------------------------------------ */
+
+#define SWITCH_SECONDS 100
+#define SWITCH_FORKS 60
+
+static atomic_bool is_switching;
+static atomic_uint switches;
+
+static void *switch_threads(void *unused)
+{
+    for (unsigned i = 0; atomic_load(&is_switching); i++) {
+        if (memkind_set_bg_threads(i % 2 == 0) != MEMKIND_SUCCESS ||
+            memkind_arena_set_max_bg_threads(1 + i / 2 % 2) != MEMKIND_SUCCESS)
+            atomic_fetch_add(&mistakes, 1);
+        atomic_fetch_add(&switches, 1);
+    }
+    return unused;
+}
+
+static int use_kind(void)
+{
+    void *object = memkind_malloc(kind, 100000);
+    NEED(object != NULL);
+    memset(object, 1, 100000);
+    memkind_free(kind, object);
+    return 0;
+}
+
+static int switch_in_grandchild(void)
+{
+    NEED(memkind_set_bg_threads(true) == MEMKIND_SUCCESS);
+    NEED(use_kind() == 0);
+    NEED(memkind_set_bg_threads(false) == MEMKIND_SUCCESS);
+    return use_kind();
+}
+
+/* A child has no background threads at first, whatever its parent had. */
+static int switch_in_child(void)
+{
+    NEED(use_kind() == 0);
+    NEED(memkind_set_bg_threads(true) == MEMKIND_SUCCESS);
+    NEED(run_child(switch_in_grandchild) == 0);
+    NEED(memkind_set_bg_threads(false) == MEMKIND_SUCCESS);
+    return run_child(switch_in_grandchild);
+}
+
+/* A thread that switches them off waits for them to end, and fork() for that
+ * thread. */
+static void test_background_threads_are_switched(void)
+{
+#ifdef __SANITIZE_THREAD__
+    /* jemalloc makes its threads behind the sanitizer's back. */
+    puts("skipped: not with the thread sanitizer");
+    return;
+#endif
+    pthread_t thread;
+    kind = kind_make(.limit = 0);
+    atomic_store(&mistakes, 0);
+    atomic_store(&is_switching, true);
+    alarm(SWITCH_SECONDS); /* a deadlock */
+    REQUIRE_EQ(pthread_create(&thread, NULL, switch_threads, NULL), 0);
+    for (unsigned i = 0; i < SWITCH_FORKS; i++) {
+        const unsigned before = atomic_load(&switches);
+        CHECK_EQ(run_child(i % 8 == 0 ? switch_in_child : use_kind), 0);
+        while (atomic_load(&switches) == before)
+            sched_yield();
+    }
+    atomic_store(&is_switching, false);
+    pthread_join(thread, NULL);
+    alarm(0);
+    CHECK_EQ(atomic_load(&mistakes), 0);
+    CHECK_EQ(memkind_set_bg_threads(false), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_arena_set_max_bg_threads(0), MEMKIND_SUCCESS);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+}
+
 static void test_nothing_is_left_in_the_parent(void)
 {
     struct test_resources before, after;
@@ -784,6 +861,7 @@ static const struct test_case tests[] = {
     {"a child leaves the caller's file alone",
      test_a_child_leaves_the_callers_file_alone},
     {"DRAM and fixed kinds", test_dram_and_fixed_kinds},
+    {"background threads are switched", test_background_threads_are_switched},
     {"nothing is left in the parent", test_nothing_is_left_in_the_parent},
     {NULL, NULL},
 };
