@@ -11,6 +11,10 @@
 #include "region_space.h"
 #include "sys_calls.h"
 
+/* Grains whose space cannot be given back before an attempt ends. The next one
+ * begins behind them. */
+#define FAILURES_MOST 8
+
 /* Whether pages that have just lost their space are in the page cache. They lie
  * with others in a folio then that could not be split. */
 static bool is_cached(const struct region *region, struct page_range pages)
@@ -120,32 +124,60 @@ static int pay_grains(struct memkind_region_pool *pool, struct region *region,
     return result;
 }
 
+/* What one call pays. */
+struct payment {
+    size_t most, paid; /* bytes */
+    unsigned failures;
+    bool is_kept; /* no space can ever be given back */
+};
+
+/* Pays for grains from `i` on: for a run of them, or as many of its first ones
+ * as that is possible for. Returns the grain behind those that were tried. */
+static size_t pay_run(struct memkind_region_pool *pool, struct region *region,
+                      size_t i, struct payment *payment)
+{
+    const size_t before = region->space_pages;
+    size_t end = empty_run_end(pool, region, i, payment->most - payment->paid);
+    int result = pay_grains(pool, region, i, end);
+    while (result != 0 && !region_space_is_kept(result) && end - i > 1) {
+        end = i + (end - i) / 2;
+        result = pay_grains(pool, region, i, end);
+    }
+    payment->paid += (before - region->space_pages) * region_page_size();
+    payment->failures += result != 0;
+    payment->is_kept = region_space_is_kept(result);
+    return end;
+}
+
+/* Pays for grains from `at` to `end`. Returns where it has stopped. */
+static size_t pay_until(struct memkind_region_pool *pool, struct region *region,
+                        size_t at, size_t end, struct payment *payment)
+{
+    const struct sparse_bits *owing = &region->owing_grains;
+    while (payment->paid < payment->most && !payment->is_kept &&
+           payment->failures < FAILURES_MOST &&
+           (at = sparse_bits_next(owing, at)) < end)
+        at = pay_run(pool, region, at, payment);
+    return at;
+}
+
 size_t grain_split_pay(struct memkind_region_pool *pool, struct region *region,
                        size_t most)
 {
     const struct sparse_bits *owing = &region->owing_grains;
-    const size_t before = region->space_pages;
-    size_t paid = 0, i, end;
-    int result = 0;
-    for (i = sparse_bits_next(owing, 0);
-         i < owing->count && paid < most && result == 0;
-         i = sparse_bits_next(owing, end)) {
-        end = empty_run_end(pool, region, i, most - paid);
-        result = pay_grains(pool, region, i, end);
-        paid = (before - region->space_pages) * region_page_size();
-    }
+    const size_t start = region->owed_from;
+    struct payment payment = {.most = most};
+    size_t at = pay_until(pool, region, start, owing->count, &payment);
+    if (at >= owing->count)
+        at = pay_until(pool, region, 0, start, &payment);
+    region->owed_from = at < owing->count ? at : 0;
     /* Not before the end: other threads look at it without the lock. */
-    atomic_store(&region->owed_pages, result == 0
-                                          ? i < owing->count
-                                          : !region_space_is_kept(result));
-    return paid;
+    atomic_store(&region->owed_pages,
+                 !payment.is_kept && sparse_bits_next(owing, 0) < owing->count);
+    return payment.paid;
 }
 
 /* ---- which grains are split ---- */
-
-/* Punches that may fail before an attempt is given up. The next attempt begins
- * behind them. */
-#define FAILURES_MOST 8
 
 /* What an attempt to gain pages has come to. */
 struct gain {

@@ -28,8 +28,10 @@ int grain_split_give_unused(struct memkind_region_pool *pool,
                             bool is_whole);
 
 /* Gives back what is not in use in grains that are empty, or split, until it
- * was as many bytes; stops at the first failure. Returns how many it was. In
- * other grains, space of pages that are not committed is kept on purpose. */
+ * was as many bytes. Begins where the last call has ended, and leaves out
+ * grains whose space cannot be given back; some of these end the call. Returns
+ * how many bytes it was. In other grains, space of pages that are not committed
+ * is kept on purpose. */
 size_t grain_split_pay(struct memkind_region_pool *pool, struct region *region,
                        size_t most);
 

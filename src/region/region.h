@@ -113,7 +113,7 @@ struct region {
      * their number (region_owed.h). Else none, and 1 if there are any. */
     struct sparse_bits owed;
     _Atomic size_t owed_pages;
-    size_t owed_from; /* page where paying goes on */
+    size_t owed_from; /* page where paying goes on; a grain if more than that */
     /* If a grain is more than a page, else NULL (grain_tables.h): a bit for
      * each page, and for each grain how many of its pages have that bit. */
     size_t grains_open;   /* bytes of the region whose tables can be written */

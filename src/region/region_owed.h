@@ -37,8 +37,9 @@ int region_owed_add(struct region *region, size_t offset, size_t size);
 int region_owed_commit(struct memkind_region_pool *pool, struct region *region,
                        size_t offset, size_t size);
 
-/* Tries to give back as many bytes of it; stops at the first failure. Returns
- * the bytes that were given back. */
+/* Tries to give back as many bytes of it. Begins where the last call has ended,
+ * and leaves out pages that cannot be given back; some of these end the call.
+ * Returns the bytes that were given back. */
 size_t region_owed_pay(struct memkind_region_pool *pool, struct region *region,
                        size_t most);
 

@@ -29,10 +29,19 @@ static struct sys_calls real;
 static atomic_int failure; /* 0: none */
 static atomic_uint tries;
 static size_t stuck; /* place in the block that cannot be given back; or 0 */
+static size_t stuck_parts; /* that many first parts have one, but each third */
+
+static bool is_in(const char *at, size_t size, size_t place)
+{
+    return at <= block + place && block + place < at + size;
+}
 
 static bool is_stuck(const char *at, size_t size)
 {
-    return stuck != 0 && at <= block + stuck && block + stuck < at + size;
+    for (size_t part = 0; part < stuck_parts; part++)
+        if (part % 3 != 0 && is_in(at, size, part * PART + PART / 2))
+            return true;
+    return stuck != 0 && is_in(at, size, stuck);
 }
 
 static int failing_madvise(void *addr, size_t size, int advice)
@@ -57,23 +66,29 @@ static int failing_punch(int fd, int mode, off_t offset, off_t len)
     return -1;
 }
 
-static void begin(bool of_files)
+static void begin_with_budget(bool of_files, size_t budget)
 {
     bool commit = false, zeroed = false;
     int result = of_files
-                     ? region_pool_open_files(&pool, test_dir(), BLOCK, &owner)
+                     ? region_pool_open_files(&pool, test_dir(), budget, &owner)
                      : region_pool_open_memory(&pool, &owner);
     REQUIRE_EQ(result, 0);
     real = sys;
     sys.madvise = failing_madvise;
     sys.fallocate = failing_punch;
-    block = region_pool_alloc(&pool, 2 * BLOCK, PART, &commit, &zeroed);
+    block = region_pool_alloc(&pool, 2 * budget, PART, &commit, &zeroed);
     REQUIRE_NOT_NULL(block);
+}
+
+static void begin(bool of_files)
+{
+    begin_with_budget(of_files, BLOCK);
 }
 
 static void end(void)
 {
     atomic_store(&failure, 0);
+    stuck = stuck_parts = 0;
     sys = real;
     region_pool_close(&pool);
 }
@@ -217,21 +232,79 @@ static void test_a_part_at_once(void)
     end();
 }
 
-/* All around a page that cannot be given back is. */
+/* What goes back together. */
+static size_t unit(void)
+{
+    return pool.grain > region_page_size() ? pool.grain : region_page_size();
+}
+
+/* All around a page, or a grain, that cannot be given back is. */
 static void test_around_a_page_that_stays(void)
 {
     begin(true);
-    if (pool.grain <= region_page_size()) {
-        punch_once();
-        put_off(PARTS);
-        stuck = 5 * PART + 12345;
-        region_pool_pay(&pool);
-        CHECK(holds(region_page_size()));
-        CHECK_EQ(region_pool_pay_some(&pool, BLOCK), 0);
-        stuck = 0;
-        region_pool_pay(&pool);
-        CHECK(holds(0));
+    punch_once();
+    put_off(PARTS);
+    stuck = 5 * PART + 12345;
+    region_pool_pay(&pool);
+    CHECK(holds(unit()));
+    CHECK_EQ(region_pool_pay_some(&pool, BLOCK), 0);
+    stuck = 0;
+    region_pool_pay(&pool);
+    CHECK(holds(0));
+    end();
+}
+
+/* However many there are: a call goes on where the last one has ended. */
+static void test_around_many_pages_that_stay(void)
+{
+    enum { COUNT = 24 };
+    begin_with_budget(true, COUNT * PART);
+    punch_once();
+    put_off(COUNT);
+    stuck_parts = COUNT;
+    region_pool_pay(&pool);
+    CHECK(holds(COUNT * 2 / 3 * unit()));
+    CHECK(region_pool_owes(&pool));
+    stuck_parts = 0;
+    region_pool_pay(&pool);
+    CHECK(holds(0));
+    CHECK(!region_pool_owes(&pool));
+    end();
+}
+
+/* What is owed and cannot be given back keeps no commit from having the rest:
+ * a page of a part is committed, and the grain has been split. */
+static void test_a_split_grain_that_stays(void)
+{
+    begin(true);
+    if (pool.grain < PART) {
+        end();
+        return;
     }
+    const size_t page = region_page_size();
+    punch_once();
+    /* No room for a whole grain more. */
+    REQUIRE_EQ(region_pool_commit(&pool, block, BLOCK - 2 * PART), 0);
+    for (size_t part = PARTS - 2; part < PARTS + 2; part++)
+        REQUIRE_EQ(region_pool_commit(&pool, block + part * PART, 4 * page), 0);
+    CHECK_LE(region_pool_charged(&pool), BLOCK);
+    /* Three of the four pages are idle, but cannot be given back. */
+    atomic_store(&failure, EIO);
+    for (size_t part = PARTS - 2; part < PARTS + 2; part++)
+        CHECK_EQ(
+            region_pool_decommit(&pool, block + part * PART + page, 3 * page),
+            0);
+    CHECK_EQ(region_pool_decommit_some(&pool, block, BLOCK - 2 * PART, 0), 0);
+    atomic_store(&failure, 0);
+    stuck = page; /* of the first grain */
+    region_pool_pay(&pool);
+    CHECK_LE(region_pool_charged(&pool), 3 * PART);
+    stuck = (PARTS - 2) * PART + 2 * page;
+    region_pool_pay(&pool);
+    CHECK_LE(region_pool_charged(&pool), 2 * PART);
+    stuck = 0;
+    region_pool_pay(&pool);
+    CHECK(!region_pool_owes(&pool));
     end();
 }
 
@@ -519,6 +592,8 @@ static const struct test_case tests[] = {
     {"put off, and paid bit by bit", test_put_off_and_paid_bit_by_bit},
     {"a part at once", test_a_part_at_once},
     {"around a page that stays", test_around_a_page_that_stays},
+    {"around many pages that stay", test_around_many_pages_that_stay},
+    {"a split grain that stays", test_a_split_grain_that_stays},
     {"what is paid counts as given back",
      test_what_is_paid_counts_as_given_back},
     {"put off, and the budget is used up",
