@@ -24,20 +24,41 @@ static _Atomic uint16_t *tag_place(struct memkind_region_pool *pool,
     return &region->tags[offset >> REGION_TAG_SHIFT];
 }
 
+/* Other threads read the tags of the page's other objects. */
+static void store_if_other(_Atomic uint16_t *tag, unsigned value)
+{
+    if (atomic_load_explicit(tag, memory_order_relaxed) != value)
+        atomic_store_explicit(tag, (uint16_t)value, memory_order_relaxed);
+}
+
+/* Tags what an object has of further pages. The next object of its slab starts
+ * at `end`, unless the slab ends there. */
+static void write_further_tags(_Atomic uint16_t *tag, size_t count,
+                               unsigned size_class, uintptr_t end)
+{
+    for (; count > 1; count--)
+        store_if_other(++tag, SIZE_CLASS_NONE);
+    if (end % REGION_TAG_UNIT != 0)
+        store_if_other(++tag, tag_of(size_class, end));
+}
+
 void object_tag_write(struct memkind_region_pool *pool, void *ptr,
                       unsigned size_class)
 {
+    const size_t size = size_class_sizes[size_class];
     if (size_class >= size_class_first_large) {
-        object_tag_write_large(pool, ptr, size_class_sizes[size_class]);
+        object_tag_write_large(pool, ptr, size);
         return;
     }
     _Atomic uint16_t *tag = tag_place(pool, ptr);
     if (tag == NULL)
         return;
-    unsigned value = tag_of(size_class, (uintptr_t)ptr);
-    /* Other threads read the tags of the page's other objects. */
-    if (atomic_load_explicit(tag, memory_order_relaxed) != value)
-        atomic_store_explicit(tag, (uint16_t)value, memory_order_relaxed);
+    const uintptr_t end = (uintptr_t)ptr + size;
+    const size_t further =
+        (end >> REGION_TAG_SHIFT) - ((uintptr_t)ptr >> REGION_TAG_SHIFT);
+    store_if_other(tag, tag_of(size_class, (uintptr_t)ptr));
+    if (__builtin_expect(further != 0, 0))
+        write_further_tags(tag, further, size_class, end);
 }
 
 static void store_none(_Atomic uint16_t *tag, _Atomic uint16_t *end)

@@ -6,7 +6,8 @@
 
 #include "region_pool.h"
 
-/* Tags an object of a cached class that was taken from jemalloc. */
+/* Tags an object of a cached class that was taken from jemalloc. No address
+ * within it looks like the start of an object from then on. */
 void object_tag_write(struct memkind_region_pool *pool, void *ptr,
                       unsigned size_class);
 

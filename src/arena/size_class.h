@@ -15,8 +15,9 @@
  * A tag is kept for each 4 KiB of a region (region.h): the class of the
  * objects that start there, and how far their slab's start is away. It is
  * written whenever objects are taken from jemalloc. While an object lives, or
- * is cached, its slab stays what it is, so its tag holds. At places at which
- * no object starts the tag is 0, or left over from earlier objects.
+ * is cached, its slab stays what it is, so its tag holds, and so do those of
+ * the other 4 KiB that it lies in: 0 if no object starts there. Elsewhere a tag
+ * may be left over from earlier objects.
  */
 #ifndef SIZE_CLASS_H
 #define SIZE_CLASS_H

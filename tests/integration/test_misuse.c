@@ -111,6 +111,46 @@ static void test_free_of_interior_pointers(void)
     destroy_watched_kind(kind);
 }
 
+/* How many addresses behind an object's start are taken for objects. */
+static unsigned count_starts_inside(memkind_t kind, char *object, size_t size)
+{
+    unsigned count = 0;
+    for (size_t at = 8; at < size; at += 8)
+        count += memkind_malloc_usable_size(kind, object + at) != 0;
+    return count;
+}
+
+/* What was known of the pages' objects before says nothing any more. */
+static void test_interior_pointers_in_pages_used_before(void)
+{
+    enum { BEFORE = 4000, AFTER = 20 };
+    static const size_t before[] = {48, 96, 128, 640, 896, 1280, 3584};
+    static const size_t after[] = {80,   640,  3072,  5120,  6144,
+                                   7168, 8192, 10240, 12288, 14336};
+    static void *objects[BEFORE];
+    unsigned starts = 0;
+    memkind_t kind = make_watched_kind();
+    for (size_t i = 0; i < sizeof before / sizeof before[0]; i++)
+        for (size_t j = 0; j < sizeof after / sizeof after[0]; j++) {
+            for (int n = 0; n < BEFORE; n++)
+                objects[n] = memkind_malloc(kind, before[i]);
+            for (int n = 0; n < BEFORE; n++)
+                memkind_free(kind, objects[n]);
+            CHECK_EQ(memkind_purge_kind(kind), MEMKIND_SUCCESS);
+            for (int n = 0; n < AFTER; n++) {
+                REQUIRE_NOT_NULL(objects[n] = memkind_malloc(kind, after[j]));
+                starts += count_starts_inside(kind, objects[n], after[j]);
+            }
+            for (int n = 0; n < AFTER; n++)
+                memkind_free(kind, objects[n]);
+            CHECK_EQ(memkind_purge_kind(kind), MEMKIND_SUCCESS);
+        }
+    CHECK_EQ(starts, 0);
+    CHECK_EQ(count_reports(), 0);
+    CHECK_EQ(kind_allocated(kind), 0);
+    destroy_watched_kind(kind);
+}
+
 static void test_free_of_foreign_pointers(void)
 {
     static int data;
@@ -304,6 +344,8 @@ static const struct test_case tests[] = {
      test_free_twice_of_a_conservative_kind},
     {"free all twice", test_free_all_twice},
     {"free of interior pointers", test_free_of_interior_pointers},
+    {"interior pointers in pages used before",
+     test_interior_pointers_in_pages_used_before},
     {"free of foreign pointers", test_free_of_foreign_pointers},
     {"wrong kind", test_wrong_kind},
     {"a destroyed kind", test_a_destroyed_kind},
