@@ -133,8 +133,9 @@ struct payment {
 
 /* Pays for grains from `i` on: for a run of them, or as many of its first ones
  * as that is possible for. Returns the grain behind those that were tried. */
-static size_t pay_run(struct memkind_region_pool *pool, struct region *region,
-                      size_t i, struct payment *payment)
+static size_t pay_grain_run(struct memkind_region_pool *pool,
+                            struct region *region, size_t i,
+                            struct payment *payment)
 {
     const size_t before = region->space_pages;
     size_t end = empty_run_end(pool, region, i, payment->most - payment->paid);
@@ -157,7 +158,7 @@ static size_t pay_until(struct memkind_region_pool *pool, struct region *region,
     while (payment->paid < payment->most && !payment->is_kept &&
            payment->failures < FAILURES_MOST &&
            (at = sparse_bits_next(owing, at)) < end)
-        at = pay_run(pool, region, at, payment);
+        at = pay_grain_run(pool, region, at, payment);
     return at;
 }
 
