@@ -90,7 +90,7 @@ enum { BENCH_SKIPPED = 77 };
 
 extern const struct pattern basic_patterns[], thread_patterns[],
     kind_patterns[], space_patterns[], full_patterns[], latency_patterns[],
-    brief_patterns[]; /* each ends with a NULL name */
+    brief_patterns[], fill_patterns[]; /* each ends with a NULL name */
 
 struct metric {
     char name[24];

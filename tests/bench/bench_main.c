@@ -18,8 +18,8 @@
 #include <sys/resource.h>
 
 static const struct pattern *const groups[] = {
-    basic_patterns, thread_patterns,  kind_patterns, space_patterns,
-    full_patterns,  latency_patterns, brief_patterns};
+    basic_patterns, thread_patterns,  kind_patterns,  space_patterns,
+    full_patterns,  latency_patterns, brief_patterns, fill_patterns};
 enum { GROUPS = sizeof groups / sizeof groups[0] };
 
 static const struct pattern *find_pattern(const char *name)

@@ -37,7 +37,9 @@ LATENCY = ["latency", "latency_other"]
 # Threads that come and go, in ns for each thread; what many threads and kinds make slow.
 BRIEF = ["brief", "brief16", "brief_none"]
 MANY = ["brief_alive", "brief_kinds"]
-ALL = SPEED + SINGLE + FULL + LATENCY + BRIEF + MANY
+# Memory that is used for the first time, by steps.
+FILL = ["cold", "fill"]
+ALL = SPEED + SINGLE + FULL + LATENCY + BRIEF + MANY + FILL
 KIND_ONLY = ["create", "destroy", "latency_other", "brief_kinds"] + FULL
 SCALING = ["pair", "batch", "churn", "xthread", "larson", "sh8", "scratch", "mstress"]
 MEMORY = ["memory_64", "memory_mixed", "memory_churn", "memory_8k", "memory_big"]
@@ -227,6 +229,8 @@ def variants(args, pattern, threads):
         # with the thread that frees, one for each CPU at most
         n = max(1, min(max(threads), (os.cpu_count() or 1) - 1))
         return [(pattern, n, timing + (["--bulk", str(args.bulk)] if args.bulk else []))]
+    if pattern in FILL:
+        return [(pattern, max(threads), ["--size", str(args.size)])]
     if pattern in MANY:
         return [(pattern, 1, ["--size", str(args.limit), "--idle", str(4 * args.idle)])]
     return [(pattern, 1, ["--size", str(args.size), *timing])]
@@ -487,6 +491,23 @@ def single_tables(runner, patterns, peers):
               rows_of("destroy", [("ns", 1e6, "time, ms"),
                                   ("file_ns", 1e6, "munmap and close of a file, ms"),
                                   ("ratio", 1, "ratio")]))
+
+
+def fill_tables(runner, patterns, peers):
+    """Steps in ms, each beside anonymous memory that was only touched."""
+    size = f"{runner.args.size // MIB} MiB"
+    steps = {"cold": [("fill_ns", "filled"), ("raw_ns", "anonymous memory touched")],
+             "fill": [("fill_ns", "filled"), ("free_ns", "freed by other threads"),
+                      ("purge_ns", "purged"), ("refill_ns", "filled again"),
+                      ("destroy_ns", "destroyed"), ("raw_ns", "anonymous memory touched"),
+                      ("raw_drop_ns", "anonymous memory unmapped")]}
+    text = {"cold": "objects of 16-1024 bytes", "fill": "objects of 32 bytes to 128 KiB"}
+    names = [p.name for p in peers]
+    for pattern, threads in rows_run(runner, [p for p in patterns if p in FILL]):
+        table(f"{size} of {text[pattern]} by {threads} threads, ms", [pattern] + names,
+              [[step] + [cell(runner, pattern, threads, name, metric,
+                              lambda v: figure(v / 1e6)) for name in names]
+               for metric, step in steps[pattern]])
 
 
 def memory_tables(runner, peers):
@@ -893,6 +914,7 @@ def main(argv):
     elif speed:
         speed_tables(runner, patterns, args.threads, peers, metric)
         single_tables(runner, patterns, peers)
+        fill_tables(runner, patterns, peers)
         full_tables(runner, patterns, peers, metric)
         latency_tables(runner, patterns, peers)
         brief_tables(runner, patterns, peers, metric)

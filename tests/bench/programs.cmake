@@ -7,7 +7,7 @@ function(memkind_bench name)
   memkind_program(${name} bench/bench_main.c bench/bench_support.c
     bench/bench_heap.c bench/patterns_basic.c bench/patterns_threads.c
     bench/patterns_kinds.c bench/patterns_space.c bench/patterns_full.c
-    bench/patterns_latency.c bench/patterns_brief.c bench/bench_times.c
+    bench/patterns_latency.c bench/patterns_brief.c bench/patterns_fill.c bench/bench_times.c
     bench/bench_idlers.c)
   target_compile_definitions(memkind_${name} PRIVATE _GNU_SOURCE ${ARGN})
   # A compiler that knows malloc leaves out objects that are freed at once.

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Memory that is used for the first time. All threads fill a new heap; what
+ * that takes beside memory that is only mapped and touched, by as many threads.
+ */
+#include "bench.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+static const struct fill_load {
+    size_t low, high;
+} loads[] = {
+    {16, 1024},
+    {32, 128 * 1024},
+};
+
+enum { LOAD_SMALL, LOAD_MIXED };
+
+/* What one thread stores. */
+struct share {
+    size_t most, count; /* objects */
+    size_t bytes;
+    void *objects[];
+};
+
+static const struct fill_load *load_of(const struct bench *bench)
+{
+    return &loads[bench->pattern->argument];
+}
+
+static size_t size_of_share(const struct bench *bench)
+{
+    return bench->size / bench->threads;
+}
+
+/* Objects of a share: their mean, by random_log(), and some more. */
+static size_t most_of_share(const struct bench *bench)
+{
+    const double low = (double)load_of(bench)->low;
+    const double high = (double)load_of(bench)->high;
+    const double mean = (high - low) / log(high / low);
+    return (size_t)((double)size_of_share(bench) / mean * 1.25) + 1024;
+}
+
+static size_t share_pages(size_t most)
+{
+    return sizeof(struct share) + most * sizeof(void *);
+}
+
+static void fill_share(struct lane *lane)
+{
+    struct share *share = lane->state;
+    const struct fill_load *load = load_of(lane->bench);
+    const size_t bytes = size_of_share(lane->bench);
+    for (share->bytes = 0; share->bytes < bytes && share->count < share->most;
+         share->count++) {
+        size_t size = random_log(&lane->random, load->low, load->high);
+        void *object = heap_malloc(lane->bench->heap, size);
+        object_touch_pages(object, size);
+        share->objects[share->count] = object;
+        share->bytes += size;
+    }
+}
+
+/* Frees what the next thread has stored. */
+static void free_share(struct lane *lane)
+{
+    struct bench *bench = lane->bench;
+    struct share *share =
+        bench->lanes[(lane->index + 1) % bench->threads].state;
+    for (; share->count > 0; share->count--) {
+        void *object = share->objects[share->count - 1];
+        object_check(object);
+        heap_free(bench->heap, object);
+    }
+}
+
+static void touch_raw(struct lane *lane)
+{
+    const size_t bytes = size_of_share(lane->bench);
+    object_touch_pages((char *)lane->bench->shared + lane->index * bytes,
+                       bytes);
+}
+
+struct step {
+    struct lane *lane;
+    void (*function)(struct lane *lane);
+};
+
+static void *run_step(void *argument)
+{
+    const struct step *step = argument;
+    step->function(step->lane);
+    return NULL;
+}
+
+/* Lets each lane do it in a thread of its own; returns how long that took. */
+static uint64_t in_all_lanes(struct bench *bench,
+                             void (*function)(struct lane *lane))
+{
+    pthread_t threads[BENCH_THREADS_MAX];
+    struct step steps[BENCH_THREADS_MAX];
+    const uint64_t start = now_ns();
+    for (unsigned i = 0; i < bench->threads; i++) {
+        steps[i] = (struct step){&bench->lanes[i], function};
+        if (pthread_create(&threads[i], NULL, run_step, &steps[i]) != 0) {
+            fprintf(stderr, "no thread %u\n", i);
+            _Exit(1);
+        }
+    }
+    for (unsigned i = 0; i < bench->threads; i++)
+        pthread_join(threads[i], NULL);
+    return now_ns() - start;
+}
+
+static void make_lanes(struct bench *bench)
+{
+    const size_t most = most_of_share(bench);
+    for (unsigned i = 0; i < bench->threads; i++) {
+        bench->lanes[i] = (struct lane){
+            .bench = bench,
+            .index = i,
+            .random = 0x9e3779b97f4a7c15u * (i + 1),
+            .state = bench_pages(share_pages(most)),
+        };
+        ((struct share *)bench->lanes[i].state)->most = most;
+    }
+}
+
+static void drop_lanes(struct bench *bench)
+{
+    for (unsigned i = 0; i < bench->threads; i++)
+        bench_release(bench->lanes[i].state, share_pages(most_of_share(bench)));
+}
+
+/* Objects that are there. */
+static size_t count_objects(const struct bench *bench)
+{
+    size_t count = 0;
+    for (unsigned i = 0; i < bench->threads; i++)
+        count += ((const struct share *)bench->lanes[i].state)->count;
+    return count;
+}
+
+/* Memory of the system that is mapped, touched by all lanes, and unmapped. */
+static void measure_raw(struct bench *bench)
+{
+    const size_t size = size_of_share(bench) * bench->threads;
+    bench->shared = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (bench->shared == MAP_FAILED)
+        bench_no_memory(size);
+    madvise(bench->shared, size, MADV_NOHUGEPAGE);
+    bench_metric(bench, "raw_ns", (double)in_all_lanes(bench, touch_raw));
+    const uint64_t start = now_ns();
+    munmap(bench->shared, size);
+    bench_metric(bench, "raw_drop_ns", (double)(now_ns() - start));
+}
+
+static int cold_measure(struct bench *bench)
+{
+    int err = heap_create(&bench->heap, bench->dir, bench->free_null);
+    if (err != 0)
+        return err;
+    make_lanes(bench);
+    const uint64_t cpu = cpu_ns();
+    const uint64_t ns = in_all_lanes(bench, fill_share);
+    const double objects = (double)count_objects(bench);
+    bench_metric(bench, "ns", (double)ns * bench->threads / objects);
+    bench_metric(bench, "cpu_ns", (double)(cpu_ns() - cpu) / objects);
+    bench_metric(bench, "fill_ns", (double)ns);
+    (void)in_all_lanes(bench, free_share);
+    err = heap_destroy(&bench->heap);
+    drop_lanes(bench);
+    measure_raw(bench);
+    return err;
+}
+
+static int fill_measure(struct bench *bench)
+{
+    int err = heap_create(&bench->heap, bench->dir, bench->free_null);
+    if (err != 0)
+        return err;
+    make_lanes(bench);
+    bench_metric(bench, "fill_ns", (double)in_all_lanes(bench, fill_share));
+    bench_metric(bench, "free_ns", (double)in_all_lanes(bench, free_share));
+    uint64_t start = now_ns();
+    if (heap_trim(bench->heap))
+        bench_metric(bench, "purge_ns", (double)(now_ns() - start));
+    bench_metric(bench, "refill_ns", (double)in_all_lanes(bench, fill_share));
+    bench_metric(bench, "objects", (double)count_objects(bench));
+    start = now_ns();
+    if (!heap_is_kind())
+        (void)in_all_lanes(bench, free_share);
+    err = heap_destroy(&bench->heap);
+    bench_metric(bench, "destroy_ns", (double)(now_ns() - start));
+    drop_lanes(bench);
+    measure_raw(bench);
+    return err;
+}
+
+const struct pattern fill_patterns[] = {
+    {
+        .name = "cold",
+        .about = "objects of 16-1024 bytes in a new heap, until it is full; "
+                 "beside anonymous memory touched",
+        .argument = LOAD_SMALL,
+        .measure = cold_measure,
+    },
+    {
+        .name = "fill",
+        .about = "objects of 32 bytes to 128 KiB: filled, freed by other "
+                 "threads, purged, filled again, destroyed",
+        .argument = LOAD_MIXED,
+        .measure = fill_measure,
+    },
+    {.name = NULL},
+};
