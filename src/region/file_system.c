@@ -214,14 +214,53 @@ static size_t largest_folio(int fd, const struct statfs *fs)
     return largest > page ? largest : page;
 }
 
+/* ---- huge pages ---- */
+
+/* Maps a huge page's worth of an empty file, and populates one page of it. True
+ * if all of it gets space by that. */
+static bool populates_huge_page(int fd, char *at)
+{
+    if (sys.mmap(at, FILE_SYSTEM_HUGE_PAGE, PROT_READ | PROT_WRITE,
+                 MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
+        return false;
+    if (sys.madvise(at, FILE_SYSTEM_HUGE_PAGE, MADV_HUGEPAGE) != 0)
+        return false;
+    /* Memory that is locked is there as soon as it is mapped. */
+    return held_by(fd) == 0 &&
+           sys.madvise(at, region_page_size(), MADV_POPULATE_WRITE) == 0 &&
+           held_by(fd) == FILE_SYSTEM_HUGE_PAGE;
+}
+
+/*
+ * Whether a tmpfs gives huge pages to a mapping that asks for them. That
+ * depends on how it is mounted (huge=), on settings of the system and on those
+ * of the process, so it is tried. The file is empty, before and after.
+ */
+static int find_huge_pages(int fd, bool *has_huge_pages)
+{
+    *has_huge_pages = false;
+    if (region_page_size() != PAGE_WITH_KNOWN_FOLIOS)
+        return 0;
+    char *room = sys.mmap(NULL, 2 * FILE_SYSTEM_HUGE_PAGE, PROT_NONE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED)
+        return 0;
+    if (file_space_resize(fd, FILE_SYSTEM_HUGE_PAGE) == 0)
+        *has_huge_pages = populates_huge_page(
+            fd, room + (-(uintptr_t)room & (FILE_SYSTEM_HUGE_PAGE - 1)));
+    sys.munmap(room, 2 * FILE_SYSTEM_HUGE_PAGE);
+    return file_space_resize(fd, 0);
+}
+
 /* ---- clusters ---- */
 
-/* Finds out what space one page takes. Few file systems report it. */
-static int find_unit(int fd, size_t *unit)
+/* Finds out what space one page takes, in a file of so many bytes. Few file
+ * systems report it. */
+static int find_unit(int fd, size_t size, size_t *unit)
 {
     const size_t page = region_page_size();
     const size_t before = held_by(fd);
-    int result = file_space_resize(fd, page);
+    int result = file_space_resize(fd, size);
     if (result != 0)
         return result;
     do
@@ -239,6 +278,17 @@ static int find_unit(int fd, size_t *unit)
     return emptied != 0 ? emptied : result;
 }
 
+/* Finds out what is particular to tmpfs. */
+static int look_at_memory(int fd, struct file_system *file_system)
+{
+    file_system->is_memory = true;
+    int result = find_huge_pages(fd, &file_system->has_huge_pages);
+    if (file_system->has_huge_pages &&
+        file_system->unit < FILE_SYSTEM_HUGE_PAGE)
+        file_system->largest_folio = FILE_SYSTEM_HUGE_PAGE;
+    return result;
+}
+
 int file_system_prepare(int fd, struct file_system *file_system)
 {
     struct statfs fs = {0};
@@ -252,7 +302,13 @@ int file_system_prepare(int fd, struct file_system *file_system)
     file_system->largest_folio = largest_folio(fd, &fs);
     /* What read(2) returns is a copy; no readahead is needed for it. */
     (void)sys.fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
-    result = find_unit(fd, &file_system->unit);
+    const bool is_tmpfs = type_of(&fs) == TMPFS_MAGIC;
+    /* With huge=within_size, small files have no huge pages. */
+    result =
+        find_unit(fd, is_tmpfs ? FILE_SYSTEM_HUGE_PAGE : region_page_size(),
+                  &file_system->unit);
+    if (result == 0 && is_tmpfs)
+        result = look_at_memory(fd, file_system);
     if (result != -EOPNOTSUPP && result != -ENOSYS)
         return result;
     /* On zoned devices these file systems have no fallocate(2) and keep no

@@ -17,10 +17,18 @@ struct file_system {
      * Largest piece that readahead may put into the page cache at once, at a
      * multiple of its size; a power of two. A store to any page of such a piece
      * takes space for all of it, holes as well. No more than a page: readahead
-     * does no harm. SIZE_MAX: not known.
+     * does no harm. SIZE_MAX: not known. If it has huge pages this is the size
+     * of those: with them, too, a store may take space for all of it.
      */
     size_t largest_folio;
+    /* What it has lies in memory and nowhere else. */
+    bool is_memory;
+    /* It is such, and gives a huge page of FILE_SYSTEM_HUGE_PAGE bytes to a
+     * mapping that asks for them by MADV_HUGEPAGE. */
+    bool has_huge_pages;
 };
+
+#define FILE_SYSTEM_HUGE_PAGE ((size_t)2 << 20)
 
 /* If more than this is taken at once, too little is left for others. */
 #define FILE_SYSTEM_UNIT_MAX ((size_t)2 << 20)

@@ -159,6 +159,8 @@ static void choose_grain(struct memkind_region_pool *pool,
     /* There is no readahead on DAX. Without holes it does no harm. */
     if (region->is_pmem || pool->no_holes)
         pool->file_system.largest_folio = 0;
+    if (region->is_pmem || pool->no_holes)
+        pool->file_system.is_memory = pool->file_system.has_huge_pages = false;
     if (region->is_pmem)
         pool->grain = dax_grain(pool);
     else if (!pool->no_holes)

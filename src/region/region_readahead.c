@@ -11,6 +11,18 @@ bool region_readahead_matters(const struct memkind_region_pool *pool)
     return pool->file_system.largest_folio > region_page_size();
 }
 
+/* What keeps the kernel from taking more than a grain's part, and what allows
+ * for it. */
+static int advice_to_forbid(const struct memkind_region_pool *pool)
+{
+    return pool->file_system.has_huge_pages ? MADV_NOHUGEPAGE : MADV_RANDOM;
+}
+
+static int advice_to_allow(const struct memkind_region_pool *pool)
+{
+    return pool->file_system.has_huge_pages ? MADV_HUGEPAGE : MADV_NORMAL;
+}
+
 /* With so many grains each arena can begin a few. */
 #define GRAINS_LEAST 128
 
@@ -55,7 +67,9 @@ void region_readahead_add(struct memkind_region_pool *pool,
         pool->readahead_is_forbidden = true;
     }
     if (pool->readahead_is_forbidden)
-        (void)advise_region(region, MADV_RANDOM);
+        (void)advise_region(region, advice_to_forbid(pool));
+    else if (pool->file_system.has_huge_pages)
+        (void)advise_region(region, advice_to_allow(pool));
     ranked_lock_release(&pool->readahead_lock);
 }
 
@@ -67,7 +81,7 @@ int region_readahead_forbid(struct memkind_region_pool *pool)
     atomic_fetch_add(&pool->part_grains, 1);
     ranked_lock_take(&pool->readahead_lock);
     if (!pool->readahead_is_forbidden)
-        result = advise_all_regions(pool, MADV_RANDOM);
+        result = advise_all_regions(pool, advice_to_forbid(pool));
     if (result == 0)
         pool->readahead_is_forbidden = true;
     ranked_lock_release(&pool->readahead_lock);
@@ -80,7 +94,7 @@ static void allow_readahead(struct memkind_region_pool *pool)
 {
     ranked_lock_take(&pool->readahead_lock);
     if (pool->readahead_is_forbidden && atomic_load(&pool->part_grains) == 0) {
-        (void)advise_all_regions(pool, MADV_NORMAL);
+        (void)advise_all_regions(pool, advice_to_allow(pool));
         pool->readahead_is_forbidden = false;
     }
     ranked_lock_release(&pool->readahead_lock);

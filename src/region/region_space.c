@@ -3,11 +3,18 @@
 
 #include <assert.h>
 #include <libpmem.h>
+#include <sys/mman.h>
 
 #include "address_space.h"
 #include "file_space.h"
 #include "file_system_space.h"
 #include "region_align.h"
+#include "sys_calls.h"
+
+/* New in Linux 5.14; headers may not have it. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 /* ---- the budget ---- */
 
@@ -62,6 +69,60 @@ static int allocate_by_number(struct memkind_region_pool *pool,
     return region_align_allocate(&region->align, &file, at, size, no_fallocate);
 }
 
+/* ---- files in memory ---- */
+
+/* Whether huge pages are to be had for a range: it is made of whole ones, and
+ * no grain of the pool has only a part of its space. */
+static bool fits_huge_pages(const struct memkind_region_pool *pool,
+                            const struct region *region, size_t offset,
+                            size_t size)
+{
+    return pool->file_system.has_huge_pages && !region->is_pmem &&
+           ((region->file_offset + offset) | size) % FILE_SYSTEM_HUGE_PAGE ==
+               0 &&
+           atomic_load_explicit(&pool->part_grains, memory_order_relaxed) == 0;
+}
+
+/*
+ * Takes the space of whole huge pages by the mapping. fallocate(2) knows
+ * nothing of what the mapping asks for, and takes them page by page. If there
+ * is no huge page, the kernel takes small ones here as well. -EAGAIN: the space
+ * has to be had in another way.
+ */
+static int allocate_huge_pages(const struct region *region, size_t offset,
+                               size_t size)
+{
+    /* What cannot fit is not tried. */
+    if (size > FILE_SYSTEM_HUGE_PAGE && file_system_lacks(region->fd, size))
+        return -ENOSPC;
+    int result = file_space_populate(region->base + offset, size);
+    if (result == 0)
+        return 0;
+    /* Some of it may have been taken. */
+    (void)region_space_punch(region, offset, size);
+    return result == -ENOSPC ? result : -EAGAIN;
+}
+
+/*
+ * Sizes for which it pays to map pages whose space has just been taken, in one
+ * call instead of a page fault each: those of slabs and of objects that are
+ * about to be filled. With less, the call costs as much as the faults. Larger
+ * objects may stay empty for the most part.
+ */
+#define MAP_AT_ONCE_LEAST ((size_t)32 << 10)
+#define MAP_AT_ONCE_MOST ((size_t)2 << 20)
+
+/* If that cannot be done, stores do it. */
+static void map_at_once(const struct memkind_region_pool *pool,
+                        const struct region *region, size_t offset, size_t size)
+{
+    if (pool->file_system.is_memory && size >= MAP_AT_ONCE_LEAST &&
+        size <= MAP_AT_ONCE_MOST)
+        (void)sys.madvise(region->base + offset, size, MADV_POPULATE_WRITE);
+}
+
+/* ---- taking space ---- */
+
 /* Allocates by the descriptor; by the mapping if there is none, or if the
  * process may not write that far. */
 static int allocate_space(struct memkind_region_pool *pool,
@@ -69,10 +130,17 @@ static int allocate_space(struct memkind_region_pool *pool,
 {
     int result = -EBADF;
     if (region_has_descriptor(region)) {
+        if (fits_huge_pages(pool, region, offset, size)) {
+            result = allocate_huge_pages(region, offset, size);
+            if (result != -EAGAIN)
+                return result;
+        }
         bool no_fallocate = atomic_load(&pool->no_fallocate);
         result = allocate_by_number(pool, region, offset, size, &no_fallocate);
         if (no_fallocate)
             atomic_store(&pool->no_fallocate, true);
+        if (result == 0)
+            map_at_once(pool, region, offset, size);
     }
     if (result == -EBADF || result == -EFBIG)
         result = file_space_populate(region->base + offset, size);

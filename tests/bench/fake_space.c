@@ -17,6 +17,11 @@
 
 #include "sys_calls.h"
 
+/* Headers may not have it. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
 /* A file is a tree of chunks, of units, of pages. What is empty or full as a
  * whole has no part of its own. */
 #define PAGE ((size_t)4096)
@@ -544,6 +549,9 @@ static int fake_pmem_unmap(void *addr, size_t len)
 
 static int fake_madvise(void *addr, size_t len, int advice)
 {
+    /* Nothing is there to be mapped. */
+    if (advice == MADV_POPULATE_WRITE)
+        return 0;
     if (advice != MADV_REMOVE)
         return real.madvise(addr, len, advice);
     const uint64_t since = begin(&punches);

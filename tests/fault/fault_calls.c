@@ -13,6 +13,11 @@
 
 #include "sys_calls.h"
 
+/* Headers may not have it. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
 /* Each with the errors that it can have, the likeliest first. */
 static const struct {
     const char *name;
@@ -51,6 +56,8 @@ static const struct {
     [FAULT_SYNC_RANGE] = {"sync_file_range", {EIO, ENOSPC, ENOMEM, ESPIPE}},
     [FAULT_MINCORE] = {"mincore", {EAGAIN, ENOMEM}},
     [FAULT_MADVISE] = {"madvise", {ENOMEM, EINVAL, EAGAIN, EIO}},
+    [FAULT_POPULATE] = {"madvise(MADV_POPULATE_WRITE)",
+                        {EFAULT, ENOMEM, EINVAL, EHWPOISON, EINTR, ENOSYS}},
     [FAULT_MPROTECT] = {"mprotect", {ENOMEM, EACCES}},
     [FAULT_PTHREAD_CREATE] = {"pthread_create", {EAGAIN, EPERM}},
     [FAULT_PMEM_MAP] = {"pmem_map_file",
@@ -243,6 +250,8 @@ static int fault_fstatfs(int fd, struct statfs *fs)
         fs->f_type = MSDOS_SUPER_MAGIC;
     if (result == 0 && world.reads_ahead)
         fs->f_type = NFS_SUPER_MAGIC;
+    if (result == 0 && (world.has_huge_pages || world.is_in_memory))
+        fs->f_type = TMPFS_MAGIC;
     return result;
 }
 
@@ -400,10 +409,36 @@ static int fault_mincore(void *addr, size_t len, unsigned char *pages)
     return fails(FAULT_MINCORE) ? -1 : real.mincore(addr, len, pages);
 }
 
+#define HUGE_PAGE ((uintptr_t)2 << 20)
+
+/* Whether huge pages were asked for last. */
+static atomic_bool wants_huge_pages;
+
+/* What fails keeps a part. */
+static int fault_populate(char *addr, size_t len)
+{
+    const bool is_huge = world.has_huge_pages && atomic_load(&wants_huge_pages);
+    const uintptr_t unit = is_huge ? HUGE_PAGE : 1;
+    const uintptr_t before = (uintptr_t)addr & (unit - 1);
+    if (!fails(FAULT_POPULATE))
+        return real.madvise(addr - before, (len + before + unit - 1) & -unit,
+                            MADV_POPULATE_WRITE);
+    const int error = errno;
+    if (error != EINVAL && error != ENOSYS)
+        (void)real.madvise(addr, len < KEPT_MAX ? len : KEPT_MAX,
+                           MADV_POPULATE_WRITE);
+    errno = error;
+    return -1;
+}
+
 static int fault_madvise(void *addr, size_t len, int advice)
 {
+    if (advice == MADV_POPULATE_WRITE)
+        return fault_populate(addr, len);
     if (advice == MADV_REMOVE ? punch_fails() : fails(FAULT_MADVISE))
         return -1;
+    if (advice == MADV_HUGEPAGE || advice == MADV_NOHUGEPAGE)
+        atomic_store(&wants_huge_pages, advice == MADV_HUGEPAGE);
     return real.madvise(addr, len, advice);
 }
 

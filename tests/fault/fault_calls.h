@@ -43,6 +43,7 @@ enum fault_call {
     FAULT_SYNC_RANGE,
     FAULT_MINCORE,
     FAULT_MADVISE,
+    FAULT_POPULATE, /* madvise(2) with MADV_POPULATE_WRITE */
     FAULT_MPROTECT,
     FAULT_PTHREAD_CREATE,
     FAULT_PMEM_MAP,
@@ -60,7 +61,9 @@ struct fault_world {
     bool no_fallocate;
     bool no_punch;
     bool no_holes;
-    bool reads_ahead; /* what lies on a disk does, in large pieces */
+    bool reads_ahead;    /* what lies on a disk does, in large pieces */
+    bool is_in_memory;   /* it is a tmpfs */
+    bool has_huge_pages; /* it is a tmpfs that gives them when asked */
     bool no_libpmem;
     bool pmem; /* libpmem takes all for persistent memory, otherwise nothing */
     bool is_unaligned; /* blocks lie in the wrong place most of the time */

@@ -7,8 +7,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 #include "address_table.h"
 #include "fault_calls.h"
@@ -26,6 +28,7 @@ enum backing { FILES, ONE_FILE, MEMORY };
 /* A grain at least, if there are grains. */
 #define PART_OF_GRAINS (2 * MIB)
 static size_t part_size = PART_OF_GRAINS;
+static size_t budget = 32 * MIB;
 #define BLOCK (3 * part_size)
 
 /* What has gone wrong beyond what the fault explains. */
@@ -44,6 +47,7 @@ static bool explained(int result)
     if (result != 0)
         expect(fault_hit() &&
                    (result == -fault_last_error() ||
+                    (fault_last_error() == EFAULT && result == -ENOSPC) ||
                     (fault_last_error() == ENOSYS && result == -EOPNOTSUPP)),
                "another error");
     return result == 0;
@@ -165,9 +169,9 @@ static int open_pool(enum backing backing, int fd)
 {
     switch (backing) {
     case FILES:
-        return region_pool_open_files(&pool, test_dir(), 32 * MIB, &owner);
+        return region_pool_open_files(&pool, test_dir(), budget, &owner);
     case ONE_FILE:
-        return region_pool_open_file(&pool, fd, 32 * MIB, &owner);
+        return region_pool_open_file(&pool, fd, budget, &owner);
     default:
         return region_pool_open_memory(&pool, &owner);
     }
@@ -349,6 +353,35 @@ static void test_readahead(void)
     end();
 }
 
+static const int populate_errors[] = {EFAULT, ENOMEM, EINVAL, EHWPOISON,
+                                      EINTR,  ENOSYS, 0};
+static const int advice_errors[] = {EINVAL, ENOMEM, 0};
+
+/* Space is taken by the mapping; if that fails, otherwise. */
+static void test_huge_pages(void)
+{
+    budget = 256 * MIB;
+    begin(FILES, (struct fault_world){.has_huge_pages = true});
+    CHECK_EQ(pool.grain, 2 * MIB);
+    walk(FILES, FAULT_POPULATE, populate_errors, 4);
+    walk(FILES, FAULT_MADVISE, advice_errors, 3);
+    walk(FILES, FAULT_FALLOCATE, space_errors, 1);
+    walk(FILES, FAULT_PUNCH, space_errors, 2);
+    walk(FILES, FAULT_FTRUNCATE, size_errors, 4);
+    walk(FILES, FAULT_FSTAT, stat_errors, 4);
+    walk(FILES, FAULT_MMAP, memory_errors, 6);
+    end();
+    budget = 32 * MIB;
+}
+
+/* What is to be mapped at once is not, which does no harm. */
+static void test_memory_mapped_at_once(void)
+{
+    begin(FILES, (struct fault_world){.is_in_memory = true});
+    walk(FILES, FAULT_POPULATE, populate_errors, 3);
+    end();
+}
+
 static void test_callers_file(void)
 {
     begin(ONE_FILE, no_faults);
@@ -385,8 +418,11 @@ static int ftruncate_less(int fd, off_t length)
 /* The address table maps its nodes itself. */
 static void test_address_table_without_memory(void)
 {
-    /* Before them, address space and the file are mapped. */
-    enum { TAGS = 3, NODES = 4 };
+    /* Before them, address space and the file are mapped; and on a tmpfs, a
+     * file for a moment. */
+    struct statfs fs;
+    REQUIRE_EQ(statfs(test_dir(), &fs), 0);
+    const unsigned tags = fs.f_type == TMPFS_MAGIC ? 5 : 3, nodes = tags + 1;
     struct test_resources before;
     const uintptr_t foreign = (uintptr_t)1 << 40; /* nothing lies there */
     uintptr_t at = foreign;
@@ -400,14 +436,14 @@ static void test_address_table_without_memory(void)
     CHECK_EQ(result, -ENOMEM);
     sys.ftruncate = ftruncate_less;
     /* First the nodes cannot be mapped, then the region's tags. */
-    for (unsigned i = NODES; i >= TAGS; i--) {
+    for (unsigned i = nodes; i >= tags; i--) {
         fault_set(FAULT_BIT(FAULT_MMAP), i, false, ENOMEM);
         CHECK_EQ(region_pool_open_files(&pool, test_dir(), 32 * MIB, &owner),
                  0);
         /* A smaller region was tried. */
         CHECK_LT(pool.regions[0].size, LESS_THAN_A_SLOT);
         region_pool_close(&pool);
-        if (i == NODES) /* nodes that were mapped stay */
+        if (i == nodes) /* nodes that were mapped stay */
             test_resources_take(&before);
     }
     CHECK(nothing_leaked(&before));
@@ -439,6 +475,8 @@ static const struct test_case tests[] = {
     {"persistent memory", test_persistent_memory},
     {"unaligned blocks", test_unaligned_blocks},
     {"readahead", test_readahead},
+    {"huge pages", test_huge_pages},
+    {"memory mapped at once", test_memory_mapped_at_once},
     {"caller's file", test_callers_file},
     {"memory", test_memory},
     {"address table without memory", test_address_table_without_memory},

@@ -22,7 +22,7 @@ memkind_set_test(test_tebibytes_grains integration
 memkind_program(test_full_file_system integration/test_full_file_system.c)
 target_link_libraries(memkind_test_full_file_system PRIVATE memkind_test_support
   memkind::memkind Threads::Threads)
-foreach(file_system tmpfs ext4)
+foreach(file_system tmpfs tmpfs-huge ext4)
   add_test(NAME test_full_${file_system}
     COMMAND memkind_test_full_file_system ${file_system})
   memkind_set_test(test_full_${file_system} integration

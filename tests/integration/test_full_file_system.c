@@ -30,20 +30,25 @@ static char image[4096];
 
 /* ---- mounting ---------------------------------------------------------- */
 
+/* tmpfs-huge: large enough for huge pages to be used. */
+static bool mount_file_system(void)
+{
+    if (strcmp(file_system, "tmpfs") == 0)
+        return mount_tmpfs(mount_point, "size=64m");
+    if (strcmp(file_system, "tmpfs-huge") == 0)
+        return mount_tmpfs(mount_point, "size=264m,huge=advise");
+    return mount_image("mkfs.ext4 -q -m 0", image, 96 * MIB, "", mount_point);
+}
+
 static int mount_it(const char *name)
 {
     (void)name;
-    bool mounted = false;
-    if (strcmp(file_system, "tmpfs") == 0
-            ? !test_has_memory(80 * MIB)
-            : !test_has_space_in(test_dir(), 96 * MIB))
+    const bool is_tmpfs = strncmp(file_system, "tmpfs", 5) == 0;
+    const size_t memory = strcmp(file_system, "tmpfs") == 0 ? 80 : 320;
+    if (is_tmpfs ? !test_has_memory(memory * MIB)
+                 : !test_has_space_in(test_dir(), 96 * MIB))
         return TEST_SKIPPED;
-    if (mounts_become_own())
-        mounted = strcmp(file_system, "tmpfs") == 0
-                      ? mount_tmpfs(mount_point, "size=64m")
-                      : mount_image("mkfs.ext4 -q -m 0", image, 96 * MIB, "",
-                                    mount_point);
-    return mounted ? 0 : TEST_SKIPPED;
+    return mounts_become_own() && mount_file_system() ? 0 : TEST_SKIPPED;
 }
 
 /* Runs a scenario on the file system: what child_wait() returns. */
@@ -241,7 +246,7 @@ static int reasons_of_limited_files(void)
     snprintf(path, sizeof path, "%s/own", mount_point);
     int fd = open(path, O_CREAT | O_RDWR, 0600);
     NEED(fd >= 0);
-    const struct memkind_pmem_source source = {.fd = fd, .max_size = 128 * MIB};
+    const struct memkind_pmem_source source = {.fd = fd, .max_size = 512 * MIB};
     NEED(memkind_pmem_set_source(&kind, &source) == MEMKIND_SUCCESS);
     NEED(memkind_pmem_create(&kind, &MEMKIND_PMEM_OPS, "own") ==
          MEMKIND_SUCCESS);
@@ -249,8 +254,8 @@ static int reasons_of_limited_files(void)
     NEED(strcmp(memkind_last_error(),
                 "memkind_malloc: the file system has no room: No space left on "
                 "device") == 0);
-    NEED(memkind_malloc(&kind, 120 * MIB) == NULL);
-    NEED(strstr(memkind_last_error(), "its limit is 134217728") != NULL);
+    NEED(memkind_malloc(&kind, 480 * MIB) == NULL);
+    NEED(strstr(memkind_last_error(), "its limit is 536870912") != NULL);
     NEED(memkind_pmem_destroy(&kind) == MEMKIND_SUCCESS);
     close(fd);
     NEED(unlink(path) == 0);
@@ -264,7 +269,10 @@ static int absurd_sizes(void)
     const size_t room = free_space();
     struct object *list = NULL;
     NEED(memkind_create_pmem(mount_point, 0, &kind) == MEMKIND_SUCCESS);
-    for (int i = 27; i < 64; i++) {
+    int i = 27;
+    while ((size_t)1 << i <= room)
+        i++;
+    for (; i < 64; i++) {
         void *object = NULL;
         errno = 0;
         NEED(memkind_malloc(kind, (size_t)1 << i) == NULL);

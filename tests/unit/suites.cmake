@@ -12,6 +12,7 @@ memkind_suite(test_page_map unit INTERNAL)
 memkind_suite(test_region_grains unit INTERNAL
   ENVIRONMENT PMEM_IS_PMEM_FORCE=1)
 memkind_suite(test_region_align unit INTERNAL)
+memkind_suite(test_huge_pages unit INTERNAL ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
 memkind_suite(test_region_fork unit INTERNAL
   ENVIRONMENT PMEM_IS_PMEM_FORCE=0 ${memkind_forks})
 add_test(NAME test_region_fork_grains COMMAND memkind_test_region_fork)

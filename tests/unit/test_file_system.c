@@ -155,7 +155,9 @@ static void test_here(void)
     struct statfs fs;
     CHECK_EQ(fstatfs(fd, &fs), 0);
     if (fs.f_type == TMPFS_MAGIC) {
-        CHECK_EQ(here.largest_folio, region_page_size());
+        CHECK(here.is_memory);
+        CHECK_EQ(here.largest_folio,
+                 here.has_huge_pages ? 2 * MIB : region_page_size());
         CHECK(!file_system_has_large_folios(fd));
     }
     end();
