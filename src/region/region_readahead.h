@@ -10,6 +10,11 @@
  * grain has a part of it, there is no readahead in the pool, until all are
  * whole again. (Reading in order is then 8 to 22 times slower, and the kernel
  * takes pages for unused.)
+ *
+ * Huge pages of a tmpfs are such folios, though nothing is read ahead there:
+ * a store to a hole would take one, and khugepaged puts one over the pages that
+ * it finds. So for a pool that has them (file_system.h), "readahead" here means
+ * that its mappings ask for huge pages.
  */
 #ifndef REGION_READAHEAD_H
 #define REGION_READAHEAD_H

@@ -406,7 +406,8 @@ static void advise_on_pages(const struct probe *probe, struct finding *f)
         advise_on_alignment(probe, f);
     } else if (is_on(probe, "tmpfs")) {
         add_advice(f,
-                   "let tmpfs use large pages: mount -o remount,huge=always %s "
+                   "let tmpfs use large pages, for kinds of 256 MiB and more: "
+                   "mount -o remount,huge=advise %s "
                    "(/sys/kernel/mm/transparent_hugepage/shmem_enabled must "
                    "not be \"deny\")",
                    mount_of(probe));

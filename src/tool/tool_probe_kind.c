@@ -61,6 +61,9 @@ static bool make_kind(struct probe *probe, size_t max_size, memkind_t *kind)
     return true;
 }
 
+/* The least limit of a kind that has huge pages in a tmpfs. */
+#define HUGE_PAGES_LEAST ((uint64_t)256 << 20)
+
 /* The largest object of up to *size bytes; *size becomes its size. */
 static char *take_area(memkind_t kind, size_t *size)
 {
@@ -166,8 +169,10 @@ void probe_kind_in_directory(struct probe *probe)
     if (limits->known && area > limits->fits / FREE_PART)
         area = limits->fits / FREE_PART;
     area -= area % LARGE_PAGE;
+    /* The limit takes nothing by itself; with less, a tmpfs gives a kind no
+     * huge pages. */
     if (!no_holes)
-        max_size += 2 * area;
+        max_size = HUGE_PAGES_LEAST + 2 * area;
     if (!make_kind(probe, max_size, &kind))
         return;
     touch_area_of_kind(probe, kind, area);

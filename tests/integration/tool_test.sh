@@ -456,9 +456,13 @@ huge_tmpfs() {
               d['mappings']['large_pages_possible'] == d['mappings']['large_pages_least'] and
               d['mappings']['kinds'] == 1" "$mounted"
 }
+advised_tmpfs() {
+    checks 0 "a['mappings'] == 'yes' and d['mappings']['large_pages'] == 32 ==
+              d['mappings']['large_pages_possible']" "$mounted"
+}
 unhuge_tmpfs() {
     checks 0 "a['mappings'] == 'no' and d['mappings']['large_pages'] == 0 and
-              'huge=always' in advice" "$mounted"
+              'huge=advise' in advice" "$mounted"
 }
 nearly_full() {
     local mib
@@ -572,6 +576,7 @@ check "nothing is left behind" is_empty "$place" || true
 
 on "a small tmpfs" small_tmpfs -t tmpfs -o size=64m none
 on "a tmpfs with large pages" huge_tmpfs -t tmpfs -o size=64m,huge=always none
+on "a tmpfs with large pages when asked" advised_tmpfs -t tmpfs -o size=300m,huge=advise none
 on "a tmpfs without large pages" unhuge_tmpfs -t tmpfs -o size=64m,huge=never none
 on "a tmpfs taken for persistent memory" several_kinds -t tmpfs -o size=64m none
 on "a tmpfs that is nearly full" nearly_full -t tmpfs -o size=64m none
