@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -216,40 +217,70 @@ static size_t largest_folio(int fd, const struct statfs *fs)
 
 /* ---- huge pages ---- */
 
-/* Maps a huge page's worth of an empty file, and populates one page of it. True
- * if all of it gets space by that. */
-static bool populates_huge_page(int fd, char *at)
+/* Maps a huge page's worth of an empty file, and populates one page of it.
+ * Returns how many bytes have space by that; 0 if it cannot be done. */
+static size_t populate_one_page(int fd, char *at)
 {
     if (sys.mmap(at, FILE_SYSTEM_HUGE_PAGE, PROT_READ | PROT_WRITE,
-                 MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
-        return false;
-    if (sys.madvise(at, FILE_SYSTEM_HUGE_PAGE, MADV_HUGEPAGE) != 0)
-        return false;
+                 MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
+        sys.madvise(at, FILE_SYSTEM_HUGE_PAGE, MADV_HUGEPAGE) != 0)
+        return 0;
     /* Memory that is locked is there as soon as it is mapped. */
-    return held_by(fd) == 0 &&
-           sys.madvise(at, region_page_size(), MADV_POPULATE_WRITE) == 0 &&
-           held_by(fd) == FILE_SYSTEM_HUGE_PAGE;
+    if (held_by(fd) != 0 ||
+        sys.madvise(at, region_page_size(), MADV_POPULATE_WRITE) != 0)
+        return 0;
+    return held_by(fd);
 }
 
-/*
- * Whether a tmpfs gives huge pages to a mapping that asks for them. That
- * depends on how it is mounted (huge=), on settings of the system and on those
- * of the process, so it is tried. The file is empty, before and after.
- */
-static int find_huge_pages(int fd, bool *has_huge_pages)
+static int try_huge_pages(int fd, size_t *populated)
 {
-    *has_huge_pages = false;
-    if (region_page_size() != PAGE_WITH_KNOWN_FOLIOS)
-        return 0;
+    *populated = 0;
     char *room = sys.mmap(NULL, 2 * FILE_SYSTEM_HUGE_PAGE, PROT_NONE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (room == MAP_FAILED)
         return 0;
     if (file_space_resize(fd, FILE_SYSTEM_HUGE_PAGE) == 0)
-        *has_huge_pages = populates_huge_page(
+        *populated = populate_one_page(
             fd, room + (-(uintptr_t)room & (FILE_SYSTEM_HUGE_PAGE - 1)));
     sys.munmap(room, 2 * FILE_SYSTEM_HUGE_PAGE);
     return file_space_resize(fd, 0);
+}
+
+/* The file system that was tried last: its device, moved by two bits; 2, and 1
+ * if it has huge pages. To try takes a seventh of the time that a kind does. */
+static _Atomic uint64_t tried_last;
+
+void file_system_forget(void)
+{
+    atomic_store(&tried_last, 0);
+}
+
+/*
+ * Whether a tmpfs gives huge pages to a mapping that asks for them. That
+ * depends on how it is mounted (huge=), on settings of the system and on those
+ * of the process, so it is tried. The file is empty, before and after. If the
+ * answer has changed since, kinds work all the same: with single pages.
+ */
+static int find_huge_pages(int fd, bool *has_huge_pages)
+{
+    struct stat st;
+    *has_huge_pages = false;
+    if (region_page_size() != PAGE_WITH_KNOWN_FOLIOS || sys.fstat(fd, &st) != 0)
+        return 0;
+    const uint64_t device = (uint64_t)st.st_dev << 2 | 2;
+    const uint64_t last =
+        atomic_load_explicit(&tried_last, memory_order_relaxed);
+    if ((last | 1) == (device | 1)) {
+        *has_huge_pages = (last & 1) != 0;
+        return 0;
+    }
+    size_t populated;
+    int result = try_huge_pages(fd, &populated);
+    *has_huge_pages = populated == FILE_SYSTEM_HUGE_PAGE;
+    if (populated != 0)
+        atomic_store_explicit(&tried_last, device | *has_huge_pages,
+                              memory_order_relaxed);
+    return result;
 }
 
 /* ---- clusters ---- */

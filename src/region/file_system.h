@@ -43,6 +43,10 @@ struct file_system {
  */
 int file_system_prepare(int fd, struct file_system *file_system);
 
+/* Makes the next file of a tmpfs be tried anew for huge pages: a process tries
+ * a file system once, as long as it has no files in another one. For tests. */
+void file_system_forget(void);
+
 /* Finds out, by an empty file, whether a store to a page that was read ahead
  * takes space for its neighbours. The file is empty afterwards. True if that
  * cannot be tried. */

@@ -23,6 +23,7 @@
 #include <sys/mman.h>
 
 #include "fault_calls.h"
+#include "file_system.h"
 #include "jemalloc_private.h"
 #include "layer_test.h"
 
@@ -508,6 +509,7 @@ static bool attempt(uint64_t calls, unsigned at, bool for_good, int error)
     if (place->backing == CALLERS_FILE)
         callers_fd = open(test_dir(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     test_resources_take(&before);
+    file_system_forget();
     fault_set(calls, at, for_good, error);
     run_workload();
     fault_lift();

@@ -14,6 +14,7 @@
 
 #include "address_table.h"
 #include "fault_calls.h"
+#include "file_system.h"
 #include "layer_test.h"
 #include "region_pool.h"
 #include "sys_calls.h"
@@ -214,6 +215,7 @@ static void run_once(enum backing backing, enum fault_call call, unsigned at,
         fd = open(test_dir(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     test_resources_take(&before);
     complaint = NULL;
+    file_system_forget();
     fault_set(FAULT_BIT(call), at, false, error);
     run_workload(backing, fd);
     fault_lift();
@@ -438,6 +440,7 @@ static void test_address_table_without_memory(void)
     sys.ftruncate = ftruncate_less;
     /* First the nodes cannot be mapped, then the region's tags. */
     for (unsigned i = nodes; i >= tags; i--) {
+        file_system_forget();
         fault_set(FAULT_BIT(FAULT_MMAP), i, false, ENOMEM);
         CHECK_EQ(region_pool_open_files(&pool, test_dir(), 32 * MIB, &owner),
                  0);

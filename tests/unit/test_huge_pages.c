@@ -24,6 +24,7 @@ static bool mount_place(const char *options)
 {
     static bool is_own;
     snprintf(place, sizeof place, "%s", test_path("mounted"));
+    file_system_forget();
     is_own = is_own || mounts_become_own();
     if (is_own && test_has_memory(PLACE_SIZE + 100 * MIB)) {
         REQUIRE_EQ(mkdir(place, 0700), 0);
@@ -115,19 +116,19 @@ static void test_large_objects(void)
     close_huge();
 }
 
-/* Commits pages at a distance from each other, and stores to them, as long as
- * there is space. Returns how many. */
+/* Commits parts at a distance from each other, and stores to their first page,
+ * as far as there is space. Returns how many bytes. */
 static size_t commit_sparsely(char *block, size_t size, size_t distance,
-                              size_t from)
+                              size_t from, size_t part)
 {
-    size_t count = 0;
+    size_t sum = 0;
     for (size_t at = from; at < size; at += distance) {
-        if (region_pool_commit(&pool, block + at, page()) != 0)
+        if (region_pool_commit(&pool, block + at, part) != 0)
             continue;
         test_fill(block + at, SAMPLE, (unsigned)(at / page()));
-        count++;
+        sum += part;
     }
-    return count;
+    return sum;
 }
 
 static bool is_kept(const char *block, size_t size, size_t distance)
@@ -142,27 +143,31 @@ static bool is_kept(const char *block, size_t size, size_t distance)
  * huge page takes more. */
 static void fill_by_pages(size_t budget, size_t room)
 {
-    const size_t size = 2 * room, distance = 4 * page();
+    const size_t size = 2 * room, distance = 16 * page();
     char *block = open_huge(budget, size);
     if (block == NULL)
         return;
     CHECK_EQ(pool.grain, HUGE_PAGE);
-    /* Half of the grains have no room as a whole, but by their pages. */
-    const size_t count = size / distance;
-    CHECK_EQ(commit_sparsely(block, size, distance, 0), count);
-    CHECK_GE(region_pool_charged(&pool), count * page());
+    /* All grains together have no room as a whole, but by their pages. */
+    const size_t sparse = commit_sparsely(block, size, distance, 0, page());
+    CHECK_EQ(sparse, size / distance * page());
     CHECK_LE(region_pool_charged(&pool), room);
     CHECK_EQ(pool_file_bytes(), region_pool_charged(&pool));
     CHECK(is_kept(block, size, distance));
     /* And until nothing is left. */
-    const size_t more = commit_sparsely(block, size, distance, page());
-    CHECK_EQ((count + more) * page(), room);
+    size_t rest =
+        commit_sparsely(block, size, distance, page(), distance - page());
+    rest += commit_sparsely(block + size - distance, distance, page(), page(),
+                            page());
+    CHECK_EQ(sparse + rest, room);
     check_holds(room);
     CHECK(is_kept(block, size, distance));
     for (size_t at = 0; at < size; at += distance)
         REQUIRE_EQ(region_pool_decommit(&pool, block + at, page()), 0);
     region_pool_pay(&pool);
-    check_holds(more * page());
+    /* Whole grains keep what they have. */
+    CHECK_GE(region_pool_charged(&pool), rest);
+    CHECK_EQ(pool_file_bytes(), region_pool_charged(&pool));
     close_huge();
 }
 
