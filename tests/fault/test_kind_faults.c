@@ -790,6 +790,7 @@ WALK(writing, .name = "no fallocate", .world.no_fallocate = true,
 WALK(no_punch, .name = "no punch", .world.no_punch = true, .limit = LIMIT)
 WALK(no_holes, .name = "no holes", .world.no_holes = true, .limit = LIMIT)
 WALK(reads_ahead, .name = "readahead", .world.reads_ahead = true, .limit = 0)
+WALK(huge_pages, .name = "huge pages", .world.has_huge_pages = true, .limit = 0)
 WALK(no_libpmem, .name = "no libpmem", .world.no_libpmem = true, .limit = LIMIT)
 WALK(pmem, .name = "persistent memory", .world.pmem = true, .limit = 0)
 WALK(callers_file, .name = "caller's file", .backing = CALLERS_FILE,
@@ -808,6 +809,7 @@ static const struct test_case tests[] = {
     {"no hole punching", no_punch},
     {"no holes", no_holes},
     {"readahead", reads_ahead},
+    {"huge pages", huge_pages},
     {"files mapped directly", no_libpmem},
     {"persistent memory", pmem},
     {"caller's file", callers_file},
