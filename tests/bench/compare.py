@@ -24,8 +24,8 @@ import sys
 import time
 
 # Patterns measured in ns for each operation, in the order of the tables.
-SPEED = ["pair", "batch", "churn", "big", "bigger", "xthread", "realloc", "vector",
-         "calloc", "calloc_big", "align", "larson", "sh6", "sh8", "scratch",
+SPEED = ["pair", "batch", "churn", "big", "bigger", "xthread", "pass", "realloc",
+         "vector", "calloc", "calloc_big", "align", "larson", "sh6", "sh8", "scratch",
          "rptest", "mstress", "kinds64", "kinds512"]
 # Patterns that measure by themselves, in one thread.
 SINGLE = ["bulk", "create", "destroy"]
@@ -41,7 +41,7 @@ MANY = ["brief_alive", "brief_kinds"]
 FILL = ["cold", "fill"]
 ALL = SPEED + SINGLE + FULL + LATENCY + BRIEF + MANY + FILL
 KIND_ONLY = ["create", "destroy", "latency_other", "brief_kinds"] + FULL
-SCALING = ["pair", "batch", "churn", "xthread", "larson", "sh8", "scratch", "mstress"]
+SCALING = ["pair", "batch", "churn", "xthread", "pass", "larson", "sh8", "scratch", "mstress"]
 MEMORY = ["memory_64", "memory_mixed", "memory_churn", "memory_8k", "memory_big"]
 
 OWN, OLD = "own", "libmemkind"

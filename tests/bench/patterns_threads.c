@@ -111,6 +111,146 @@ static void xthread_stop(struct lane *lane)
         ;
 }
 
+/* ---- pass: some threads make objects, others free them ------------------- */
+
+/*
+ * Batches go through a ring that all lanes share: each second lane makes
+ * objects and frees none, the others free them. A place of the ring is worked
+ * on in place; its turn says whose it is: 2 * n of the lane that makes batch n,
+ * 2 * n + 1 of the one that frees it, for each n that leads to that place.
+ */
+enum { PASS_BATCH = 256, PASS_PLACES = 4, PASS_LOW = 64, PASS_HIGH = 1024 };
+
+struct pass_place {
+    _Alignas(BENCH_LINE) atomic_size_t turn;
+    _Alignas(BENCH_LINE) void *objects[PASS_BATCH];
+};
+
+struct pass {
+    _Alignas(BENCH_LINE) atomic_size_t made;
+    _Alignas(BENCH_LINE) atomic_size_t freed;
+    size_t places; /* in proportion to the threads */
+    struct pass_place ring[];
+};
+
+static size_t pass_places(const struct bench *bench)
+{
+    return PASS_PLACES * (bench->threads + 1) / 2;
+}
+
+static size_t pass_bytes(const struct bench *bench)
+{
+    return sizeof(struct pass) + pass_places(bench) * sizeof(struct pass_place);
+}
+
+/* The turn with which a lane may work on the place of batch n. */
+static size_t pass_turn(const struct pass *pass, size_t n, bool frees)
+{
+    return 2 * (n / pass->places) + frees;
+}
+
+static int pass_setup(struct bench *bench)
+{
+    struct pass *pass = bench->shared = bench_pages(pass_bytes(bench));
+    pass->places = pass_places(bench);
+    return 0;
+}
+
+/* The next place for a lane that makes or frees, and its batch's number; NULL
+ * if it has to wait. */
+static struct pass_place *pass_next(struct pass *pass, bool frees, size_t *n)
+{
+    atomic_size_t *next = frees ? &pass->freed : &pass->made;
+    *n = atomic_load_explicit(next, memory_order_relaxed);
+    for (;;) {
+        struct pass_place *place = &pass->ring[*n % pass->places];
+        if (atomic_load_explicit(&place->turn, memory_order_acquire) !=
+            pass_turn(pass, *n, frees)) {
+            size_t now = atomic_load_explicit(next, memory_order_relaxed);
+            if (now == *n)
+                return NULL;
+            *n = now;
+        } else if (atomic_compare_exchange_weak_explicit(
+                       next, n, *n + 1, memory_order_relaxed,
+                       memory_order_relaxed)) {
+            return place;
+        }
+    }
+}
+
+static void pass_on(struct pass *pass, struct pass_place *place, size_t n,
+                    bool frees)
+{
+    atomic_store_explicit(&place->turn, pass_turn(pass, n, frees) + 1,
+                          memory_order_release);
+}
+
+static bool pass_make(struct lane *lane)
+{
+    struct heap heap = lane->bench->heap;
+    struct pass *pass = lane->bench->shared;
+    size_t n;
+    struct pass_place *place = pass_next(pass, false, &n);
+    if (place == NULL)
+        return false;
+    uint64_t random = lane->random;
+    for (size_t i = 0; i < PASS_BATCH; i++) {
+        uint64_t bits = random_next(&random);
+        size_t size =
+            PASS_LOW + random_scale(bits >> 32, PASS_HIGH - PASS_LOW + 1);
+        void *object = heap_malloc(heap, size);
+        object_touch(object, size);
+        place->objects[i] = object;
+    }
+    lane->random = random;
+    pass_on(pass, place, n, false);
+    return true;
+}
+
+static bool pass_free(struct bench *bench)
+{
+    struct heap heap = bench->heap;
+    struct pass *pass = bench->shared;
+    size_t n;
+    struct pass_place *place = pass_next(pass, true, &n);
+    if (place == NULL)
+        return false;
+    for (size_t i = 0; i < PASS_BATCH; i++) {
+        object_check(place->objects[i]);
+        heap_free(heap, place->objects[i]);
+    }
+    pass_on(pass, place, n, true);
+    return true;
+}
+
+/* An odd lane frees. The last of an odd number of lanes does both. */
+static size_t pass_unit(struct lane *lane)
+{
+    enum { BATCHES = 16 };
+    struct bench *bench = lane->bench;
+    const bool frees = lane->index % 2 != 0;
+    const bool is_alone = !frees && lane->index + 1 == bench->threads;
+    size_t freed = 0;
+    unsigned waited = 0;
+    for (size_t i = 0; i < BATCHES && !bench_others_ended(lane); i++) {
+        bool made = !frees && pass_make(lane);
+        bool done = (frees || is_alone) && pass_free(bench);
+        freed += done ? PASS_BATCH : 0;
+        if (made || done)
+            waited = 0;
+        else
+            wait_for_other(&waited);
+    }
+    return freed;
+}
+
+static void pass_teardown(struct bench *bench)
+{
+    while (pass_free(bench))
+        ;
+    bench_release(bench->shared, pass_bytes(bench));
+}
+
 /* ---- larson: threads that leave their objects to their successors -------- */
 
 enum { LARSON_OBJECTS = 5000, LARSON_LIFE = 25000 };
@@ -520,6 +660,14 @@ const struct pattern thread_patterns[] = {
         .unit = xthread_unit,
         .stop = xthread_stop,
         .teardown = xthread_teardown,
+    },
+    {
+        .name = "pass",
+        .about = "64-1,024 bytes in batches, made by half of the threads and "
+                 "freed by the others",
+        .setup = pass_setup,
+        .unit = pass_unit,
+        .teardown = pass_teardown,
     },
     {
         .name = "larson",
