@@ -234,15 +234,27 @@ static bool drain(struct thread_cache *cache, void *context)
     return false;
 }
 
+void cache_visit_drain_depot(struct heap_caches *home)
+{
+    ranked_lock_take(&home->caches_lock);
+    magazine_drain_depot(home->arenas, &home->depot);
+    ranked_lock_release(&home->caches_lock);
+}
+
+/* What a thread has taken from the depot before that was drained is in a cache
+ * that is active by then. What it puts in meanwhile comes from such a cache. */
 void cache_visit_drain_all(struct heap_caches *home)
 {
+    cache_visit_drain_depot(home);
     sweep(home, drain, NULL);
+    cache_visit_drain_depot(home);
 }
 
 bool cache_visit_may_find(const struct heap_caches *home)
 {
     return atomic_load(&home->active) != NULL ||
-           atomic_load(&home->orphans) != NULL;
+           atomic_load(&home->orphans) != NULL ||
+           depot_bytes(&home->depot) != 0;
 }
 
 static bool count_bytes(struct thread_cache *cache, void *sum)
@@ -255,7 +267,7 @@ size_t cache_visit_count_bytes(struct heap_caches *home)
 {
     size_t bytes = 0;
     sweep(home, count_bytes, &bytes);
-    return bytes;
+    return bytes + depot_bytes(&home->depot);
 }
 
 /* ---- ageing ------------------------------------------------------------- */
@@ -316,6 +328,7 @@ void cache_visit_begin_ageing(struct heap_caches *home)
 {
     ranked_lock_take(&home->caches_lock);
     home->to_age = home->caches;
+    home->depot_ages = true;
     ranked_lock_release(&home->caches_lock);
 }
 
@@ -329,8 +342,11 @@ bool cache_visit_age_some(struct heap_caches *home)
         if (is_closed_for_sweep(cache))
             visit_swept(cache, age_one, NULL);
     home->to_age = some.end;
+    if (home->depot_ages)
+        home->depot_ages = magazine_age_depot(home->arenas, &home->depot);
+    const bool is_left = some.end != NULL || home->depot_ages;
     ranked_lock_release(&home->caches_lock);
-    return some.end != NULL;
+    return is_left;
 }
 
 /* ---- the end of a heap -------------------------------------------------- */
@@ -369,6 +385,7 @@ void cache_visit_drop_all(struct heap_caches *home)
         magazine_forget_all(&cache->magazines);
         thread_cache_free(cache);
     }
+    depot_forget(&home->depot);
     ranked_lock_release(&home->caches_lock);
 }
 

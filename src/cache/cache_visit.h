@@ -22,19 +22,22 @@ void cache_visit_own(magazine_visit_fn *visit);
 /* Visits all caches of a heap. */
 void cache_visit_all(struct heap_caches *home, magazine_visit_fn *visit);
 
-/* Drains all caches of a heap that may hold objects. */
+/* Drains all caches of a heap that may hold objects, and the depot. */
 void cache_visit_drain_all(struct heap_caches *home);
 
-/* One step of ageing for all caches of a heap begins. */
+/* Drains the depot of a heap. */
+void cache_visit_drain_depot(struct heap_caches *home);
+
+/* One step of ageing for all caches of a heap, and its depot, begins. */
 void cache_visit_begin_ageing(struct heap_caches *home);
 
 /* Continues with some of them. Returns whether others are left. */
 bool cache_visit_age_some(struct heap_caches *home);
 
-/* Bytes of the objects in all caches of a heap. */
+/* Bytes of the objects in all caches of a heap, and in its depot. */
 size_t cache_visit_count_bytes(struct heap_caches *home);
 
-/* Whether a cache of the heap may hold objects. */
+/* Whether a cache of the heap, or its depot, may hold objects. */
 bool cache_visit_may_find(const struct heap_caches *home);
 
 /* Lets no thread get at its cache of the heap any more, without dropping what

@@ -63,14 +63,13 @@ struct returned {
     void *objects[1 << RETURNED_LOG];
 };
 
-static bool was_returned(struct magazines *magazines,
+static bool was_returned(const struct heap_arenas *arenas,
                          const struct returned *returned, unsigned place,
                          void *ptr)
 {
     if (__builtin_expect(returned->objects[place] != ptr, 1))
         return false;
-    heap_report(HEAP_DOUBLE_FREE, magazines->arenas->extents.address_owner,
-                ptr);
+    heap_report(HEAP_DOUBLE_FREE, arenas->extents.address_owner, ptr);
     return true;
 }
 
@@ -81,6 +80,23 @@ static unsigned hash_place(const void *ptr)
                       (64 - RETURNED_LOG));
 }
 
+static void return_objects(struct heap_arenas *arenas, unsigned size_class,
+                           void *const *objects, uint32_t count,
+                           struct returned *returned)
+{
+    uint32_t not_counted = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        unsigned place = hash_place(objects[i]);
+        if (was_returned(arenas, returned, place, objects[i]))
+            continue;
+        returned->objects[place] = objects[i];
+        not_counted += !return_object(arenas, size_class, objects[i]);
+    }
+    if (not_counted != 0)
+        arena_returns_note(&arenas->returns, size_class,
+                           (size_t)not_counted * size_class_pages[size_class]);
+}
+
 /* Returns the `count` objects that have been in longest. */
 static void flush(struct magazines *magazines, unsigned size_class,
                   uint32_t count)
@@ -88,24 +104,15 @@ static void flush(struct magazines *magazines, unsigned size_class,
     if (count == 0)
         return;
     struct returned returned = {0};
+    struct heap_arenas *arenas = magazines->arenas;
     void **objects = magazines->bases[size_class];
-    uint32_t all = count_of(magazines, size_class), kept = 0, not_counted = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        unsigned place = hash_place(objects[i]);
-        if (was_returned(magazines, &returned, place, objects[i]))
-            continue;
-        returned.objects[place] = objects[i];
-        not_counted +=
-            !return_object(magazines->arenas, size_class, objects[i]);
-    }
-    if (not_counted != 0)
-        arena_returns_note(&magazines->arenas->returns, size_class,
-                           (size_t)not_counted * size_class_pages[size_class]);
+    uint32_t all = count_of(magazines, size_class), kept = 0;
+    return_objects(arenas, size_class, objects, count, &returned);
     /* The objects behind them may be among those returned, and must not stay in
      * the magazine then. */
     uint32_t near = count + (1 << RETURNED_LOG);
     for (uint32_t i = count; i < all && i < near; i++)
-        if (!was_returned(magazines, &returned, hash_place(objects[i]),
+        if (!was_returned(arenas, &returned, hash_place(objects[i]),
                           objects[i]))
             objects[kept++] = objects[i];
     if (near < all) {
@@ -268,6 +275,114 @@ static bool grow_magazine(struct magazines *magazines, unsigned size_class)
            set_capacity(magazines, size_class, capacity);
 }
 
+/* ---- the depot ---------------------------------------------------------- */
+
+/* Objects with pages of their own are worth a call of jemalloc each. */
+static bool may_travel(const struct magazines *magazines, unsigned size_class)
+{
+    return magazines->depot != NULL && size_class < size_class_first_large;
+}
+
+static bool is_wanted(const struct magazines *magazines, unsigned size_class)
+{
+    return may_travel(magazines, size_class) &&
+           depot_is_wanted(magazines->depot, size_class, magazines);
+}
+
+/* Whether the thread has not needed more objects of the class for a while than
+ * it has freed. So there is no point in keeping more of them. */
+static bool only_frees(const struct magazines *magazines, unsigned size_class)
+{
+    return magazines->refill_log[size_class] == 0 &&
+           count_of(magazines, size_class) >=
+               2 * depot_chunk_count(magazines->depot, size_class);
+}
+
+/* Hands the older half of a magazine over, or as much as the depot takes.
+ * Returns false if it takes none. */
+static bool hand_over(struct magazines *magazines, unsigned size_class)
+{
+    struct depot *depot = magazines->depot;
+    void **objects = magazines->bases[size_class];
+    const uint32_t most = depot_chunk_count(depot, size_class);
+    const uint32_t all = count_of(magazines, size_class), half = (all + 1) / 2;
+    uint32_t given = 0, count;
+    for (; given < half; given += count) {
+        count = half - given < most ? half - given : most;
+        if (!depot_push(depot, size_class, objects + given, count))
+            break;
+    }
+    memmove(objects, objects + given, (all - given) * sizeof objects[0]);
+    magazines->tops[size_class] -= given;
+    return given != 0;
+}
+
+/* Takes a chunk into an empty magazine. Returns false if there is none. */
+static bool refill_from_depot(struct magazines *magazines, unsigned size_class)
+{
+    struct depot *depot = magazines->depot;
+    if (!may_travel(magazines, size_class) ||
+        (capacity_of(magazines, size_class) == 0 &&
+         !grow_magazine(magazines, size_class)))
+        return false;
+    struct depot_chunk *chunk = depot_pop(depot, size_class, magazines);
+    if (chunk == NULL)
+        return false;
+    while (capacity_of(magazines, size_class) < chunk->count)
+        if (!grow_magazine(magazines, size_class))
+            break;
+    uint32_t count = capacity_of(magazines, size_class), surplus = 0;
+    if (chunk->count > count)
+        surplus = chunk->count - count;
+    else
+        count = chunk->count;
+    if (surplus != 0) {
+        struct returned returned = {0};
+        return_objects(magazines->arenas, size_class, chunk->objects, surplus,
+                       &returned);
+    }
+    unseal(magazines, size_class);
+    memcpy(magazines->bases[size_class], chunk->objects + surplus,
+           count * sizeof chunk->objects[0]);
+    magazines->tops[size_class] = magazines->bases[size_class] + count;
+    if (magazines->refill_log[size_class] == 0)
+        magazines->refill_log[size_class] = 1;
+    depot_release(depot, size_class, chunk);
+    return true;
+}
+
+static void return_chunk(struct heap_arenas *arenas, struct depot *depot,
+                         unsigned size_class, struct depot_chunk *chunk)
+{
+    struct returned returned = {0};
+    return_objects(arenas, size_class, chunk->objects, chunk->count, &returned);
+    depot_release(depot, size_class, chunk);
+}
+
+void magazine_drain_depot(struct heap_arenas *arenas, struct depot *depot)
+{
+    struct depot_chunk *chunk;
+    unsigned size_class;
+    while ((chunk = depot_pop_any(depot, &size_class)) != NULL)
+        return_chunk(arenas, depot, size_class, chunk);
+}
+
+bool magazine_age_depot(struct heap_arenas *arenas, struct depot *depot)
+{
+    enum { AGED_MOST = 8 }; /* chunks, at some microseconds each */
+    struct depot_chunk *chunk;
+    unsigned size_class;
+    for (int i = 0; i < AGED_MOST; i++) {
+        chunk = depot_pop_old(depot, &size_class);
+        if (chunk == NULL) {
+            depot_end_step(depot);
+            return false;
+        }
+        return_chunk(arenas, depot, size_class, chunk);
+    }
+    return true;
+}
+
 /* ---- taking and putting ------------------------------------------------- */
 
 static void *fetch(struct magazines *magazines, unsigned size_class, int flags)
@@ -298,7 +413,7 @@ static uint32_t refill_count(struct magazines *magazines, unsigned size_class)
 
 /* Fetches objects into an empty magazine, in such an order that they come out
  * as the arena gave them. Returns false if the arena has none. */
-static bool refill(struct magazines *magazines, unsigned size_class)
+static bool refill_from_arena(struct magazines *magazines, unsigned size_class)
 {
     uint32_t wanted = refill_count(magazines, size_class), missing = wanted;
     void **objects = magazines->bases[size_class];
@@ -314,6 +429,12 @@ static bool refill(struct magazines *magazines, unsigned size_class)
         memmove(objects, objects + missing, count * sizeof objects[0]);
     magazines->tops[size_class] = objects + count;
     return count != 0 || wanted == 0;
+}
+
+static bool refill(struct magazines *magazines, unsigned size_class)
+{
+    return refill_from_depot(magazines, size_class) ||
+           refill_from_arena(magazines, size_class);
 }
 
 void *magazine_take(struct magazines *magazines, unsigned size_class, bool zero,
@@ -380,6 +501,20 @@ bool magazine_has_lately(const struct magazines *magazines, unsigned size_class,
     return magazine_returned_lately(magazines, size_class, ptr);
 }
 
+/* Makes a place in a full magazine. Returns false if it has no capacity. */
+static bool make_place(struct magazines *magazines, unsigned size_class)
+{
+    const bool wanted = is_wanted(magazines, size_class);
+    const uint32_t count = count_of(magazines, size_class);
+    if ((wanted && only_frees(magazines, size_class) &&
+         hand_over(magazines, size_class)) ||
+        grow_magazine(magazines, size_class))
+        return true;
+    if (!wanted || !hand_over(magazines, size_class))
+        flush(magazines, size_class, (count + 1) / 2);
+    return count != 0;
+}
+
 void magazine_put(struct magazines *magazines, unsigned size_class, void *ptr)
 {
     assert_stack(magazines, size_class);
@@ -387,17 +522,12 @@ void magazine_put(struct magazines *magazines, unsigned size_class, void *ptr)
         return_at_once(magazines, size_class, ptr);
         return;
     }
-    uint32_t count = count_of(magazines, size_class);
     unseal(magazines, size_class);
-    if (count == capacity_of(magazines, size_class) &&
-        !grow_magazine(magazines, size_class)) {
-        if (count == 0) {
-            magazine_return(magazines->arenas, size_class, ptr);
-            return;
-        }
-        flush(magazines, size_class, (count + 1) / 2);
-    }
-    *magazines->tops[size_class]++ = ptr;
+    if (count_of(magazines, size_class) == capacity_of(magazines, size_class) &&
+        !make_place(magazines, size_class))
+        magazine_return(magazines->arenas, size_class, ptr);
+    else
+        *magazines->tops[size_class]++ = ptr;
 }
 
 void magazine_drain(struct magazines *magazines, unsigned size_class)

@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "depot.h"
 #include "heap_arenas.h"
 #include "size_class.h"
 
@@ -28,6 +29,7 @@
 
 struct magazines {
     struct heap_arenas *arenas;
+    struct depot *depot; /* the heap's; or NULL */
     /* A bit for each class whose magazine has capacity and is not sealed: all
      * others hold nothing. */
     uint64_t open[(SIZE_CLASS_COUNT + 63) / 64];
@@ -77,7 +79,9 @@ bool magazine_returned_lately(const struct magazines *magazines,
 bool magazine_has_lately(const struct magazines *magazines, unsigned size_class,
                          const void *ptr);
 
-/* Puts an object in. If there is no room, the object goes to its arena. */
+/* Puts an object in. If there is no room, the magazine grows, or its older half
+ * goes to the depot or to the arenas. If it has no capacity, the object itself
+ * goes to its arena. */
 void magazine_put(struct magazines *magazines, unsigned size_class, void *ptr);
 
 /* Gives an object that is in no magazine back to its arena. */
@@ -101,6 +105,13 @@ void magazine_forget_all(struct magazines *magazines);
 
 /* One step of ageing. */
 void magazine_age_all(struct magazines *magazines);
+
+/* Gives all objects of the depot back to their arenas. */
+void magazine_drain_depot(struct heap_arenas *arenas, struct depot *depot);
+
+/* Goes on with a step of ageing of the depot. Returns whether some of it is
+ * left. One thread does so at a time. */
+bool magazine_age_depot(struct heap_arenas *arenas, struct depot *depot);
 
 /* Bytes of the objects in the magazines. */
 size_t magazine_bytes(const struct magazines *magazines);

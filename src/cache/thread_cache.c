@@ -68,11 +68,13 @@ void heap_caches_init(struct heap_caches *home, struct memkind_heap *heap,
                 .arena_flags = heap_arenas_flags(arenas, 0),
             },
     };
+    depot_init(&home->depot, home->cache_limit);
     ranked_lock_init(&home->caches_lock, RANK_CACHES);
 }
 
 void heap_caches_fini(struct heap_caches *home)
 {
+    depot_forget(&home->depot);
     ranked_lock_destroy(&home->caches_lock);
 }
 
@@ -379,6 +381,7 @@ static struct thread_cache *make_cache(struct heap_caches *home)
     }
     ranked_lock_init(&cache->lock, RANK_CACHE);
     cache->magazines.arenas = home->arenas;
+    cache->magazines.depot = &home->depot;
     cache->magazines.limit = home->cache_limit;
     magazine_init_all(&cache->magazines);
     attach(home, cache);

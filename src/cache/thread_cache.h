@@ -116,6 +116,8 @@ struct heap_caches {
     /* In a forked child, those of the parent's other threads. They are in no
      * other list. */
     struct thread_cache *_Atomic orphans;
+    struct depot depot;           /* between them */
+    bool depot_ages;              /* a step has begun; by the caches_lock */
     struct thread_cache fallback; /* for threads that can have no cache */
     /* Those that may hold objects. Any thread puts its cache in front; the rest
      * is guarded by the caches_lock. */

@@ -96,8 +96,10 @@ int heap_set_decay(struct memkind_heap *heap, ssize_t milliseconds)
 {
     bool entered = allocator_enter();
     int result = heap_arenas_set_decay(&heap->arenas, milliseconds);
-    if (milliseconds == 0)
+    if (milliseconds == 0) {
         cache_visit_all(&heap->caches, magazine_drop_all);
+        cache_visit_drain_depot(&heap->caches);
+    }
     if (entered)
         allocator_leave();
     return result;
