@@ -90,6 +90,13 @@ static inline size_t depot_bytes(const struct depot *depot)
     return atomic_load(&depot->bytes);
 }
 
+/* Whether the depot takes nothing at present. */
+static inline bool depot_is_full(const struct depot *depot)
+{
+    return atomic_load_explicit(&depot->bytes, memory_order_relaxed) >=
+           depot->limit / 8 * 7;
+}
+
 /* ---- ageing: one thread at a time ---------------------------------------- */
 
 /* Takes a chunk of any class that was there before the last step; NULL if there

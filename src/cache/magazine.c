@@ -97,6 +97,25 @@ static void return_objects(struct heap_arenas *arenas, unsigned size_class,
                            (size_t)not_counted * size_class_pages[size_class]);
 }
 
+/* Moves the objects of a magazine that are at `from` and above down to `to`.
+ * Those in between have been returned, and may be among those above as well:
+ * these must not stay. */
+static void close_gap(struct magazines *magazines, unsigned size_class,
+                      uint32_t to, uint32_t from,
+                      const struct returned *returned)
+{
+    struct heap_arenas *arenas = magazines->arenas;
+    void **objects = magazines->bases[size_class];
+    const uint32_t all = count_of(magazines, size_class);
+    const uint32_t near = from + (1 << RETURNED_LOG);
+    for (; from < all && from < near; from++)
+        if (!was_returned(arenas, returned, hash_place(objects[from]),
+                          objects[from]))
+            objects[to++] = objects[from];
+    memmove(objects + to, objects + from, (all - from) * sizeof objects[0]);
+    magazines->tops[size_class] = objects + to + (all - from);
+}
+
 /* Returns the `count` objects that have been in longest. */
 static void flush(struct magazines *magazines, unsigned size_class,
                   uint32_t count)
@@ -104,23 +123,9 @@ static void flush(struct magazines *magazines, unsigned size_class,
     if (count == 0)
         return;
     struct returned returned = {0};
-    struct heap_arenas *arenas = magazines->arenas;
-    void **objects = magazines->bases[size_class];
-    uint32_t all = count_of(magazines, size_class), kept = 0;
-    return_objects(arenas, size_class, objects, count, &returned);
-    /* The objects behind them may be among those returned, and must not stay in
-     * the magazine then. */
-    uint32_t near = count + (1 << RETURNED_LOG);
-    for (uint32_t i = count; i < all && i < near; i++)
-        if (!was_returned(arenas, &returned, hash_place(objects[i]),
-                          objects[i]))
-            objects[kept++] = objects[i];
-    if (near < all) {
-        memmove(objects + kept, objects + near,
-                (all - near) * sizeof objects[0]);
-        kept += all - near;
-    }
-    magazines->tops[size_class] = objects + kept;
+    return_objects(magazines->arenas, size_class, magazines->bases[size_class],
+                   count, &returned);
+    close_gap(magazines, size_class, 0, count, &returned);
 }
 
 /* Holds between all calls. */
@@ -298,23 +303,44 @@ static bool only_frees(const struct magazines *magazines, unsigned size_class)
                2 * depot_chunk_count(magazines->depot, size_class);
 }
 
+/* Leaves out objects that are there twice. Returns how many are left. */
+static uint32_t leave_out_second(struct heap_arenas *arenas, void **objects,
+                                 uint32_t count, struct returned *returned)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        void *ptr = objects[i];
+        const unsigned place = hash_place(ptr);
+        if (was_returned(arenas, returned, place, ptr))
+            continue;
+        returned->objects[place] = ptr;
+        objects[kept++] = ptr;
+    }
+    return kept;
+}
+
 /* Hands the older half of a magazine over, or as much as the depot takes.
  * Returns false if it takes none. */
 static bool hand_over(struct magazines *magazines, unsigned size_class)
 {
+    struct returned returned = {0};
     struct depot *depot = magazines->depot;
     void **objects = magazines->bases[size_class];
     const uint32_t most = depot_chunk_count(depot, size_class);
-    const uint32_t all = count_of(magazines, size_class), half = (all + 1) / 2;
+    const uint32_t half = (count_of(magazines, size_class) + 1) / 2;
+    if (depot_is_full(depot))
+        return false;
+    const uint32_t kept =
+        leave_out_second(magazines->arenas, objects, half, &returned);
     uint32_t given = 0, count;
-    for (; given < half; given += count) {
-        count = half - given < most ? half - given : most;
+    for (; given < kept; given += count) {
+        count = kept - given < most ? kept - given : most;
         if (!depot_push(depot, size_class, objects + given, count))
             break;
     }
-    memmove(objects, objects + given, (all - given) * sizeof objects[0]);
-    magazines->tops[size_class] -= given;
-    return given != 0;
+    memmove(objects, objects + given, (kept - given) * sizeof objects[0]);
+    close_gap(magazines, size_class, kept - given, half, &returned);
+    return count_of(magazines, size_class) < capacity_of(magazines, size_class);
 }
 
 /* Takes a chunk into an empty magazine. Returns false if there is none. */

@@ -637,7 +637,11 @@ static int child_of_threads(void)
     heap_purge(heap);
     NEED(depot_bytes(depot()) == 0);
     NEED(cached() == 0);
-    pass(SIZE, BATCH);
+    wanted_size = SIZE;
+    wanted_count = BATCH;
+    (void)make_objects(NULL);
+    NEED(count == BATCH);
+    (void)free_objects(NULL);
     heap_purge(heap);
     NEED(cached() == 0);
     return 0;
