@@ -11,7 +11,7 @@
 #include "cache_visit.h"
 #include "heap.h"
 #include "heap_create.h"
-#include "heap_reclaim.h"
+#include "heap_report.h"
 #include "heap_stat.h"
 #include "jemalloc_ctl.h"
 #include "layer_test.h"
@@ -238,6 +238,39 @@ static void test_objects_with_pages_of_their_own_stay(void)
     for (int i = 0; i < 3; i++)
         pass(64 * KIB, 200);
     CHECK(!is_made());
+    end();
+}
+
+static unsigned reports;
+static const void *reported;
+
+static void note_report(enum heap_error error, void *of, const void *ptr)
+{
+    CHECK_EQ(error, HEAP_DOUBLE_FREE);
+    CHECK_EQ(of, &owner);
+    reported = ptr;
+    reports++;
+}
+
+/* As in what goes to the arenas. */
+static void test_second_free_does_not_travel(void)
+{
+    heap_report_init(note_report);
+    begin();
+    wanted_size = SIZE;
+    wanted_count = BATCH;
+    in_thread(make_objects);
+    void *twice = objects[count - 10];
+    for (reports = 0; count > BATCH / 2; count--) {
+        CHECK_EQ(heap_free(heap, objects[count - 1]), HEAP_OK);
+        if (count == BATCH - 60)
+            CHECK_EQ(heap_free(heap, twice), HEAP_OK);
+    }
+    CHECK_GT(depot_bytes(depot()), 0);
+    CHECK_EQ(reports, 1);
+    CHECK_EQ(reported, twice);
+    (void)free_objects(NULL);
+    CHECK_EQ(allocated(), 0);
     end();
 }
 
@@ -669,6 +702,7 @@ static const struct test_case tests[] = {
      test_nothing_travels_that_is_not_wanted},
     {"objects with pages of their own stay",
      test_objects_with_pages_of_their_own_stay},
+    {"second free does not travel", test_second_free_does_not_travel},
     {"it is bounded", test_it_is_bounded},
     {"a small kind holds little", test_a_small_kind_holds_little},
     {"number of chunks", test_number_of_chunks},
