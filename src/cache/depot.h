@@ -15,7 +15,7 @@
  * Pushing and popping are part of a cache's slower ways: the cache is locked,
  * and in the heap's list of active ones. What has been popped counts as part of
  * the depot until it is released, when it lies in a magazine or in an arena. So
- * whoever drains the depot first, then all active caches, then the depot again,
+ * a thread that drains the depot, then all active caches, then the depot again
  * finds all there was.
  *
  * A heap whose threads free what they have allocated makes no depot: it takes
@@ -43,7 +43,7 @@ struct depot_store;
 
 struct depot {
     struct depot_store *_Atomic store; /* NULL before the first push */
-    _Atomic size_t bytes; /* of its objects, and of popped chunks */
+    _Atomic size_t bytes; /* of what lies in it, or has been popped */
     size_t limit;
     /* The last cache that wanted objects of a class and found none here. */
     const void *_Atomic wanted_by[SIZE_CLASS_COUNT];
@@ -90,7 +90,7 @@ static inline size_t depot_bytes(const struct depot *depot)
     return atomic_load(&depot->bytes);
 }
 
-/* Whether the depot takes nothing at present. */
+/* Whether it is not worth while to push anything. */
 static inline bool depot_is_full(const struct depot *depot)
 {
     return atomic_load_explicit(&depot->bytes, memory_order_relaxed) >=

@@ -9,6 +9,9 @@
  * system, within some seconds. Objects that have pages of their own are kept
  * like others, but fetched one by one.
  *
+ * What overflows goes to other threads by the depot (depot.h), if they want it,
+ * and otherwise back to the arenas.
+ *
  * A cache (thread_cache.h) has one set of magazines. In all these calls the
  * cache is locked, and its thread kept out unless it is the caller, which is
  * inside the allocator.
