@@ -377,20 +377,26 @@ static bool refill_from_depot(struct magazines *magazines, unsigned size_class)
     return true;
 }
 
-static void return_chunk(struct heap_arenas *arenas, struct depot *depot,
-                         unsigned size_class, struct depot_chunk *chunk)
+/* Returns how many bytes that were. */
+static size_t return_chunk(struct heap_arenas *arenas, struct depot *depot,
+                           unsigned size_class, struct depot_chunk *chunk)
 {
     struct returned returned = {0};
+    const size_t bytes = (size_t)chunk->count * size_class_sizes[size_class];
     return_objects(arenas, size_class, chunk->objects, chunk->count, &returned);
     depot_release(depot, size_class, chunk);
+    return bytes;
 }
 
 void magazine_drain_depot(struct heap_arenas *arenas, struct depot *depot)
 {
     struct depot_chunk *chunk;
     unsigned size_class;
-    while ((chunk = depot_pop_any(depot, &size_class)) != NULL)
-        return_chunk(arenas, depot, size_class, chunk);
+    size_t left = depot_bytes(depot);
+    while (left != 0 && (chunk = depot_pop_any(depot, &size_class)) != NULL) {
+        const size_t bytes = return_chunk(arenas, depot, size_class, chunk);
+        left -= bytes < left ? bytes : left;
+    }
 }
 
 bool magazine_age_depot(struct heap_arenas *arenas, struct depot *depot)
@@ -404,7 +410,7 @@ bool magazine_age_depot(struct heap_arenas *arenas, struct depot *depot)
             depot_end_step(depot);
             return false;
         }
-        return_chunk(arenas, depot, size_class, chunk);
+        (void)return_chunk(arenas, depot, size_class, chunk);
     }
     return true;
 }

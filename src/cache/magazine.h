@@ -109,7 +109,8 @@ void magazine_forget_all(struct magazines *magazines);
 /* One step of ageing. */
 void magazine_age_all(struct magazines *magazines);
 
-/* Gives all objects of the depot back to their arenas. */
+/* Gives as many objects of the depot back to their arenas as it holds now: all,
+ * unless other threads put some in meanwhile. */
 void magazine_drain_depot(struct heap_arenas *arenas, struct depot *depot);
 
 /* Goes on with a step of ageing of the depot. Returns whether some of it is
