@@ -7,7 +7,7 @@
 #include "jemalloc_private.h"
 
 #define CHUNKS 1024U /* most chunks of a heap */
-#define CHUNK_BYTES 65536U
+#define CHUNK_BYTES 98304U
 #define CHUNK_SHARE 32 /* of the limit */
 
 /*

@@ -2,10 +2,11 @@
 /*
  * The depot of a heap: free objects on their way from threads that free more
  * than they allocate to threads that allocate more than they free, class by
- * class, in chunks. A magazine that overflows hands its older half over if
- * another cache has asked for objects of that class; a magazine that is empty
- * takes a chunk before its cache's arena is asked (magazine.c). So such objects
- * do not enter jemalloc, which would lock another thread's arena for each.
+ * class, in chunks. A magazine that overflows hands what has been in longest
+ * over if another cache has asked for objects of that class; a magazine that is
+ * empty takes a chunk before its cache's arena is asked (magazine.c). So such
+ * objects do not enter jemalloc, which would lock another thread's arena for
+ * each.
  *
  * The chunks of a class are two stacks, without locks: what was pushed since
  * the last step of ageing, and what was there before. Pushes go to the first,
@@ -32,7 +33,7 @@
 #include "size_class.h"
 
 /* Objects in a chunk, at most. */
-#define DEPOT_CHUNK 127U
+#define DEPOT_CHUNK 96U
 
 struct depot_chunk {
     uint32_t number, count;

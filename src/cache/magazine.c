@@ -295,12 +295,14 @@ static bool is_wanted(const struct magazines *magazines, unsigned size_class)
 }
 
 /* Whether the thread has not needed more objects of the class for a while than
- * it has freed. So there is no point in keeping more of them. */
+ * it has freed, and has enough of them for a chunk. So there is no point in
+ * keeping more. */
 static bool only_frees(const struct magazines *magazines, unsigned size_class)
 {
+    const uint32_t chunk = depot_chunk_count(magazines->depot, size_class);
     return magazines->refill_log[size_class] == 0 &&
            count_of(magazines, size_class) >=
-               2 * depot_chunk_count(magazines->depot, size_class);
+               chunk + (chunk < LATELY ? chunk : LATELY);
 }
 
 /* Leaves out objects that are there twice. Returns how many are left. */
@@ -319,28 +321,38 @@ static uint32_t leave_out_second(struct heap_arenas *arenas, void **objects,
     return kept;
 }
 
-/* Hands the older half of a magazine over, or as much as the depot takes.
- * Returns false if it takes none. */
-static bool hand_over(struct magazines *magazines, unsigned size_class)
+/* Hands the `count` objects that have been in longest over, or as many as the
+ * depot takes. Returns false if the magazine is full still. */
+static bool hand_over(struct magazines *magazines, unsigned size_class,
+                      uint32_t count)
 {
     struct returned returned = {0};
     struct depot *depot = magazines->depot;
     void **objects = magazines->bases[size_class];
     const uint32_t most = depot_chunk_count(depot, size_class);
-    const uint32_t half = (count_of(magazines, size_class) + 1) / 2;
     if (depot_is_full(depot))
         return false;
     const uint32_t kept =
-        leave_out_second(magazines->arenas, objects, half, &returned);
-    uint32_t given = 0, count;
-    for (; given < kept; given += count) {
-        count = kept - given < most ? kept - given : most;
-        if (!depot_push(depot, size_class, objects + given, count))
+        leave_out_second(magazines->arenas, objects, count, &returned);
+    uint32_t given = 0, step;
+    for (; given < kept; given += step) {
+        step = kept - given < most ? kept - given : most;
+        if (!depot_push(depot, size_class, objects + given, step))
             break;
     }
     memmove(objects, objects + given, (kept - given) * sizeof objects[0]);
-    close_gap(magazines, size_class, kept - given, half, &returned);
+    close_gap(magazines, size_class, kept - given, count, &returned);
     return count_of(magazines, size_class) < capacity_of(magazines, size_class);
+}
+
+/* Makes a place in a magazine by way of the depot. A thread that only frees
+ * keeps what magazine_has_lately() looks at. */
+static bool hand_over_most(struct magazines *magazines, unsigned size_class)
+{
+    const uint32_t count = count_of(magazines, size_class);
+    return only_frees(magazines, size_class) &&
+           hand_over(magazines, size_class,
+                     count - (count / 2 < LATELY ? count / 2 : LATELY));
 }
 
 /* Takes a chunk into an empty magazine. Returns false if there is none. */
@@ -538,11 +550,10 @@ static bool make_place(struct magazines *magazines, unsigned size_class)
 {
     const bool wanted = is_wanted(magazines, size_class);
     const uint32_t count = count_of(magazines, size_class);
-    if ((wanted && only_frees(magazines, size_class) &&
-         hand_over(magazines, size_class)) ||
+    if ((wanted && hand_over_most(magazines, size_class)) ||
         grow_magazine(magazines, size_class))
         return true;
-    if (!wanted || !hand_over(magazines, size_class))
+    if (!wanted || !hand_over(magazines, size_class, (count + 1) / 2))
         flush(magazines, size_class, (count + 1) / 2);
     return count != 0;
 }
