@@ -119,7 +119,7 @@ bool allocator_enter(void)
 void allocator_leave(void)
 {
     const int before = cancel_state;
-    if (__builtin_expect(thread_revived, 0)) {
+    if (__builtin_expect(thread_revived || thread_ended, 0)) {
         je_thread_end_again();
         thread_revived = false;
     }
@@ -145,6 +145,8 @@ bool allocator_may_allocate(void)
 
 void allocator_end_thread(void)
 {
+    if (!thread_ended)
+        je_thread_begin_end();
     thread_ended = true;
 }
 

@@ -56,6 +56,8 @@ static void leave_in_parent(void)
 static void leave_in_child(void)
 {
     if (is_at_rest) {
+        /* The thread may have used jemalloc for nothing so far. */
+        (void)JE_NAME(nallocx)(1, 0);
         JE_NAME(tsd_postfork_child)(JE_NAME(tsd_tls));
         JE_NAME(arena_postfork_child)(JE_NAME(tsd_tls), JE_NAME(arenas)[0]);
     } else {

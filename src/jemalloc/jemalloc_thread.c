@@ -115,6 +115,21 @@ void *JE_NAME(dlsym)(void *handle, const char *name)
 
 /* ---- the end of a thread ----------------------------------------------- */
 
+/* The thread has not used jemalloc so far. If it does from now on, there may be
+ * no more round of destructors for jemalloc's. */
+static __thread bool begins_late THREAD_TLS;
+
+static bool is_pristine(void)
+{
+    return pristine_size != 0 &&
+           memcmp(JE_NAME(tsd_tls), pristine, pristine_size) == 0;
+}
+
+void je_thread_begin_end(void)
+{
+    begins_late = !has_ended && is_pristine();
+}
+
 bool je_thread_has_ended(void)
 {
     return has_ended;
@@ -133,10 +148,11 @@ bool je_thread_revive(void)
 
 void je_thread_end_again(void)
 {
-    if (!is_revived)
+    if (!is_revived && !(begins_late && !is_pristine()))
         return;
     JE_NAME(tsd_cleanup)(JE_NAME(tsd_tls));
-    is_revived = false;
+    has_ended = true;
+    is_revived = begins_late = false;
 }
 
 #else
@@ -148,6 +164,10 @@ void je_thread_init(void)
 void je_thread_set_brackets(bool (*begin)(void), void (*end)(void))
 {
     (void)begin, (void)end;
+}
+
+void je_thread_begin_end(void)
+{
 }
 
 bool je_thread_has_ended(void)

@@ -23,11 +23,16 @@ bool je_thread_has_ended(void);
  * must not get into jemalloc. To be set before jemalloc starts. */
 void je_thread_set_brackets(bool (*begin)(void), void (*end)(void));
 
+/* Called when the calling thread's caches end: what it has of jemalloc from
+ * then on is ended by je_thread_end_again(), if it has nothing so far. */
+void je_thread_begin_end(void);
+
 /* Makes sure that the calling thread can allocate from any arena. False if it
  * cannot: its part has ended, and jemalloc is not our own copy. */
 bool je_thread_revive(void);
 
-/* Ends what je_thread_revive() may have made. */
+/* Ends what je_thread_revive() may have made, or what has been made since
+ * je_thread_begin_end(). */
 void je_thread_end_again(void);
 
 #endif

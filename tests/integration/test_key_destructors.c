@@ -6,6 +6,7 @@
 #include <memkind.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,6 +128,65 @@ static void test_destructors_allocate(void)
     CHECK_EQ(memkind_destroy_kind(kinds[0]), MEMKIND_SUCCESS);
 }
 
+/* Allocates in the last round of destructors. */
+static void destroy_last(void *round)
+{
+    const uintptr_t number = (uintptr_t)round;
+    if (number < ROUNDS)
+        pthread_setspecific(keys[0], (void *)(number + 1));
+    else
+        check(memkind_malloc(kind, 3000), 3000);
+}
+
+static void *end_with_last_round(void *first)
+{
+    for (int i = 0; i < 5; i++)
+        check(memkind_malloc(kind, 64), 64);
+    pthread_setspecific(keys[0], first);
+    return NULL;
+}
+
+/* More than a cache keeps: jemalloc is used. */
+static void *use_much(void *unused)
+{
+    check(memkind_malloc(kind, 20 * MIB), 20 * MIB);
+    return unused;
+}
+
+/* A thread that has taken over the cache of one before it has used jemalloc for
+ * nothing, until the library's own destructor is done. Its thread-local
+ * variables may be gone then: its stack is unmapped. */
+static void run_on_own_stack(void *(*run)(void *), void *argument)
+{
+    const size_t size = 256 << 10;
+    pthread_attr_t attributes;
+    pthread_t thread;
+    void *stack = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    REQUIRE(stack != MAP_FAILED);
+    REQUIRE_EQ(pthread_attr_init(&attributes), 0);
+    REQUIRE_EQ(pthread_attr_setstack(&attributes, stack, size), 0);
+    REQUIRE_EQ(pthread_create(&thread, &attributes, run, argument), 0);
+    pthread_join(thread, NULL);
+    pthread_attr_destroy(&attributes);
+    munmap(stack, size);
+}
+
+static void test_first_use_in_the_last_round(void)
+{
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), 0, &kind), MEMKIND_SUCCESS);
+    check(memkind_malloc(kind, 64), 64);
+    REQUIRE_EQ(pthread_key_create(&keys[0], destroy_last), 0);
+    run_thread(use_much, NULL);
+    for (int i = 0; i < THREADS; i++)
+        run_on_own_stack(end_with_last_round, (void *)(uintptr_t)1);
+    pthread_key_delete(keys[0]);
+    for (int i = 0; i < THREADS; i++)
+        run_thread(use_much, NULL);
+    CHECK_EQ(atomic_load(&strange), 0);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+}
+
 /* What those threads had, has gone back. */
 static void test_nothing_is_kept(void)
 {
@@ -206,6 +266,7 @@ static void test_destructor_makes_fixed_kind(void)
 static const struct test_case tests[] = {
     {"destructors allocate", test_destructors_allocate},
     {"nothing is kept", test_nothing_is_kept},
+    {"first use in the last round", test_first_use_in_the_last_round},
     {"destructor makes fixed kind", test_destructor_makes_fixed_kind},
     {NULL, NULL},
 };
