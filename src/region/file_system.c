@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "file_space.h"
+#include "file_system_space.h"
 #include "last_error.h"
 #include "page_size.h"
 #include "rounding.h"
@@ -277,7 +278,9 @@ static int find_huge_pages(int fd, bool *has_huge_pages)
     size_t populated;
     int result = try_huge_pages(fd, &populated);
     *has_huge_pages = populated == FILE_SYSTEM_HUGE_PAGE;
-    if (populated != 0)
+    /* If it has none for want of space, the next kind may have some. */
+    if (*has_huge_pages ||
+        (populated != 0 && file_system_free(fd) >= 4 * FILE_SYSTEM_HUGE_PAGE))
         atomic_store_explicit(&tried_last, device | *has_huge_pages,
                               memory_order_relaxed);
     return result;

@@ -404,6 +404,9 @@ static void advise_on_pages(const struct probe *probe, struct finding *f)
         /* 4 KiB mappings cost a kind most of its speed there. */
         f->matters = true;
         advise_on_alignment(probe, f);
+    } else if (is_on(probe, "tmpfs") && probe->limits.known &&
+               probe->limits.fits < HUGE_PAGES_LEAST) {
+        add_detail(f, "; a kind has them from 256 MiB on");
     } else if (is_on(probe, "tmpfs")) {
         add_advice(f,
                    "let tmpfs use large pages, for kinds of 256 MiB and more: "

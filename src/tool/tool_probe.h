@@ -51,6 +51,9 @@ struct probe {
 
 #define LARGE_PAGE ((uint64_t)2 << 20)
 
+/* The least limit of a kind that has huge pages in a tmpfs. */
+#define HUGE_PAGES_LEAST ((uint64_t)256 << 20)
+
 /* How many of the 2 MiB units that were touched have a mapping of 2 MiB: in a
  * typical kind, and in the worst one. */
 uint64_t probe_large_units(const struct probe *probe);

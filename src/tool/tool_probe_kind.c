@@ -61,9 +61,6 @@ static bool make_kind(struct probe *probe, size_t max_size, memkind_t *kind)
     return true;
 }
 
-/* The least limit of a kind that has huge pages in a tmpfs. */
-#define HUGE_PAGES_LEAST ((uint64_t)256 << 20)
-
 /* The largest object of up to *size bytes; *size becomes its size. */
 static char *take_area(memkind_t kind, size_t *size)
 {

@@ -577,7 +577,7 @@ check "nothing is left behind" is_empty "$place" || true
 on "a small tmpfs" small_tmpfs -t tmpfs -o size=64m none
 on "a tmpfs with large pages" huge_tmpfs -t tmpfs -o size=64m,huge=always none
 on "a tmpfs with large pages when asked" advised_tmpfs -t tmpfs -o size=300m,huge=advise none
-on "a tmpfs without large pages" unhuge_tmpfs -t tmpfs -o size=64m,huge=never none
+on "a tmpfs without large pages" unhuge_tmpfs -t tmpfs -o size=300m,huge=never none
 on "a tmpfs taken for persistent memory" several_kinds -t tmpfs -o size=64m none
 on "a tmpfs that is nearly full" nearly_full -t tmpfs -o size=64m none
 on "a tmpfs mounted read-only" read_only -t tmpfs -o size=64m,ro none
