@@ -32,6 +32,12 @@ redirect() {
 redirect base je_extent_dalloc_mmap mkje_unmap_base
 # See lost_arenas.h.
 redirect ctl je_arena_init mkje_arena_init
+# See page_traffic.h.
+redirect arena je_pa_alloc mkje_pa_alloc
+redirect arena je_pa_dalloc mkje_pa_dalloc
+redirect large je_pa_dalloc mkje_pa_dalloc
+redirect arena je_pac_decay_all mkje_pac_decay_all
+redirect arena je_pac_maybe_decay_purge mkje_pac_maybe_decay_purge
 # The size of its thread-local variable, which cannot be passed in any other way:
 # as a text in an object of its own; see jemalloc_thread.c.
 size=$("$nm" -S "$work/copy.a" 2>/dev/null | awk '$4 == "je_tsd_tls" && !found { print $2; found = 1 }')
@@ -46,7 +52,9 @@ printf '%s mkje_%s\n' $(for name in "${public[@]}"; do echo "$name" "$name"; don
 for option in cache_oblivious disable_large_size_classes; do
     echo "je_opt_$option mkje_opt_$option" >>"$work/names"
 done
-printf '%s\n' 'je_arena_init mkje_real_arena_init' 'je_tsd_tls mkje_tsd_tls' \
+printf '%s\n' 'je_arena_init mkje_real_arena_init' 'je_pa_alloc mkje_real_pa_alloc' \
+    'je_pa_dalloc mkje_real_pa_dalloc' 'je_pac_decay_all mkje_real_pac_decay_all' \
+    'je_pac_maybe_decay_purge mkje_real_pac_maybe_decay_purge' 'je_tsd_tls mkje_tsd_tls' \
     'je_tsd_cleanup mkje_tsd_cleanup' >>"$work/names"
 # See jemalloc_fork.h.
 printf '%s\n' 'je_tsd_postfork_child mkje_tsd_postfork_child' 'je_arenas mkje_arenas' \

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "arena_exchange.h"
 
-#include "jemalloc_ctl.h"
+#include "memory_marks.h"
+#include "object_tag.h"
 
 /* Bytes of the pages that an object has for itself, or a slab of its class. */
 static size_t pages_of(unsigned size_class, const void *ptr)
@@ -10,33 +11,53 @@ static size_t pages_of(unsigned size_class, const void *ptr)
                                          : JE_NAME(sallocx)(ptr, 0);
 }
 
-/*
- * Whether no object of the slab may be left when this one has gone. Of several
- * threads that return the last objects of a slab, the one that has entered last
- * finds each other one either inside or done.
- */
-static bool may_be_last(unsigned size_class, const void *ptr, unsigned inside)
+/* Whether a call has given pages back to an arena; `before` is from before. */
+static bool has_given(struct page_traffic before)
 {
-    size_t slab_free, slab_objects;
-    if (size_class_has_own_pages(size_class) ||
-        je_slab_use(ptr, &slab_free, &slab_objects) != 0)
-        return true;
-    return slab_free + inside >= slab_objects;
+    return !PAGE_TRAFFIC_IS_SEEN || page_traffic_now().given != before.given;
 }
 
-void arena_exchange_give_counted(struct heap_arenas *arenas,
-                                 unsigned size_class, void *ptr)
+/* Whether a call that returned an object of a class has taken the pages that it
+ * lies in. */
+static bool has_taken(unsigned size_class, struct page_traffic before)
+{
+    return PAGE_TRAFFIC_IS_SEEN ? page_traffic_now().taken != before.taken
+                                : size_class_has_own_pages(size_class);
+}
+
+static void give_counted(struct heap_arenas *arenas, unsigned size_class,
+                         void *ptr)
 {
     struct arena_returns *returns = &arenas->returns;
-    const unsigned inside =
-        atomic_fetch_add(&returns->classes[size_class].returning, 1) + 1;
-    const size_t pages =
-        may_be_last(size_class, ptr, inside) ? pages_of(size_class, ptr) : 0;
+    const size_t pages = pages_of(size_class, ptr);
+    const struct page_traffic before = page_traffic_now();
     JE_NAME(dallocx)(ptr, JE_TCACHE_NONE);
-    if (pages != 0)
+    if (has_given(before))
         atomic_fetch_add(&returns->free_pages, pages);
     atomic_fetch_add(&returns->classes[size_class].objects, 1);
-    atomic_fetch_sub(&returns->classes[size_class].returning, 1);
+}
+
+bool arena_exchange_give(struct heap_arenas *arenas, unsigned size_class,
+                         void *ptr)
+{
+    /* A smaller object shares its tag with others of its slab. */
+    if (size_class >= size_class_first_large)
+        object_tag_clear_large(arenas->extents.pool, ptr);
+    heap_arenas_note_free_pages(arenas);
+    if (__builtin_expect(arena_returns_are_counted(&arenas->returns), 0)) {
+        give_counted(arenas, size_class, ptr);
+        return true;
+    }
+    JE_NAME(dallocx)(ptr, JE_TCACHE_NONE);
+    return false;
+}
+
+void arena_exchange_return(struct heap_arenas *arenas, unsigned size_class,
+                           void *ptr)
+{
+    const size_t pages = pages_of(size_class, ptr);
+    if (!arena_exchange_give(arenas, size_class, ptr))
+        arena_returns_note(&arenas->returns, size_class, pages);
 }
 
 struct arena_fetch arena_exchange_begin_fetch(const struct heap_arenas *arenas,
@@ -50,53 +71,91 @@ struct arena_fetch arena_exchange_begin_fetch(const struct heap_arenas *arenas,
     if (__builtin_expect(fetch.is_counted, 0)) {
         fetch.reused = atomic_load(&returns->reused);
         fetch.commits = extent_commits;
-        fetch.objects = atomic_load(&returns->classes[size_class].objects);
+        fetch.traffic = page_traffic_now();
     }
     return fetch;
 }
 
-static bool has_slabs(unsigned size_class)
-{
-    return size_class <= SIZE_CLASS_LAST &&
-           !size_class_has_own_pages(size_class);
-}
-
-/* Whether the object has pages of its own, or is the only one of a slab, which
- * is new then: no other object of the class went back meanwhile. */
-static bool is_first(const struct arena_returns *returns,
-                     const struct arena_fetch *fetch, const void *ptr)
-{
-    const unsigned size_class = fetch->size_class;
-    size_t slab_free, slab_objects;
-    if (size_class > SIZE_CLASS_LAST)
-        return false;
-    if (size_class_has_own_pages(size_class))
-        return true;
-    return je_slab_use(ptr, &slab_free, &slab_objects) == 0 &&
-           slab_free + 1 == slab_objects &&
-           atomic_load(&returns->classes[size_class].returning) == 0 &&
-           atomic_load(&returns->classes[size_class].objects) == fetch->objects;
-}
-
 void arena_exchange_end_fetch(struct heap_arenas *arenas,
-                              const struct arena_fetch *fetch, const void *ptr)
+                              const struct arena_fetch *fetch)
 {
     struct arena_returns *returns = &arenas->returns;
     const unsigned size_class = fetch->size_class;
     if (__builtin_expect(!arena_returns_are_counted(returns), 1))
         return;
     arena_returns_note_fetched(returns, size_class);
-    const bool has_committed =
-        !fetch->is_counted || extent_commits != fetch->commits;
-    if (has_committed && has_slabs(size_class) &&
-        !is_first(returns, fetch, ptr)) {
-        /* Another thread may have had a slab ready meanwhile. jemalloc frees
-         * the new one then. */
-        atomic_fetch_add(&returns->free_pages, size_class_pages[size_class]);
-    } else if (!has_committed && heap_arenas_knows_pages(arenas) &&
-               is_first(returns, fetch, ptr)) {
-        /* Pages that needed no commit are some that had become free. */
-        arena_returns_note_reused(returns, fetch->reused,
-                                  size_class_pages[size_class]);
+    if (size_class > SIZE_CLASS_LAST)
+        return;
+    const size_t pages = size_class_pages[size_class];
+    if (!fetch->is_counted) {
+        /* Counting has begun meanwhile. */
+        atomic_fetch_add(&returns->free_pages, pages);
+    } else if (extent_commits != fetch->commits) {
+        /* Another thread may have had a slab ready meanwhile. jemalloc has
+         * freed the new one then. */
+        if (!size_class_has_own_pages(size_class) && has_given(fetch->traffic))
+            atomic_fetch_add(&returns->free_pages, pages);
+    } else if (has_taken(size_class, fetch->traffic) &&
+               heap_arenas_knows_pages(arenas)) {
+        /* Pages that needed no commit are some that had become free. If they
+         * are free again, a purge may have missed them meanwhile. */
+        if (PAGE_TRAFFIC_IS_SEEN && has_given(fetch->traffic))
+            atomic_fetch_add(&returns->free_pages, pages);
+        else
+            arena_returns_note_reused(returns, fetch->reused, pages);
+    }
+}
+
+/* ---- parked objects ----------------------------------------------------- */
+
+static void *unpark(struct heap_arenas *arenas, unsigned size_class)
+{
+    struct arena_returns *returns = &arenas->returns;
+    void *_Atomic *place = &returns->classes[size_class].parked;
+    if (atomic_load_explicit(place, memory_order_relaxed) == NULL)
+        return NULL;
+    void *ptr = atomic_exchange(place, NULL);
+    if (ptr != NULL)
+        atomic_fetch_sub(&returns->parked, 1);
+    return ptr;
+}
+
+void *arena_exchange_take_parked(struct heap_arenas *arenas,
+                                 unsigned size_class)
+{
+    void *ptr = unpark(arenas, size_class);
+    if (ptr != NULL)
+        arena_returns_note_fetched(&arenas->returns, size_class);
+    return ptr;
+}
+
+bool arena_exchange_park(struct heap_arenas *arenas, unsigned size_class,
+                         void *ptr)
+{
+    struct arena_returns *returns = &arenas->returns;
+    void *none = NULL;
+    if ((size_class >= size_class_first_large &&
+         !heap_arenas_keep_pages(arenas)) ||
+        atomic_load_explicit(&returns->wanted, memory_order_relaxed) !=
+            size_class ||
+        !arena_returns_are_counted(returns) || memory_marks_need_locks() ||
+        !atomic_compare_exchange_strong(&returns->classes[size_class].parked,
+                                        &none, ptr))
+        return false;
+    atomic_fetch_add(&returns->parked, 1);
+    /* What was parked when counting ended has gone back. */
+    if (atomic_load(&returns->epoch) % 2 == 0)
+        arena_exchange_unpark_all(arenas);
+    return true;
+}
+
+void arena_exchange_unpark_all(struct heap_arenas *arenas)
+{
+    if (!arena_exchange_has_parked(arenas))
+        return;
+    for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_LAST; i++) {
+        void *ptr = unpark(arenas, i);
+        if (ptr != NULL)
+            arena_exchange_return(arenas, i, ptr);
     }
 }

@@ -5,36 +5,52 @@
 #define ARENA_EXCHANGE_H
 
 #include "heap_arenas.h"
-
-/* Gives an object back to jemalloc, and counts it. */
-void arena_exchange_give_counted(struct heap_arenas *arenas,
-                                 unsigned size_class, void *ptr);
+#include "page_traffic.h"
 
 /* Gives an object back to its arena. If it is not counted, false is returned,
  * and arena_returns_note() is called after it or some of its class. */
-static inline bool arena_exchange_give(struct heap_arenas *arenas,
-                                       unsigned size_class, void *ptr)
-{
-    heap_arenas_note_free_pages(arenas);
-    if (__builtin_expect(arena_returns_are_counted(&arenas->returns), 0)) {
-        arena_exchange_give_counted(arenas, size_class, ptr);
-        return true;
-    }
-    JE_NAME(dallocx)(ptr, JE_TCACHE_NONE);
-    return false;
-}
+bool arena_exchange_give(struct heap_arenas *arenas, unsigned size_class,
+                         void *ptr);
+
+/* Does both. */
+void arena_exchange_return(struct heap_arenas *arenas, unsigned size_class,
+                           void *ptr);
 
 /* Bracket taking an object of a class out of an arena. */
 struct arena_fetch {
     bool is_counted;
     unsigned size_class;
     unsigned commits; /* by this thread */
-    unsigned objects;
+    struct page_traffic traffic;
     uint64_t reused;
 };
 struct arena_fetch arena_exchange_begin_fetch(const struct heap_arenas *arenas,
                                               unsigned size_class);
 void arena_exchange_end_fetch(struct heap_arenas *arenas,
-                              const struct arena_fetch *fetch, const void *ptr);
+                              const struct arena_fetch *fetch);
+
+/* ---- parked objects ----------------------------------------------------- */
+
+/*
+ * A program that gets NULL and then frees an object often frees one of the
+ * class that it wants. While returns are counted, one such object of each class
+ * is parked, and not given back: any thread takes it again without an arena.
+ */
+
+/* Parks an object of a class. Returns false if it is to go back. */
+bool arena_exchange_park(struct heap_arenas *arenas, unsigned size_class,
+                         void *ptr);
+
+/* Takes out the object of a class that is parked, or NULL. */
+void *arena_exchange_take_parked(struct heap_arenas *arenas,
+                                 unsigned size_class);
+
+/* Gives all parked objects back to their arenas. */
+void arena_exchange_unpark_all(struct heap_arenas *arenas);
+
+static inline bool arena_exchange_has_parked(const struct heap_arenas *arenas)
+{
+    return atomic_load(&arenas->returns.parked) != 0;
+}
 
 #endif

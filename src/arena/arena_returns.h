@@ -29,14 +29,16 @@ struct arena_returns {
     _Atomic size_t free_pages; /* bytes of pages that have become free */
     _Atomic size_t purged;     /* of these, by the last purge */
     _Atomic uint64_t reused;   /* see arena_returns_spare() */
+    atomic_uint wanted;        /* class of the last allocation that failed */
+    atomic_uint parked;        /* objects that are */
     struct {
-        atomic_uint objects;   /* that have gone back */
-        atomic_uint returning; /* threads that give one back now */
-        atomic_uint fetched;   /* objects of it that have come to live */
+        atomic_uint objects; /* that have gone back */
+        atomic_uint fetched; /* objects of it that have come to live */
         /* For mallocx(): an arena that may have one; or 0. It is no more than a
          * guess, since jemalloc takes a lock of the whole process to tell where
          * an object is from. */
         _Atomic int arena_flags;
+        void *_Atomic parked; /* an object that is free; see arena_exchange.h */
     } classes[SIZE_CLASS_COUNT];
 };
 

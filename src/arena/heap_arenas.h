@@ -90,6 +90,10 @@ bool heap_arenas_knows_pages(const struct heap_arenas *arenas);
 /* Gives all free pages of all arenas back to the pool. */
 void heap_arenas_purge(struct heap_arenas *arenas);
 
+/* Gives them to the pool, which gives back the space of only so many of them as
+ * it needs to commit others within its budget. */
+void heap_arenas_purge_within_budget(struct heap_arenas *arenas);
+
 /* Gives back the pages of one arena that have been free for as long as they are
  * kept. */
 void heap_arenas_decay(struct heap_arenas *arenas, unsigned place);

@@ -19,8 +19,9 @@
  * a thread that drains the depot, then all active caches, then the depot again
  * finds all there was.
  *
- * A heap whose threads free what they have allocated makes no depot: it takes
- * DRAM from the first push on.
+ * A heap makes no depot before a thread frees more than its magazine may keep
+ * while another one wants objects of the class. It takes DRAM from the first
+ * push on.
  */
 #ifndef DEPOT_H
 #define DEPOT_H

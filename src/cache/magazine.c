@@ -16,24 +16,6 @@
 /* magazine_has_lately() looks at this many objects. */
 #define LATELY 32U
 
-static bool return_object(struct heap_arenas *arenas, unsigned size_class,
-                          void *ptr)
-{
-    /* A smaller object shares its tag with others of its slab. */
-    if (size_class >= size_class_first_large)
-        object_tag_clear_large(arenas->extents.pool, ptr);
-    return arena_exchange_give(arenas, size_class, ptr);
-}
-
-void magazine_return(struct heap_arenas *arenas, unsigned size_class, void *ptr)
-{
-    const size_t pages = size_class <= SIZE_CLASS_LAST
-                             ? size_class_pages[size_class]
-                             : JE_NAME(sallocx)(ptr, 0);
-    if (!return_object(arenas, size_class, ptr))
-        arena_returns_note(&arenas->returns, size_class, pages);
-}
-
 static uint32_t count_of(const struct magazines *magazines, unsigned size_class)
 {
     return (uint32_t)(magazines->tops[size_class] -
@@ -90,7 +72,7 @@ static void return_objects(struct heap_arenas *arenas, unsigned size_class,
         if (was_returned(arenas, returned, place, objects[i]))
             continue;
         returned->objects[place] = objects[i];
-        not_counted += !return_object(arenas, size_class, objects[i]);
+        not_counted += !arena_exchange_give(arenas, size_class, objects[i]);
     }
     if (not_counted != 0)
         arena_returns_note(&arenas->returns, size_class,
@@ -438,7 +420,7 @@ static void *fetch(struct magazines *magazines, unsigned size_class, int flags)
     void *ptr = JE_NAME(mallocx)(size, magazines->arena_flags | flags);
     if (ptr == NULL)
         return NULL;
-    arena_exchange_end_fetch(arenas, &begun, ptr);
+    arena_exchange_end_fetch(arenas, &begun);
     object_tag_write(arenas->extents.pool, ptr, size_class);
     return ptr;
 }
@@ -503,6 +485,9 @@ bool magazine_returned_lately(const struct magazines *magazines,
     const struct arena_returns *returns = &magazines->arenas->returns;
     const struct returned_lately *lately = &magazines->returned;
     const unsigned epoch = atomic_load(&returns->epoch);
+    if (epoch % 2 != 0 &&
+        ptr == atomic_load(&returns->classes[size_class].parked))
+        return true;
     if (epoch % 2 == 0 || lately->epoch != epoch)
         return false;
     const unsigned fetched = atomic_load(&returns->classes[size_class].fetched);
@@ -513,8 +498,9 @@ bool magazine_returned_lately(const struct magazines *magazines,
     return false;
 }
 
-static void return_at_once(struct magazines *magazines, unsigned size_class,
-                           void *ptr)
+/* Notes an object that is free from now on. */
+static void note_lately(struct magazines *magazines, unsigned size_class,
+                        void *ptr)
 {
     const struct arena_returns *returns = &magazines->arenas->returns;
     struct returned_lately *lately = &magazines->returned;
@@ -525,7 +511,15 @@ static void return_at_once(struct magazines *magazines, unsigned size_class,
     lately->objects[place] = epoch % 2 != 0 ? ptr : NULL;
     lately->classes[place] = (uint8_t)size_class;
     lately->fetched[place] = atomic_load(&returns->classes[size_class].fetched);
-    magazine_return(magazines->arenas, size_class, ptr);
+}
+
+static void return_at_once(struct magazines *magazines, unsigned size_class,
+                           void *ptr)
+{
+    note_lately(magazines, size_class, ptr);
+    if (arena_exchange_park(magazines->arenas, size_class, ptr))
+        return;
+    arena_exchange_return(magazines->arenas, size_class, ptr);
     /* Most objects are from the thread's own arena. */
     atomic_store_explicit(
         &magazines->arenas->returns.classes[size_class].arena_flags,
@@ -568,7 +562,7 @@ void magazine_put(struct magazines *magazines, unsigned size_class, void *ptr)
     unseal(magazines, size_class);
     if (count_of(magazines, size_class) == capacity_of(magazines, size_class) &&
         !make_place(magazines, size_class))
-        magazine_return(magazines->arenas, size_class, ptr);
+        arena_exchange_return(magazines->arenas, size_class, ptr);
     else
         *magazines->tops[size_class]++ = ptr;
 }

@@ -87,10 +87,6 @@ bool magazine_has_lately(const struct magazines *magazines, unsigned size_class,
  * goes to its arena. */
 void magazine_put(struct magazines *magazines, unsigned size_class, void *ptr);
 
-/* Gives an object that is in no magazine back to its arena. */
-void magazine_return(struct heap_arenas *arenas, unsigned size_class,
-                     void *ptr);
-
 /* Gives the objects of one class, or of all classes, back to their arenas. */
 void magazine_drain(struct magazines *magazines, unsigned size_class);
 void magazine_drain_all(struct magazines *magazines);

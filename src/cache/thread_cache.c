@@ -381,7 +381,8 @@ static struct thread_cache *make_cache(struct heap_caches *home)
     }
     ranked_lock_init(&cache->lock, RANK_CACHE);
     cache->magazines.arenas = home->arenas;
-    cache->magazines.depot = &home->depot;
+    /* A tool that knows threads by their locks does not see how a depot works. */
+    cache->magazines.depot = memory_marks_need_locks() ? NULL : &home->depot;
     cache->magazines.limit = home->cache_limit;
     magazine_init_all(&cache->magazines);
     attach(home, cache);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "exhaustion.h"
 
+#include "arena_exchange.h"
 #include "cache_visit.h"
 
 /* Calls of a thread, if none fails meanwhile, after which the heap is no longer
@@ -16,12 +17,24 @@ bool exhaustion_holds(const struct memkind_heap *heap)
     return arena_returns_are_counted(&heap->arenas.returns);
 }
 
+/* ---- failures ----------------------------------------------------------- */
+
+void exhaustion_note_failure(struct memkind_heap *heap, unsigned size_class)
+{
+    atomic_uint *wanted = &heap->arenas.returns.wanted;
+    if (atomic_load_explicit(wanted, memory_order_relaxed) != size_class)
+        atomic_store_explicit(wanted, size_class, memory_order_relaxed);
+    atomic_fetch_add_explicit(&heap->exhaustion.failures, 1,
+                              memory_order_relaxed);
+}
+
 /* ---- what is known ------------------------------------------------------ */
 
 /* Whether caches hold objects, or what they have held is on its way back. */
 static bool caches_may_have_any(const struct memkind_heap *heap)
 {
     return cache_visit_may_find(&heap->caches) ||
+           arena_exchange_has_parked(&heap->arenas) ||
            atomic_load(&heap->exhaustion.is_reclaiming);
 }
 
@@ -39,13 +52,15 @@ static size_t pages_for(unsigned size_class, size_t size)
     return size_class <= SIZE_CLASS_LAST ? size_class_pages[size_class] : size;
 }
 
-/* Whether the pages that are free, and so much room, are too few. */
+/* Whether the pages that are free, and the room there is, are too few. */
 static bool lacks_pages(const struct memkind_heap *heap, unsigned size_class,
-                        size_t size, size_t room)
+                        size_t size,
+                        size_t (*room)(const struct memkind_region_pool *pool))
 {
+    /* In this order: a purge makes room of pages. */
+    const size_t spare = arena_returns_spare(&heap->arenas.returns);
     const size_t needed = pages_for(size_class, size);
-    return room < needed &&
-           arena_returns_spare(&heap->arenas.returns) < needed - room;
+    return spare < needed && room(heap_pool(heap)) < needed - spare;
 }
 
 /* Whether the budget has no room for an object, whatever is purged. */
@@ -53,8 +68,7 @@ static bool is_over_budget(const struct memkind_heap *heap, unsigned size_class,
                            size_t size)
 {
     return heap_arenas_knows_pages(&heap->arenas) &&
-           lacks_pages(heap, size_class, size,
-                       region_pool_budget_left(heap_pool(heap)));
+           lacks_pages(heap, size_class, size, region_pool_budget_left);
 }
 
 /* Whether the budget or the file system has none. */
@@ -62,8 +76,7 @@ static bool is_over_space(const struct memkind_heap *heap, unsigned size_class,
                           size_t size)
 {
     return heap_arenas_knows_pages(&heap->arenas) &&
-           lacks_pages(heap, size_class, size,
-                       region_pool_space_left(heap_pool(heap)));
+           lacks_pages(heap, size_class, size, region_pool_space_left);
 }
 
 /* Whether nothing has gone back since that could be of use. */
@@ -109,6 +122,16 @@ static enum outlook outlook_by_note(const struct memkind_heap *heap,
                : OUTLOOK_NEW_SPACE;
 }
 
+/* Returns true for each RETRYth refusal. If threads count at once some may be
+ * missed, but no number is left out. */
+static bool count_refusal(struct vain_attempt *vain)
+{
+    const unsigned refusals =
+        atomic_load_explicit(&vain->refusals, memory_order_relaxed);
+    atomic_store_explicit(&vain->refusals, refusals + 1, memory_order_relaxed);
+    return refusals % RETRY == RETRY - 1;
+}
+
 enum outlook exhaustion_outlook(struct memkind_heap *heap, unsigned size_class,
                                 size_t size)
 {
@@ -122,12 +145,10 @@ enum outlook exhaustion_outlook(struct memkind_heap *heap, unsigned size_class,
         outlook = OUTLOOK_NONE;
     else
         outlook = outlook_by_note(heap, size_class, size, vain);
-    if (outlook != OUTLOOK_OPEN &&
-        atomic_fetch_add_explicit(&vain->refusals, 1, memory_order_relaxed) %
-                RETRY ==
-            RETRY - 1)
-        return OUTLOOK_RETRY;
-    return outlook;
+    if (outlook == OUTLOOK_OPEN)
+        return outlook;
+    exhaustion_note_failure(heap, size_class);
+    return count_refusal(vain) ? OUTLOOK_RETRY : outlook;
 }
 
 struct exhaustion_attempt
@@ -200,12 +221,6 @@ void exhaustion_begin(struct memkind_heap *heap)
 
 /* ---- the end of it ------------------------------------------------------ */
 
-void exhaustion_note_failure(struct memkind_heap *heap)
-{
-    atomic_fetch_add_explicit(&heap->exhaustion.failures, 1,
-                              memory_order_relaxed);
-}
-
 void exhaustion_note_success(struct memkind_heap *heap,
                              struct thread_cache *cache)
 {
@@ -217,5 +232,6 @@ void exhaustion_note_success(struct memkind_heap *heap,
     } else if (++cache->calm >= CALM) {
         cache->calm = 0;
         arena_returns_end(&heap->arenas.returns);
+        arena_exchange_unpark_all(&heap->arenas);
     }
 }

@@ -59,9 +59,9 @@ void exhaustion_note_vain(struct memkind_heap *heap,
                           const struct exhaustion_attempt *attempt,
                           unsigned size_class, size_t size);
 
-/* Notes that an allocation was not served by the thread's own arena as it was.
- */
-void exhaustion_note_failure(struct memkind_heap *heap);
+/* Notes that an allocation of a class was not served by the thread's own arena
+ * as it was. exhaustion_outlook() does it for what it refuses. */
+void exhaustion_note_failure(struct memkind_heap *heap, unsigned size_class);
 
 /* Notes a call that was served without magazines. The cache is the thread's. */
 void exhaustion_note_success(struct memkind_heap *heap,

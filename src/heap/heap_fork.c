@@ -8,6 +8,7 @@
 #include "lost_arenas.h"
 #include "memory_barrier.h"
 #include "object_records.h"
+#include "page_traffic.h"
 #include "snapshot_lock.h"
 
 /* Whether no other thread is inside the allocator. */
@@ -102,6 +103,7 @@ void heap_fork_child(void)
     memory_barrier_register();
     (void)memory_barrier_in_all_threads();
     lost_arenas_renew_lock();
+    page_traffic_renew();
     snapshot_lock_renew_in_child();
     heap_registry_forget_users();
     heap_registry_visit_locked(renew_blocks_lock);

@@ -35,7 +35,7 @@ static void *take_from_arena(struct memkind_heap *heap, size_t size,
     void *ptr = JE_NAME(mallocx)(size, arena_flags | flags);
     if (ptr == NULL)
         return NULL;
-    arena_exchange_end_fetch(&heap->arenas, &begun, ptr);
+    arena_exchange_end_fetch(&heap->arenas, &begun);
     if (is_cached_class(size_class))
         object_tag_write(heap_pool(heap), ptr, size_class);
     else
@@ -74,10 +74,30 @@ static void *take_by_cache(struct thread_cache *cache, unsigned size_class,
     return ptr;
 }
 
+/* An object that another allocation of the class has been waiting for. */
+static void *take_parked(struct memkind_heap *heap, struct thread_cache *cache,
+                         unsigned size_class, size_t size, bool zero)
+{
+    void *ptr = arena_exchange_take_parked(&heap->arenas, size_class);
+    if (ptr == NULL)
+        return NULL;
+    if (thread_cache_is_usable(cache))
+        exhaustion_note_success(heap, cache);
+    if (zero)
+        region_pool_clear(heap_pool(heap), ptr, size);
+    return ptr;
+}
+
 static void *attempt(struct memkind_heap *heap, struct thread_cache *cache,
                      size_t size, int flags)
 {
     unsigned size_class = class_for(size, flags);
+    if (exhaustion_holds(heap) && is_cached_class(size_class)) {
+        void *ptr =
+            take_parked(heap, cache, size_class, size, (flags & JE_ZERO) != 0);
+        if (ptr != NULL)
+            return ptr;
+    }
     if (is_cached_class(size_class) && thread_cache_is_usable(cache))
         return take_by_cache(cache, size_class, size, (flags & JE_ZERO) != 0);
     return take_from_arena(heap, size, cache->magazines.arena_flags, flags);
@@ -150,7 +170,8 @@ static void *drain_others_and_attempt(struct memkind_heap *heap,
                                       struct thread_cache *cache, size_t size,
                                       int flags)
 {
-    if (!cache_visit_may_find(&heap->caches))
+    if (!cache_visit_may_find(&heap->caches) &&
+        !arena_exchange_has_parked(&heap->arenas))
         return NULL;
     heap_reclaim_caches_locked(heap);
     return attempt_everywhere(heap, cache, size, flags);
@@ -182,7 +203,7 @@ static void *reclaim_and_attempt(struct memkind_heap *heap,
     for (int round = 0; ptr == NULL && round < RECLAIM_ROUNDS; round++) {
         if (round > 0)
             sched_yield();
-        heap_reclaim_locked(heap);
+        heap_reclaim_within_budget_locked(heap);
         ptr = attempt_everywhere(heap, cache, size, flags);
         if (was_exhausted &&
             !exhaustion_reclaim_may_help(heap, size_class, size))
@@ -223,7 +244,7 @@ static void *attempt_with_reclaim(struct memkind_heap *heap,
     else if (pages_went_back(pool, begun))
         ptr = attempt_everywhere(heap, cache, size, flags);
     if (ptr == NULL && pool != NULL && region_pool_lacks_space(pool) &&
-        heap_reclaim_from_others(heap))
+        heap_reclaim_from_others(heap, size))
         ptr = attempt_everywhere(heap, cache, size, flags);
     return ptr;
 }
@@ -231,30 +252,33 @@ static void *attempt_with_reclaim(struct memkind_heap *heap,
 /* Allocates, and gives up only if there is no space even after all that is free
  * was given back, by this heap and by those that share its file system. */
 static void *attempt_all(struct memkind_heap *heap, struct thread_cache *cache,
-                         size_t size, int flags)
+                         size_t size, int flags, enum outlook outlook)
+{
+    const struct exhaustion_attempt begun =
+        exhaustion_begin_attempt(heap, class_for(size, flags));
+    void *ptr = attempt(heap, cache, size, flags);
+    if (__builtin_expect(ptr != NULL, 1) ||
+        is_too_large(heap_pool(heap), size, flags))
+        return ptr;
+    if (outlook != OUTLOOK_NEW_SPACE)
+        ptr = continue_elsewhere(heap, cache, size, flags, &begun);
+    if (ptr == NULL)
+        ptr = attempt_with_reclaim(heap, cache, size, flags, &begun,
+                                   outlook == OUTLOOK_RETRY);
+    exhaustion_note_failure(heap, class_for(size, flags));
+    return ptr;
+}
+
+/* What is known before the arenas are asked. */
+static enum outlook outlook_of(struct memkind_heap *heap, size_t size,
+                               int flags)
 {
     const struct memkind_region_pool *pool = heap_pool(heap);
-    const unsigned size_class = class_for(size, flags);
-    enum outlook outlook = OUTLOOK_OPEN;
     if (pool != NULL && size > pool->budget)
-        return NULL;
-    if (alignment_of(flags) <= REGION_TAG_UNIT)
-        outlook = exhaustion_outlook(heap, size_class, size);
-    void *ptr = NULL;
-    if (outlook != OUTLOOK_NONE) {
-        const struct exhaustion_attempt begun =
-            exhaustion_begin_attempt(heap, size_class);
-        ptr = attempt(heap, cache, size, flags);
-        if (__builtin_expect(ptr != NULL, 1) || is_too_large(pool, size, flags))
-            return ptr;
-        if (outlook != OUTLOOK_NEW_SPACE)
-            ptr = continue_elsewhere(heap, cache, size, flags, &begun);
-        if (ptr == NULL)
-            ptr = attempt_with_reclaim(heap, cache, size, flags, &begun,
-                                       outlook == OUTLOOK_RETRY);
-    }
-    exhaustion_note_failure(heap);
-    return ptr;
+        return OUTLOOK_NONE;
+    if (!exhaustion_holds(heap) || alignment_of(flags) > REGION_TAG_UNIT)
+        return OUTLOOK_OPEN;
+    return exhaustion_outlook(heap, class_for(size, flags), size);
 }
 
 /* ---- malloc and free ---------------------------------------------------- */
@@ -263,6 +287,16 @@ static void *refuse(void)
 {
     errno = ENOMEM;
     return NULL;
+}
+
+/* Without entering the allocator. A thread that does nothing else looks after
+ * the heap as well. */
+static void *refuse_at_once(struct memkind_heap *heap)
+{
+    struct thread_cache *cache = heap_cache_known(heap);
+    if (cache != &thread_cache_none && --cache->ticks < 0)
+        upkeep_tick(cache);
+    return refuse();
 }
 
 /* The fast way of a thread that issues its barriers itself. */
@@ -288,13 +322,16 @@ void *heap_plain_malloc(struct memkind_heap *heap, size_t size, int flags)
     int saved_errno = errno;
     if (ptr != NULL)
         return ptr;
+    const enum outlook outlook = outlook_of(heap, size, flags);
+    if (outlook == OUTLOOK_NONE)
+        return refuse_at_once(heap);
     if (!allocator_enter()) {
         heap_report(HEAP_REENTERED, heap_owner(heap), NULL);
         return refuse();
     }
     struct thread_cache *cache = thread_cache_get(&heap->caches);
     if (allocator_may_allocate())
-        ptr = attempt_all(heap, cache, size, flags);
+        ptr = attempt_all(heap, cache, size, flags, outlook);
     allocator_leave();
     if (cache != &heap->caches.fallback && --cache->ticks < 0)
         upkeep_tick(cache);
@@ -357,7 +394,7 @@ enum heap_error heap_plain_free(struct memkind_heap *heap, void *ptr)
     if (thread_cache_is_usable(cache) && is_cached_class(size_class))
         error = put_by_cache(cache, size_class, ptr);
     else
-        magazine_return(&heap->arenas, size_class, ptr);
+        arena_exchange_return(&heap->arenas, size_class, ptr);
     allocator_leave();
     return error;
 }
@@ -503,7 +540,7 @@ static void *move_out(struct memkind_heap *heap, struct thread_cache *cache,
     if (moved == NULL)
         return NULL;
     memcpy(moved, ptr, size);
-    magazine_return(&heap->arenas, size_class, ptr);
+    arena_exchange_return(&heap->arenas, size_class, ptr);
     return moved;
 }
 

@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "allocator_gate.h"
+#include "arena_exchange.h"
 #include "cache_visit.h"
 #include "exhaustion.h"
 #include "object_records.h"
@@ -16,6 +17,7 @@ static void reclaim_caches(struct memkind_heap *heap)
     ranked_lock_assert_held(&heap->reclaim_lock);
     cache_visit_bury_orphans(&heap->caches);
     cache_visit_drain_all(&heap->caches);
+    arena_exchange_unpark_all(&heap->arenas);
 }
 
 void heap_reclaim_caches_locked(struct memkind_heap *heap)
@@ -25,18 +27,21 @@ void heap_reclaim_caches_locked(struct memkind_heap *heap)
     atomic_store(&heap->exhaustion.is_reclaiming, false);
 }
 
-void heap_reclaim_locked(struct memkind_heap *heap)
+void heap_reclaim_within_budget_locked(struct memkind_heap *heap)
 {
     atomic_store(&heap->exhaustion.is_reclaiming, true);
     reclaim_caches(heap);
-    heap_arenas_purge(&heap->arenas);
+    heap_arenas_purge_within_budget(&heap->arenas);
     atomic_store(&heap->exhaustion.is_reclaiming, false);
 }
 
 void heap_reclaim(struct memkind_heap *heap)
 {
     ranked_lock_take(&heap->reclaim_lock);
-    heap_reclaim_locked(heap);
+    atomic_store(&heap->exhaustion.is_reclaiming, true);
+    reclaim_caches(heap);
+    heap_arenas_purge(&heap->arenas);
+    atomic_store(&heap->exhaustion.is_reclaiming, false);
     ranked_lock_release(&heap->reclaim_lock);
 }
 
@@ -48,21 +53,35 @@ static bool may_help_others(const struct memkind_heap *heap)
             object_records_quarantined(heap->records) != 0);
 }
 
-bool heap_reclaim_from_others(const struct memkind_heap *heap)
+/* Whether the file system lacks so much for the heap. */
+static bool lacks_space(const struct memkind_heap *heap, size_t size)
 {
+    return region_pool_space_left(heap_pool(heap)) < size;
+}
+
+bool heap_reclaim_from_others(const struct memkind_heap *heap, size_t size)
+{
+    /* At least a grain, so that not each slab splits one. */
+    const size_t least = heap_pool(heap)->grain;
+    const size_t wanted = size > least ? size : least;
     bool any = false;
     struct memkind_heap *other;
     snapshot_lock_begin_moving();
     for (unsigned slot = 0; (other = heap_registry_use_next(&slot)) != NULL;
          slot++) {
         if (other != heap &&
-            region_pool_shares_space(heap_pool(heap), heap_pool(other)) &&
-            may_help_others(other)) {
-            any = true;
-            exhaustion_begin(other);
-            if (heap_is_checked(other))
-                (void)quarantine_release_down_to(other, 0);
-            heap_reclaim(other);
+            region_pool_shares_space(heap_pool(heap), heap_pool(other))) {
+            if (may_help_others(other)) {
+                any = true;
+                exhaustion_begin(other);
+                if (heap_is_checked(other))
+                    (void)quarantine_release_down_to(other, 0);
+                heap_reclaim(other);
+            }
+            if (heap_pool(other)->grain > region_page_size() &&
+                lacks_space(heap, wanted) &&
+                region_pool_give_idle(heap_pool(other), wanted) != 0)
+                any = true;
         }
         heap_registry_done(slot);
     }

@@ -40,6 +40,7 @@ struct upkeep {
     _Atomic int64_t decay_ms;        /* when arenas decay next */
     _Atomic int64_t decays_until_ms; /* when that need not be done any more */
     atomic_uint next_arena;          /* of those that decay, by its place */
+    atomic_uint failures_seen;       /* by the last turn; see exhaustion */
 };
 
 struct memkind_heap {

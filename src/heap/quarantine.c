@@ -4,7 +4,7 @@
 #include <assert.h>
 
 #include "allocator_gate.h"
-#include "magazine.h"
+#include "arena_exchange.h"
 #include "memory_marks.h"
 #include "red_zone.h"
 #include "size_class.h"
@@ -22,8 +22,8 @@ static void let_go(struct memkind_heap *heap,
     struct marked_memory memory = red_zone_memory(record);
     memory_mark_open(&memory);
     red_zone_check_freed(heap, record);
-    magazine_return(&heap->arenas, size_class_of(record->raw_size),
-                    red_zone_raw(record));
+    arena_exchange_return(&heap->arenas, size_class_of(record->raw_size),
+                          red_zone_raw(record));
 }
 
 bool quarantine_release_down_to(struct memkind_heap *heap, size_t keep)

@@ -5,8 +5,10 @@
 #include <stdatomic.h>
 
 #include "allocator_gate.h"
+#include "arena_exchange.h"
 #include "cache_visit.h"
 #include "coarse_clock.h"
+#include "exhaustion.h"
 #include "heap_struct.h"
 #include "jemalloc_ctl.h"
 #include "object_records.h"
@@ -92,11 +94,23 @@ static bool pay(struct memkind_region_pool *pool, int64_t end_ns)
     return step != 0 && region_pool_owes(pool);
 }
 
+/* Whether allocations have failed since the last turn, and the heap has a
+ * limit: then it soon needs again what it could give back. */
+static bool is_at_limit(struct memkind_heap *heap)
+{
+    const struct memkind_region_pool *pool = heap_pool(heap);
+    const unsigned failures =
+        atomic_load_explicit(&heap->exhaustion.failures, memory_order_relaxed);
+    const bool have_failed =
+        atomic_exchange(&heap->upkeep.failures_seen, failures) != failures;
+    return have_failed && pool != NULL && region_pool_is_limited(pool) &&
+           exhaustion_holds(heap);
+}
+
 /* Returns false if something is left to do soon. */
 static bool take_turn(struct memkind_heap *heap, int64_t now, int64_t end_ns)
 {
     struct upkeep *upkeep = &heap->upkeep;
-    struct memkind_region_pool *pool = heap_pool(heap);
     snapshot_lock_begin_moving();
     bool is_done = age(heap, now, end_ns);
     extent_supply_renew_allowance(&heap->arenas.extents);
@@ -105,8 +119,11 @@ static bool take_turn(struct memkind_heap *heap, int64_t now, int64_t end_ns)
         atomic_store(&upkeep->decay_ms, now);
         is_done = false;
     }
-    if (pool != NULL && pay(pool, end_ns))
-        is_done = false;
+    if (!is_at_limit(heap)) {
+        arena_exchange_unpark_all(&heap->arenas);
+        if (heap_pool(heap) != NULL && pay(heap_pool(heap), end_ns))
+            is_done = false;
+    }
     if (!is_done)
         atomic_store(&upkeep->due_ms, now + UPKEEP_PAYING_MS);
     snapshot_lock_end_moving();

@@ -8,6 +8,7 @@
 #include "address_table.h"
 #include "debug_log.h"
 #include "jemalloc_ctl.h"
+#include "page_traffic.h"
 #include "sys_calls.h"
 #include "tls_model.h"
 
@@ -115,14 +116,24 @@ static bool pool_commit(extent_hooks_t *hooks, void *addr, size_t size,
 /* Half a millisecond on tmpfs. */
 #define ALLOWANCE ((size_t)2 << 20)
 
+/* A lazy purge gives back larger extents at once: a hole in one call is cheap,
+ * and each page that is owed takes a bit of DRAM. */
+#define OWED_MOST ((size_t)1 << 20)
+
+/* A purge by this thread. */
+static __thread enum { NO_PURGE, PURGE_NOW, PURGE_LATER } purge TLS_MODEL;
+
 /* How many of so many bytes may be given back at once; SIZE_MAX if all that is
  * owed may be. jemalloc's background threads keep no allocation waiting. */
 static size_t take_allowance(struct extent_supply *supply, size_t size)
 {
     size_t left =
         atomic_load_explicit(&supply->allowance, memory_order_relaxed);
-    if (atomic_load_explicit(&supply->has_no_decay, memory_order_relaxed) ||
-        atomic_load_explicit(&supply->purges, memory_order_relaxed) != 0 ||
+    if (atomic_load_explicit(&supply->has_no_decay, memory_order_relaxed))
+        return SIZE_MAX;
+    if (purge == PURGE_LATER)
+        return size > OWED_MOST ? size : 0;
+    if (atomic_load_explicit(&supply->purges, memory_order_relaxed) != 0 ||
         je_background_threads_are_on())
         return SIZE_MAX;
     size_t part;
@@ -134,20 +145,18 @@ static size_t take_allowance(struct extent_supply *supply, size_t size)
     return part;
 }
 
-static __thread bool is_purging TLS_MODEL;
-
 static bool pool_decommit(extent_hooks_t *hooks, void *addr, size_t size,
                           size_t offset, size_t length, unsigned arena_ind)
 {
     (void)size, (void)arena_ind;
     struct extent_supply *supply = supply_of(hooks);
     hook_begin();
-    if (!is_purging)
+    if (purge == NO_PURGE)
         atomic_fetch_add(&supply->decays.begun, 1);
     int result =
         region_pool_decommit_some(supply->pool, (char *)addr + offset, length,
                                   take_allowance(supply, length));
-    if (!is_purging)
+    if (purge == NO_PURGE)
         atomic_fetch_add(&supply->decays.ended, 1);
     hook_end();
     return result != 0;
@@ -427,23 +436,25 @@ void extent_supply_set_decay(struct extent_supply *supply, bool decays)
     atomic_store(&supply->has_no_decay, !decays);
 }
 
-struct extent_purge extent_supply_begin_purge(struct extent_supply *supply)
+struct extent_purge extent_supply_begin_purge(struct extent_supply *supply,
+                                              bool is_lazy)
 {
-    struct extent_purge purge;
+    struct extent_purge begun;
     atomic_fetch_add(&supply->purges, 1);
-    purge.ended = atomic_load(&supply->decays.ended);
-    purge.begun = atomic_load(&supply->decays.begun);
-    is_purging = true;
-    return purge;
+    begun.ended = atomic_load(&supply->decays.ended);
+    begun.begun = atomic_load(&supply->decays.begun);
+    purge = is_lazy ? PURGE_LATER : PURGE_NOW;
+    page_traffic_begin_purge();
+    return begun;
 }
 
 bool extent_supply_end_purge(struct extent_supply *supply,
-                             const struct extent_purge *purge)
+                             const struct extent_purge *begun)
 {
-    is_purging = false;
+    purge = NO_PURGE;
     atomic_fetch_sub(&supply->purges, 1);
-    return purge->begun == purge->ended &&
-           atomic_load(&supply->decays.begun) == purge->begun;
+    return page_traffic_end_purge() && begun->begun == begun->ended &&
+           atomic_load(&supply->decays.begun) == begun->begun;
 }
 
 void extent_supply_renew_allowance(struct extent_supply *supply)

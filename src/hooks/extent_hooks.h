@@ -79,14 +79,16 @@ void extent_supply_init(struct extent_supply *supply,
 void extent_supply_init_user(struct extent_supply *supply, extent_hooks_t *user,
                              void *address_owner);
 
-/* Bracket a purge of the arenas by this thread. Returns whether no other thread
- * has given pages back meanwhile, which it may have taken out of an arena. */
+/* Bracket a purge of the arenas by this thread; if it is lazy, the space of
+ * their pages is owed, and not given back. Returns whether no other thread has
+ * given pages back meanwhile, which it may have taken out of an arena. */
 struct extent_purge {
     unsigned begun, ended;
 };
-struct extent_purge extent_supply_begin_purge(struct extent_supply *supply);
+struct extent_purge extent_supply_begin_purge(struct extent_supply *supply,
+                                              bool is_lazy);
 bool extent_supply_end_purge(struct extent_supply *supply,
-                             const struct extent_purge *purge);
+                             const struct extent_purge *begun);
 
 /* Sets whether pages are kept for a while before they are given back. */
 void extent_supply_set_decay(struct extent_supply *supply, bool decays);

@@ -25,7 +25,6 @@ enum {
     NAME_DECAY,
     NAME_DIRTY_DECAY,
     NAME_GROW_LIMIT,
-    NAME_SLAB_USE,
     NAME_COUNT,
 };
 
@@ -38,7 +37,6 @@ static struct indexed_name names[NAME_COUNT] = {
     [NAME_PURGE] = {"arena.0.purge", 3, 1, {0}},
     [NAME_DECAY] = {"arena.0.decay", 3, 1, {0}},
     [NAME_GROW_LIMIT] = {"arena.0.retain_grow_limit", 3, 1, {0}},
-    [NAME_SLAB_USE] = {"experimental.utilization.batch_query", 3, 0, {0}},
     [NAME_DIRTY_DECAY] = {"arena.0.dirty_decay_ms", 3, 1, {0}},
 };
 
@@ -52,17 +50,6 @@ static void translate_names(void)
             0)
             names[i].length = 0;
     }
-}
-
-static int ctl_plain(size_t which, void *oldp, size_t oldlen, void *newp,
-                     size_t newlen)
-{
-    pthread_once(&names_once, translate_names);
-    const struct indexed_name *name = &names[which];
-    if (name->length == 0)
-        return -ENOENT;
-    return -JE_NAME(mallctlbymib)(name->mib, name->length, oldp, &oldlen, newp,
-                                  newlen);
 }
 
 static int ctl_indexed(size_t which, unsigned index, void *oldp,
@@ -204,16 +191,6 @@ int je_utilization(const void *object, struct je_utilization *utilization)
         .current_slab = answer.current_slab,
     };
     return 0;
-}
-
-int je_slab_use(const void *object, size_t *slab_free, size_t *slab_objects)
-{
-    size_t answer[3] = {0}; /* free, all, bytes */
-    int result = ctl_plain(NAME_SLAB_USE, answer, sizeof answer,
-                           (void *)&object, sizeof object);
-    *slab_free = answer[0];
-    *slab_objects = answer[1];
-    return result;
 }
 
 /* What jemalloc said last: it cannot be asked under its locks. */

@@ -63,10 +63,6 @@ int je_stat(const char *name, size_t *value);
 
 int je_utilization(const void *object, struct je_utilization *utilization);
 
-/* How many objects the slab of an object has, and how many of these are free:
- * 1 and 0 if the object has pages of its own. Quicker than je_utilization(). */
-int je_slab_use(const void *object, size_t *slab_free, size_t *slab_objects);
-
 /* Takes no lock, unless jemalloc is a shared library: then the program may
  * switch its threads on and off as well. */
 bool je_has_background_threads(void);

@@ -128,6 +128,7 @@ static int pay_grains(struct memkind_region_pool *pool, struct region *region,
 struct payment {
     size_t most, paid; /* bytes */
     unsigned failures;
+    bool insists;
     bool is_kept; /* no space can ever be given back */
 };
 
@@ -156,18 +157,19 @@ static size_t pay_until(struct memkind_region_pool *pool, struct region *region,
 {
     const struct sparse_bits *owing = &region->owing_grains;
     while (payment->paid < payment->most && !payment->is_kept &&
-           payment->failures < FAILURES_MOST &&
+           (payment->failures < FAILURES_MOST ||
+            (payment->insists && payment->paid == 0)) &&
            (at = sparse_bits_next(owing, at)) < end)
         at = pay_grain_run(pool, region, at, payment);
     return at;
 }
 
 size_t grain_split_pay(struct memkind_region_pool *pool, struct region *region,
-                       size_t most)
+                       size_t most, bool insists)
 {
     const struct sparse_bits *owing = &region->owing_grains;
     const size_t start = region->owed_from;
-    struct payment payment = {.most = most};
+    struct payment payment = {.most = most, .insists = insists};
     size_t at = pay_until(pool, region, start, owing->count, &payment);
     if (at >= owing->count)
         at = pay_until(pool, region, 0, start, &payment);
@@ -254,6 +256,17 @@ static void gain_pages(struct memkind_region_pool *pool, struct region *region,
     split_some(pool, region, spare, 0, start, gain);
 }
 
+size_t grain_split_give_idle(struct memkind_region_pool *pool,
+                             struct region *region, size_t most)
+{
+    const size_t end = region_page_count(region);
+    struct gain gain = {.wanted = {end, end},
+                        .needed = most / region_page_size()};
+    if (grain_sets_idle_pages(region) != 0)
+        gain_pages(pool, region, &gain);
+    return gain.gained * region_page_size();
+}
+
 /* Drops what was read ahead into grains that are to get a part of their space:
  * it lies over all of the grain. */
 static int drop_readahead(struct memkind_region_pool *pool,
@@ -324,7 +337,7 @@ static int split_until_taken(struct memkind_region_pool *pool,
 {
     int result = grain_pages_take_missing(pool, region, pages);
     if (grain_space_is_lacking(result) && region_owes(region)) {
-        (void)grain_split_pay(pool, region, SIZE_MAX);
+        (void)grain_split_pay(pool, region, SIZE_MAX, true);
         result = grain_pages_take_missing(pool, region, pages);
     }
     while (grain_space_is_lacking(result) &&

@@ -27,12 +27,17 @@ int grain_split_give_unused(struct memkind_region_pool *pool,
                             struct region *region, struct page_range pages,
                             bool is_whole);
 
+/* Splits grains for another pool, until they have given back so many bytes.
+ * Returns how many it was. */
+size_t grain_split_give_idle(struct memkind_region_pool *pool,
+                             struct region *region, size_t most);
+
 /* Gives back what is not in use in grains that are empty, or split, until it
  * was as many bytes. Begins where the last call has ended, and leaves out
- * grains whose space cannot be given back; some of these end the call. Returns
- * how many bytes it was. In other grains, space of pages that are not committed
- * is kept on purpose. */
+ * grains whose space cannot be given back; some of these end the call, unless
+ * it insists and has given nothing so far. Returns how many bytes it was. In
+ * other grains, space of pages that are not committed is kept on purpose. */
 size_t grain_split_pay(struct memkind_region_pool *pool, struct region *region,
-                       size_t most);
+                       size_t most, bool insists);
 
 #endif

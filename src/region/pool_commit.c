@@ -39,21 +39,22 @@ bool region_pool_owes(const struct memkind_region_pool *pool)
 }
 
 static size_t pay_slice(struct memkind_region_pool *pool, struct region *region,
-                        size_t size)
+                        size_t size, bool insists)
 {
-    return region->grain_live != NULL ? region_grains_pay(pool, region, size)
-                                      : region_owed_pay(pool, region, size);
+    return region->grain_live != NULL
+               ? region_grains_pay(pool, region, size, insists)
+               : region_owed_pay(pool, region, size, insists);
 }
 
 /* In slices, between which other threads get the region's lock. */
 static size_t pay_region(struct memkind_region_pool *pool,
-                         struct region *region, size_t most)
+                         struct region *region, size_t most, bool insists)
 {
     size_t paid = 0, step = 1, slice = PAY_SLICE;
     int64_t begun = exact_clock_ns();
     while (step != 0 && paid < most && region_owes(region)) {
         const size_t rest = most - paid;
-        step = pay_slice(pool, region, rest < slice ? rest : slice);
+        step = pay_slice(pool, region, rest < slice ? rest : slice, insists);
         paid += step;
         const int64_t now = exact_clock_ns();
         if (now - begun > PAY_SLICE_NS)
@@ -65,21 +66,40 @@ static size_t pay_region(struct memkind_region_pool *pool,
     return paid;
 }
 
-size_t region_pool_pay_some(struct memkind_region_pool *pool, size_t most)
+static size_t pay_regions(struct memkind_region_pool *pool, size_t most,
+                          bool insists)
 {
     size_t paid = 0;
     unsigned count = atomic_load_explicit(&pool->count, memory_order_acquire);
     for (unsigned i = 0; i < count && paid < most; i++)
-        paid += pay_region(pool, &pool->regions[i], most - paid);
+        paid += pay_region(pool, &pool->regions[i], most - paid, insists);
     /* An allocation that was refused while it was owed may succeed now. */
     if (paid != 0)
         atomic_fetch_add(&pool->decommits, 1);
     return paid;
 }
 
+size_t region_pool_pay_some(struct memkind_region_pool *pool, size_t most)
+{
+    return pay_regions(pool, most, false);
+}
+
 void region_pool_pay(struct memkind_region_pool *pool)
 {
-    (void)region_pool_pay_some(pool, SIZE_MAX);
+    (void)pay_regions(pool, SIZE_MAX, true);
+}
+
+size_t region_pool_give_idle(struct memkind_region_pool *pool, size_t most)
+{
+    size_t given = 0;
+    unsigned count = atomic_load_explicit(&pool->count, memory_order_acquire);
+    for (unsigned i = 0; i < count && given < most; i++)
+        if (pool->regions[i].grain_live != NULL && !pool->regions[i].is_private)
+            given +=
+                region_grains_give_idle(pool, &pool->regions[i], most - given);
+    if (given != 0)
+        atomic_fetch_add(&pool->decommits, 1);
+    return given;
 }
 
 /* ---- taking and giving space ---- */
@@ -100,12 +120,11 @@ static int commit_pages(struct memkind_region_pool *pool, struct region *region,
 static int take_space(struct memkind_region_pool *pool, struct region *region,
                       size_t offset, size_t size)
 {
-    const size_t step = size > PAY_SLICE ? size : PAY_SLICE;
     const bool owed = region_pool_owes(pool);
     int result = commit_pages(pool, region, offset, size, !owed);
     if (result == 0 || (!owed && !region_pool_owes(pool)))
         return result;
-    while (region_pool_pay_some(pool, step) != 0) {
+    while (pay_regions(pool, size, true) != 0) {
         result = commit_pages(pool, region, offset, size, false);
         if (result == 0)
             return 0;

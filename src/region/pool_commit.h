@@ -42,6 +42,11 @@ bool region_pool_owes(const struct memkind_region_pool *pool);
 void region_pool_pay(struct memkind_region_pool *pool);
 size_t region_pool_pay_some(struct memkind_region_pool *pool, size_t most);
 
+/* Gives back, for another pool on a full file system, about so many bytes of
+ * what the pool keeps in grains that it has a part of in use. Returns how many
+ * it was. */
+size_t region_pool_give_idle(struct memkind_region_pool *pool, size_t most);
+
 /* Notes that a range holds objects from now on: for LeakSanitizer, and for core
  * dumps. */
 void pool_note_committed(const struct memkind_region_pool *pool,

@@ -70,25 +70,35 @@ bool region_pool_charges_pages(const struct memkind_region_pool *pool)
         pool->is_inherited || atomic_load(&pool->no_punch) ||
         atomic_load(&pool->has_kept))
         return false;
+    return true;
+}
+
+/* Bytes that are owed; if a grain is a page. */
+static size_t bytes_owed(const struct memkind_region_pool *pool)
+{
+    size_t pages = 0;
     const unsigned count = atomic_load(&pool->count);
     for (unsigned i = 0; i < count; i++)
-        if (region_owes(&pool->regions[i]))
-            return false;
-    return true;
+        pages += atomic_load_explicit(&pool->regions[i].owed_pages,
+                                      memory_order_acquire);
+    return pages * region_page_size();
 }
 
 size_t region_pool_budget_left(const struct memkind_region_pool *pool)
 {
-    return region_space_room(pool);
+    /* What is paid for meanwhile is counted twice rather than never. */
+    const size_t owed = bytes_owed(pool);
+    return region_space_room(pool) + owed;
 }
 
 size_t region_pool_space_left(const struct memkind_region_pool *pool)
 {
-    const size_t budget = region_pool_budget_left(pool);
     if (!region_pool_lacks_space(pool))
-        return budget;
+        return region_pool_budget_left(pool);
+    const size_t owed = bytes_owed(pool);
+    const size_t room = region_space_room(pool);
     const size_t space = file_system_free(pool->regions[0].fd);
-    return space < budget ? space : budget;
+    return (space < room ? space : room) + owed;
 }
 
 bool region_pool_shares_space(const struct memkind_region_pool *pool,

@@ -43,6 +43,13 @@ size_t region_pool_charged(const struct memkind_region_pool *pool);
  * known. */
 size_t region_pool_capacity(const struct memkind_region_pool *pool);
 
+/* Whether the pool has a budget. */
+static inline bool
+region_pool_is_limited(const struct memkind_region_pool *pool)
+{
+    return pool->budget != SIZE_MAX;
+}
+
 /* Whether the file space that was last asked for could not be had although the
  * budget allows for it: the file system is full, or a quota is used up. */
 bool region_pool_lacks_space(const struct memkind_region_pool *pool);
@@ -59,12 +66,13 @@ struct region_refusals {
 struct region_refusals
 region_pool_refusals(const struct memkind_region_pool *pool);
 
-/* Whether pages are charged if and only if they are committed: none is kept
- * that was to be given back, and space is not taken in larger units. */
+/* Whether pages are charged if and only if they are committed or owed: none is
+ * kept for good that was to be given back, and space is not taken in larger
+ * units. */
 bool region_pool_charges_pages(const struct memkind_region_pool *pool);
 
-/* Bytes that the budget has room for; and, if the pool lacks space, the file
- * system at this moment, as far as that is known. */
+/* Bytes that the budget has room for, with what is owed; and, if the pool lacks
+ * space, the file system at this moment, as far as that is known. */
 size_t region_pool_budget_left(const struct memkind_region_pool *pool);
 size_t region_pool_space_left(const struct memkind_region_pool *pool);
 

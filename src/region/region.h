@@ -113,7 +113,9 @@ struct region {
      * their number (region_owed.h). Else none, and 1 if there are any. */
     struct sparse_bits owed;
     _Atomic size_t owed_pages;
-    size_t owed_from; /* page where paying goes on; a grain if more than that */
+    size_t owed_below; /* page below which paying goes on */
+    size_t
+        owed_from; /* grain where paying goes on, if it is more than a page */
     /* If a grain is more than a page, else NULL (grain_tables.h): a bit for
      * each page, and for each grain how many of its pages have that bit. */
     size_t grains_open;   /* bytes of the region whose tables can be written */
@@ -162,6 +164,7 @@ struct memkind_region_pool {
     atomic_bool counts_space; /* the file system does, as has been seen */
     atomic_bool no_punch;     /* the file system cannot punch holes */
     atomic_bool has_punched;  /* it can: a hole has been punched */
+    atomic_bool has_failed;   /* owed pages may lack their space */
     atomic_bool no_fallocate; /* it cannot allocate but by writing */
     struct ranked_lock lock;  /* guards growth, region.used and region.open */
     /* Growth; guarded by the lock. */

@@ -230,12 +230,21 @@ int region_grains_decommit(struct memkind_region_pool *pool,
 #define CHECKED_GRAINS 65536
 
 size_t region_grains_pay(struct memkind_region_pool *pool,
-                         struct region *region, size_t most)
+                         struct region *region, size_t most, bool insists)
 {
     ranked_lock_take(&region->grain_lock);
     assert(region->grain_end > CHECKED_GRAINS ||
            grain_tables_are_sound(pool, region));
-    const size_t paid = grain_split_pay(pool, region, most);
+    const size_t paid = grain_split_pay(pool, region, most, insists);
     ranked_lock_release(&region->grain_lock);
     return paid;
+}
+
+size_t region_grains_give_idle(struct memkind_region_pool *pool,
+                               struct region *region, size_t most)
+{
+    ranked_lock_take(&region->grain_lock);
+    const size_t given = grain_split_give_idle(pool, region, most);
+    ranked_lock_release(&region->grain_lock);
+    return given;
 }

@@ -23,6 +23,10 @@ int region_grains_decommit(struct memkind_region_pool *pool,
 
 /* Does what region_pool_pay_some() does, for one region. */
 size_t region_grains_pay(struct memkind_region_pool *pool,
-                         struct region *region, size_t most);
+                         struct region *region, size_t most, bool insists);
+
+/* Does what region_pool_give_idle() does, for one region. */
+size_t region_grains_give_idle(struct memkind_region_pool *pool,
+                               struct region *region, size_t most);
 
 #endif

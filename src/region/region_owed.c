@@ -56,6 +56,8 @@ static void note_owed(struct region *region, size_t first, size_t end)
     ranked_lock_assert_held(&region->grain_lock);
     atomic_fetch_add(&region->owed_pages,
                      sparse_bits_set_range(&region->owed, first, end, true));
+    if (region->owed_below < end)
+        region->owed_below = end;
 }
 
 static void note_paid(struct region *region, size_t first, size_t end)
@@ -86,7 +88,7 @@ int region_owed_add(struct region *region, size_t offset, size_t size)
 }
 
 /* Pages that cannot be given back before an attempt ends. The next one begins
- * behind them. */
+ * below them. */
 #define FAILURES_MOST 4
 
 /* Runs of owed pages that are cleared one by one. If there are more in a range,
@@ -150,60 +152,91 @@ int region_owed_commit(struct memkind_region_pool *pool, struct region *region,
                            : region_space_take(pool, region, offset, size);
 }
 
-/* Gives back the first pages of a run: all of them, or as many as that is
- * possible for. Returns how many. */
-static size_t pay_run(struct memkind_region_pool *pool, struct region *region,
-                      size_t first, size_t end)
-{
-    const size_t page_size = region_page_size();
-    for (size_t count = end - first; count != 0; count /= 2) {
-        const size_t size = count * page_size;
-        if (region_space_give(pool, region, first * page_size, size, size) != 0)
-            continue;
-        note_paid(region, first, first + count);
-        atomic_fetch_add(&pool->decommits, 1);
-        return count;
-    }
-    return 0;
-}
-
 /* What one call pays. */
 struct payment {
     size_t most, paid; /* pages */
     unsigned failures;
+    bool insists;
 };
 
-/* Pays for pages from `at` to `end`. Returns where it has stopped. */
-static size_t pay_pages(struct memkind_region_pool *pool, struct region *region,
-                        size_t at, size_t end, struct payment *payment)
+static bool goes_on(const struct payment *payment)
 {
-    size_t run_end;
-    while (payment->paid < payment->most && payment->failures < FAILURES_MOST &&
-           next_owed_run(region, &at, end, &run_end)) {
-        const size_t left = payment->most - payment->paid;
-        if (run_end - at > left)
-            run_end = at + left;
-        const size_t count = pay_run(pool, region, at, run_end);
-        payment->paid += count;
-        /* Behind a page that cannot be given back there may be others. */
-        payment->failures += count == 0;
-        at += count != 0 ? count : 1;
+    return payment->paid < payment->most &&
+           (payment->failures < FAILURES_MOST ||
+            (payment->insists && payment->paid == 0));
+}
+
+static bool pay_at_once(struct memkind_region_pool *pool, struct region *region,
+                        size_t first, size_t end)
+{
+    const size_t page_size = region_page_size(),
+                 size = (end - first) * page_size;
+    if (region_space_give(pool, region, first * page_size, size, size) != 0)
+        return false;
+    note_paid(region, first, end);
+    atomic_fetch_add(&pool->decommits, 1);
+    return true;
+}
+
+/* Pays for the pages of a run, from the last one down: all at once, or around
+ * those that cannot be given back. Returns the end of what has not been tried.
+ */
+static size_t pay_run(struct memkind_region_pool *pool, struct region *region,
+                      size_t first, size_t end, struct payment *payment)
+{
+    size_t step = end - first;
+    while (end > first && goes_on(payment)) {
+        if (step > end - first)
+            step = end - first;
+        if (pay_at_once(pool, region, end - step, end)) {
+            payment->paid += step;
+            end -= step;
+            step *= 2;
+        } else if (step > 1) {
+            step /= 2;
+        } else {
+            payment->failures++;
+            end--;
+        }
     }
-    return at;
+    return end;
+}
+
+/* Pays for pages of [least, end), from the last one down: arenas use the first
+ * ones again. Returns the end of what has not been tried. */
+static size_t pay_pages(struct memkind_region_pool *pool, struct region *region,
+                        size_t least, size_t end, struct payment *payment)
+{
+    const struct sparse_bits *owed = &region->owed;
+    while (goes_on(payment)) {
+        const size_t last = sparse_bits_last(owed, end);
+        if (last >= end || last < least)
+            return least;
+        const size_t left = payment->most - payment->paid;
+        const size_t lowest = last - least < left ? least : last + 1 - left;
+        const size_t first = sparse_bits_run_first(owed, lowest, last);
+        end = pay_run(pool, region, first, last + 1, payment);
+    }
+    return end;
 }
 
 size_t region_owed_pay(struct memkind_region_pool *pool, struct region *region,
-                       size_t most)
+                       size_t most, bool insists)
 {
     const size_t page_size = region_page_size();
     const size_t pages = region_page_count(region);
-    struct payment payment = {.most = most / page_size};
+    struct payment payment = {.most = most / page_size, .insists = insists};
     ranked_lock_take(&region->grain_lock);
-    const size_t start = region->owed_from;
-    size_t page = pay_pages(pool, region, start, pages, &payment);
-    if (page >= pages)
-        page = pay_pages(pool, region, 0, start, &payment);
-    region->owed_from = page < pages ? page : 0;
+    if (region->owed.level[0] != NULL) {
+        const size_t start = region->owed_below;
+        size_t end = pay_pages(pool, region, 0, start, &payment);
+        if (end == 0) {
+            end = pay_pages(pool, region, start, pages, &payment);
+            if (end == start)
+                end = pages;
+        }
+        region->owed_below = end;
+    }
     ranked_lock_release(&region->grain_lock);
     return payment.paid * page_size;
 }

@@ -37,11 +37,11 @@ int region_owed_add(struct region *region, size_t offset, size_t size);
 int region_owed_commit(struct memkind_region_pool *pool, struct region *region,
                        size_t offset, size_t size);
 
-/* Tries to give back as many bytes of it. Begins where the last call has ended,
- * and leaves out pages that cannot be given back; some of these end the call.
- * Returns the bytes that were given back. */
+/* Tries to give back as many bytes of it. Some failures end the call; if it
+ * insists, they do so only after something was given back. Returns the bytes
+ * that were. */
 size_t region_owed_pay(struct memkind_region_pool *pool, struct region *region,
-                       size_t most);
+                       size_t most, bool insists);
 
 void region_owed_fini(struct region *region);
 

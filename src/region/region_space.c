@@ -171,6 +171,8 @@ int region_space_take_rest(struct memkind_region_pool *pool,
                            size_t held)
 {
     const size_t missing = size - held;
+    if (missing == 0 && !atomic_load(&pool->has_failed))
+        return 0;
     if (!charge_within_budget(pool, missing))
         return -ENOMEM;
     if (pool->backing == REGION_DEVICE) {
@@ -185,6 +187,8 @@ int region_space_take_rest(struct memkind_region_pool *pool,
                      : allocate_space(pool, region, offset, size);
     if (result != 0)
         region_space_credit(pool, missing);
+    if (result != 0 && held != 0)
+        atomic_store(&pool->has_failed, true);
     note_whether_full(pool, result);
     return result;
 }
@@ -221,6 +225,8 @@ int region_space_give(struct memkind_region_pool *pool, struct region *region,
             atomic_store(&pool->has_punched, true);
     } else if (region_space_is_kept(result)) {
         atomic_store(&pool->no_punch, true);
+    } else {
+        atomic_store(&pool->has_failed, true);
     }
     return result;
 }

@@ -162,6 +162,47 @@ size_t sparse_bits_run_end(const struct sparse_bits *bits, size_t from,
     return from < end ? from : end;
 }
 
+/* The last number in what lies below a bit of a level. */
+static size_t descend_last(const struct sparse_bits *bits, unsigned level,
+                           size_t number)
+{
+    while (level-- > 0)
+        number = number * WORD + WORD - 1 -
+                 (size_t)__builtin_clzll(bits->level[level][number]);
+    return number;
+}
+
+size_t sparse_bits_last(const struct sparse_bits *bits, size_t end)
+{
+    for (unsigned i = 0;
+         end != 0 && i < SPARSE_BITS_LEVELS && bits->level[i] != NULL; i++) {
+        const size_t at = (end - 1) / WORD, rest = end - at * WORD;
+        const uint64_t word = bits->level[i][at] << (WORD - rest);
+        if (word != 0)
+            return descend_last(bits, i,
+                                end - 1 - (size_t)__builtin_clzll(word));
+        end = at;
+    }
+    return bits->count;
+}
+
+size_t sparse_bits_run_first(const struct sparse_bits *bits, size_t least,
+                             size_t last)
+{
+    size_t first = last + 1;
+    while (first > least) {
+        const size_t at = (first - 1) / WORD, rest = first - at * WORD;
+        const uint64_t others = ~(bits->level[0][at] << (WORD - rest));
+        size_t ones = others == 0 ? WORD : (size_t)__builtin_clzll(others);
+        if (ones > rest)
+            ones = rest;
+        first -= ones;
+        if (ones < rest)
+            break;
+    }
+    return first > least ? first : least;
+}
+
 bool sparse_bits_are_sound(const struct sparse_bits *bits, size_t count)
 {
     for (unsigned i = 1; i < SPARSE_BITS_LEVELS && bits->level[i] != NULL;

@@ -63,6 +63,14 @@ size_t sparse_bits_next(const struct sparse_bits *bits, size_t from);
 size_t sparse_bits_run_end(const struct sparse_bits *bits, size_t from,
                            size_t end);
 
+/* Finds the last number below `end`; `count` if there is none. */
+size_t sparse_bits_last(const struct sparse_bits *bits, size_t end);
+
+/* Finds the first number from `least` on of the run that ends with `last`,
+ * which the bitmap holds. */
+size_t sparse_bits_run_first(const struct sparse_bits *bits, size_t least,
+                             size_t last);
+
 /* For assertions: whether each level has what the one below has. Looks at all
  * of the first `count` numbers. */
 bool sparse_bits_are_sound(const struct sparse_bits *bits, size_t count);

@@ -165,7 +165,9 @@ static int fill_empty_refill(size_t least, size_t most)
 
 static int small_objects(void)
 {
-    return fill_empty_refill(64, 64);
+    /* With a sanitizer each takes microseconds. */
+    const size_t size = SANITIZED && free_space() > 128 * MIB ? 1024 : 64;
+    return fill_empty_refill(size, size);
 }
 
 static int mixed_objects(void)
@@ -221,10 +223,11 @@ static int others_fill_the_file_system(void)
     NEED(memkind_calloc(kind, 8, MIB) == NULL);
     NEED(memkind_realloc(kind, kept, 12 * MIB) == NULL);
     NEED(test_check(kept, 3 * MIB, 1));
-    /* A second kind cannot have anything either, but can be made. */
+    /* A second kind can be made, and cannot have anything either, but for what
+     * the first one keeps in its last huge page. */
     memkind_t other;
     NEED(memkind_create_pmem(mount_point, 0, &other) == MEMKIND_SUCCESS);
-    NEED(memkind_malloc(other, MIB) == NULL);
+    NEED(memkind_malloc(other, 2 * MIB) == NULL);
     NEED(memkind_destroy_kind(other) == MEMKIND_SUCCESS);
     close(fd);
     NEED(unlink(path) == 0);
@@ -335,6 +338,37 @@ static int kinds_share_the_file_system(void)
         NEED(empty_kind(second, &list));
     }
     NEED(memkind_destroy_kind(first) == MEMKIND_SUCCESS);
+    NEED(memkind_destroy_kind(second) == MEMKIND_SUCCESS);
+    return 0;
+}
+
+/* A kind that has freed most objects, but one in each 2 MiB, leaves the space
+ * of the others to another kind. */
+static int sparse_kind_gives_way(void)
+{
+    enum { STEP = 512 }; /* objects of a page */
+    memkind_t sparse, second;
+    struct object *list = NULL, *kept = NULL;
+    NEED(memkind_create_pmem(mount_point, 0, &sparse) == MEMKIND_SUCCESS);
+    NEED(memkind_create_pmem(mount_point, 0, &second) == MEMKIND_SUCCESS);
+    const size_t room = fill_kind(sparse, &list, 4096, 4096);
+    NEED(room >= 40 * MIB);
+    for (size_t i = 0; list != NULL; i++) {
+        struct object *object = list;
+        list = object->next;
+        if (i % STEP == 0) {
+            object->next = kept;
+            kept = object;
+        } else {
+            memkind_free(sparse, object);
+        }
+    }
+    NEED(memkind_purge_kind(sparse) == MEMKIND_SUCCESS);
+    NEED(fill_kind(second, &list, 1000, 20000) >= room / 10 * 8);
+    NEED(empty_kind(second, &list));
+    NEED(empty_kind(sparse, &kept));
+    NEED(fill_kind(sparse, &list, 4096, 4096) >= room / 10 * 9);
+    NEED(memkind_destroy_kind(sparse) == MEMKIND_SUCCESS);
     NEED(memkind_destroy_kind(second) == MEMKIND_SUCCESS);
     return 0;
 }
@@ -466,6 +500,7 @@ static const struct scenario scenarios[] = {
     {"absurd sizes", absurd_sizes, NULL},
     {"threads on a full file system", threads_on_a_full_file_system, NULL},
     {"kinds share the file system", kinds_share_the_file_system, NULL},
+    {"a sparse kind gives way", sparse_kind_gives_way, NULL},
     {"child on a full file system", child_on_a_full_file_system, NULL},
     {"copy", a_copy_outlives_the_parents_objects, NULL},
     {"private", a_private_kind_loses_what_the_parent_frees, NULL},
@@ -525,6 +560,11 @@ static void test_two_kinds(void)
     CHECK_EQ(run_there("kinds share the file system"), 0);
 }
 
+static void test_sparse_kind(void)
+{
+    CHECK_EQ(run_there("a sparse kind gives way"), 0);
+}
+
 static void test_child(void)
 {
     CHECK_EQ(run_there("child on a full file system"), 0);
@@ -550,6 +590,7 @@ static const struct test_case tests[] = {
     {"absurd sizes", test_absurd_sizes},
     {"threads", test_threads},
     {"two kinds", test_two_kinds},
+    {"a sparse kind gives way", test_sparse_kind},
     {"a child on a full file system", test_child},
     {"a copy outlives the parent's objects", test_copy},
     {"a private kind loses what the parent frees", test_private},

@@ -37,6 +37,25 @@ static void *allocate(void *unused)
     return unused;
 }
 
+/* All threads want more than there is. */
+static void *evict(void *unused)
+{
+    enum { OBJECTS = 4000, SIZE = 4096 };
+    static _Thread_local char *objects[OBJECTS];
+    for (int n = 0; n < 20000; n++) {
+        size_t i = (size_t)n % OBJECTS;
+        memkind_free(kind, objects[i]);
+        while ((objects[i] = memkind_malloc(kind, SIZE)) == NULL) {
+            i = (i + 1) % OBJECTS;
+            memkind_free(kind, objects[i]);
+        }
+        memset(objects[i], n, SIZE);
+    }
+    for (int i = 0; i < OBJECTS; i++)
+        memkind_free(kind, objects[i]);
+    return unused;
+}
+
 static void *purge(void *unused)
 {
     while (!atomic_load(&stop)) {
@@ -49,12 +68,13 @@ static void *purge(void *unused)
 
 static int run_threads(void)
 {
-    enum { THREADS = 3 };
+    enum { THREADS = 6 };
     pthread_t threads[THREADS], purger;
     if (pthread_create(&purger, NULL, purge, NULL) != 0)
         return 1;
     for (int i = 0; i < THREADS; i++)
-        if (pthread_create(&threads[i], NULL, allocate, NULL) != 0)
+        if (pthread_create(&threads[i], NULL, i % 2 == 0 ? allocate : evict,
+                           NULL) != 0)
             return 1;
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);

@@ -308,7 +308,8 @@ static void test_space_goes_back_at_once(void)
     CHECK_EQ(region_pool_charged(&pool), 0);
     extent_supply_set_decay(&extents, true);
     CHECK(!hooks->commit(hooks, extent, EXTENT, 0, EXTENT, ARENA));
-    const struct extent_purge purge = extent_supply_begin_purge(&extents);
+    const struct extent_purge purge =
+        extent_supply_begin_purge(&extents, false);
     CHECK(decommit_all(extent));
     (void)extent_supply_end_purge(&extents, &purge);
     CHECK_EQ(region_pool_charged(&pool), 0);
@@ -342,7 +343,8 @@ static void test_merges_are_bounded(void)
     CHECK_EQ(count_merges(extent, false), 10000);
     extent_merges_begin_call();
     CHECK_EQ(count_merges(extent, true), most);
-    const struct extent_purge purge = extent_supply_begin_purge(&extents);
+    const struct extent_purge purge =
+        extent_supply_begin_purge(&extents, false);
     CHECK_EQ(count_merges(extent, true), 10000);
     (void)extent_supply_end_purge(&extents, &purge);
     close_all();

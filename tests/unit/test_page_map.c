@@ -123,6 +123,16 @@ static void walk_sparse(size_t count, unsigned long long seed)
         while (i % 20 == 0 && next < count && !has[next])
             next++;
         wrong += i % 20 == 0 && sparse_bits_next(&set, from) != next;
+        size_t last = from;
+        while (i % 20 == 0 && last > 0 && !has[last - 1])
+            last--;
+        wrong += i % 20 == 0 &&
+                 sparse_bits_last(&set, from) != (last > 0 ? last - 1 : count);
+        const size_t least = test_random(&seed) % (from + 1);
+        size_t first = from;
+        while (has[from] && first > least && has[first - 1])
+            first--;
+        wrong += has[from] && sparse_bits_run_first(&set, least, from) != first;
         wrong += sparse_bits_has(&set, from) != has[from];
         wrong += i % 1000 == 0 && !sparse_bits_are_sound(&set, count);
     }

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "page_traffic.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "jemalloc_private.h"
+
+#ifdef MEMKIND_JEMALLOC_EMBEDDED
+
+__thread struct page_traffic page_traffic TLS_MODEL;
+
+/* What cmake/embed_jemalloc.sh makes of jemalloc's pa_alloc() and pa_dalloc(),
+ * through which all of an arena's slabs and large objects come and go. Calls of
+ * these come to our own. */
+void *JE_NAME(real_pa_alloc)(void *tsdn, void *shard, size_t size,
+                             size_t alignment, bool slab, unsigned size_class,
+                             bool zero, bool guarded, bool *deferred);
+void JE_NAME(real_pa_dalloc)(void *tsdn, void *shard, void *extent,
+                             bool *deferred);
+void *JE_NAME(pa_alloc)(void *tsdn, void *shard, size_t size, size_t alignment,
+                        bool slab, unsigned size_class, bool zero, bool guarded,
+                        bool *deferred);
+void JE_NAME(pa_dalloc)(void *tsdn, void *shard, void *extent, bool *deferred);
+
+void *JE_NAME(pa_alloc)(void *tsdn, void *shard, size_t size, size_t alignment,
+                        bool slab, unsigned size_class, bool zero, bool guarded,
+                        bool *deferred)
+{
+    void *extent = JE_NAME(real_pa_alloc)(tsdn, shard, size, alignment, slab,
+                                          size_class, zero, guarded, deferred);
+    page_traffic.taken += extent != NULL;
+    return extent;
+}
+
+void JE_NAME(pa_dalloc)(void *tsdn, void *shard, void *extent, bool *deferred)
+{
+    page_traffic.given++;
+    JE_NAME(real_pa_dalloc)(tsdn, shard, extent, deferred);
+}
+
+/* ---- decay -------------------------------------------------------------- */
+
+/* The functions by which an arena's free pages are given back, when they are
+ * due, or all of them: redirected as well. */
+void JE_NAME(real_pac_decay_all)(void *tsdn, void *pac, void *decay,
+                                 void *stats, void *extents, bool fully);
+bool JE_NAME(real_pac_maybe_decay_purge)(void *tsdn, void *pac, void *decay,
+                                         void *stats, void *extents,
+                                         int eagerness);
+void JE_NAME(pac_decay_all)(void *tsdn, void *pac, void *decay, void *stats,
+                            void *extents, bool fully);
+bool JE_NAME(pac_maybe_decay_purge)(void *tsdn, void *pac, void *decay,
+                                    void *stats, void *extents, int eagerness);
+
+/* Calls of them. Arenas share a place only if there are very many. */
+#define PLACE_BITS 8
+
+static struct decays {
+    atomic_uint begun, ended;
+} places[1 << PLACE_BITS];
+
+static __thread struct {
+    bool is_on, is_disturbed;
+} purge TLS_MODEL;
+
+static struct decays *decays_of(const void *pac)
+{
+    const uint64_t golden = 0x9e3779b97f4a7c15;
+    return &places[(uintptr_t)pac * golden >> (64 - PLACE_BITS)];
+}
+
+/* Returns the number of the call. */
+static unsigned begin_decay(struct decays *decays)
+{
+    const unsigned ended = atomic_load(&decays->ended);
+    const unsigned begun = atomic_fetch_add(&decays->begun, 1);
+    if (purge.is_on && begun != ended)
+        purge.is_disturbed = true;
+    return begun;
+}
+
+static void end_decay(struct decays *decays, unsigned number)
+{
+    if (purge.is_on && atomic_load(&decays->begun) != number + 1)
+        purge.is_disturbed = true;
+    atomic_fetch_add(&decays->ended, 1);
+}
+
+void JE_NAME(pac_decay_all)(void *tsdn, void *pac, void *decay, void *stats,
+                            void *extents, bool fully)
+{
+    struct decays *decays = decays_of(pac);
+    const unsigned number = begin_decay(decays);
+    JE_NAME(real_pac_decay_all)(tsdn, pac, decay, stats, extents, fully);
+    end_decay(decays, number);
+}
+
+bool JE_NAME(pac_maybe_decay_purge)(void *tsdn, void *pac, void *decay,
+                                    void *stats, void *extents, int eagerness)
+{
+    struct decays *decays = decays_of(pac);
+    const unsigned number = begin_decay(decays);
+    const bool result = JE_NAME(real_pac_maybe_decay_purge)(
+        tsdn, pac, decay, stats, extents, eagerness);
+    end_decay(decays, number);
+    return result;
+}
+
+void page_traffic_renew(void)
+{
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
+        atomic_store(&places[i].ended, atomic_load(&places[i].begun));
+}
+
+void page_traffic_begin_purge(void)
+{
+    purge.is_on = true;
+    purge.is_disturbed = false;
+}
+
+bool page_traffic_end_purge(void)
+{
+    purge.is_on = false;
+    return !purge.is_disturbed;
+}
+
+#endif

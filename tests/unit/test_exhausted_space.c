@@ -1,0 +1,530 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a heap without room does with what is freed: one object of the class
+ * that is wanted is parked; and pages keep their space until it is needed
+ * elsewhere. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "arena_exchange.h"
+#include "heap.h"
+#include "heap_create.h"
+#include "heap_stat.h"
+#include "heap_struct.h"
+#include "layer_test.h"
+#include "region_owed.h"
+#include "region_pool.h"
+#include "sys_calls.h"
+
+#define KIB ((size_t)1 << 10)
+#define MIB ((size_t)1 << 20)
+#define LIMIT (16 * MIB)
+#define MOST_OBJECTS (LIMIT / 64 + 1)
+
+static int owner;
+static struct memkind_region_pool pool;
+static struct memkind_heap *heap;
+static void *objects[MOST_OBJECTS];
+static size_t count;
+
+static struct sys_calls real;
+static size_t allocated, removed; /* bytes, by system calls */
+
+static int count_fallocate(int fd, int mode, off_t offset, off_t size)
+{
+    *((mode & FALLOC_FL_PUNCH_HOLE) != 0 ? &removed : &allocated) +=
+        (size_t)size;
+    return real.fallocate(fd, mode, offset, size);
+}
+
+static int count_madvise(void *addr, size_t size, int advice)
+{
+    if (advice == MADV_REMOVE)
+        removed += size;
+    return real.madvise(addr, size, advice);
+}
+
+static void begin_with(ssize_t decay_ms)
+{
+    real = sys;
+    sys.fallocate = count_fallocate;
+    sys.madvise = count_madvise;
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), LIMIT, &owner), 0);
+    const struct heap_config config = {.arenas = {.pool = &pool,
+                                                  .address_owner = &owner,
+                                                  .limit = 2,
+                                                  .dirty_decay_ms = decay_ms}};
+    REQUIRE_EQ(heap_create(&config, &heap), 0);
+    count = 0;
+}
+
+static void begin(void)
+{
+    begin_with(10000);
+}
+
+static void end(void)
+{
+    heap_destroy(heap);
+    region_pool_close(&pool);
+    sys = real;
+}
+
+static void *allocate(size_t size)
+{
+    return heap_malloc(heap, size, 0);
+}
+
+static void release(void *object)
+{
+    CHECK_EQ(heap_free(heap, object), HEAP_OK);
+}
+
+/* Fills the heap, and finds that there is no room for more. */
+static void fill(size_t size)
+{
+    while (count < MOST_OBJECTS && (objects[count] = allocate(size)) != NULL)
+        memset(objects[count++], 0x5a, size);
+    REQUIRE(count > 0 && count < MOST_OBJECTS);
+    CHECK_NULL(allocate(size));
+    CHECK(arena_returns_are_counted(&heap->arenas.returns));
+}
+
+static void *run_in_thread(void *(*run)(void *), void *argument)
+{
+    pthread_t thread;
+    void *result = NULL;
+    REQUIRE_EQ(pthread_create(&thread, NULL, run, argument), 0);
+    pthread_join(thread, &result);
+    return result;
+}
+
+/* ---- parked objects ----------------------------------------------------- */
+
+static void test_object_that_is_wanted_is_parked(void)
+{
+    begin();
+    fill(4 * KIB);
+    release(objects[0]);
+    CHECK(arena_exchange_has_parked(&heap->arenas));
+    CHECK_EQ(allocate(4 * KIB), objects[0]);
+    CHECK(!arena_exchange_has_parked(&heap->arenas));
+    CHECK_NULL(allocate(4 * KIB));
+    release(objects[1]);
+    release(objects[2]); /* goes back */
+    CHECK_EQ(allocate(4 * KIB), objects[1]);
+    CHECK_EQ(allocate(4 * KIB), objects[2]);
+    CHECK_NULL(allocate(4 * KIB));
+    end();
+}
+
+static void test_parked_object_is_cleared(void)
+{
+    begin();
+    fill(4 * KIB);
+    release(objects[0]);
+    char *ptr = heap_calloc(heap, 4 * KIB);
+    REQUIRE_EQ(ptr, objects[0]);
+    for (size_t i = 0; i < 4 * KIB; i++)
+        REQUIRE_EQ(ptr[i], 0);
+    end();
+}
+
+static void *allocate_4k(void *unused)
+{
+    (void)unused;
+    return allocate(4 * KIB);
+}
+
+static void test_another_thread_takes_what_is_parked(void)
+{
+    begin();
+    fill(4 * KIB);
+    release(objects[0]);
+    CHECK_EQ(run_in_thread(allocate_4k, NULL), objects[0]);
+    end();
+}
+
+/* The pages of a parked object are had by another class. */
+static void test_another_class_gets_what_is_parked(void)
+{
+    static const size_t sizes[] = {64, 4096, 8192, 12288, 16384};
+    begin();
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        fill(16 * KIB);
+        CHECK_NULL(allocate(20 * KIB));
+        CHECK_NULL(allocate(16 * KIB));
+        release(objects[--count]);
+        CHECK(arena_exchange_has_parked(&heap->arenas));
+        void *ptr = allocate(sizes[i]);
+        REQUIRE_NOT_NULL(ptr);
+        release(ptr);
+        while (count > 0)
+            release(objects[--count]);
+        heap_purge(heap);
+        CHECK(!arena_exchange_has_parked(&heap->arenas));
+    }
+    end();
+}
+
+static void test_second_free_of_parked_object_is_seen(void)
+{
+    begin();
+    fill(4 * KIB);
+    release(objects[0]);
+    CHECK_EQ(heap_free(heap, objects[0]), HEAP_DOUBLE_FREE);
+    release(objects[1]);
+    CHECK_EQ(heap_free(heap, objects[1]), HEAP_DOUBLE_FREE);
+    CHECK_EQ(heap_free(heap, objects[0]), HEAP_DOUBLE_FREE);
+    CHECK_EQ(allocate(4 * KIB), objects[0]);
+    release(objects[0]);
+    end();
+}
+
+/* Another class's reclaim may have given it back meanwhile. */
+static void test_second_free_is_seen_after_reclaim(void)
+{
+    begin();
+    fill(64);
+    release(objects[0]);
+    CHECK(arena_exchange_has_parked(&heap->arenas));
+    CHECK_NULL(allocate(4 * KIB));
+    CHECK(!arena_exchange_has_parked(&heap->arenas));
+    CHECK_EQ(heap_free(heap, objects[0]), HEAP_DOUBLE_FREE);
+    CHECK_EQ(allocate(64), objects[0]);
+    release(objects[0]);
+    end();
+}
+
+/* Each class has refusals of its own to count: what is asked for in between is
+ * of no effect. */
+static void test_each_class_is_tried_again(void)
+{
+    enum { RETRY = 256 };
+    begin();
+    fill(4 * KIB);
+    CHECK_NULL(allocate(20 * KIB));
+    const unsigned before = region_pool_refusals(&pool).lasting;
+    for (int i = 0; i < 2 * RETRY; i++) {
+        CHECK_NULL(allocate(4 * KIB));
+        CHECK_NULL(allocate(20 * KIB));
+        CHECK_NULL(allocate(20 * KIB));
+        CHECK_NULL(allocate(20 * KIB));
+    }
+    const struct vain_attempt *vain = heap->exhaustion.vain;
+    CHECK_GE(atomic_load(&vain[size_class_of(4 * KIB)].refusals), RETRY);
+    CHECK_GT(region_pool_refusals(&pool).lasting, before);
+    end();
+}
+
+static void test_nothing_stays_parked_when_there_is_room(void)
+{
+    enum { CALLS = 600 };
+    begin();
+    fill(4 * KIB);
+    release(objects[0]);
+    CHECK(arena_exchange_has_parked(&heap->arenas));
+    for (size_t i = 1; i < CALLS; i++)
+        release(objects[i]);
+    CHECK(!arena_returns_are_counted(&heap->arenas.returns));
+    CHECK(!arena_exchange_has_parked(&heap->arenas));
+    end();
+}
+
+static void test_statistics_leave_parked_objects_out(void)
+{
+    begin();
+    fill(4 * KIB);
+    REQUIRE_EQ(heap_stat_snapshot(), 0);
+    const size_t before = heap_stat(heap, HEAP_ALLOCATED);
+    release(objects[0]);
+    CHECK(arena_exchange_has_parked(&heap->arenas));
+    REQUIRE_EQ(heap_stat_snapshot(), 0);
+    CHECK_EQ(heap_stat(heap, HEAP_ALLOCATED), before - 4 * KIB);
+    CHECK_EQ(allocate(4 * KIB), objects[0]);
+    end();
+}
+
+/* Without decay nothing that has pages of its own is kept. */
+static void test_large_objects_are_not_parked_without_decay(void)
+{
+    begin_with(0);
+    fill(64 * KIB);
+    const size_t before = region_pool_charged(&pool);
+    release(objects[0]);
+    CHECK(!arena_exchange_has_parked(&heap->arenas));
+    CHECK_EQ(region_pool_charged(&pool), before - 64 * KIB);
+    end();
+}
+
+/* ---- space that is owed ------------------------------------------------- */
+
+static size_t owed(void)
+{
+    return atomic_load(&pool.regions[0].owed_pages) * region_page_size();
+}
+
+/* Frees every second object. */
+static size_t free_half(size_t size)
+{
+    size_t freed = 0;
+    for (size_t i = 0; i < count; i += 2, freed += size)
+        release(objects[i]);
+    return freed;
+}
+
+static void test_space_is_given_back_as_it_is_needed(void)
+{
+    begin();
+    if (pool.grain != region_page_size()) {
+        end();
+        return;
+    }
+    fill(16 * KIB);
+    const size_t freed = free_half(16 * KIB);
+    removed = allocated = 0;
+    CHECK_NOT_NULL(allocate(20 * KIB));
+    CHECK_LE(removed, 64 * KIB);
+    CHECK_LE(allocated, 64 * KIB);
+    /* All of it can be had, here or there. */
+    size_t had = 20 * KIB;
+    for (size_t size = 40 * KIB; size >= 16 * KIB; size -= 4 * KIB)
+        for (void *ptr; (ptr = allocate(size)) != NULL; had += size)
+            memset(ptr, 1, size);
+    CHECK_GE(had, freed - 16 * KIB);
+    CHECK_LE(region_pool_charged(&pool), LIMIT);
+    CHECK_LE(owed(), 16 * KIB);
+    end();
+}
+
+/* What is owed and is committed anew needs no system call, and is cleared.
+ * Arenas use what comes first again; what comes last is given back. */
+static void test_what_is_owed_is_used_again(void)
+{
+    begin();
+    if (pool.grain != region_page_size()) {
+        end();
+        return;
+    }
+    fill(16 * KIB);
+    free_half(16 * KIB);
+    CHECK_NOT_NULL(allocate(20 * KIB));
+    const size_t before = owed();
+    CHECK_GE(before, 7 * MIB);
+    removed = allocated = 0;
+    for (size_t had = 0; had < 2 * MIB; had += 16 * KIB) {
+        CHECK_NULL(allocate(LIMIT)); /* or upkeep would give it back */
+        char *ptr = heap_calloc(heap, 16 * KIB);
+        REQUIRE_NOT_NULL(ptr);
+        for (size_t i = 0; i < 16 * KIB; i++)
+            REQUIRE_EQ(ptr[i], 0);
+        memset(ptr, 1, 16 * KIB);
+    }
+    CHECK_LE(allocated, 64 * KIB);
+    CHECK_LE(removed, 64 * KIB);
+    end();
+}
+
+static int refuse_madvise(void *addr, size_t size, int advice)
+{
+    if (advice != MADV_REMOVE)
+        return real.madvise(addr, size, advice);
+    errno = EIO;
+    return -1;
+}
+
+static int refuse_to_punch(int fd, int mode, off_t offset, off_t size)
+{
+    if ((mode & FALLOC_FL_PUNCH_HOLE) == 0)
+        return count_fallocate(fd, mode, offset, size);
+    errno = EIO;
+    return -1;
+}
+
+/* A hole that could not be punched may be there in part: then its space is
+ * taken again, though it is charged. */
+static void test_space_is_made_sure_of_after_a_failure(void)
+{
+    begin();
+    if (pool.grain != region_page_size()) {
+        end();
+        return;
+    }
+    fill(16 * KIB);
+    free_half(16 * KIB);
+    sys.madvise = refuse_madvise;
+    sys.fallocate = refuse_to_punch;
+    CHECK_NULL(allocate(20 * KIB));
+    const size_t before = owed();
+    CHECK_GE(before, 7 * MIB);
+    allocated = 0;
+    CHECK_NOT_NULL(allocate(16 * KIB));
+    CHECK_EQ(allocated, 16 * KIB);
+    CHECK_EQ(owed(), before - 16 * KIB);
+    end();
+}
+
+/* Pages that cannot be given back, the last ones of all, are in the way of no
+ * other. */
+#define STUCK 40
+static char *stuck_from;
+
+static int refuse_last_madvise(void *addr, size_t size, int advice)
+{
+    if (advice != MADV_REMOVE || (char *)addr + size <= stuck_from)
+        return count_madvise(addr, size, advice);
+    errno = EIO;
+    return -1;
+}
+
+static int refuse_last_punch(int fd, int mode, off_t offset, off_t size)
+{
+    if ((mode & FALLOC_FL_PUNCH_HOLE) == 0 ||
+        pool.regions[0].base + offset + size <= stuck_from)
+        return count_fallocate(fd, mode, offset, size);
+    errno = EIO;
+    return -1;
+}
+
+static int by_address(const void *a, const void *b)
+{
+    const char *first = *(char *const *)a, *second = *(char *const *)b;
+    return (first > second) - (first < second);
+}
+
+static void test_stuck_pages_are_in_no_others_way(void)
+{
+    begin();
+    if (pool.grain != region_page_size()) {
+        end();
+        return;
+    }
+    fill(16 * KIB);
+    qsort(objects, count, sizeof objects[0], by_address);
+    stuck_from = objects[(count - STUCK) / 2 * 2];
+    sys.madvise = refuse_last_madvise;
+    sys.fallocate = refuse_last_punch;
+    const size_t freed = free_half(16 * KIB);
+    size_t had = 0;
+    while (allocate(20 * KIB) != NULL)
+        had += 20 * KIB;
+    CHECK_GE(had, freed - (STUCK / 2 + 4) * 16 * KIB);
+    CHECK_LE(owed(), (STUCK / 2 + 2) * 16 * KIB);
+    end();
+}
+
+/* Upkeep gives it back when no allocation fails any more, though the heap is
+ * exhausted still. */
+static void test_upkeep_gives_it_back_after_failures(void)
+{
+    enum { STEP_MS = 1, MOST_STEPS = 5000 };
+    begin();
+    fill(16 * KIB);
+    free_half(16 * KIB);
+    CHECK_NOT_NULL(allocate(20 * KIB));
+    atomic_store(&heap->arenas.returns.wanted, size_class_of(1 * KIB));
+    release(allocate(1 * KIB));
+    CHECK(arena_exchange_has_parked(&heap->arenas));
+    for (int i = 0; (owed() != 0 || arena_exchange_has_parked(&heap->arenas)) &&
+                    i < MOST_STEPS;
+         i++) {
+        const struct timespec step = {0, STEP_MS * 1000000};
+        nanosleep(&step, NULL);
+        arena_returns_begin(&heap->arenas.returns);
+        release(allocate(64));
+    }
+    CHECK_EQ(owed(), 0);
+    CHECK(!arena_exchange_has_parked(&heap->arenas));
+    end();
+}
+
+/* A purge of the program's gives all of it back. */
+static void test_purge_gives_all_of_it_back(void)
+{
+    begin();
+    fill(16 * KIB);
+    const size_t freed = free_half(16 * KIB);
+    CHECK_NOT_NULL(allocate(20 * KIB));
+    heap_purge(heap);
+    CHECK_EQ(owed(), 0);
+    CHECK_LE(region_pool_charged(&pool),
+             LIMIT - freed + 20 * KIB + 2 * pool.grain);
+    end();
+}
+
+/* ---- pages that are counted --------------------------------------------- */
+
+/* Returns and fetches of small objects count pages only when a slab comes or
+ * goes. */
+static void test_pages_are_counted_exactly(void)
+{
+    enum { PER_SLAB = 4 }; /* objects of 1 KiB in a page */
+    begin();
+    fill(1 * KIB);
+    CHECK_NULL(allocate(16 * KIB));
+    const struct arena_returns *returns = &heap->arenas.returns;
+    REQUIRE_EQ(arena_returns_spare(returns), 0);
+    if (!PAGE_TRAFFIC_IS_SEEN) {
+        end();
+        return;
+    }
+    size_t first = 0; /* of a slab that is full */
+    while ((uintptr_t)objects[first] % (4 * KIB) != 0)
+        first++;
+    for (size_t i = 0; i < PER_SLAB; i++)
+        REQUIRE_EQ(objects[first + i], (char *)objects[first] + i * KIB);
+    for (size_t i = 0; i + 1 < PER_SLAB; i++) {
+        release(objects[first + i]);
+        CHECK_EQ(arena_returns_spare(returns), 0);
+    }
+    release(objects[first + PER_SLAB - 1]);
+    CHECK_EQ(arena_returns_spare(returns), 4 * KIB);
+    void *ptr = allocate(64);
+    REQUIRE_NOT_NULL(ptr);
+    CHECK_EQ(arena_returns_spare(returns), 0);
+    release(ptr);
+    CHECK_EQ(arena_returns_spare(returns), 4 * KIB);
+    end();
+}
+
+static const struct test_case tests[] = {
+    {"an object that is wanted is parked",
+     test_object_that_is_wanted_is_parked},
+    {"a parked object is cleared", test_parked_object_is_cleared},
+    {"another thread takes what is parked",
+     test_another_thread_takes_what_is_parked},
+    {"another class gets what is parked",
+     test_another_class_gets_what_is_parked},
+    {"a second free of a parked object is seen",
+     test_second_free_of_parked_object_is_seen},
+    {"a second free is seen after a reclaim",
+     test_second_free_is_seen_after_reclaim},
+    {"each class is tried again", test_each_class_is_tried_again},
+    {"nothing stays parked when there is room",
+     test_nothing_stays_parked_when_there_is_room},
+    {"statistics leave parked objects out",
+     test_statistics_leave_parked_objects_out},
+    {"large objects are not parked without decay",
+     test_large_objects_are_not_parked_without_decay},
+    {"space is given back as it is needed",
+     test_space_is_given_back_as_it_is_needed},
+    {"what is owed is used again", test_what_is_owed_is_used_again},
+    {"space is made sure of after a failure",
+     test_space_is_made_sure_of_after_a_failure},
+    {"stuck pages are in no other's way",
+     test_stuck_pages_are_in_no_others_way},
+    {"upkeep gives it back after failures",
+     test_upkeep_gives_it_back_after_failures},
+    {"a purge gives all of it back", test_purge_gives_all_of_it_back},
+    {"pages are counted exactly", test_pages_are_counted_exactly},
+    {NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    return test_main("exhausted_space", tests, argc, argv);
+}
