@@ -281,7 +281,7 @@ static int find_huge_pages(int fd, bool *has_huge_pages)
     /* If it has none for want of space, the next kind may have some. */
     if (*has_huge_pages ||
         (populated != 0 && file_system_free(fd) >= 4 * FILE_SYSTEM_HUGE_PAGE))
-        atomic_store_explicit(&tried_last, device | *has_huge_pages,
+        atomic_store_explicit(&tried_last, device | (*has_huge_pages ? 1 : 0),
                               memory_order_relaxed);
     return result;
 }

@@ -192,8 +192,9 @@ size_t sparse_bits_run_first(const struct sparse_bits *bits, size_t least,
     size_t first = last + 1;
     while (first > least) {
         const size_t at = (first - 1) / WORD, rest = first - at * WORD;
-        const uint64_t others = ~(bits->level[0][at] << (WORD - rest));
-        size_t ones = others == 0 ? WORD : (size_t)__builtin_clzll(others);
+        const uint64_t word = bits->level[0][at] << (WORD - rest);
+        size_t ones =
+            word == UINT64_MAX ? WORD : (size_t)__builtin_clzll(~word);
         if (ones > rest)
             ones = rest;
         first -= ones;
