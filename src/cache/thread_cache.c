@@ -381,7 +381,7 @@ static struct thread_cache *make_cache(struct heap_caches *home)
     }
     ranked_lock_init(&cache->lock, RANK_CACHE);
     cache->magazines.arenas = home->arenas;
-    /* A tool that knows threads by their locks does not see how a depot works. */
+    /* A tool that knows threads by their locks does not see into a depot. */
     cache->magazines.depot = memory_marks_need_locks() ? NULL : &home->depot;
     cache->magazines.limit = home->cache_limit;
     magazine_init_all(&cache->magazines);
