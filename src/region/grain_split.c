@@ -6,6 +6,7 @@
 
 #include "file_system_space.h"
 #include "grain_sets.h"
+#include "payment.h"
 #include "region_owed.h"
 #include "region_readahead.h"
 #include "region_space.h"
@@ -124,14 +125,6 @@ static int pay_grains(struct memkind_region_pool *pool, struct region *region,
     return result;
 }
 
-/* What one call pays. */
-struct payment {
-    size_t most, paid; /* bytes */
-    unsigned failures;
-    bool insists;
-    bool is_kept; /* no space can ever be given back */
-};
-
 /* Pays for grains from `i` on: for a run of them, or as many of its first ones
  * as that is possible for. Returns the grain behind those that were tried. */
 static size_t pay_grain_run(struct memkind_region_pool *pool,
@@ -156,10 +149,7 @@ static size_t pay_until(struct memkind_region_pool *pool, struct region *region,
                         size_t at, size_t end, struct payment *payment)
 {
     const struct sparse_bits *owing = &region->owing_grains;
-    while (payment->paid < payment->most && !payment->is_kept &&
-           (payment->failures < FAILURES_MOST ||
-            (payment->insists && payment->paid == 0)) &&
-           (at = sparse_bits_next(owing, at)) < end)
+    while (payment_goes_on(payment) && (at = sparse_bits_next(owing, at)) < end)
         at = pay_grain_run(pool, region, at, payment);
     return at;
 }
@@ -169,7 +159,8 @@ size_t grain_split_pay(struct memkind_region_pool *pool, struct region *region,
 {
     const struct sparse_bits *owing = &region->owing_grains;
     const size_t start = region->owed_from;
-    struct payment payment = {.most = most, .insists = insists};
+    struct payment payment = {
+        .most = most, .failures_most = FAILURES_MOST, .insists = insists};
     size_t at = pay_until(pool, region, start, owing->count, &payment);
     if (at >= owing->count)
         at = pay_until(pool, region, 0, start, &payment);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "payment.h"
 #include "region_space.h"
 
 struct page_span {
@@ -152,20 +153,6 @@ int region_owed_commit(struct memkind_region_pool *pool, struct region *region,
                            : region_space_take(pool, region, offset, size);
 }
 
-/* What one call pays. */
-struct payment {
-    size_t most, paid; /* pages */
-    unsigned failures;
-    bool insists;
-};
-
-static bool goes_on(const struct payment *payment)
-{
-    return payment->paid < payment->most &&
-           (payment->failures < FAILURES_MOST ||
-            (payment->insists && payment->paid == 0));
-}
-
 static bool pay_at_once(struct memkind_region_pool *pool, struct region *region,
                         size_t first, size_t end)
 {
@@ -185,7 +172,7 @@ static size_t pay_run(struct memkind_region_pool *pool, struct region *region,
                       size_t first, size_t end, struct payment *payment)
 {
     size_t step = end - first;
-    while (end > first && goes_on(payment)) {
+    while (end > first && payment_goes_on(payment)) {
         if (step > end - first)
             step = end - first;
         if (pay_at_once(pool, region, end - step, end)) {
@@ -208,7 +195,7 @@ static size_t pay_pages(struct memkind_region_pool *pool, struct region *region,
                         size_t least, size_t end, struct payment *payment)
 {
     const struct sparse_bits *owed = &region->owed;
-    while (goes_on(payment)) {
+    while (payment_goes_on(payment)) {
         const size_t last = sparse_bits_last(owed, end);
         if (last >= end || last < least)
             return least;
@@ -225,7 +212,9 @@ size_t region_owed_pay(struct memkind_region_pool *pool, struct region *region,
 {
     const size_t page_size = region_page_size();
     const size_t pages = region_page_count(region);
-    struct payment payment = {.most = most / page_size, .insists = insists};
+    struct payment payment = {.most = most / page_size,
+                              .failures_most = FAILURES_MOST,
+                              .insists = insists};
     ranked_lock_take(&region->grain_lock);
     if (region->owed.level[0] != NULL) {
         const size_t start = region->owed_below;
