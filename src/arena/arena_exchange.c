@@ -87,6 +87,9 @@ void arena_exchange_end_fetch(struct heap_arenas *arenas,
     if (size_class > SIZE_CLASS_LAST)
         return;
     const size_t pages = size_class_pages[size_class];
+    if (!PAGE_TRAFFIC_IS_SEEN || !fetch->is_counted ||
+        has_taken(size_class, fetch->traffic))
+        arena_returns_note_renewed(returns, size_class);
     if (!fetch->is_counted) {
         /* Counting has begun meanwhile. */
         atomic_fetch_add(&returns->free_pages, pages);
@@ -143,6 +146,7 @@ bool arena_exchange_park(struct heap_arenas *arenas, unsigned size_class,
                                         &none, ptr))
         return false;
     atomic_fetch_add(&returns->parked, 1);
+    atomic_fetch_add(&returns->classes[size_class].objects, 1);
     /* What was parked when counting ended has gone back. */
     if (atomic_load(&returns->epoch) % 2 == 0)
         arena_exchange_unpark_all(arenas);

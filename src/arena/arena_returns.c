@@ -31,6 +31,7 @@ void arena_returns_note(struct arena_returns *returns, unsigned size_class,
         return;
     atomic_fetch_add(&returns->free_pages, pages);
     atomic_fetch_add(&returns->classes[size_class].objects, 1);
+    arena_returns_note_renewed(returns, size_class);
 }
 
 /* ---- what becomes of free pages ----------------------------------------- */

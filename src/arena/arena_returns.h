@@ -11,7 +11,8 @@
  *
  * A reader reads the counters, asks the arenas in vain, and reads the counters
  * again: if they are the same, the arenas have got nothing that could be of
- * use.
+ * use. That holds later on, too, as long as all objects of the class that have
+ * gone back were fetched again, and none is of a new slab.
  */
 #ifndef ARENA_RETURNS_H
 #define ARENA_RETURNS_H
@@ -32,8 +33,11 @@ struct arena_returns {
     atomic_uint wanted;        /* class of the last allocation that failed */
     atomic_uint parked;        /* objects that are */
     struct {
-        atomic_uint objects; /* that have gone back */
+        atomic_uint objects; /* that have gone back, or were parked */
         atomic_uint fetched; /* objects of it that have come to live */
+        /* How often the arenas have got an unknown number of free ones, by a
+         * new slab most often. */
+        atomic_uint renewed;
         /* For mallocx(): an arena that may have one; or 0. It is no more than a
          * guess, since jemalloc takes a lock of the whole process to tell where
          * an object is from. */
@@ -60,6 +64,13 @@ static inline void arena_returns_note_fetched(struct arena_returns *returns,
 {
     if (__builtin_expect(arena_returns_are_counted(returns), 0))
         atomic_fetch_add(&returns->classes[size_class].fetched, 1);
+}
+
+/* Called when arenas have got an unknown number of free objects of a class. */
+static inline void arena_returns_note_renewed(struct arena_returns *returns,
+                                              unsigned size_class)
+{
+    atomic_fetch_add(&returns->classes[size_class].renewed, 1);
 }
 
 /* Called after objects of a class went back without being counted, with the

@@ -79,6 +79,22 @@ static bool is_over_space(const struct memkind_heap *heap, unsigned size_class,
            lacks_pages(heap, size_class, size, region_pool_space_left);
 }
 
+/* Whether arenas may have a free object of a class by now. */
+static bool may_have_objects(const struct memkind_heap *heap,
+                             unsigned size_class,
+                             const struct vain_attempt *vain)
+{
+    const struct arena_returns *returns = &heap->arenas.returns;
+    const unsigned returned = atomic_load(&returns->classes[size_class].objects),
+                   fetched = atomic_load(&returns->classes[size_class].fetched),
+                   renewed = atomic_load(&returns->classes[size_class].renewed);
+    /* An object that was the last one of its slab may not be fetched again, but
+     * none can be that has not gone back. */
+    return returned - atomic_load(&vain->objects) !=
+               fetched - atomic_load(&vain->fetched) ||
+           renewed != atomic_load(&vain->renewed);
+}
+
 /* Whether nothing has gone back since that could be of use. */
 static bool still_holds(const struct memkind_heap *heap, unsigned size_class,
                         size_t size, const struct vain_attempt *vain)
@@ -86,11 +102,7 @@ static bool still_holds(const struct memkind_heap *heap, unsigned size_class,
     const struct arena_returns *returns = &heap->arenas.returns;
     if (atomic_load(&returns->epoch) != atomic_load(&vain->epoch) ||
         size < atomic_load(&vain->size) ||
-        atomic_load(&returns->classes[size_class].objects) !=
-            atomic_load(&vain->objects) ||
-        /* A new slab has room for more than the object that was fetched. */
-        atomic_load(&returns->classes[size_class].fetched) !=
-            atomic_load(&vain->fetched))
+        may_have_objects(heap, size_class, vain))
         return false;
     return (atomic_load(&returns->free_pages) ==
                 atomic_load(&vain->free_pages) &&
@@ -160,6 +172,7 @@ exhaustion_begin_attempt(const struct memkind_heap *heap, unsigned size_class)
         .epoch = atomic_load(&returns->epoch),
         .objects = atomic_load(&returns->classes[size_class].objects),
         .fetched = atomic_load(&returns->classes[size_class].fetched),
+        .renewed = atomic_load(&returns->classes[size_class].renewed),
         .free_pages = atomic_load(&returns->free_pages),
     };
     if (pool != NULL) {
@@ -182,6 +195,12 @@ void exhaustion_note_vain(struct memkind_heap *heap,
     const bool passing = refusals.passing != attempt->refusals.passing;
     if (!passing && refusals.lasting == attempt->refusals.lasting)
         return;
+    /* An object that others have fetched may have been there before. */
+    const struct exhaustion_attempt now =
+        exhaustion_begin_attempt(heap, size_class);
+    if (now.objects != attempt->objects || now.fetched != attempt->fetched ||
+        now.renewed != attempt->renewed)
+        return;
     /* If another thread is at it, one note is enough. */
     unsigned version = atomic_load(&vain->version);
     if (version % 2 != 0 ||
@@ -192,6 +211,7 @@ void exhaustion_note_vain(struct memkind_heap *heap,
     atomic_store(&vain->epoch, attempt->epoch);
     atomic_store(&vain->objects, attempt->objects);
     atomic_store(&vain->fetched, attempt->fetched);
+    atomic_store(&vain->renewed, attempt->renewed);
     atomic_store(&vain->free_pages, attempt->free_pages);
     atomic_store(&vain->decommits, attempt->decommits);
     atomic_store(&vain->version, version + 2);

@@ -49,7 +49,7 @@ void exhaustion_begin(struct memkind_heap *heap);
 /* Bracket an attempt to take an object from the arenas, which was in vain. */
 struct exhaustion_attempt {
     unsigned epoch; /* of arena_returns */
-    unsigned objects, fetched, decommits;
+    unsigned objects, fetched, renewed, decommits;
     size_t free_pages;
     struct region_refusals refusals;
 };

@@ -19,7 +19,7 @@ struct vain_attempt {
     atomic_uint refusals;
     atomic_bool may_be_passing; /* see struct region_refusals */
     atomic_uint epoch;          /* of arena_returns */
-    atomic_uint objects, fetched, decommits;
+    atomic_uint objects, fetched, renewed, decommits;
     _Atomic size_t free_pages;
     _Atomic size_t size; /* of the object, if it is of SIZE_CLASS_HUGE */
 };
