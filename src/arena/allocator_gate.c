@@ -48,7 +48,7 @@ static __thread int fork_cancel_state TLS_MODEL;
 
 static atomic_int *own_counter(void)
 {
-    static __thread char place;
+    static __thread char place TLS_MODEL;
     const uint64_t golden = 0x9e3779b97f4a7c15;
     return &stripes[(uintptr_t)&place * golden >> (64 - STRIPE_BITS)].inside;
 }

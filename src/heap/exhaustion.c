@@ -10,12 +10,7 @@
 
 /* Each so manieth allocation of a class is tried although it seems to be in
  * vain. */
-#define RETRY 256U
-
-bool exhaustion_holds(const struct memkind_heap *heap)
-{
-    return arena_returns_are_counted(&heap->arenas.returns);
-}
+#define RETRY 1024U
 
 /* ---- failures ----------------------------------------------------------- */
 

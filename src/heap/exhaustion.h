@@ -18,7 +18,10 @@
 
 #include "heap_struct.h"
 
-bool exhaustion_holds(const struct memkind_heap *heap);
+static inline bool exhaustion_holds(const struct memkind_heap *heap)
+{
+    return arena_returns_are_counted(&heap->arenas.returns);
+}
 
 /* What is known of an object, before the arenas are asked for it. */
 enum outlook {

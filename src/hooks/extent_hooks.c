@@ -35,7 +35,7 @@ static void hook_end(void)
 
 /* ---- over a region pool ---- */
 
-__thread unsigned extent_commits;
+__thread unsigned extent_commits TLS_MODEL;
 
 static void *pool_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
                         size_t alignment, bool *zero, bool *commit,

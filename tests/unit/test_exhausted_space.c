@@ -216,7 +216,7 @@ static void test_second_free_is_seen_after_reclaim(void)
  * of no effect. */
 static void test_each_class_is_tried_again(void)
 {
-    enum { RETRY = 256 };
+    enum { RETRY = 1024 };
     begin();
     fill(4 * KIB);
     CHECK_NULL(allocate(20 * KIB));
