@@ -80,7 +80,8 @@ static bool may_have_objects(const struct memkind_heap *heap,
                              const struct vain_attempt *vain)
 {
     const struct arena_returns *returns = &heap->arenas.returns;
-    const unsigned returned = atomic_load(&returns->classes[size_class].objects),
+    const unsigned returned =
+                       atomic_load(&returns->classes[size_class].objects),
                    fetched = atomic_load(&returns->classes[size_class].fetched),
                    renewed = atomic_load(&returns->classes[size_class].renewed);
     /* An object that was the last one of its slab may not be fetched again, but

@@ -15,7 +15,7 @@
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
 
-enum { BENCH_LINE = 128, BENCH_THREADS_MAX = 256, BENCH_METRICS_MAX = 32 };
+enum { BENCH_LINE = 128, BENCH_THREADS_MAX = 256, BENCH_METRICS_MAX = 48 };
 
 struct bench;
 
@@ -27,6 +27,7 @@ enum { TIMES_STEPS = 16, TIMES_BUCKETS = 61 * TIMES_STEPS };
 struct times {
     uint64_t count, longest_ns;
     uint64_t stall_ns; /* the longest, without waits for a CPU */
+    uint64_t ran_ns;   /* the longest that one was running */
     uint64_t buckets[TIMES_BUCKETS];
 };
 
@@ -41,7 +42,7 @@ void times_merge(struct times *times, const struct times *other);
  */
 uint64_t times_part(const struct times *times, double part);
 /* Metrics NAME_count, NAME_p50_ns, NAME_p99_ns, NAME_p999_ns, NAME_longest_ns,
- * NAME_stall_ns; none if there was no call. */
+ * NAME_stall_ns, NAME_ran_ns; none if there was no call. */
 void times_metrics(struct bench *bench, const struct times *times,
                    const char *name);
 

@@ -3,6 +3,7 @@
 #include "bench.h"
 
 #include <stdio.h>
+#include <time.h>
 
 enum { STEP_BITS = 4 };
 _Static_assert(TIMES_STEPS == 1 << STEP_BITS, "steps of a power of two");
@@ -34,21 +35,34 @@ static uint64_t bucket_last(size_t bucket)
  * about once in a millisecond and after each call that took as long. A thread
  * that yields until another has released a lock may be counted as waiting for a
  * CPU, so the longest time and the longest stall have to be looked at together.
+ * Nor does a stall say whether the thread was at work, or waited for a lock
+ * whose holder had no CPU. So the longest that a call was running is kept as
+ * well; it may be too much by the millisecond since the last reading.
  */
 enum { LONG_NS = 1000 * 1000 };
 
-static _Thread_local uint64_t waited_ns, read_at;
+struct sched_times {
+    uint64_t ran_ns, waited_ns;
+};
 
-/* 0 if the kernel does not say. */
-static uint64_t read_waited(void)
+static _Thread_local struct sched_times last;
+static _Thread_local uint64_t read_at;
+
+/* The kernel brings what schedstat says of the time that a running thread ran
+ * up to date at ticks only. */
+static struct sched_times read_sched(void)
 {
-    char text[64];
-    if (!bench_read("/proc/thread-self/schedstat", text, sizeof text))
-        return 0;
-    /* for how long it ran, for how long it waited */
-    char *second;
-    (void)strtoull(text, &second, 10);
-    return strtoull(second, NULL, 10);
+    char text[64], *second;
+    struct timespec ran;
+    struct sched_times sched = {0, 0};
+    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ran) == 0)
+        sched.ran_ns =
+            (uint64_t)ran.tv_sec * 1000000000 + (uint64_t)ran.tv_nsec;
+    if (bench_read("/proc/thread-self/schedstat", text, sizeof text)) {
+        (void)strtoull(text, &second, 10); /* for how long it ran */
+        sched.waited_ns = strtoull(second, NULL, 10);
+    }
+    return sched;
 }
 
 void times_between(void)
@@ -56,28 +70,37 @@ void times_between(void)
     uint64_t now = now_ns();
     if (now - read_at < LONG_NS)
         return;
-    waited_ns = read_waited();
+    last = read_sched();
     read_at = now;
 }
 
-static uint64_t without_waits(uint64_t ns)
+/* For a call that took so long: how long that was without waits for a CPU, and
+ * how much of it the thread was running, at most. */
+static void split_long(uint64_t ns, uint64_t *stall, uint64_t *ran)
 {
-    uint64_t before = waited_ns;
-    waited_ns = read_waited();
+    const struct sched_times before = last;
+    last = read_sched();
     read_at = now_ns();
-    uint64_t waited = waited_ns - before;
-    return waited < ns ? ns - waited : 0;
+    const uint64_t waited = last.waited_ns - before.waited_ns;
+    *stall = waited < ns ? ns - waited : 0;
+    *ran = last.ran_ns - before.ran_ns;
+    if (*ran > ns)
+        *ran = ns;
 }
 
 void times_add(struct times *times, uint64_t ns)
 {
-    uint64_t stall = ns < LONG_NS ? ns : without_waits(ns);
+    uint64_t stall = ns, ran = ns;
+    if (ns >= LONG_NS)
+        split_long(ns, &stall, &ran);
     times->count++;
     times->buckets[bucket_of(ns)]++;
     if (times->longest_ns < ns)
         times->longest_ns = ns;
     if (times->stall_ns < stall)
         times->stall_ns = stall;
+    if (times->ran_ns < ran)
+        times->ran_ns = ran;
 }
 
 void times_merge(struct times *times, const struct times *other)
@@ -89,6 +112,8 @@ void times_merge(struct times *times, const struct times *other)
         times->longest_ns = other->longest_ns;
     if (times->stall_ns < other->stall_ns)
         times->stall_ns = other->stall_ns;
+    if (times->ran_ns < other->ran_ns)
+        times->ran_ns = other->ran_ns;
 }
 
 uint64_t times_part(const struct times *times, double part)
@@ -122,4 +147,5 @@ void times_metrics(struct bench *bench, const struct times *times,
     named_metric(bench, name, "p999_ns", (double)times_part(times, 0.999));
     named_metric(bench, name, "longest_ns", (double)times->longest_ns);
     named_metric(bench, name, "stall_ns", (double)times->stall_ns);
+    named_metric(bench, name, "ran_ns", (double)times->ran_ns);
 }

@@ -401,6 +401,10 @@ def full_tables(runner, patterns, peers, metric):
           head + names,
           [[p, n] + [worst(runner, p, n, name, "stall_ns", 1e6) for name in names]
            for p, n in rows])
+    table("The longest that a call at the limit was running, in ms: of all rounds",
+          head + names,
+          [[p, n] + [worst(runner, p, n, name, "ran_ns", 1e6) for name in names]
+           for p, n in rows])
 
 
 def latency_tables(runner, patterns, peers):
@@ -418,6 +422,8 @@ def latency_tables(runner, patterns, peers):
                 worst(runner, pattern, n, name, f"{prefix}_longest_ns", 1e6) for name in names])
             rows.append([f"{call}, longest without waits for a CPU, ms"] + [
                 worst(runner, pattern, n, name, f"{prefix}_stall_ns", 1e6) for name in names])
+            rows.append([f"{call}, longest that one was running, ms"] + [
+                worst(runner, pattern, n, name, f"{prefix}_ran_ns", 1e6) for name in names])
         rows.append(["all of that freed, ms"] + [
             cell(runner, pattern, n, name, "seconds", lambda v: figure(v * 1e3))
             for name in names])

@@ -51,7 +51,7 @@ struct full {
     size_t limit;
     struct idlers *idlers;
     size_t idle;
-    uint64_t longest_ns, stall_ns; /* of any call */
+    uint64_t longest_ns, stall_ns, ran_ns; /* of any call */
     uint64_t failed, operations;
     struct heap others[OTHER_KINDS];
     size_t other_count;
@@ -202,6 +202,8 @@ static void full_teardown(struct bench *bench)
                 full->longest_ns = times->longest_ns;
             if (full->stall_ns < times->stall_ns)
                 full->stall_ns = times->stall_ns;
+            if (full->ran_ns < times->ran_ns)
+                full->ran_ns = times->ran_ns;
         }
     }
     idlers_end(full->idlers);
@@ -219,6 +221,7 @@ static int full_run(struct bench *bench, size_t size, size_t limit)
                      (double)full->failed / (double)full->operations);
         bench_metric(bench, "longest_ns", (double)full->longest_ns);
         bench_metric(bench, "stall_ns", (double)full->stall_ns);
+        bench_metric(bench, "ran_ns", (double)full->ran_ns);
         bench_metric(bench, "payload",
                      (double)atomic_load(&full->live) / (double)size);
         bench_metric(bench, "idle", (double)full->idle);
