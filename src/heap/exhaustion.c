@@ -123,10 +123,14 @@ static enum outlook outlook_by_note(const struct memkind_heap *heap,
         return exhaustion_reclaim_may_help(heap, size_class, size)
                    ? OUTLOOK_OPEN
                    : OUTLOOK_NONE;
+    if (!region_pool_lacks_space(pool))
+        return OUTLOOK_NEW_SPACE;
     /* If the file system has space again, any arena may take it. */
-    return region_pool_lacks_space(pool) &&
-                   region_pool_space_left(pool) >= pages_for(size_class, size)
-               ? OUTLOOK_OPEN
+    if (region_pool_space_left(pool) >= pages_for(size_class, size))
+        return OUTLOOK_OPEN;
+    return region_pool_counts_space(pool) &&
+                   heap_arenas_knows_pages(&heap->arenas)
+               ? OUTLOOK_OTHERS
                : OUTLOOK_NEW_SPACE;
 }
 

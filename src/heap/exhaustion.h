@@ -33,6 +33,9 @@ enum outlook {
     /* They have none, but there may be file space or address space, which
      * others can give back at any time. */
     OUTLOOK_NEW_SPACE,
+    /* They have none, and the file system has none, as it says: only other
+     * heaps can give some back. */
+    OUTLOOK_OTHERS,
     OUTLOOK_NONE,
 };
 enum outlook exhaustion_outlook(struct memkind_heap *heap, unsigned size_class,

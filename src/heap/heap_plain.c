@@ -228,6 +228,16 @@ static bool pages_went_back(const struct memkind_region_pool *pool,
     return pool != NULL && atomic_load(&pool->decommits) != begun->decommits;
 }
 
+/* For an object that neither the heap nor the file system has room for. */
+static void *attempt_by_others(struct memkind_heap *heap,
+                               struct thread_cache *cache, size_t size,
+                               int flags)
+{
+    return heap_reclaim_from_others(heap, size)
+               ? attempt_everywhere(heap, cache, size, flags)
+               : NULL;
+}
+
 /* For an object that the heap's arenas did not have as they were, in an attempt
  * that had begun then. */
 static void *attempt_with_reclaim(struct memkind_heap *heap,
@@ -243,9 +253,8 @@ static void *attempt_with_reclaim(struct memkind_heap *heap,
         ptr = reclaim_and_attempt(heap, cache, size, flags);
     else if (pages_went_back(pool, begun))
         ptr = attempt_everywhere(heap, cache, size, flags);
-    if (ptr == NULL && pool != NULL && region_pool_lacks_space(pool) &&
-        heap_reclaim_from_others(heap, size))
-        ptr = attempt_everywhere(heap, cache, size, flags);
+    if (ptr == NULL && pool != NULL && region_pool_lacks_space(pool))
+        ptr = attempt_by_others(heap, cache, size, flags);
     return ptr;
 }
 
@@ -331,7 +340,9 @@ void *heap_plain_malloc(struct memkind_heap *heap, size_t size, int flags)
     }
     struct thread_cache *cache = thread_cache_get(&heap->caches);
     if (allocator_may_allocate())
-        ptr = attempt_all(heap, cache, size, flags, outlook);
+        ptr = outlook == OUTLOOK_OTHERS
+                  ? attempt_by_others(heap, cache, size, flags)
+                  : attempt_all(heap, cache, size, flags, outlook);
     allocator_leave();
     if (cache != &heap->caches.fallback && --cache->ticks < 0)
         upkeep_tick(cache);

@@ -101,6 +101,11 @@ size_t region_pool_space_left(const struct memkind_region_pool *pool)
     return (space < room ? space : room) + owed;
 }
 
+bool region_pool_counts_space(const struct memkind_region_pool *pool)
+{
+    return atomic_load_explicit(&pool->counts_space, memory_order_relaxed);
+}
+
 bool region_pool_shares_space(const struct memkind_region_pool *pool,
                               const struct memkind_region_pool *other)
 {

@@ -76,6 +76,9 @@ bool region_pool_charges_pages(const struct memkind_region_pool *pool);
 size_t region_pool_budget_left(const struct memkind_region_pool *pool);
 size_t region_pool_space_left(const struct memkind_region_pool *pool);
 
+/* Whether what the file system says to be free is known to mean something. */
+bool region_pool_counts_space(const struct memkind_region_pool *pool);
+
 /* Whether what one pool gives back may be of use to the other: both have files
  * in the same file system. Either may be NULL. */
 bool region_pool_shares_space(const struct memkind_region_pool *pool,
