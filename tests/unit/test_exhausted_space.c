@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <time.h>
 
 #include "arena_exchange.h"
@@ -113,6 +114,49 @@ static void *run_in_thread(void *(*run)(void *), void *argument)
     REQUIRE_EQ(pthread_create(&thread, NULL, run, argument), 0);
     pthread_join(thread, &result);
     return result;
+}
+
+/* ---- a file system that is full ----------------------------------------- */
+
+static bool has_one_page;
+static unsigned asked;
+
+static int fail_fallocate(int fd, int mode, off_t offset, off_t size)
+{
+    if (!has_one_page || (mode & FALLOC_FL_PUNCH_HOLE) != 0)
+        return real.fallocate(fd, mode, offset, size);
+    errno = ENOSPC;
+    return -1;
+}
+
+static int count_fstatvfs(int fd, struct statvfs *st)
+{
+    int result = real.fstatvfs(fd, st);
+    asked++;
+    if (has_one_page)
+        st->f_bfree = st->f_bavail = 4 * KIB / st->f_frsize;
+    return result;
+}
+
+static void test_full_file_system_is_asked_once(void)
+{
+    enum { CALLS = 20 };
+    if (!begin_by_pages())
+        return;
+    sys.fallocate = fail_fallocate;
+    sys.fstatvfs = count_fstatvfs;
+    CHECK_NOT_NULL(allocate(20 * KIB));
+    has_one_page = true;
+    while (allocate(20 * KIB) != NULL)
+        continue;
+    CHECK_NULL(allocate(20 * KIB));
+    asked = 0;
+    for (int i = 0; i < CALLS; i++)
+        CHECK_NULL(allocate(20 * KIB));
+    CHECK_EQ(asked, CALLS);
+    has_one_page = false;
+    CHECK_NOT_NULL(allocate(20 * KIB));
+    end();
 }
 
 /* ---- parked objects ----------------------------------------------------- */
@@ -230,6 +274,44 @@ static void test_each_class_is_tried_again(void)
     const struct vain_attempt *vain = heap->exhaustion.vain;
     CHECK_GE(atomic_load(&vain[size_class_of(4 * KIB)].refusals), RETRY);
     CHECK_GT(region_pool_refusals(&pool).lasting, before);
+    end();
+}
+
+/* Objects that went back and are in use again are no reason to ask the arenas.
+ */
+static void test_what_is_in_use_again_is_not_looked_for(void)
+{
+    enum { ROUNDS = 5 };
+    if (!begin_by_pages())
+        return;
+    fill(64);
+    const unsigned before = region_pool_refusals(&pool).lasting;
+    for (int i = 0; i < ROUNDS; i++) {
+        release(objects[0]); /* is parked */
+        release(objects[1]); /* goes back */
+        objects[0] = allocate(64);
+        objects[1] = allocate(64);
+        CHECK_NOT_NULL(objects[0]);
+        CHECK_NOT_NULL(objects[1]);
+        CHECK_NULL(allocate(64));
+    }
+    CHECK_EQ(region_pool_refusals(&pool).lasting, before);
+    end();
+}
+
+/* A new slab has more objects than the one that was fetched. */
+static void test_all_of_a_new_slab_is_found(void)
+{
+    enum { MANY = 4 * 4096 / 64 };
+    begin();
+    fill(64);
+    for (size_t i = 0; i < MANY; i++)
+        release(objects[i]);
+    for (size_t i = 0; i < MANY; i++) {
+        objects[i] = allocate(64);
+        CHECK_NOT_NULL(objects[i]);
+    }
+    CHECK_NULL(allocate(64));
     end();
 }
 
@@ -504,6 +586,10 @@ static const struct test_case tests[] = {
     {"a second free is seen after a reclaim",
      test_second_free_is_seen_after_reclaim},
     {"each class is tried again", test_each_class_is_tried_again},
+    {"a full file system is asked once", test_full_file_system_is_asked_once},
+    {"what is in use again is not looked for",
+     test_what_is_in_use_again_is_not_looked_for},
+    {"all of a new slab is found", test_all_of_a_new_slab_is_found},
     {"nothing stays parked when there is room",
      test_nothing_stays_parked_when_there_is_room},
     {"statistics leave parked objects out",
