@@ -440,6 +440,42 @@ static void answer_mappings(const struct probe *probe, struct finding *f)
         advise_on_pages(probe, f);
 }
 
+/* ---- nodes ---- */
+
+static const char *who_decides(const struct nodes *nodes)
+{
+    if (nodes->source == NODES_DEVICE)
+        return "where the device is";
+    return text_format(nodes->source == NODES_MOUNT
+                           ? "the mount's mpol=%s"
+                           : "the policy of the process: %s",
+                       nodes->policy);
+}
+
+static void answer_nodes(const struct probe *probe, struct finding *f)
+{
+    const struct nodes *nodes = &probe->nodes;
+    const unsigned without = nodes_count(nodes, NODES_WITHOUT_CPUS);
+    f->answer = ANSWER_UNKNOWN;
+    if (nodes->count == 0) {
+        add_detail(f, "the system does not say on which the memory lies");
+        return;
+    }
+    add_detail(f, "%s (%s)", nodes_text(nodes, NODES_ALL), who_decides(nodes));
+    if (without != 0) {
+        f->answer = ANSWER_NO;
+        if (without == nodes->count)
+            add_detail(f, ": memory without CPUs of its own, as on CXL");
+        else
+            add_detail(f, "; no CPUs: %s",
+                       nodes_text(nodes, NODES_WITHOUT_CPUS));
+    } else if (nodes_count(nodes, NODES_WITH_CPUS) == nodes->count) {
+        f->answer = ANSWER_YES;
+        if (nodes->count == 1)
+            add_detail(f, ": CPUs %s", nodes->list[0].cpus);
+    }
+}
+
 /* ---- space and limits ---- */
 
 static void answer_space(const struct probe *probe, struct finding *f)
@@ -506,6 +542,7 @@ void advice_on(const struct probe *probe, struct finding list[FINDING_COUNT])
                                answer_fallocate},
         [FINDING_PUNCH] = {"punch", "holes can be punched", answer_punch},
         [FINDING_LARGE] = {"mappings", "2 MiB mappings", answer_mappings},
+        [FINDING_NODES] = {"nodes", "nodes have CPUs", answer_nodes},
         [FINDING_SPACE] = {"space", "space for a kind", answer_space},
         [FINDING_LIMITS] = {"limits", "no limits in the way", answer_limits},
     };

@@ -84,6 +84,26 @@ static void write_mappings(struct json *json, const struct probe *probe)
     json_close(json, '}');
 }
 
+static void write_nodes(struct json *json, const struct nodes *nodes)
+{
+    if (nodes->count == 0) {
+        json_null(json, "nodes");
+        return;
+    }
+    json_open(json, "nodes", '{');
+    json_string(json, "source", nodes_source_name(nodes->source));
+    json_string(json, "policy", nodes->policy);
+    json_open(json, "list", '[');
+    for (unsigned i = 0; i < nodes->count; i++) {
+        json_open(json, NULL, '{');
+        json_number(json, "node", nodes->list[i].number);
+        json_string(json, "cpus", nodes->list[i].cpus);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+    json_close(json, '}');
+}
+
 static void write_finding(struct json *json, const struct finding *finding)
 {
     json_open(json, NULL, '{');
@@ -112,6 +132,7 @@ void check_print_json(const struct probe *probe,
     write_file_system(&json, &probe->place);
     write_space(&json, probe);
     write_mappings(&json, probe);
+    write_nodes(&json, &probe->nodes);
     json_open(&json, "checks", '[');
     for (int i = 0; i < FINDING_COUNT; i++)
         write_finding(&json, &list[i]);

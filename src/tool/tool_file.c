@@ -7,7 +7,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#include "tool_text.h"
 
 static int make_named_file(const char *dir)
 {
@@ -43,4 +46,28 @@ int file_make(struct file_trial *trial, const char *dir)
     if (fd < 0)
         trial->named = errno;
     return fd;
+}
+
+const char *file_line_after(const char *path, const char *beginning)
+{
+    const size_t length = strlen(beginning);
+    const char *found = NULL;
+    char *line = NULL;
+    size_t size = 0;
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return NULL;
+    while (found == NULL && getline(&line, &size, file) > 0)
+        if (strncmp(line, beginning, length) == 0) {
+            line[strcspn(line, "\n")] = '\0';
+            found = text_format("%s", line + length);
+        }
+    free(line);
+    fclose(file);
+    return found;
+}
+
+const char *file_first_line(const char *path)
+{
+    return file_line_after(path, "");
 }

@@ -30,6 +30,21 @@ static bool read_sysfs(const char *kind, dev_t device, const char *name,
     return found;
 }
 
+/* A device may have its node itself, or the one that it belongs to has it. */
+static int read_node(const char *kind, dev_t device)
+{
+    static const char *const names[] = {"numa_node", "device/numa_node",
+                                        "../device/numa_node", NULL};
+    for (const char *const *name = names; *name != NULL; name++) {
+        /* (-1 stands for one that is not known, and is read as a number that is
+         * too large.) */
+        uint64_t node;
+        if (read_sysfs(kind, device, *name, &node) && node <= INT_MAX)
+            return (int)node;
+    }
+    return -1;
+}
+
 /* Looks at the class, not at the name. The device is not opened: that may have
  * effects on a device of another sort (a watchdog starts, a tape rewinds). */
 static bool is_of_dax_class(dev_t device)
@@ -51,6 +66,7 @@ static void look_at_block_device(struct place *place, dev_t device)
     place->device_has_dax = has_dax == 1;
     if (read_sysfs("block", device, "start", &start))
         place->partition_start = start * SECTOR;
+    place->device_node = read_node("block", device);
 }
 
 /* Undoes the \040 in which the kernel writes blanks. */
@@ -124,7 +140,8 @@ static bool is_mount(struct place *place, char *line, uint64_t id)
         return false;
     const char *type = strsep(&rest, " ");
     const char *source = strsep(&rest, " ");
-    const char *super_options = strsep(&rest, " \n");
+    /* (The last field: blanks in "mpol=prefer (many):0" are not escaped.) */
+    const char *super_options = strsep(&rest, "\n");
     if (source == NULL || super_options == NULL)
         return false;
     copy_field(place->fs_type, sizeof place->fs_type, type);
@@ -165,8 +182,10 @@ static void look_at_directory(struct place *place, const struct stat *st)
 void place_look(struct place *place, const char *path)
 {
     struct stat st;
-    *place =
-        (struct place){.path = path, .type = PLACE_OTHER, .mount_options = ""};
+    *place = (struct place){.path = path,
+                            .type = PLACE_OTHER,
+                            .mount_options = "",
+                            .device_node = -1};
     if (stat(path, &st) != 0) {
         place->type = PLACE_UNREACHABLE;
         place->error = errno;
@@ -177,6 +196,7 @@ void place_look(struct place *place, const char *path)
         place->type = PLACE_DEVICE_DAX;
         (void)read_sysfs("char", st.st_rdev, "size", &place->device_size);
         (void)read_sysfs("char", st.st_rdev, "align", &place->device_align);
+        place->device_node = read_node("char", st.st_rdev);
     } else if (S_ISCHR(st.st_mode)) {
         place->type = PLACE_OTHER_DEVICE;
     } else if (S_ISBLK(st.st_mode)) {

@@ -36,6 +36,10 @@ struct place {
     /* In bytes, for a device DAX; 0 if not known. */
     uint64_t device_size;
     uint64_t device_align;
+
+    /* The NUMA node of a device DAX, or of the block device under the file
+     * system; -1 if it is not known. */
+    int device_node;
 };
 
 void place_look(struct place *place, const char *path);

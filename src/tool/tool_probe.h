@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "tool_limits.h"
+#include "tool_nodes.h"
 #include "tool_place.h"
 #include "tool_reason.h"
 
@@ -39,6 +40,7 @@ struct probe {
     struct trial kind;    /* a kind can be made, and allocated from */
     struct reason reason; /* why none can be made */
     struct trial dax;
+    struct nodes nodes; /* of the memory; none for what can hold no kinds */
 
     struct trial large; /* all mappings are of 2 MiB, or nearly all */
     uint64_t touched;   /* size of what was touched page by page, bytes */

@@ -19,5 +19,7 @@ void probe_place(struct probe *probe, const char *path)
     } else {
         probe->kind.answer = ANSWER_NO;
         probe->kind.error = probe->place.error;
+        return;
     }
+    nodes_find(&probe->nodes, &probe->place, probe->dax.answer == ANSWER_YES);
 }

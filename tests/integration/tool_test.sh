@@ -59,7 +59,7 @@ checks() {
     exits "$status" "$@" "$tool" check "$dir" || return
     [ ! -s "$errors" ] || { cat "$errors"; return 1; }
     exits "$status" "$@" "$tool" check --json "$dir" || return
-    holds "d['ok'] == ($status == 0) and len(d['checks']) == 8" \
+    holds "d['ok'] == ($status == 0) and len(d['checks']) == 9" \
         "d['ok'] == (not any(c['matters'] for c in d['checks']))" \
         "all(c['answer'] == 'no' and c['advice'] for c in d['checks'] if c['matters'])" \
         "not d['file_system'] or has_each_once(d['file_system']['options'])" \
@@ -464,6 +464,35 @@ unhuge_tmpfs() {
     checks 0 "a['mappings'] == 'no' and d['mappings']['large_pages'] == 0 and
               'huge=advise' in advice" "$mounted"
 }
+# The mount decides on the node, however the process is set.
+bound_tmpfs() {
+    local cpus
+    cpus=$(cat /sys/devices/system/node/node0/cpulist)
+    checks 0 "d['nodes'] == {'source': 'mount', 'policy': 'bind', 'list': [{'node': 0, 'cpus': '$cpus'}]} and
+              a['nodes'] == ('yes' if '$cpus' else 'no') and 'mpol=bind)' in detail['nodes']" "$mounted" || return
+    mount -o remount,mpol=interleave=static:0 "$mounted" &&
+        checks 0 "d['nodes']['policy'] == 'interleave' and [n['node'] for n in d['nodes']['list']] == [0]" "$mounted" || return
+    mount -o remount,mpol='prefer (many):0' "$mounted" 2>/dev/null ||
+        mount -o remount,mpol=prefer:0 "$mounted" || return
+    checks 0 "d['nodes']['policy'].startswith('prefer') and [n['node'] for n in d['nodes']['list']] == [0]" "$mounted" || return
+    mount -o remount,mpol=local "$mounted" &&
+        checks 0 "d['nodes']['source'] == 'mount' and d['nodes']['policy'] == 'local' and d['nodes']['list']" "$mounted"
+}
+# Without a policy of the mount, the one that the process was started with counts.
+process_nodes() {
+    checks 0 "d['nodes']['source'] == 'process' and d['nodes']['policy'] == 'default' and
+              all(n['cpus'] for n in d['nodes']['list']) and a['nodes'] == 'yes'" /dev/shm || return
+    # MPOL_BIND of node 0, by set_mempolicy(2)
+    checks 0 "d['nodes']['source'] == 'process' and d['nodes']['policy'] == 'bind' and
+              [n['node'] for n in d['nodes']['list']] == [0] and 'process: bind' in detail['nodes']" \
+        /dev/shm python3 -c '
+import ctypes, os, platform, sys
+number = {"x86_64": 238, "aarch64": 237, "riscv64": 237, "ppc64le": 261}[platform.machine()]
+nodes = ctypes.c_ulong(1)
+if ctypes.CDLL(None, use_errno=True).syscall(number, 2, ctypes.byref(nodes), ctypes.c_ulong(65)) != 0:
+    sys.exit("set_mempolicy: " + os.strerror(ctypes.get_errno()))
+os.execvp(sys.argv[1], sys.argv[1:])'
+}
 nearly_full() {
     local mib
     for mib in 60 63; do
@@ -546,6 +575,12 @@ if [ "$(stat -f -c %T /dev/shm)" = tmpfs ]; then
 else
     skipped "/dev/shm (no tmpfs)"
 fi
+if [ -r /sys/devices/system/node/has_cpu ] && grep -qE '^0([-,]|$)' /sys/devices/system/node/has_cpu &&
+    [ "$(stat -f -c %T /dev/shm)" = tmpfs ]; then
+    check "nodes that the process chooses" process_nodes || true
+else
+    skipped "nodes that the process chooses (a kernel without NUMA)"
+fi
 check "places of other types" odd_places || true
 check "names that JSON cannot hold as they are" strange_names || true
 check "names that a terminal must not get as they are" escaped_names || true
@@ -579,6 +614,11 @@ on "a tmpfs with large pages" huge_tmpfs -t tmpfs -o size=64m,huge=always none
 on "a tmpfs with large pages when asked" advised_tmpfs -t tmpfs -o size=300m,huge=advise none
 on "a tmpfs without large pages" unhuge_tmpfs -t tmpfs -o size=300m,huge=never none
 on "a tmpfs taken for persistent memory" several_kinds -t tmpfs -o size=64m none
+if [ -r /sys/devices/system/node/node0/cpulist ]; then
+    on "a tmpfs that is bound to a node" bound_tmpfs -t tmpfs -o size=64m,mpol=bind:0 none
+else
+    skipped "a tmpfs that is bound to a node (a kernel without NUMA)"
+fi
 on "a tmpfs that is nearly full" nearly_full -t tmpfs -o size=64m none
 on "a tmpfs mounted read-only" read_only -t tmpfs -o size=64m,ro none
 on "a tmpfs, and a mount of it that is read-only" read_only_mount -t tmpfs -o size=64m none

@@ -13,6 +13,8 @@
 #
 #   -s, --size SIZE      of the pmem region (K/M/G)                  [1G]
 #   -m, --mem SIZE       ordinary RAM                                [1G]
+#       --far SIZE       ordinary RAM on a NUMA node of its own, without
+#                        CPUs: node 1, as on CXL             [no such node]
 #   -t, --timeout SEC    for the whole guest                         [300]
 #   -f, --fs FS          what /mnt/pmem is:                          [ext4]
 #                        ext4, xfs: mounted with DAX
@@ -44,13 +46,14 @@ to_mib() { # SIZE with K/M/G suffix (default bytes) -> MiB
     esac
 }
 
-size=1G mem=1G limit=300 fs=ext4 mkfs_opts= mount_opts= smp=2
+size=1G mem=1G far= limit=300 fs=ext4 mkfs_opts= mount_opts= smp=2
 cpu=max,la57=off flavour=cloud-amd64 verbose=0
 envs=()
 while (( $# )); do
     case $1 in
         -s|--size) size=$2; shift 2 ;;
         -m|--mem) mem=$2; shift 2 ;;
+        --far) far=$2; shift 2 ;;
         -t|--timeout) limit=$2; shift 2 ;;
         -f|--fs) fs=$2; shift 2 ;;
         --mkfs-opts) mkfs_opts=$2; shift 2 ;;
@@ -276,7 +279,8 @@ rm -rf "$r"
 
 # ------------------------------------------------------------------- the machine
 size_m=$(to_mib "$size") mem_m=$(to_mib "$mem")
-total=$(( size_m + mem_m ))
+total=$(( size_m + mem_m )) far_m=0
+[[ -z $far ]] || far_m=$(to_mib "$far")
 (( mem_m * 1048576 > $(stat -c %s "$w/initrd") * 2 + 200000000 )) || die "files too big for --mem $mem"
 q=(-no-user-config -nodefaults -display none -no-reboot -accel tcg,thread=multi,tb-size=256
    -cpu "$cpu" -smp "$smp" -kernel "$kroot/vmlinux" -initrd "$w/initrd"
@@ -286,7 +290,11 @@ q=(-no-user-config -nodefaults -display none -no-reboot -accel tcg,thread=multi,
 (( mem_m <= 3072 )) || die "--mem: at most 3G"
 q+=(-serial chardev:con
     -machine "q35,max-ram-below-4g=${mem_m}M,usb=off,vmport=off,hpet=off,smbus=off,sata=off"
-    -m "${total}M")
+    -m "$((total + far_m))M")
+# All that is no pmem region and no --mem lies above it.
+(( far_m == 0 )) ||
+    q+=(-object "memory-backend-ram,id=near,size=${total}M" -numa "node,nodeid=0,cpus=0-$((smp - 1)),memdev=near"
+        -object "memory-backend-ram,id=far,size=${far_m}M" -numa node,nodeid=1,memdev=far)
 kargs="console=ttyS0 panic=-1 oops=panic nokaslr mitigations=off nowatchdog no_timer_check tsc=reliable"
 kargs+=" rcupdate.rcu_expedited=1 cryptomgr.notests random.trust_cpu=on audit=0 apparmor=0 kfence.sample_interval=0"
 region="${size_m}M!4G"

@@ -2,7 +2,7 @@
 # Runs the suites and examples on persistent memory: on $PMEM_DIR if that is
 # set, and otherwise in guests whose memory is made persistent by the kernel.
 #
-#   tests/pmem/run.sh [NAME...]     of: ext4 xfs device set-aside no-fallocate no-holes overcommit tool
+#   tests/pmem/run.sh [NAME...]     of: ext4 xfs device set-aside no-fallocate no-holes overcommit tool numa
 #   tests/pmem/run.sh bench         patterns of tests/bench on DAX, beside libmemkind 1.14
 #
 # MEMKIND_BUILD    build directory   [build/pmem]
@@ -41,7 +41,8 @@ trap 'rm -rf "$payload"' EXIT
 suites=(test_pmem test_heap test_kinds test_limits test_detect test_stats
         test_defrag test_internal_kind test_threads test_cpp test_environment
         test_fork test_cache test_region_grains test_large_units test_core_dump)
-cp "${suites[@]/#/$build/tests/}" "$build/tests/test_process_limits" "$build/tests/bench_memkind" "$payload"
+cp "${suites[@]/#/$build/tests/}" "$build/tests/test_process_limits" "$build/tests/test_nodes" \
+    "$build/tests/bench_memkind" "$payload"
 # Only if it was built.
 static=()
 if [ -x "$build/tests/test_pmem_static" ]; then
@@ -51,7 +52,7 @@ fi
 find "$build/examples" -maxdepth 1 -type f -name 'pmem_*' -perm -u+x -exec cp {} "$payload" \;
 cp -L "$build/src/libmemkind.so.0" "$payload"
 cp "$build/src/tool/memkind-pmem" "$build/tests/device_mark" "$payload"
-cp "$here/in_guest.sh" "$here/tool_in_guest.sh" "$payload"
+cp "$here/in_guest.sh" "$here/tool_in_guest.sh" "$here/numa_in_guest.sh" "$payload"
 strip -g "$payload"/test_* "$payload"/pmem_* "$payload"/memkind-pmem "$payload"/libmemkind.so.0 2>/dev/null || true
 
 # As for 2 MiB mappings on a file system that ages.
@@ -95,6 +96,12 @@ run_tool() {
             "$payload" -- sh tool_in_guest.sh "the tool on $fs" /mnt/pmem $fs || status=$?
     done
     return $status
+}
+
+# A node without CPUs, as memory on CXL is: kinds in a tmpfs that is bound to it.
+run_numa() {
+    "$here/guest.sh" -s 128M -m 1024M --far 768M -t 600 -f none -e LD_LIBRARY_PATH=/payload \
+        "$payload" -- sh numa_in_guest.sh
 }
 
 # Both libraries by turns, in one guest.
@@ -143,7 +150,7 @@ if [ "$(nproc)" -ge 2 ] && [ "$(awk '/MemAvailable/ { print $2 }' /proc/meminfo)
     at_once=2
 fi
 
-[ $# -gt 0 ] || set -- ext4 overcommit xfs tool device set-aside no-fallocate no-holes
+[ $# -gt 0 ] || set -- ext4 overcommit xfs tool numa device set-aside no-fallocate no-holes
 logs=$(mktemp -d)
 # Jobs of a script do not hear of ^C.
 stop() {

@@ -3,6 +3,9 @@
 memkind_suite(test_pmem pmem ENVIRONMENT ${memkind_forks})
 set_tests_properties(test_pmem PROPERTIES RUN_SERIAL ON)
 
+# Kinds in memory of one NUMA node, which has no CPUs in the guest of run.sh.
+memkind_suite(test_nodes pmem)
+
 # For tool_in_guest.sh: marks a device, to see that nothing else writes to it.
 memkind_program(device_mark pmem/device_mark.c)
 target_compile_definitions(memkind_device_mark PRIVATE _GNU_SOURCE)
