@@ -24,7 +24,7 @@ import sys
 import time
 
 # Patterns measured in ns for each operation, in the order of the tables.
-SPEED = ["pair", "batch", "churn", "big", "bigger", "xthread", "pass", "realloc",
+SPEED = ["pair", "batch", "batch_cold", "churn", "big", "bigger", "xthread", "pass", "realloc",
          "vector", "calloc", "calloc_big", "align", "larson", "sh6", "sh8", "scratch",
          "rptest", "mstress", "kinds64", "kinds512"]
 # Patterns that measure by themselves, in one thread.
@@ -90,14 +90,14 @@ def find_old_library():
     return path
 
 
-def all_peers(build, more):
+def all_peers(build, kinds, mallocs):
     """Every peer that can be had here, and the names of those that cannot."""
     soname = "libmemkind.so.0"
     own = os.path.join(build, "src", soname)
     peers = [Peer(OWN, "bench_memkind", "this library's pmem kind", own),
              Peer("null", "bench_memkind", "the same, freed with kind NULL", own, ["--free-null"])]
     missing = []
-    for item in more:
+    for item in kinds:
         name, _, folder = item.partition("=")
         path = os.path.abspath(os.path.join(folder, soname))
         if not os.path.exists(path):
@@ -115,6 +115,11 @@ def all_peers(build, more):
             peers.append(Peer(name, "bench_malloc", os.path.realpath(path), path))
         else:
             missing.append(name)
+    for item in mallocs:
+        name, _, path = item.partition("=")
+        if not os.path.isfile(path):
+            sys.exit(f"--malloc {item}: no file {path}")
+        peers.append(Peer(name, "bench_malloc", path, os.path.abspath(path)))
     peers.append(Peer("glibc", "bench_malloc", "malloc of " + " ".join(platform.libc_ver())))
     return peers, missing
 
@@ -785,6 +790,10 @@ def parse(argv):
     add("--peers", help="only these, separated by commas")
     add("--library", action="append", default=[], metavar="NAME=DIR",
         help="one more peer: the libmemkind.so.0 in DIR")
+    add("--malloc", action="append", default=[], metavar="NAME=FILE",
+        help="one more peer: the malloc of a shared library")
+    add("--list-peers", action="store_true",
+        help="measures nothing: a line for each peer, with its name, program and library")
     add("--scaling", action="store_true", help="only the table of threads 1, 2, 4, 8, 16")
     add("--memory", action="store_true", help="only the memory report")
     add("--no-memory", action="store_true", help="without the memory report")
@@ -852,7 +861,7 @@ def read_run(args):
 
 
 def choose(args):
-    peers, missing = all_peers(args.build, args.library)
+    peers, missing = all_peers(args.build, args.library, args.malloc)
     names = {p.name: p for p in peers}
     if args.peers:
         wanted = args.peers.split(",")
@@ -861,7 +870,7 @@ def choose(args):
                 sys.exit(f"no peer {name}" + (" on this machine" if name in missing else ""))
         return [names[name] for name in wanted]
     for name in missing:
-        print(f"left out, as it is not installed: {name}")
+        print(f"left out, as it is not installed: {name}", file=sys.stderr)
     return [p for p in peers if p.name != "null"]
 
 
@@ -883,6 +892,10 @@ def print_reasons(runner):
 def main(argv):
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     args = parse(argv)
+    if args.list_peers:
+        for peer in choose(args):
+            print(peer.name, peer.program, peer.library or "-", sep="\t")
+        return 0
     if args.read:
         runner, peers, info = read_run(args)
     else:

@@ -115,16 +115,21 @@ static uint64_t in_all_lanes(struct bench *bench,
     return now_ns() - start;
 }
 
+static struct lane new_lane(struct bench *bench, unsigned index, void *state)
+{
+    return (struct lane){
+        .bench = bench,
+        .index = index,
+        .random = 0x9e3779b97f4a7c15u * (index + 1),
+        .state = state,
+    };
+}
+
 static void make_lanes(struct bench *bench)
 {
     const size_t most = most_of_share(bench);
     for (unsigned i = 0; i < bench->threads; i++) {
-        bench->lanes[i] = (struct lane){
-            .bench = bench,
-            .index = i,
-            .random = 0x9e3779b97f4a7c15u * (i + 1),
-            .state = bench_pages(share_pages(most)),
-        };
+        bench->lanes[i] = new_lane(bench, i, bench_pages(share_pages(most)));
         ((struct share *)bench->lanes[i].state)->most = most;
     }
 }
@@ -201,7 +206,57 @@ static int fill_measure(struct bench *bench)
     return err;
 }
 
+/* ---- a batch from cold --------------------------------------------------- */
+
+enum { BATCH_OBJECTS = 10000, BATCH_ROUNDS = 10 };
+
+/* Objects of even sizes, freed in random order; the first rounds take memory
+ * for the first time. */
+static void run_batches(struct lane *lane)
+{
+    struct heap heap = lane->bench->heap;
+    void **objects = lane->state;
+    for (size_t round = 0; round < BATCH_ROUNDS; round++) {
+        for (size_t i = 0; i < BATCH_OBJECTS; i++) {
+            size_t size = random_between(&lane->random, loads[LOAD_SMALL].low,
+                                         loads[LOAD_SMALL].high);
+            objects[i] = heap_malloc(heap, size);
+            object_fill(objects[i], size);
+        }
+        for (size_t left = BATCH_OBJECTS; left > 0; left--) {
+            size_t i = random_between(&lane->random, 0, left - 1);
+            object_check(objects[i]);
+            heap_free(heap, objects[i]);
+            objects[i] = objects[left - 1];
+        }
+    }
+}
+
+static int batch_cold_measure(struct bench *bench)
+{
+    const size_t table = BATCH_OBJECTS * sizeof(void *);
+    int err = heap_create(&bench->heap, bench->dir, bench->free_null);
+    if (err != 0)
+        return err;
+    for (unsigned i = 0; i < bench->threads; i++)
+        bench->lanes[i] = new_lane(bench, i, bench_pages(table));
+    const uint64_t cpu = cpu_ns();
+    const uint64_t ns = in_all_lanes(bench, run_batches);
+    const double objects = (double)BATCH_OBJECTS * BATCH_ROUNDS;
+    bench_metric(bench, "ns", (double)ns / objects);
+    bench_metric(bench, "cpu_ns",
+                 (double)(cpu_ns() - cpu) / objects / bench->threads);
+    for (unsigned i = 0; i < bench->threads; i++)
+        bench_release(bench->lanes[i].state, table);
+    return heap_destroy(&bench->heap);
+}
+
 const struct pattern fill_patterns[] = {
+    {
+        .name = "batch_cold",
+        .about = "the objects of batch in a new heap, ten rounds",
+        .measure = batch_cold_measure,
+    },
     {
         .name = "cold",
         .about = "objects of 16-1024 bytes in a new heap, until it is full; "

@@ -73,4 +73,12 @@ if(MEMKIND_PYTHON AND PROJECT_IS_TOP_LEVEL)
   set_tests_properties(bench_compare PROPERTIES PASS_REGULAR_EXPRESSION
     "At the limit.*Payload.*longest call.*Time of single calls.*Threads that come and go.*With 500 kinds.*Until nine tenths.*What this library is meant to reach.*written: [^ ]*json"
     FAIL_REGULAR_EXPRESSION "Not measured:")
+  # The one for machines with many CPUs: its table has all its cells. (A sanitizer's
+  # run-time library is no peer's.)
+  if(NOT MEMKIND_SANITIZE)
+    add_test(NAME bench_many_cpus
+      COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/bench/many_cpus_test.sh ${PROJECT_BINARY_DIR})
+    memkind_set_test(bench_many_cpus bench
+      ENVIRONMENT MEMKIND_TEST_DIR=${MEMKIND_TEST_DIR})
+  endif()
 endif()
