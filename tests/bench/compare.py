@@ -504,21 +504,23 @@ def single_tables(runner, patterns, peers):
                                   ("ratio", 1, "ratio")]))
 
 
-def fill_tables(runner, patterns, peers):
+def fill_tables(runner, patterns, peers, metric):
     """Steps in ms, each beside anonymous memory that was only touched."""
     size = f"{runner.args.size // MIB} MiB"
-    steps = {"cold": [("fill_ns", "filled"), ("raw_ns", "anonymous memory touched")],
-             "fill": [("fill_ns", "filled"), ("free_ns", "freed by other threads"),
-                      ("purge_ns", "purged"), ("refill_ns", "filled again"),
-                      ("destroy_ns", "destroyed"), ("raw_ns", "anonymous memory touched"),
-                      ("raw_drop_ns", "anonymous memory unmapped")]}
+    steps = {"cold": [("fill", "filled"), ("raw", "anonymous memory touched")],
+             "fill": [("fill", "filled"), ("free", "freed by other threads"),
+                      ("purge", "purged"), ("refill", "filled again"),
+                      ("destroy", "destroyed"), ("raw", "anonymous memory touched"),
+                      ("raw_drop", "anonymous memory unmapped")]}
     text = {"cold": "objects of 16-1024 bytes", "fill": "objects of 32 bytes to 128 KiB"}
+    clock = "CPU time" if metric == "cpu_ns" else "time"
     names = [p.name for p in peers]
     for pattern, threads in rows_run(runner, [p for p in patterns if p in FILL]):
-        table(f"{size} of {text[pattern]} by {threads} threads, ms", [pattern] + names,
-              [[step] + [cell(runner, pattern, threads, name, metric,
-                              lambda v: figure(v / 1e6)) for name in names]
-               for metric, step in steps[pattern]])
+        table(f"{size} of {text[pattern]} by {threads} threads, {clock} in ms",
+              [pattern] + names,
+              [[title] + [cell(runner, pattern, threads, name, f"{step}_{metric}",
+                               lambda v: figure(v / 1e6)) for name in names]
+               for step, title in steps[pattern]])
 
 
 def memory_tables(runner, peers):
@@ -623,6 +625,10 @@ def targets(runner, threads, metric):
     for n in [n for n in threads if n > 1]:
         add(f"pass, {n} threads: time, to mimalloc's", "<= 1.1",
             to_peer("pass", n, "mimalloc"), lambda v: v <= 1.1)
+    for p, n in rows_run(runner, ["fill"]):
+        add(f"fill, {n} thread{'s' * (n > 1)}: time, to jemalloc's", "<= 1.1", divided(
+            runner.median(p, n, OWN, f"fill_{metric}"),
+            runner.median(p, n, "jemalloc", f"fill_{metric}")), lambda v: v <= 1.1)
     if 1 in threads and 2 in threads:
         add("pair: time in 2 threads, to that in 1", "<= 1.1",
             divided(runner.median("pair", 2, OWN, metric), runner.median("pair", 1, OWN, metric)),
@@ -713,15 +719,21 @@ def write_csv(path, runner):
                                  f"{own / median:.4f}" if own is not None and median else ""])
 
 
+# What is drawn of the patterns by steps, with as many threads as they are run with.
+FILL_BARS = [("cold", "fill", "cold"), ("fill", "fill", "fill"), ("fill", "refill", "fill_again"),
+             ("fill", "destroy", "destroy")]
+
 COLOURS = {"null": "#9ecae1", OLD: "#bdbdbd", "jemalloc": "#d95f02", "mimalloc": "#1b9e77",
            "tcmalloc": "#7570b3", "glibc": "#666666"}
 
 
 def draw(path, runner, patterns, threads, peers, metric):
     """How many times as fast as each peer: bars from 1 up or down, in powers of two."""
-    shown = [p for p in patterns if p in SPEED]
+    # (title, pattern, metric)
+    shown = [(p, p, metric) for p in patterns if p in SPEED]
+    fills = [(title, p, f"{step}_{metric}") for p, step, title in FILL_BARS if p in patterns]
     others = compared(peers)
-    if not shown or not others or OWN not in [p.name for p in peers]:
+    if not shown + fills or not others or OWN not in [p.name for p in peers]:
         return False
     # From 1/16 to 64 times; what is beyond is cut, so that the rest can be read.
     low, high = -4, 6
@@ -737,10 +749,10 @@ def draw(path, runner, patterns, threads, peers, metric):
             f"set ytics ({ticks})", f"set yrange [{low}:{high}]", "set xzeroaxis lt -1 lw 1.5"]
     for n in threads:
         text += [f"$data{n} << EOD", "pattern " + " ".join(others)]
-        for pattern in shown:
-            own = runner.median(pattern, n, OWN, metric)
-            times = [divided(runner.median(pattern, n, name, metric), own) for name in others]
-            text.append(pattern + " " + " ".join(
+        for title, pattern, what in shown + (fills if n == max(threads) else []):
+            own = runner.median(pattern, n, OWN, what)
+            times = [divided(runner.median(pattern, n, name, what), own) for name in others]
+            text.append(title + " " + " ".join(
                 "?" if t is None else f"{min(max(math.log2(t), low), high):.3f}" for t in times))
         text.append("EOD")
         text.append(f"set title 'Times as fast as each peer, {n} thread{'s' * (n > 1)} "
@@ -936,7 +948,7 @@ def main(argv):
     elif speed:
         speed_tables(runner, patterns, args.threads, peers, metric)
         single_tables(runner, patterns, peers)
-        fill_tables(runner, patterns, peers)
+        fill_tables(runner, patterns, peers, metric)
         full_tables(runner, patterns, peers, metric)
         latency_tables(runner, patterns, peers)
         brief_tables(runner, patterns, peers, metric)

@@ -115,6 +115,26 @@ static uint64_t in_all_lanes(struct bench *bench,
     return now_ns() - start;
 }
 
+/* A step's time by the clock, and all threads' CPU time: NAME_ns, NAME_cpu_ns.
+ */
+static void step_metrics(struct bench *bench, const char *name, uint64_t ns,
+                         uint64_t cpu)
+{
+    char metric[sizeof bench->metrics[0].name];
+    snprintf(metric, sizeof metric, "%s_ns", name);
+    bench_metric(bench, metric, (double)ns);
+    snprintf(metric, sizeof metric, "%s_cpu_ns", name);
+    bench_metric(bench, metric, (double)cpu);
+}
+
+static void measure_lanes(struct bench *bench, const char *name,
+                          void (*function)(struct lane *lane))
+{
+    const uint64_t cpu = cpu_ns();
+    const uint64_t ns = in_all_lanes(bench, function);
+    step_metrics(bench, name, ns, cpu_ns() - cpu);
+}
+
 static struct lane new_lane(struct bench *bench, unsigned index, void *state)
 {
     return (struct lane){
@@ -158,10 +178,10 @@ static void measure_raw(struct bench *bench)
     if (bench->shared == MAP_FAILED)
         bench_no_memory(size);
     madvise(bench->shared, size, MADV_NOHUGEPAGE);
-    bench_metric(bench, "raw_ns", (double)in_all_lanes(bench, touch_raw));
-    const uint64_t start = now_ns();
+    measure_lanes(bench, "raw", touch_raw);
+    const uint64_t start = now_ns(), cpu = cpu_ns();
     munmap(bench->shared, size);
-    bench_metric(bench, "raw_drop_ns", (double)(now_ns() - start));
+    step_metrics(bench, "raw_drop", now_ns() - start, cpu_ns() - cpu);
 }
 
 static int cold_measure(struct bench *bench)
@@ -170,12 +190,8 @@ static int cold_measure(struct bench *bench)
     if (err != 0)
         return err;
     make_lanes(bench);
-    const uint64_t cpu = cpu_ns();
-    const uint64_t ns = in_all_lanes(bench, fill_share);
-    const double objects = (double)count_objects(bench);
-    bench_metric(bench, "ns", (double)ns * bench->threads / objects);
-    bench_metric(bench, "cpu_ns", (double)(cpu_ns() - cpu) / objects);
-    bench_metric(bench, "fill_ns", (double)ns);
+    measure_lanes(bench, "fill", fill_share);
+    bench_metric(bench, "objects", (double)count_objects(bench));
     (void)in_all_lanes(bench, free_share);
     err = heap_destroy(&bench->heap);
     drop_lanes(bench);
@@ -189,18 +205,19 @@ static int fill_measure(struct bench *bench)
     if (err != 0)
         return err;
     make_lanes(bench);
-    bench_metric(bench, "fill_ns", (double)in_all_lanes(bench, fill_share));
-    bench_metric(bench, "free_ns", (double)in_all_lanes(bench, free_share));
-    uint64_t start = now_ns();
+    measure_lanes(bench, "fill", fill_share);
+    measure_lanes(bench, "free", free_share);
+    uint64_t start = now_ns(), cpu = cpu_ns();
     if (heap_trim(bench->heap))
-        bench_metric(bench, "purge_ns", (double)(now_ns() - start));
-    bench_metric(bench, "refill_ns", (double)in_all_lanes(bench, fill_share));
+        step_metrics(bench, "purge", now_ns() - start, cpu_ns() - cpu);
+    measure_lanes(bench, "refill", fill_share);
     bench_metric(bench, "objects", (double)count_objects(bench));
     start = now_ns();
+    cpu = cpu_ns();
     if (!heap_is_kind())
         (void)in_all_lanes(bench, free_share);
     err = heap_destroy(&bench->heap);
-    bench_metric(bench, "destroy_ns", (double)(now_ns() - start));
+    step_metrics(bench, "destroy", now_ns() - start, cpu_ns() - cpu);
     drop_lanes(bench);
     measure_raw(bench);
     return err;
