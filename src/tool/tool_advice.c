@@ -445,7 +445,7 @@ static void answer_mappings(const struct probe *probe, struct finding *f)
 static const char *who_decides(const struct nodes *nodes)
 {
     if (nodes->source == NODES_DEVICE)
-        return "where the device is";
+        return "the place of its device";
     return text_format(nodes->source == NODES_MOUNT
                            ? "the mount's mpol=%s"
                            : "the policy of the process: %s",

@@ -27,6 +27,12 @@ shows() {
     result "check: $what" $wrong
 }
 
+load() {
+    for module in $(cat /modules/"$1".list); do
+        insmod /modules/"$module" 2>/dev/null
+    done
+}
+
 # The node is what the rest relies on.
 nodes=/sys/devices/system/node
 cat $nodes/has_memory $nodes/has_cpu $nodes/node1/cpulist >/tmp/log 2>&1
@@ -57,10 +63,13 @@ umount $place
 # What a device says of itself.
 /usr/sbin/mke2fs -q -F -t ext4 -b 4096 /dev/pmem0 >/tmp/log 2>&1
 result "mke2fs" $?
-for module in $(cat /modules/ext4.list); do
-    insmod /modules/"$module" 2>/dev/null
-done
+load ext4
 mount -t ext4 -o dax /dev/pmem0 $place
 shows "DAX" '"source": "device"' '"policy": null' '"node": 0'
 umount $place
+load devdax
+/usr/sbin/ndctl create-namespace -f -e namespace0.0 -m devdax >/tmp/log 2>&1
+result "ndctl" $?
+place=/dev/dax0.0
+shows "a device DAX" '"source": "device"' '"policy": null' '"node": 0' 'node 0 (the place of its device): CPUs 0-1'
 [ $failed = 0 ]
