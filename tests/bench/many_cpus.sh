@@ -14,16 +14,17 @@
 #   --no-build           installs and builds nothing: what is there
 # To measure:
 #   --seconds N          for all of it                     [420]
-#   --dir PLACE          for the kinds' files              [/dev/shm]
+#   --dir PLACE          for the kinds' files              [as root, a tmpfs that is
+#                        mounted for this; otherwise /dev/shm, or /tmp if that is larger]
 #   --threads N          at most                           [one for each CPU]
 #   --size MIB           filled at most                    [49152, or what fits]
 #   --peers A,B          only these
 #   --output FILE        the table, in Markdown            [table.md in DIR]
 #   --quick              each cell for a moment, once: to see that all is there
 #
-# It needs bash and coreutils, and a glibc that is no older than the one that the
-# pack was made with. As root, kinds are filled in a tmpfs with huge=advise as well
-# (own_huge), which is mounted for this alone.
+# It needs bash, coreutils and awk, and a glibc that is no older than the one that
+# the pack was made with. As root, kinds are filled in a tmpfs with huge=advise as
+# well (own_huge). All that it mounts is its own, and is gone when it ends.
 #
 # MEMKIND_BUILD    build directory, to pack   [build/bench]
 set -euo pipefail
@@ -41,7 +42,7 @@ mode= folder=
 if [ -f "$here/peers" ]; then
     mode=run folder=$here
 fi
-seconds=420 dir=/dev/shm threads= size_most=49152 wanted= output= quick=no own_mounts=no builds=yes
+seconds=420 dir= threads= size_most=49152 wanted= output= quick=no own_mounts=no builds=yes
 to_pack=()
 [ $# -gt 0 ] || [ -n "$mode" ] || usage 2 >&2
 arguments=("$@")
@@ -286,7 +287,7 @@ measure() {
 write_table() {
     local columns=${peers[*]}
     cat <<MD
-$(awk -F ': ' '/^model name/ { print $2; exit }' /proc/cpuinfo), $(nproc) CPUs, $(awk '/^MemTotal:/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo), Linux $(uname -r), $(ldd --version 2>/dev/null | awk 'NR == 1 { print $NF }') glibc; files in $dir ($(stat -f -c %T "$dir"))
+$(awk -F ': ' '/^model name/ { print $2; exit }' /proc/cpuinfo), $(nproc) CPUs, $(awk '/^MemTotal:/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo), Linux $(uname -r), glibc $(ldd --version 2>/dev/null | awk 'NR == 1 { print $NF }'); files in $([ "$dir" = "$work/plain" ] && echo a tmpfs || echo "$dir ($(stat -f -c %T "$dir"))")
 Commit: $(cat "$folder/commit" 2>/dev/null || echo unknown). $((took / 1000)) s; medians of $speed_rounds rounds ($fill_rounds of fill and cold), libraries by turns.
 In parentheses: this library's time divided by the peer's; below 1, this library is faster.
 
@@ -386,12 +387,21 @@ run_all() {
     if [ $own_mounts = no ] && unshare -m true 2>/dev/null; then
         exec unshare -m bash "$self" "${arguments[@]}" --own-mounts
     fi
-    # $work, huge, deadline: of the whole run.
+    # $work, huge, dir, deadline: of the whole run.
     work=$(mktemp -d) huge=
-    trap 'umount "$work/huge" 2>/dev/null || true; rm -rf "$work"' EXIT
-    mkdir "$work/huge"
+    trap 'umount "$work/huge" "$work/plain" 2>/dev/null || true; rm -rf "$work"' EXIT
+    mkdir "$work/huge" "$work/plain"
     if [ $own_mounts = yes ] && mount -t tmpfs -o huge=advise,size=90% none "$work/huge" 2>/dev/null; then
         huge=$work/huge
+    fi
+    # (/dev/shm has half of the memory, or next to nothing in a container.)
+    if [ -z "$dir" ] && [ -n "$huge" ] && mount -t tmpfs -o size=90% none "$work/plain" 2>/dev/null; then
+        dir=$work/plain
+    elif [ -z "$dir" ]; then
+        dir=/dev/shm
+        if [ "$(free_mib /dev/shm)" -lt 1024 ] && [ "$(free_mib /dev/shm)" -lt "$(free_mib /tmp)" ]; then
+            dir=/tmp
+        fi
     fi
     "$folder/bin/bench_malloc" --list >/dev/null 2>"$work/err" || die "this system cannot run it: $(head -n 1 "$work/err")"
     declare -gA program_of=() library_of=()
