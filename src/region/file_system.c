@@ -8,7 +8,6 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -18,6 +17,7 @@
 
 #include "file_space.h"
 #include "file_system_space.h"
+#include "kernel_number.h"
 #include "last_error.h"
 #include "page_size.h"
 #include "rounding.h"
@@ -95,24 +95,9 @@ static int keep_places(int fd, const struct statfs *fs)
 
 /* ---- readahead ---- */
 
-static bool read_number(const char *path, unsigned long long *number)
-{
-    char text[32] = "";
-    char *end;
-    int fd = sys.open(path, O_RDONLY | O_CLOEXEC, 0);
-    if (fd < 0)
-        return false;
-    ssize_t length = sys.pread(fd, text, sizeof text - 1, 0);
-    sys.close(fd);
-    if (length <= 0)
-        return false;
-    *number = strtoull(text, &end, 10);
-    return end != text;
-}
-
 /* Finds the readahead of the file's device, in KiB; false if it is not
  * known. */
-static bool readahead_of(int fd, unsigned long long *kib)
+static bool readahead_of(int fd, long long *kib)
 {
     static const char *const places[] = {
         "/sys/class/bdi/%u:%u/read_ahead_kb",
@@ -126,7 +111,7 @@ static bool readahead_of(int fd, unsigned long long *kib)
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         snprintf(path, sizeof path, places[i], major(st.st_dev),
                  minor(st.st_dev));
-        if (read_number(path, kib))
+        if (kernel_number_read(path, kib))
             return true;
     }
     return false;
@@ -202,7 +187,7 @@ static size_t largest_folio(int fd, const struct statfs *fs)
     const size_t page = region_page_size();
     size_t largest =
         page == PAGE_WITH_KNOWN_FOLIOS ? LARGEST_OF_KNOWN_FOLIOS : SIZE_MAX;
-    unsigned long long kib = 0;
+    long long kib = 0;
     /* Nothing is read ahead on these. */
     if (type == TMPFS_MAGIC || type == RAMFS_MAGIC ||
         is_without_large_folios(fd, type))
@@ -211,7 +196,8 @@ static size_t largest_folio(int fd, const struct statfs *fs)
      * better. */
     if (type == BTRFS_SUPER_MAGIC)
         return SIZE_MAX;
-    if (readahead_of(fd, &kib) && kib < largest / 1024)
+    if (readahead_of(fd, &kib) && kib >= 0 &&
+        (unsigned long long)kib < largest / 1024)
         largest = power_of_two_to((size_t)kib * 1024);
     return largest > page ? largest : page;
 }

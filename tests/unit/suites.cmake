@@ -4,6 +4,7 @@
 memkind_suite(test_address_table unit INTERNAL)
 memkind_suite(test_region_file unit INTERNAL)
 memkind_suite(test_file_system unit INTERNAL)
+memkind_suite(test_place_node unit INTERNAL)
 memkind_suite(test_pool_stores unit INTERNAL ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
 memkind_suite(test_pool_commit unit INTERNAL ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
 memkind_suite(test_pool_blocks unit INTERNAL ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
