@@ -74,6 +74,8 @@ enum memkind_const {
     MEMKIND_ERROR_MESSAGE_SIZE = 128,
     /** Least size, in bytes, of a limited file-backed kind: 16 MiB. */
     MEMKIND_PMEM_MIN_SIZE = 1024 * 1024 * 16,
+    /** Most directories of one kind; see memkind_config_add_path(). */
+    MEMKIND_PMEM_MAX_PATHS = 8,
 };
 
 /** Status codes. */
@@ -268,10 +270,25 @@ struct memkind_config *memkind_config_new(void);
 void memkind_config_delete(struct memkind_config *cfg);
 
 /**
- * Sets the directory in which the kind's files are made. The text is copied;
- * whether it names a usable directory is found out when the kind is created.
+ * Sets the directory in which the kind's files are made, in place of all that
+ * were set before. The text is copied; whether it names a usable directory is
+ * found out when the kind is created.
  */
 void memkind_config_set_path(struct memkind_config *cfg, const char *pmem_dir);
+
+/**
+ * Adds a directory to the one that memkind_config_set_path() has set, or sets
+ * it if there is none: the kind's files then lie in all of them, and count
+ * against one limit. A thread's memory comes from a directory whose memory is
+ * on the thread's own NUMA node, as far as that is known; from one that is full
+ * only if all are. At most MEMKIND_PMEM_MAX_PATHS directories; their file
+ * systems have to be of one sort: all persistent memory, or all with the same
+ * unit of space. The text is copied; `cfg` may be NULL. What is wrong (`dir` is
+ * NULL, too many, no DRAM for the copy, a directory that cannot be used) has
+ * the kind's creation fail with MEMKIND_ERROR_INVALID or as for a single
+ * directory. For one thread at a time. Not in libmemkind 1.14.
+ */
+void memkind_config_add_path(struct memkind_config *cfg, const char *dir);
 
 /** Sets the limit of file space in bytes; 0 stands for no limit. */
 void memkind_config_set_size(struct memkind_config *cfg, size_t pmem_size);
@@ -414,7 +431,10 @@ const char *memkind_last_error(void);
  * destroyed or the process ends.
  * @param dir      the directory, which has to be writable; or a device DAX
  *                 (/dev/dax0.0), which is mapped as a whole and can have one
- *                 kind at a time
+ *                 kind at a time; or several directories with colons between
+ *                 them ("/mnt/pmem0:/mnt/pmem1"), if there is nothing with that
+ *                 whole name and each part is a directory: then as with
+ *                 memkind_config_add_path() (not in libmemkind 1.14)
  * @param max_size limit of the file space that the kind may hold, at least
  *                 MEMKIND_PMEM_MIN_SIZE; 0 for "until the file system is full"
  * @param kind     receives the handle; NULL on failure

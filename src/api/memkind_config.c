@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "memkind_config.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,14 +43,28 @@ bool config_is_valid(const struct memkind_config *cfg)
                          (intmax_t)(preset), (least), (most));
     CONFIG_TABLE(CONFIG_CHECK)
 #undef CONFIG_CHECK
+    if (is_valid && cfg->path_flaw != NULL) {
+        last_error_reason("memkind_config_add_path(): %s", cfg->path_flaw);
+        return false;
+    }
     return is_valid;
+}
+
+static void drop_paths(struct memkind_config *cfg)
+{
+    free(cfg->pmem_dir);
+    cfg->pmem_dir = NULL;
+    for (unsigned i = 0; i < cfg->further_count; i++)
+        free(cfg->further_dirs[i]);
+    cfg->further_count = 0;
+    cfg->path_flaw = NULL;
 }
 
 void memkind_config_delete(struct memkind_config *cfg)
 {
     if (cfg == NULL)
         return;
-    free(cfg->pmem_dir);
+    drop_paths(cfg);
     free(cfg);
 }
 
@@ -58,8 +73,38 @@ void memkind_config_set_path(struct memkind_config *cfg, const char *pmem_dir)
     if (cfg == NULL)
         return;
     char *copy = pmem_dir != NULL ? strdup(pmem_dir) : NULL;
-    free(cfg->pmem_dir);
+    drop_paths(cfg);
     cfg->pmem_dir = copy;
+}
+
+_Static_assert(MEMKIND_PMEM_MAX_PATHS == 8, "a message names the number");
+
+/* Adds a copy of a path; returns what is wrong. */
+static const char *add_path(struct memkind_config *cfg, const char *dir)
+{
+    if (dir == NULL)
+        return "the directory is NULL";
+    if (cfg->further_count == MEMKIND_PMEM_MAX_PATHS - 1)
+        return "more than 8 directories (MEMKIND_PMEM_MAX_PATHS)";
+    char *copy = strdup(dir);
+    if (copy == NULL)
+        return "no DRAM for the directory's path";
+    if (cfg->pmem_dir == NULL)
+        cfg->pmem_dir = copy;
+    else
+        cfg->further_dirs[cfg->further_count++] = copy;
+    return NULL;
+}
+
+void memkind_config_add_path(struct memkind_config *cfg, const char *dir)
+{
+    if (cfg == NULL)
+        return;
+    const int saved_errno = errno;
+    const char *flaw = add_path(cfg, dir);
+    if (flaw != NULL && cfg->path_flaw == NULL)
+        cfg->path_flaw = flaw;
+    errno = saved_errno;
 }
 
 void memkind_config_set_size(struct memkind_config *cfg, size_t pmem_size)

@@ -13,6 +13,11 @@ struct memkind_config {
     type member;
     CONFIG_TABLE(CONFIG_MEMBER)
 #undef CONFIG_MEMBER
+    /* Directories beside the first one, and what is wrong with one that was to
+     * be added. */
+    char *further_dirs[MEMKIND_PMEM_MAX_PATHS - 1];
+    unsigned further_count;
+    const char *path_flaw;
 };
 
 /* Whether each field that has a range is within it, or was never set. The

@@ -7,6 +7,7 @@
 #include "heap_registry.h"
 #include "jemalloc_ctl.h"
 #include "pool_state.h"
+#include "pool_stripes.h"
 
 /* jemalloc has 4,095 arenas for a process, one of which holds the library's own
  * data. A heap's first arena can always be had. Further ones can be had only as
@@ -87,16 +88,28 @@ static bool may_add_arena(void)
     return false;
 }
 
+bool heap_arenas_suit(const struct heap_arenas *arenas, unsigned place)
+{
+    struct memkind_region_pool *pool = arenas->extents.pool;
+    return pool == NULL || pool_stripes_suit(pool, arenas->slots[place].index);
+}
+
 unsigned heap_arenas_attach(struct heap_arenas *arenas, unsigned preferred)
 {
     ranked_lock_take(&arenas->lock);
     const unsigned count = atomic_load(&arenas->count);
     assert(count > 0 && count <= arenas->limit && preferred < count);
     unsigned place = preferred;
-    for (unsigned i = 0; i < count; i++)
-        if (arenas->slots[i].threads < arenas->slots[place].threads)
+    bool suits = heap_arenas_suit(arenas, place);
+    for (unsigned i = 0; i < count; i++) {
+        if (suits && arenas->slots[i].threads >= arenas->slots[place].threads)
+            continue;
+        if (i != place && heap_arenas_suit(arenas, i)) {
             place = i;
-    if (arenas->slots[place].threads > 0 && count < arenas->limit &&
+            suits = true;
+        }
+    }
+    if ((arenas->slots[place].threads > 0 || !suits) && count < arenas->limit &&
         may_add_arena()) {
         if (add_arena(arenas) == 0)
             place = count;

@@ -58,10 +58,15 @@ int heap_arenas_create(struct heap_arenas *arenas, struct arena_slot *slots,
 /* Destroys all arenas, with whatever objects there are. */
 void heap_arenas_destroy(struct heap_arenas *arenas);
 
-/* Finds the arena for one more cache, and returns its place in `slots`: if no
- * arena has fewer caches, the one that is preferred. */
+/* Finds the arena for one more cache, and returns its place in `slots`: of
+ * those that suit the calling thread, if no other has fewer caches, the one
+ * that is preferred. */
 unsigned heap_arenas_attach(struct heap_arenas *arenas, unsigned preferred);
 void heap_arenas_detach(struct heap_arenas *arenas, unsigned place);
+
+/* Whether the place of an arena's blocks suits the calling thread; see
+ * pool_stripes.h. */
+bool heap_arenas_suit(const struct heap_arenas *arenas, unsigned place);
 
 /* Flags for mallocx(): the arena at a place, and no cache of jemalloc's. */
 static inline int heap_arenas_flags(const struct heap_arenas *arenas,

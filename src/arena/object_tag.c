@@ -16,6 +16,10 @@ static _Atomic uint16_t *tag_place(struct memkind_region_pool *pool,
                                    const void *ptr)
 {
     const struct region *region = NULL;
+    if (pool != NULL && region_range_contains(pool, ptr)) {
+        size_t at = (size_t)((const char *)ptr - pool->range.base);
+        return &pool->range.tags[at >> REGION_TAG_SHIFT];
+    }
     if (pool != NULL)
         region = region_pool_find(pool, ptr);
     if (region == NULL)

@@ -360,6 +360,18 @@ static void attach(struct heap_caches *home, struct thread_cache *cache)
         heap_arenas_flags(home->arenas, cache->arena_place);
 }
 
+void thread_cache_change_arena(struct thread_cache *cache)
+{
+    const struct heap_caches *home = cache->home;
+    extent_found_full_place = false;
+    if (heap_arenas_suit(home->arenas, cache->arena_place))
+        return;
+    ranked_lock_take(&cache->lock);
+    heap_arenas_detach(home->arenas, cache->arena_place);
+    attach(cache->home, cache);
+    ranked_lock_release(&cache->lock);
+}
+
 /* NULL if there is no DRAM. */
 static struct thread_cache *make_cache(struct heap_caches *home)
 {
@@ -374,10 +386,9 @@ static struct thread_cache *make_cache(struct heap_caches *home)
     cache->gate = first_gate(home);
     cache->is_fenced = cache->gate != 0;
     if (pool != NULL) {
-        const struct region *region = &pool->regions[0];
-        cache->base = (uintptr_t)region->base;
-        cache->size = region->size;
-        cache->tags = region->tags;
+        cache->base = (uintptr_t)pool->range.base;
+        cache->size = pool->range.size;
+        cache->tags = pool->range.tags;
     }
     ranked_lock_init(&cache->lock, RANK_CACHE);
     cache->magazines.arenas = home->arenas;

@@ -202,6 +202,10 @@ static inline void thread_cache_leave(struct thread_cache *cache)
     CACHE_STORE(cache->busy, 0);
 }
 
+/* Attaches a cache to another arena if its own does not suit the thread any
+ * more, whose cache it is: a directory is full. Inside the allocator. */
+void thread_cache_change_arena(struct thread_cache *cache);
+
 /* Enters a cache in its home's list of active caches. The cache is locked. */
 void thread_cache_activate(struct thread_cache *cache);
 

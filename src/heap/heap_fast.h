@@ -87,8 +87,8 @@ static inline bool heap_push(struct thread_cache *cache, unsigned size_class,
     return true;
 }
 
-/* Puts an object into the cache if it lies in the first region of the cache's
- * heap. Returns false if the slower functions have to do it. */
+/* Puts an object into the cache if it lies in the range of the cache's heap.
+ * Returns false if the slower functions have to do it. */
 static inline bool heap_free_fast(struct thread_cache *cache, void *ptr)
 {
     uintptr_t address = (uintptr_t)ptr, offset = address - cache->base;

@@ -343,6 +343,9 @@ void *heap_plain_malloc(struct memkind_heap *heap, size_t size, int flags)
         ptr = outlook == OUTLOOK_OTHERS
                   ? attempt_by_others(heap, cache, size, flags)
                   : attempt_all(heap, cache, size, flags, outlook);
+    if (__builtin_expect(extent_found_full_place, 0) &&
+        cache != &heap->caches.fallback)
+        thread_cache_change_arena(cache);
     allocator_leave();
     if (cache != &heap->caches.fallback && --cache->ticks < 0)
         upkeep_tick(cache);

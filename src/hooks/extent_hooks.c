@@ -9,6 +9,7 @@
 #include "debug_log.h"
 #include "jemalloc_ctl.h"
 #include "page_traffic.h"
+#include "pool_files.h"
 #include "sys_calls.h"
 #include "tls_model.h"
 
@@ -36,6 +37,7 @@ static void hook_end(void)
 /* ---- over a region pool ---- */
 
 __thread unsigned extent_commits TLS_MODEL;
+__thread bool extent_found_full_place TLS_MODEL;
 
 static void *pool_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
                         size_t alignment, bool *zero, bool *commit,
@@ -106,6 +108,8 @@ static bool pool_commit(extent_hooks_t *hooks, void *addr, size_t size,
         (result != 0))
         atomic_store_explicit(&supply->is_full, result != 0,
                               memory_order_relaxed);
+    if (result != 0 && pool_avoids_full_places(supply->pool))
+        extent_found_full_place = true;
     if (result != 0)
         debug_log("no file space for %zu bytes: %s", length, strerror(-result));
     else

@@ -68,6 +68,10 @@ struct extent_supply {
 /* Commits that have succeeded, by this thread. */
 extern __thread unsigned extent_commits TLS_MODEL;
 
+/* Set when a commit by this thread has failed in a directory that is full, and
+ * another one of the pool's has space. */
+extern __thread bool extent_found_full_place TLS_MODEL;
+
 /* Blocks are bumped off the pool, or come from `source` if that is not NULL
  * (and may lie in the pool's regions nevertheless). One of the two may be
  * NULL. */

@@ -28,7 +28,7 @@ static inline struct memkind_heap *heap_of_address(struct memkind *kind,
 {
     struct memkind_heap *heap = kind != NULL ? kind_heap_of(kind) : NULL;
     if (__builtin_expect(heap != NULL && kind->regions != NULL &&
-                             region_contains(&kind->regions->regions[0], ptr),
+                             region_range_contains(kind->regions, ptr),
                          1))
         return heap;
     const struct memkind *owner = address_table_find(ptr);

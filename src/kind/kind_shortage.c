@@ -44,6 +44,22 @@ static bool is_file_system_full(const struct memkind_region_pool *pool,
            size <= pool->budget - held;
 }
 
+/* The reason: "PATH: the file system has no room", with the paths of further
+ * directories behind the first. */
+static void name_full_places(const struct pool_place *place)
+{
+    const bool is_last = place->next == NULL;
+    if (!is_last)
+        name_full_places(place->next);
+    if (place->path[0] != '\0')
+        last_error_reason_at(place->path,
+                             is_last ? "the file system has no room" : NULL,
+                             is_last ? ENOSPC : 0);
+    else if (is_last)
+        last_error_reason("the file system has no room: %s",
+                          error_number_text(ENOSPC));
+}
+
 void *kind_shortage_note(const struct memkind *kind, const char *function,
                          size_t size, size_t alignment)
 {
@@ -53,12 +69,7 @@ void *kind_shortage_note(const struct memkind *kind, const char *function,
     if ((shortage == SHORTAGE_OF_LIMIT || shortage == SHORTAGE_OF_MAPPINGS) &&
         is_file_system_full(pool, size)) {
         last_error_begin();
-        if (pool->path[0] != '\0')
-            last_error_reason_at(pool->path, "the file system has no room",
-                                 ENOSPC);
-        else
-            last_error_reason("the file system has no room: %s",
-                              error_number_text(ENOSPC));
+        name_full_places(&pool->place);
         last_error_of_call(function, "");
         last_error_begin(); /* it is no reason of a call that was interrupted */
         return NULL;

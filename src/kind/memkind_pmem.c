@@ -7,9 +7,11 @@
 #include "allocator_gate.h"
 #include "cancellation.h"
 #include "dax_device.h"
+#include "jemalloc_private.h"
 #include "kind_error.h"
 #include "kind_heap.h"
 #include "kind_operations.h"
+#include "kind_paths.h"
 #include "kind_place.h"
 #include "last_error.h"
 #include "options.h"
@@ -29,13 +31,56 @@ int memkind_pmem_set_source(struct memkind *kind,
     return kind_error_of_call(__func__, kind_regions_set_source(kind, source));
 }
 
+/* Files in a directory and others beside it. */
+static int open_directories(struct memkind_region_pool *pool,
+                            const struct memkind_pmem_source *source,
+                            struct memkind *kind)
+{
+    const char *dirs[MEMKIND_PMEM_MAX_PATHS] = {source->dir};
+    if (source->dir == NULL || source->further_dirs == NULL ||
+        source->further_count >= MEMKIND_PMEM_MAX_PATHS) {
+        last_error_reason("%u directories beside the first one; there have to "
+                          "be a first one, and no more than %d",
+                          source->further_count, MEMKIND_PMEM_MAX_PATHS);
+        return -EINVAL;
+    }
+    for (unsigned i = 0; i < source->further_count; i++)
+        dirs[i + 1] = source->further_dirs[i];
+    return region_pool_open_places(pool, dirs, source->further_count + 1,
+                                   source->max_size, kind);
+}
+
+/* Files in the directories of a list. */
+static int open_list(struct memkind_region_pool *pool,
+                     const struct memkind_pmem_source *source,
+                     struct memkind *kind)
+{
+    struct kind_paths *paths = JE_NAME(mallocx)(sizeof *paths, 0);
+    if (paths == NULL)
+        return -ENOMEM;
+    int result = kind_paths_split(paths, source->dir);
+    if (result == 0)
+        result = region_pool_open_places(pool, paths->dirs, paths->count,
+                                         source->max_size, kind);
+    JE_NAME(dallocx)(paths, 0);
+    return result;
+}
+
+_Static_assert(MEMKIND_PMEM_MAX_PATHS == REGION_POOL_MAX_PLACES,
+               "a kind has as many directories as its pool");
+
 static int open_place(struct memkind_region_pool *pool,
                       const struct memkind_pmem_source *source,
                       struct memkind *kind)
 {
-    if (source->dir != NULL && region_file_is_device(source->dir))
+    if (source->dir != NULL && source->further_count == 0 &&
+        region_file_is_device(source->dir))
         return region_pool_open_device(pool, source->dir, source->max_size,
                                        kind);
+    if (source->further_count != 0)
+        return open_directories(pool, source, kind);
+    if (source->dir != NULL && kind_paths_is_list(source->dir))
+        return open_list(pool, source, kind);
     if (source->dir != NULL)
         return region_pool_open_files(pool, source->dir, source->max_size,
                                       kind);

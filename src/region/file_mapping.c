@@ -118,6 +118,14 @@ int file_mapping_is_pmem(int fd, bool *is_pmem)
     return result != 0 ? result : emptied;
 }
 
+static int map_over(void *base, size_t size, int fd, size_t offset)
+{
+    return sys.mmap(base, size, PROT_NONE, MAP_SHARED | MAP_FIXED, fd,
+                    (off_t)offset) != MAP_FAILED
+               ? 0
+               : -errno;
+}
+
 int file_mapping_map(int fd, size_t offset, size_t size, size_t margin,
                      struct mapping *mapping)
 {
@@ -125,14 +133,58 @@ int file_mapping_map(int fd, size_t offset, size_t size, size_t margin,
     int result = address_space_reserve(size, margin, &base);
     if (result != 0)
         return result;
-    if (sys.mmap(base, size, PROT_NONE, MAP_SHARED | MAP_FIXED, fd,
-                 (off_t)offset) == MAP_FAILED) {
-        result = -errno;
+    result = map_over(base, size, fd, offset);
+    if (result != 0) {
         sys.munmap(base, size);
         return result;
     }
     *mapping = (struct mapping){.base = base, .size = size};
     return 0;
+}
+
+int file_mapping_map_with_room(int fd, size_t size, size_t room, size_t margin,
+                               struct mapping *mapping)
+{
+    void *base;
+    const size_t all = size + room;
+    int result = address_space_reserve(2 * all, margin, &base);
+    if (result != 0)
+        return result;
+    result = map_over(base, size, fd, 0);
+    if (result == 0 && sys.munmap((char *)base + all, all) != 0)
+        result = -errno;
+    if (result != 0) {
+        sys.munmap(base, 2 * all);
+        return result;
+    }
+    *mapping = (struct mapping){.base = base, .size = size, .room = room};
+    return 0;
+}
+
+int file_mapping_empty_room(void *base, size_t size)
+{
+    if (sys.mmap(base, size, PROT_NONE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+                 0) == MAP_FAILED)
+        return -errno;
+    (void)sys.madvise(base, size, MADV_DONTDUMP);
+    return 0;
+}
+
+int file_mapping_make_room(struct mapping *mapping, size_t room)
+{
+    int result = file_mapping_empty_room(
+        (char *)mapping->base + (mapping->size - room), room);
+    if (result != 0)
+        return result;
+    mapping->size -= room;
+    mapping->room = room;
+    return 0;
+}
+
+int file_mapping_fill_room(void *base, size_t size, int fd)
+{
+    return map_over(base, size, fd, 0);
 }
 
 static bool map_synced(int fd, size_t offset, const struct mapping *mapping)
@@ -193,13 +245,14 @@ int file_mapping_map_pmem(int fd, size_t offset, size_t size, bool durable,
 
 int file_mapping_unmap(const struct mapping *mapping)
 {
+    const size_t size = mapping->size + mapping->room;
     int result = mapping->by_libpmem && !libpmem_is_stuck
-                     ? unmap_by_libpmem(mapping->base, mapping->size)
-                     : sys.munmap(mapping->base, mapping->size);
+                     ? unmap_by_libpmem(mapping->base, size)
+                     : sys.munmap(mapping->base, size);
     if (result == 0)
         return 0;
     int error = -errno;
-    debug_log("%zu bytes at %p cannot be unmapped: %s", mapping->size,
-              mapping->base, strerror(-error));
+    debug_log("%zu bytes at %p cannot be unmapped: %s", size, mapping->base,
+              strerror(-error));
     return error;
 }

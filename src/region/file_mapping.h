@@ -12,6 +12,7 @@
 struct mapping {
     void *base;
     size_t size;
+    size_t room; /* bytes of addresses behind it; see below */
     bool is_pmem;
     bool by_libpmem;
 };
@@ -26,6 +27,19 @@ int file_mapping_is_pmem(int fd, bool *is_pmem);
  */
 int file_mapping_map(int fd, size_t offset, size_t size, size_t margin,
                      struct mapping *mapping);
+
+/* Does the same at the start of a file, and reserves `room` bytes of addresses
+ * behind the mapping, which are a part of it (mapping->room). -ENOMEM if as
+ * many bytes again could not be had: the process needs addresses, too. */
+int file_mapping_map_with_room(int fd, size_t size, size_t room, size_t margin,
+                               struct mapping *mapping);
+
+/* Makes the last `room` bytes of a mapping such addresses. */
+int file_mapping_make_room(struct mapping *mapping, size_t room);
+
+/* Maps a file over such addresses, and undoes that. */
+int file_mapping_fill_room(void *base, size_t size, int fd);
+int file_mapping_empty_room(void *base, size_t size);
 
 /*
  * Maps a part of a file that is persistent memory; nothing of it can be touched

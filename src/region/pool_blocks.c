@@ -8,8 +8,10 @@
 #include "coarse_clock.h"
 #include "grain_tables.h"
 #include "pool_commit.h"
+#include "pool_files.h"
 #include "pool_growth.h"
 #include "pool_state.h"
+#include "pool_stripes.h"
 #include "region_dump.h"
 #include "region_private.h"
 #include "region_space.h"
@@ -155,25 +157,95 @@ static int grow(struct memkind_region_pool *pool, size_t size)
     return result;
 }
 
-/* Takes a block at the end of the newest region, which is the largest; older
- * ones have been used up. If there is no room, the pool grows. */
-static void *take_new_block(struct memkind_region_pool *pool, size_t size,
-                            size_t alignment, bool *commit, bool *zeroed)
+/* A block that is wanted. */
+struct wanted {
+    unsigned home; /* index of the region that is tried first */
+    size_t size, alignment;
+    bool *commit, *zeroed;
+    bool was_tried; /* some region had room for it */
+};
+
+/* The regions in the order in which they are tried: the arena's home; the
+ * newest of those that follow one another, which is the largest, as older ones
+ * have been used up; the others in the range. NULL if there is none at that
+ * turn. */
+static struct region *region_of_turn(struct memkind_region_pool *pool,
+                                     unsigned home, unsigned turn)
 {
-    struct region *region = &pool->regions[atomic_load(&pool->count) - 1];
-    size_t offset = place_block(pool, region, size, alignment);
-    if (offset == NO_PLACE && pool_can_grow(pool) &&
-        size <= largest_block(pool)) {
-        int result = grow(pool, size + alignment);
-        if (result != 0) {
-            errno = -result;
-            return NULL;
-        }
-        region = &pool->regions[atomic_load(&pool->count) - 1];
-        offset = place_block(pool, region, size, alignment);
+    const unsigned newest = pool->newest;
+    if (turn == 0)
+        return &pool->regions[home];
+    if (turn == 1)
+        return newest != home ? &pool->regions[newest] : NULL;
+    const unsigned index = turn - 2;
+    struct region *region = &pool->regions[index];
+    const bool is_in_range =
+        region->is_stripe || (index == 0 && pool->stripes.count != 0);
+    return is_in_range && index != home && index != newest ? region : NULL;
+}
+
+/* Takes a block where there is room. If some other place has space, a full one
+ * is left out or tried, and none of the others. */
+static void *take_where_room(struct memkind_region_pool *pool,
+                             struct wanted *wanted, bool avoids_full)
+{
+    const unsigned count = atomic_load(&pool->count);
+    for (unsigned turn = 0; turn < count + 2; turn++) {
+        struct region *region = region_of_turn(pool, wanted->home, turn);
+        if (region == NULL ||
+            (avoids_full && pool_place_is_full(region->place)))
+            continue;
+        const size_t offset =
+            place_block(pool, region, wanted->size, wanted->alignment);
+        if (offset == NO_PLACE)
+            continue;
+        wanted->was_tried = true;
+        void *block = take_block(pool, region, offset, wanted->size,
+                                 wanted->commit, wanted->zeroed);
+        /* Another file system may have space. */
+        if (block != NULL || pool->place.next == NULL ||
+            (errno != ENOSPC && errno != EDQUOT))
+            return block;
+        avoids_full = pool_avoids_full_places(pool);
     }
-    if (offset != NO_PLACE)
-        return take_block(pool, region, offset, size, commit, zeroed);
+    return NULL;
+}
+
+/* Grows the pool for a block, and takes it there. */
+static void *take_behind(struct memkind_region_pool *pool,
+                         struct wanted *wanted)
+{
+    int result = grow(pool, wanted->size + wanted->alignment);
+    if (result != 0) {
+        errno = -result;
+        return NULL;
+    }
+    wanted->home = pool->newest;
+    return take_where_room(pool, wanted, false);
+}
+
+/* Takes a block at the end of a region. If there is no room, the pool grows;
+ * full places come last. */
+static void *take_new_block(struct memkind_region_pool *pool, unsigned arena,
+                            size_t size, size_t alignment, bool *commit,
+                            bool *zeroed)
+{
+    struct wanted wanted = {.home = pool_stripes_home(pool, arena),
+                            .size = size,
+                            .alignment = alignment,
+                            .commit = commit,
+                            .zeroed = zeroed};
+    const bool grows = pool_can_grow(pool) && size <= largest_block(pool);
+    bool avoids_full = pool_avoids_full_places(pool);
+    void *block = take_where_room(pool, &wanted, avoids_full);
+    if (block != NULL || (wanted.was_tried && !avoids_full))
+        return block;
+    if (grows && (!wanted.was_tried || pool_avoids_full_places(pool)))
+        block = take_behind(pool, &wanted);
+    if (block == NULL && avoids_full)
+        block = take_where_room(pool, &wanted, false);
+    if (block != NULL || wanted.was_tried || grows)
+        return block;
     if (!pool_can_grow(pool))
         region_space_note_refusal(pool);
     errno = ENOMEM;
@@ -229,7 +301,7 @@ void *region_pool_alloc_for(struct memkind_region_pool *pool, unsigned arena,
     if (takes_back)
         block = take_old_block(pool, arena, size, alignment, *commit, zeroed);
     if (block == NULL)
-        block = take_new_block(pool, size, alignment, commit, zeroed);
+        block = take_new_block(pool, arena, size, alignment, commit, zeroed);
     ranked_lock_release(&pool->lock);
     return block;
 }

@@ -213,7 +213,7 @@ static int give_space(struct memkind_region_pool *pool, struct region *region,
 static bool has_room_elsewhere(struct memkind_region_pool *pool, size_t size)
 {
     ranked_lock_take(&pool->lock);
-    const struct region *last = &pool->regions[atomic_load(&pool->count) - 1];
+    const struct region *last = &pool->regions[pool->newest];
     bool has_room = (pool_can_grow(pool) && !pool->could_not_grow) ||
                     size <= last->size - last->used;
     ranked_lock_release(&pool->lock);

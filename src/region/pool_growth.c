@@ -11,8 +11,10 @@
 #include "file_space.h"
 #include "file_system.h"
 #include "file_system_space.h"
+#include "pool_files.h"
 #include "pool_regions.h"
 #include "pool_state.h"
+#include "pool_stripes.h"
 #include "rounding.h"
 #include "sys_calls.h"
 
@@ -68,7 +70,7 @@ static size_t smaller_size(const struct memkind_region_pool *pool, size_t size,
     size_t smaller = size / 2 & ~(pool_region_unit(pool) - 1);
     /* If the system counts memory when it is mapped (vm.overcommit_memory=2),
      * all others lack what a kind has and does not use. */
-    size_t modest = REGION_SIZE_MODEST << atomic_load(&pool->count);
+    size_t modest = REGION_SIZE_MODEST << pool->following;
     if (pool->backing == REGION_MEMORY && smaller > modest)
         smaller = modest;
     return smaller > least ? smaller : least;
@@ -79,7 +81,7 @@ static size_t smaller_size(const struct memkind_region_pool *pool, size_t size,
 static size_t size_without_holes(const struct memkind_region_pool *pool,
                                  size_t least)
 {
-    size_t size = REGION_SIZE_MODEST << atomic_load(&pool->count);
+    size_t size = REGION_SIZE_MODEST << pool->following;
     if (pool->budget < ADDRESS_SPACE)
         size = round_up(pool->budget, pool_region_unit(pool));
     else if (pool->budget != SIZE_MAX)
@@ -91,6 +93,7 @@ static size_t size_without_holes(const struct memkind_region_pool *pool,
 
 /* What a region is to be mapped of. */
 struct ground {
+    struct pool_place *place;
     int fd;        /* -1: memory */
     size_t offset; /* in the file */
     bool is_pmem;
@@ -106,12 +109,39 @@ static int map_memory(size_t size, struct mapping *mapping)
     return result;
 }
 
+/* Maps the first region, and addresses for stripes behind it. libpmem maps a
+ * file as a whole. */
+static int map_range(const struct ground *ground, size_t size, size_t room,
+                     struct mapping *mapping)
+{
+    const size_t mapped = ground->is_pmem ? size + room : size;
+    int result = file_space_resize(ground->fd, mapped);
+    if (result != 0)
+        return result;
+    if (!ground->is_pmem)
+        return file_mapping_map_with_room(ground->fd, size, room,
+                                          pool_guard_margin(), mapping);
+    result = file_mapping_map_pmem(ground->fd, 0, mapped, false, mapping);
+    if (result != 0)
+        return result;
+    result = file_mapping_make_room(mapping, room);
+    if (result == 0)
+        result = file_space_resize(ground->fd, size);
+    if (result != 0)
+        (void)file_mapping_unmap(mapping);
+    return result;
+}
+
 static int map_once(const struct memkind_region_pool *pool,
                     const struct ground *ground, size_t size,
                     struct mapping *mapping)
 {
     if (ground->fd < 0)
         return map_memory(size, mapping);
+    const size_t room = pool_stripes_room(pool, size);
+    if (room != 0 && map_range(ground, size, room, mapping) == 0)
+        return 0;
+    *mapping = (struct mapping){0};
     int result = file_space_resize(ground->fd, ground->offset + size);
     if (result != 0)
         return result;
@@ -130,7 +160,8 @@ static int map_and_add(struct memkind_region_pool *pool, struct ground *ground,
     int result = map_once(pool, ground, size, &mapping);
     if (result != 0)
         return result;
-    result = pool_add_region(pool, &mapping, ground->fd, ground->offset);
+    result = pool_add_region(pool, &mapping, ground->place, ground->fd,
+                             ground->offset);
     if (result != 0 && file_mapping_unmap(&mapping) != 0)
         ground->still_mapped = true;
     return result;
@@ -185,33 +216,22 @@ static int add_largest(struct memkind_region_pool *pool, struct ground *ground,
 
 /* ---- files ---- */
 
-/* Looks at an empty file for the next region. */
-static int prepare_file(struct memkind_region_pool *pool, int fd)
-{
-    struct file_system file_system;
-    int result = file_system_prepare(fd, &file_system);
-    if (result != 0)
-        return result;
-    if (!file_space_has_holes(fd))
-        pool->no_holes = true;
-    if (atomic_load(&pool->count) == 0)
-        pool->file_system = file_system;
-    return 0;
-}
-
 /* Adds a region of an empty file. */
-static int grow_on(struct memkind_region_pool *pool, int fd, size_t size,
-                   size_t least, bool *still_mapped)
+static int grow_on(struct memkind_region_pool *pool, struct pool_place *place,
+                   int fd, size_t size, size_t least, bool *still_mapped)
 {
-    struct ground ground = {.fd = fd};
-    int result = prepare_file(pool, fd);
+    struct ground ground = {.place = place, .fd = fd};
+    struct file_system file_system;
+    int result = pool_prepare_file(pool, fd, &file_system);
     if (result == 0)
         result = file_mapping_is_pmem(fd, &ground.is_pmem);
     if (result != 0)
         return result;
     if (atomic_load(&pool->count) == 0) {
-        pool->first_capacity = file_system_size(fd);
+        pool->file_system = file_system;
+        pool->first_capacity += file_system_size(fd);
         size = pool_limit_first_size(pool->first_capacity, size);
+        pool_stripes_plan(pool, size);
     }
     if (size < least)
         size = least;
@@ -222,30 +242,15 @@ static int grow_on(struct memkind_region_pool *pool, int fd, size_t size,
     return result;
 }
 
-int pool_create_file(const struct memkind_region_pool *pool)
-{
-    const struct file_identity *identity = &pool->directory_identity;
-    if (descriptor_is_of(pool->directory, identity))
-        return descriptor_create_file(pool->directory);
-    int directory = descriptor_open_directory(pool->path);
-    if (directory < 0)
-        return directory;
-    /* The descriptor of the directory is gone; a path leads there still. */
-    int fd = descriptor_is_of(directory, identity)
-                 ? descriptor_create_file(directory)
-                 : -EBADF;
-    sys.close(directory);
-    return fd;
-}
-
 static int grow_on_new_file(struct memkind_region_pool *pool, size_t size,
                             size_t least)
 {
     bool still_mapped = false;
-    int fd = pool_create_file(pool);
+    struct pool_place *place = pool_place_with_space(pool);
+    int fd = pool_create_file(place);
     if (fd < 0)
         return fd;
-    int result = grow_on(pool, fd, size, least, &still_mapped);
+    int result = grow_on(pool, place, fd, size, least, &still_mapped);
     if (result != 0)
         pool_close_file(pool, fd, still_mapped);
     return result;
@@ -255,8 +260,9 @@ static int grow_on_new_file(struct memkind_region_pool *pool, size_t size,
 static int grow_last_file(struct memkind_region_pool *pool, size_t size,
                           size_t least)
 {
-    const struct region *last = &pool->regions[atomic_load(&pool->count) - 1];
-    struct ground ground = {.fd = last->fd,
+    const struct region *last = &pool->regions[pool->newest];
+    struct ground ground = {.place = last->place,
+                            .fd = last->fd,
                             .offset = last->file_offset + last->size,
                             .is_pmem = last->is_pmem};
     if (last->is_parents_file || !region_has_descriptor(last))
@@ -283,7 +289,10 @@ static int grow_files(struct memkind_region_pool *pool, size_t size,
                       size_t least)
 {
     const bool whole =
-        pool->backing == REGION_FILES && region_pool_is_pmem(pool);
+        pool->backing == REGION_FILES &&
+        (region_pool_is_pmem(pool) ||
+         (pool_avoids_full_places(pool) &&
+          pool_place_is_full(pool->regions[pool->newest].place)));
     size_t part = size / LEAST_PART & ~(REGION_ALIGN_GRAIN - 1);
     if (part < least || pool->no_holes)
         part = least;
@@ -311,10 +320,10 @@ int pool_grow(struct memkind_region_pool *pool, int fd, size_t least)
 {
     ranked_lock_assert_held(&pool->lock);
     unsigned count = atomic_load(&pool->count);
-    struct ground memory = {.fd = -1};
+    struct ground memory = {.place = &pool->place, .fd = -1};
     bool still_mapped = false;
     int result;
-    if (count == REGION_POOL_MAX_REGIONS)
+    if (pool->following == REGION_POOL_MAX_REGIONS)
         return -ENOMEM;
     least = round_up(least, pool_region_unit(pool));
     size_t size = pool->new_size > least ? pool->new_size : least;
@@ -323,9 +332,11 @@ int pool_grow(struct memkind_region_pool *pool, int fd, size_t least)
     else if (count != 0)
         result = grow_files(pool, size, least);
     else
-        result = grow_on(pool, fd, size, least, &still_mapped);
+        result = grow_on(pool, &pool->place, fd, size, least, &still_mapped);
     if (result == 0)
-        pool->new_size = pool->regions[count].size * 2;
+        pool->new_size = pool->regions[pool->newest].size * 2;
+    if (result == 0 && count == 0)
+        pool_stripes_note_room(pool, pool->regions[0].room);
     else if (count == 0)
         pool_close_file(pool, fd, still_mapped);
     return result;

@@ -19,9 +19,6 @@ size_t pool_first_size(size_t max_size);
  * bytes (0: not known) needs. */
 size_t pool_limit_first_size(size_t capacity, size_t size);
 
-/* Makes a file for regions of the pool; returns its descriptor. */
-int pool_create_file(const struct memkind_region_pool *pool);
-
 /* Adds a region with room for `least` bytes. fd: an empty file for the first
  * region, which is closed on failure; else -1. The pool's lock is held. */
 int pool_grow(struct memkind_region_pool *pool, int fd, size_t least);

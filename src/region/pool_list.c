@@ -37,12 +37,23 @@ void pool_list_add(struct memkind_region_pool *pool)
     ranked_lock_release(&list_lock);
 }
 
-static bool has_directory(const struct memkind_region_pool *pool, int number,
-                          const struct file_identity *identity)
+static bool is_same_directory(const struct pool_place *place,
+                              const struct pool_place *other)
 {
-    return pool->directory == number &&
-           pool->directory_identity.device == identity->device &&
-           pool->directory_identity.inode == identity->inode;
+    return place->directory == other->directory &&
+           place->identity.device == other->identity.device &&
+           place->identity.inode == other->identity.inode;
+}
+
+void pool_list_add_place(struct memkind_region_pool *pool,
+                         struct pool_place *place)
+{
+    struct pool_place *last = &pool->place;
+    ranked_lock_take(&list_lock);
+    while (last->next != NULL)
+        last = last->next;
+    last->next = place;
+    ranked_lock_release(&list_lock);
 }
 
 /* Whether a number is still that of a directory of ours, which O_PATH
@@ -53,48 +64,72 @@ static bool is_our_directory(int number, const struct file_identity *identity)
            (sys.get_flags(number) & O_PATH) != 0;
 }
 
-int pool_list_share_directory(struct memkind_region_pool *pool, int directory)
+/* A place, of any pool in the list, with the same directory as this one, by
+ * whatever number; NULL if there is none. The list is locked. */
+static const struct pool_place *find_directory(const struct pool_place *wanted)
 {
-    struct file_identity *identity = &pool->directory_identity;
-    int result = descriptor_identify(directory, identity);
+    for (const struct memkind_region_pool *pool = pools; pool != NULL;
+         pool = pool->next)
+        for (const struct pool_place *place = &pool->place; place != NULL;
+             place = place->next)
+            if (place != wanted && place->directory >= 0 &&
+                is_our_directory(place->directory, &wanted->identity))
+                return place;
+    return NULL;
+}
+
+int pool_list_share_directory(struct pool_place *place, int directory)
+{
+    int result = descriptor_identify(directory, &place->identity);
     if (result != 0) {
         sys.close(directory);
         return result;
     }
     ranked_lock_take(&list_lock);
-    pool->directory = directory;
-    for (struct memkind_region_pool *other = pools; other != NULL;
-         other = other->next)
-        if (other != pool && other->directory >= 0 &&
-            is_our_directory(other->directory, identity)) {
-            pool->directory = other->directory;
-            break;
-        }
-    if (pool->directory != directory)
+    const struct pool_place *other = find_directory(place);
+    place->directory = other != NULL ? other->directory : directory;
+    if (place->directory != directory)
         sys.close(directory);
     ranked_lock_release(&list_lock);
     return 0;
 }
 
-/* The last pool that has a directory closes it. The list is locked. */
-static void drop_directory(struct memkind_region_pool *pool)
+/* Whether a place of any pool but this one has the directory. */
+static bool is_shared(const struct memkind_region_pool *but,
+                      const struct pool_place *wanted)
 {
-    const struct file_identity *identity = &pool->directory_identity;
-    const struct memkind_region_pool *other = pools;
-    if (pool->directory < 0)
-        return;
-    while (other != NULL &&
-           (other == pool || !has_directory(other, pool->directory, identity)))
-        other = other->next;
-    if (other == NULL && is_our_directory(pool->directory, identity))
-        sys.close(pool->directory);
-    pool->directory = -1;
+    for (const struct memkind_region_pool *pool = pools; pool != NULL;
+         pool = pool->next)
+        for (const struct pool_place *place = &pool->place; place != NULL;
+             place = place->next)
+            if (pool != but && is_same_directory(place, wanted))
+                return true;
+    return false;
+}
+
+/* The last place that has a directory closes it. The list is locked. */
+static void drop_directories(struct memkind_region_pool *pool)
+{
+    for (struct pool_place *place = &pool->place; place != NULL;
+         place = place->next) {
+        if (place->directory < 0)
+            continue;
+        if (!is_shared(pool, place) &&
+            is_our_directory(place->directory, &place->identity))
+            sys.close(place->directory);
+        /* If another place has it as well, it is closed already. */
+        for (struct pool_place *other = place->next; other != NULL;
+             other = other->next)
+            if (is_same_directory(place, other))
+                other->directory = -1;
+        place->directory = -1;
+    }
 }
 
 void pool_list_remove(struct memkind_region_pool *pool)
 {
     ranked_lock_take(&list_lock);
-    drop_directory(pool);
+    drop_directories(pool);
     if (pool->prev != NULL)
         pool->prev->next = pool->next;
     else

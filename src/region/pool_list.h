@@ -17,6 +17,10 @@ void pool_list_add(struct memkind_region_pool *pool);
  * others from closing the directory, whose number may then be of another. */
 void pool_list_remove(struct memkind_region_pool *pool);
 
+/* Adds a place to a pool that may be in the list. */
+void pool_list_add_place(struct memkind_region_pool *pool,
+                         struct pool_place *place);
+
 /* Around a walk through the list by `next`. */
 void pool_list_lock(void);
 void pool_list_unlock(void);
@@ -25,10 +29,10 @@ void pool_list_unlock(void);
 struct memkind_region_pool *pool_list_first(void);
 
 /*
- * Gives a pool that is in the list its directory: takes the descriptor over, or
- * closes it and takes that of another pool which has the same directory.
- * Returns 0; a negative errno, and the descriptor is closed.
+ * Gives a place, of a pool that is in the list, its directory: takes the
+ * descriptor over, or closes it and takes that of another place which has the
+ * same directory. Returns 0; a negative errno, and the descriptor is closed.
  */
-int pool_list_share_directory(struct memkind_region_pool *pool, int directory);
+int pool_list_share_directory(struct pool_place *place, int directory);
 
 #endif

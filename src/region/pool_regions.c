@@ -70,8 +70,12 @@ static void make_guards(const struct memkind_region_pool *pool,
 {
     if (pool->backing == REGION_BUFFER || !atomic_load(&guards_are_used))
         return;
+    /* Within a range there is a gap before each stripe. */
+    if (region->is_stripe)
+        return;
     region->guard_before = make_guard(region->base - region_page_size());
-    region->guard_behind = make_guard(region->base + region->size);
+    region->guard_behind =
+        make_guard(region->base + region->size + region->room);
     if (!region->guard_before || !region->guard_behind)
         debug_log("no room for a guard page at %p", (void *)region->base);
 }
@@ -82,7 +86,7 @@ static void drop_guards(struct region *region)
     if (region->guard_before)
         sys.munmap(region->base - page_size, page_size);
     if (region->guard_behind)
-        sys.munmap(region->base + region->size, page_size);
+        sys.munmap(region->base + region->size + region->room, page_size);
     region->guard_before = region->guard_behind = false;
 }
 
@@ -124,8 +128,10 @@ static bool unmap_region(const struct memkind_region_pool *pool,
         (void)file_space_remove(region->base, region->open);
     const struct mapping mapping = {.base = region->base,
                                     .size = region->size,
+                                    .room = region->room,
                                     .by_libpmem = region->by_libpmem};
-    return pool->backing == REGION_BUFFER || file_mapping_unmap(&mapping) == 0;
+    return pool->backing == REGION_BUFFER || region->is_stripe ||
+           file_mapping_unmap(&mapping) == 0;
 }
 
 /* ---- grains ---- */
@@ -176,8 +182,29 @@ static bool is_reserved(const struct memkind_region_pool *pool)
     return pool->backing != REGION_BUFFER && pool->backing != REGION_DEVICE;
 }
 
+/* Makes a region known to those that look for one, after all else of it. */
+static void publish_region(struct memkind_region_pool *pool,
+                           struct region *region)
+{
+    const unsigned index = (unsigned)(region - pool->regions);
+    if (region->is_stripe) {
+        const size_t number =
+            pool_stripe_number(pool, (size_t)(region->base - pool->range.base));
+        atomic_store_explicit(&pool->stripes.at[number], (uint8_t)index,
+                              memory_order_release);
+        pool->stripes.count++;
+    } else {
+        pool->newest = index;
+        pool->following++;
+    }
+    if (region->place->first == NULL && region->fd >= 0)
+        region->place->first = region;
+    atomic_store_explicit(&pool->count, index + 1, memory_order_release);
+}
+
 int pool_add_region(struct memkind_region_pool *pool,
-                    const struct mapping *mapping, int fd, size_t file_offset)
+                    const struct mapping *mapping, struct pool_place *place,
+                    int fd, size_t file_offset)
 {
     ranked_lock_assert_held(&pool->lock);
     unsigned count = atomic_load(&pool->count);
@@ -185,6 +212,9 @@ int pool_add_region(struct memkind_region_pool *pool,
     *region = (struct region){
         .base = mapping->base,
         .size = mapping->size,
+        .room = mapping->room,
+        .place = place,
+        .is_stripe = region_range_contains(pool, mapping->base),
         .open = is_reserved(pool) ? 0 : mapping->size,
         .fd = fd,
         .file_offset = file_offset,
@@ -197,7 +227,7 @@ int pool_add_region(struct memkind_region_pool *pool,
         choose_grain(pool, region);
     int result = fd < 0 ? 0 : descriptor_identify(fd, &region->identity);
     if (result == 0)
-        result = region_tags_make(region);
+        result = region_tags_make(pool, region);
     if (result != 0)
         return result;
     result = grain_tables_init(pool, region);
@@ -211,14 +241,14 @@ int pool_add_region(struct memkind_region_pool *pool,
     /* Whole grains are written to before their pages are committed. */
     if (!pool_is_always_committed(pool) && region->grain_live == NULL)
         memory_mark_unusable(region->base, region->size);
-    atomic_store_explicit(&pool->count, count + 1, memory_order_release);
+    publish_region(pool, region);
     region_readahead_add(pool, region);
     return 0;
 
 fail_address:
     grain_tables_fini(pool, region);
 fail_grains:
-    region_tags_drop(region);
+    region_tags_drop(pool, region);
     return result;
 }
 
@@ -247,6 +277,6 @@ bool pool_remove_region(struct memkind_region_pool *pool, struct region *region)
     grain_tables_fini(pool, region);
     region_private_fini(region);
     region_dump_fini(region);
-    region_tags_drop(region);
+    region_tags_drop(pool, region);
     return is_gone;
 }

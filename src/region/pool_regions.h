@@ -19,16 +19,19 @@ size_t pool_guard_margin(void);
 /* Bytes that the size of a region is a multiple of. */
 size_t pool_region_unit(const struct memkind_region_pool *pool);
 
-/* Makes a mapping the pool's next region. The pool's lock is held. */
+/* Makes a mapping the pool's next region, of a file in a place; a stripe if it
+ * lies in the pool's range. The pool's lock is held. */
 int pool_add_region(struct memkind_region_pool *pool,
-                    const struct mapping *mapping, int fd, size_t file_offset);
+                    const struct mapping *mapping, struct pool_place *place,
+                    int fd, size_t file_offset);
 
 /* For assertions, while no other thread uses the pool: whether it has charged
  * just what its tables say; true if it has none, or has lost its memory. */
 bool pool_charge_is_sound(const struct memkind_region_pool *pool);
 
 /* Unmaps a region of a pool that is being closed, and frees its tables. Its
- * file stays open. Returns whether the mapping is gone. */
+ * file stays open. Returns whether the mapping is gone. That of a stripe goes
+ * with the first region's, which is the last to be removed. */
 bool pool_remove_region(struct memkind_region_pool *pool,
                         struct region *region);
 

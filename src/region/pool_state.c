@@ -11,11 +11,31 @@
 #define BUDGET_PER_ARENA ((size_t)8 << 20)
 #define EXTENT_PAGES_PER_ARENA 1024
 
+/* The region of an address in the range; NULL if there is none yet. */
+static struct region *find_in_range(struct memkind_region_pool *pool,
+                                    const char *addr)
+{
+    const size_t offset = (size_t)(addr - pool->range.base);
+    struct region *region = &pool->regions[0];
+    if (__builtin_expect(offset < region->size, 1))
+        return region;
+    const size_t number = pool_stripe_number(pool, offset);
+    if (number >= REGION_POOL_MAX_STRIPES)
+        return NULL;
+    const unsigned index =
+        atomic_load_explicit(&pool->stripes.at[number], memory_order_acquire);
+    region = &pool->regions[index];
+    return index != 0 && region_contains(region, addr) ? region : NULL;
+}
+
 struct region *region_pool_find(struct memkind_region_pool *pool,
                                 const void *addr)
 {
-    unsigned count = atomic_load_explicit(&pool->count, memory_order_acquire);
-    for (unsigned i = 0; i < count; i++)
+    const unsigned count =
+        atomic_load_explicit(&pool->count, memory_order_acquire);
+    if (region_range_contains(pool, addr))
+        return find_in_range(pool, (const char *)addr);
+    for (unsigned i = 1; i < count; i++)
         if (region_contains(&pool->regions[i], addr))
             return &pool->regions[i];
     return NULL;
@@ -42,7 +62,8 @@ size_t region_pool_capacity(const struct memkind_region_pool *pool)
     if (pool->budget != SIZE_MAX)
         return pool->budget;
     if (pool_has_files(pool) && pool->regions[0].fd >= 0)
-        return region_has_descriptor(&pool->regions[0])
+        return pool->place.next == NULL &&
+                       region_has_descriptor(&pool->regions[0])
                    ? file_system_size(pool->regions[0].fd)
                    : pool->first_capacity;
     return physical_memory_size();
@@ -91,29 +112,76 @@ size_t region_pool_budget_left(const struct memkind_region_pool *pool)
     return region_space_room(pool) + owed;
 }
 
+/* Whether an earlier place of the pool is in the same file system. */
+static bool is_counted(const struct memkind_region_pool *pool,
+                       const struct pool_place *place)
+{
+    const struct pool_place *before = &pool->place;
+    while (before != place &&
+           (before->first == NULL ||
+            before->first->identity.device != place->first->identity.device))
+        before = before->next;
+    return before != place;
+}
+
+/* What the file systems of the pool's places have left, each once; SIZE_MAX if
+ * one of them does not tell. */
+static size_t free_space(const struct memkind_region_pool *pool)
+{
+    size_t sum = 0;
+    for (const struct pool_place *place = &pool->place; place != NULL;
+         place = place->next) {
+        if (place->first == NULL || is_counted(pool, place))
+            continue;
+        const size_t space = file_system_free(place->first->fd);
+        if (space > SIZE_MAX - sum)
+            return SIZE_MAX;
+        sum += space;
+    }
+    return sum;
+}
+
 size_t region_pool_space_left(const struct memkind_region_pool *pool)
 {
     if (!region_pool_lacks_space(pool))
         return region_pool_budget_left(pool);
     const size_t owed = bytes_owed(pool);
     const size_t room = region_space_room(pool);
-    const size_t space = file_system_free(pool->regions[0].fd);
+    const size_t space = free_space(pool);
     return (space < room ? space : room) + owed;
 }
 
 bool region_pool_counts_space(const struct memkind_region_pool *pool)
 {
-    return atomic_load_explicit(&pool->counts_space, memory_order_relaxed);
+    const struct pool_place *place = &pool->place;
+    while (place != NULL &&
+           (place->first == NULL ||
+            atomic_load_explicit(&place->counts_space, memory_order_relaxed)))
+        place = place->next;
+    return place == NULL;
+}
+
+static bool is_in_one_file_system(const struct pool_place *one,
+                                  const struct pool_place *other)
+{
+    return one->first != NULL && other->first != NULL && one->first->fd >= 0 &&
+           other->first->fd >= 0 &&
+           one->first->identity.device == other->first->identity.device;
 }
 
 bool region_pool_shares_space(const struct memkind_region_pool *pool,
                               const struct memkind_region_pool *other)
 {
-    return pool != NULL && other != NULL && pool_has_files(pool) &&
-           pool_has_files(other) && pool->regions[0].fd >= 0 &&
-           other->regions[0].fd >= 0 &&
-           pool->regions[0].identity.device ==
-               other->regions[0].identity.device;
+    if (pool == NULL || other == NULL || !pool_has_files(pool) ||
+        !pool_has_files(other))
+        return false;
+    for (const struct pool_place *mine = &pool->place; mine != NULL;
+         mine = mine->next)
+        for (const struct pool_place *theirs = &other->place; theirs != NULL;
+             theirs = theirs->next)
+            if (is_in_one_file_system(mine, theirs))
+                return true;
+    return false;
 }
 
 bool region_pool_shows_parent(const struct memkind_region_pool *pool)

@@ -20,6 +20,14 @@
  * larger, or if libpmem has to map a file as a whole (DAX), there are further
  * files. A forked child never makes a file of its parent's larger.
  *
+ * The space of one file is taken and given back by one thread at a time. So a
+ * pool that several arenas use has stripes (pool_stripes.h): regions beside the
+ * first one, each with a file of its own, all of them in one range of addresses
+ * with one array of tags:
+ *
+ *     range:    | first region | stripe 1 | stripe 2 | not used yet |
+ *     tags:     | ............................................... |
+ *
  * File space is allocated in whole grains: 2 MiB on DAX, because only whole
  * aligned units of 2 MiB are mapped by huge pages, and because the first touch
  * of each smaller piece waits for the file system; a page on tmpfs; on other
@@ -45,6 +53,12 @@
 /* Each further region is as large as those before it together, or larger. */
 #define REGION_POOL_MAX_REGIONS 24
 
+/* Stripes beside the first region. */
+#define REGION_POOL_MAX_STRIPES 15
+
+/* Directories of a pool. */
+#define REGION_POOL_MAX_PLACES 8
+
 /* Bytes for which a region has a tag. No page is smaller. */
 #define REGION_TAG_SHIFT 12
 #define REGION_TAG_UNIT ((size_t)1 << REGION_TAG_SHIFT)
@@ -68,16 +82,36 @@ enum region_fork_policy {
     REGION_FORK_COPY,        /* a copy */
 };
 
+struct region;
+
+/* A directory in which files of a pool are made, or what its only file is in.
+ */
+struct pool_place {
+    int directory; /* -1: none. Other pools may use the number, too. */
+    int node;      /* NUMA node of its memory; -1: not known */
+    struct file_identity identity; /* of the directory */
+    /* The space that was last asked for there could not be had. */
+    atomic_bool lacks_space;
+    atomic_bool counts_space;   /* the file system does, as has been seen */
+    const struct region *first; /* of those whose files are there, or NULL */
+    struct pool_place *next;    /* of the same pool */
+    char path[PATH_MAX];        /* that leads there, or "" */
+};
+
 struct region {
     char *base;
     size_t size;
+    size_t room; /* bytes behind the first region that are the range's */
     /* used <= open <= size. Both are guarded by the pool's lock. */
     size_t used; /* bytes handed out in blocks */
     size_t open; /* bytes that can be touched */
     int fd;      /* -1 if there is no file; see region_has_descriptor() */
     struct file_identity identity; /* of that file */
     size_t file_offset;            /* of the region's start in the file */
+    struct pool_place *place;      /* of that file; never NULL */
     bool owns_file;                /* the first of the regions that are in it */
+    bool is_stripe;                /* it lies in the range, behind the first */
+    unsigned arenas;               /* that take blocks here first */
     bool is_parents_file;          /* this process shares it with its parent */
     bool is_pmem;
     bool by_libpmem; /* pmem_map_file() made the mapping */
@@ -161,7 +195,6 @@ struct memkind_region_pool {
     } refusals;               /* see region_pool_refusals() */
     atomic_uint decommits;    /* how often pages have been given back */
     atomic_bool has_kept;     /* and whether some could not be */
-    atomic_bool counts_space; /* the file system does, as has been seen */
     atomic_bool no_punch;     /* the file system cannot punch holes */
     atomic_bool has_punched;  /* it can: a hole has been punched */
     atomic_bool has_failed;   /* owed pages may lack their space */
@@ -174,13 +207,27 @@ struct memkind_region_pool {
         unsigned times; /* in that moment */
         size_t least;   /* bytes */
     } no_growth;        /* for want of address space */
+    unsigned newest;    /* index of the last region that is no stripe */
+    unsigned following; /* how many regions are no stripes */
+    /* Stripes. What is not atomic is set while the pool is made, or guarded by
+     * the lock. */
+    struct {
+        unsigned planned;     /* most of them that may be made */
+        unsigned count;       /* that have been made */
+        size_t size;          /* bytes of addresses for each */
+        size_t charged_least; /* to be held before one more is made */
+        uint8_t *homes;       /* by an arena's index: 1 + that of its region */
+        _Atomic uint8_t at[REGION_POOL_MAX_STRIPES]; /* index of region, or 0 */
+    } stripes;
+    struct {
+        char *base;
+        size_t size;
+        _Atomic uint16_t *tags; /* of all that lies in the range */
+    } range;
     _Atomic unsigned count;
-    struct region regions[REGION_POOL_MAX_REGIONS];
-    size_t first_capacity; /* of the file system, when the pool was made */
-    /* For REGION_FILES. Other pools may use the number, too. */
-    int directory;
-    struct file_identity directory_identity;
-    char path[PATH_MAX];                     /* that leads there, or "" */
+    struct region regions[REGION_POOL_MAX_REGIONS + REGION_POOL_MAX_STRIPES];
+    size_t first_capacity;   /* of the file systems, when the pool was made */
+    struct pool_place place; /* the first one, and the list of all */
     struct memkind_region_pool *next, *prev; /* pool_list.c */
 };
 
@@ -188,6 +235,23 @@ static inline bool region_contains(const struct region *region,
                                    const void *addr)
 {
     return (uintptr_t)addr - (uintptr_t)region->base < region->size;
+}
+
+/* Whether an address lies in the pool's range. Lock-free. */
+static inline bool region_range_contains(const struct memkind_region_pool *pool,
+                                         const void *addr)
+{
+    return (uintptr_t)addr - (uintptr_t)pool->range.base < pool->range.size;
+}
+
+/* Which stripe the addresses at an offset of the range are for, from 0 on;
+ * REGION_POOL_MAX_STRIPES or more if they are for none. */
+static inline size_t pool_stripe_number(const struct memkind_region_pool *pool,
+                                        size_t offset)
+{
+    return pool->stripes.size == 0
+               ? REGION_POOL_MAX_STRIPES
+               : (offset - pool->regions[0].size) / pool->stripes.size;
 }
 
 static inline size_t region_page_of(size_t offset)

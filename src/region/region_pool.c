@@ -4,14 +4,19 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "dax_device.h"
 #include "descriptor.h"
 #include "file_mapping.h"
+#include "file_system_space.h"
 #include "last_error.h"
+#include "place_node.h"
+#include "pool_files.h"
 #include "pool_growth.h"
 #include "pool_list.h"
+#include "pool_stripes.h"
 #include "sys_calls.h"
 
 /* Adds the first region of a pool that is being opened. */
@@ -19,7 +24,7 @@ static int add_first_region(struct memkind_region_pool *pool,
                             const struct mapping *mapping, int fd)
 {
     ranked_lock_take(&pool->lock);
-    int result = pool_add_region(pool, mapping, fd, 0);
+    int result = pool_add_region(pool, mapping, &pool->place, fd, 0);
     ranked_lock_release(&pool->lock);
     return result;
 }
@@ -42,7 +47,7 @@ static void init_pool(struct memkind_region_pool *pool,
         .grain = region_page_size(),
         .new_size = pool_first_size(max_size),
         .owner = owner,
-        .directory = -1,
+        .place = {.directory = -1, .node = -1},
     };
     ranked_lock_init(&pool->lock, RANK_POOL);
     ranked_lock_init(&pool->readahead_lock, RANK_READAHEAD);
@@ -64,28 +69,113 @@ static int explain(const char *path, const char *what, int error)
     return error;
 }
 
-int region_pool_open_files(struct memkind_region_pool *pool, const char *dir,
-                           size_t max_size, void *owner)
+/* ---- directories ---- */
+
+static int open_place(struct pool_place *place, const char *dir)
 {
     /* The descriptor is kept: further files are made there even if the process
      * has changed its directory or its root by then. */
     int directory = descriptor_open_directory(dir);
     if (directory < 0)
         return explain(dir, NULL, directory);
-    init_pool(pool, REGION_FILES, max_size, owner);
-    int result = pool_list_share_directory(pool, directory);
-    if (result != 0)
-        return fail_open(pool, result);
-    if (sys.realpath(dir, pool->path) == NULL)
-        pool->path[0] = '\0';
-    int fd = pool_create_file(pool);
+    int result = pool_list_share_directory(place, directory);
+    if (result == 0 && sys.realpath(dir, place->path) == NULL)
+        place->path[0] = '\0';
+    return result;
+}
+
+static int add_place(struct memkind_region_pool *pool, const char *dir)
+{
+    struct pool_place *place =
+        sys.mmap(NULL, sizeof *place, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (place == MAP_FAILED)
+        return -ENOMEM;
+    place->directory = place->node = -1;
+    pool_list_add_place(pool, place);
+    return open_place(place, dir);
+}
+
+static void drop_places(struct memkind_region_pool *pool)
+{
+    struct pool_place *next;
+    for (struct pool_place *place = pool->place.next; place != NULL;
+         place = next) {
+        next = place->next;
+        sys.munmap(place, sizeof *place);
+    }
+    pool->place.next = NULL;
+}
+
+/* Adds what the other file systems hold to what the first one will add. */
+static void look_at_places(struct memkind_region_pool *pool)
+{
+    for (struct pool_place *place = &pool->place; place != NULL;
+         place = place->next) {
+        const struct pool_place *before = &pool->place;
+        place->node = place_node(place->directory);
+        while (before != place &&
+               before->identity.device != place->identity.device)
+            before = before->next;
+        if (before == place && place != &pool->place)
+            pool->first_capacity += file_system_size(place->directory);
+    }
+}
+
+static int open_first_place(struct memkind_region_pool *pool, const char *dir)
+{
+    int fd = pool_create_file(&pool->place);
     if (fd < 0)
-        return fail_open(pool, explain(dir, "no file can be made there", fd));
-    result = grow_first_region(pool, fd);
+        return explain(dir, "no file can be made there", fd);
+    int result = grow_first_region(pool, fd);
+    return result == 0 ? 0
+                       : explain(dir, "no file can be mapped there", result);
+}
+
+/* Makes a file in a further place. That addresses are scarce is no failure: the
+ * place is used when the pool grows. */
+static int use_further_place(struct memkind_region_pool *pool,
+                             struct pool_place *place, const char *dir)
+{
+    ranked_lock_take(&pool->lock);
+    int result = pool_stripes_add(pool, place);
+    ranked_lock_release(&pool->lock);
+    return result == 0 || result == -ENOBUFS
+               ? 0
+               : explain(dir, "no file can be mapped there", result);
+}
+
+int region_pool_open_places(struct memkind_region_pool *pool,
+                            const char *const *dirs, unsigned count,
+                            size_t max_size, void *owner)
+{
+    init_pool(pool, REGION_FILES, max_size, owner);
+    int result = open_place(&pool->place, dirs[0]);
+    for (unsigned i = 1; i < count && result == 0; i++)
+        result = add_place(pool, dirs[i]);
+    if (result == 0 && count > 1)
+        look_at_places(pool);
+    if (result == 0)
+        result = open_first_place(pool, dirs[0]);
+    if (result != 0) {
+        (void)fail_open(pool, result);
+        drop_places(pool);
+        return result;
+    }
+    struct pool_place *place = &pool->place;
+    for (unsigned i = 1; i < count && result == 0; i++) {
+        place = place->next;
+        result = use_further_place(pool, place, dirs[i]);
+    }
     if (result != 0)
-        return fail_open(pool,
-                         explain(dir, "no file can be mapped there", result));
-    return 0;
+        region_pool_close(pool);
+    return result;
+}
+
+int region_pool_open_files(struct memkind_region_pool *pool, const char *dir,
+                           size_t max_size, void *owner)
+{
+    return region_pool_open_places(pool, &dir, 1, max_size, owner);
 }
 
 /* Whether a caller's file can be a kind's. */
@@ -212,13 +302,15 @@ void region_pool_close(struct memkind_region_pool *pool)
     unsigned count = atomic_load(&pool->count);
     bool still_mapped = false;
     assert(pool_charge_is_sound(pool));
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = count; i-- > 0;)
         still_mapped |= !pool_remove_region(pool, &pool->regions[i]);
     for (unsigned i = 0; i < count; i++)
         if (pool->regions[i].owns_file &&
             region_has_descriptor(&pool->regions[i]))
             pool_close_file(pool, pool->regions[i].fd, still_mapped);
     atomic_store(&pool->count, 0);
+    pool_stripes_fini(pool);
+    drop_places(pool);
     ranked_lock_destroy(&pool->lock);
     ranked_lock_destroy(&pool->readahead_lock);
 }

@@ -21,6 +21,8 @@
  * Each makes a pool with its first region. On failure nothing is left behind.
  *
  * files:  dir is a writable directory; max_size 0 means no limit;
+ * places: up to REGION_POOL_MAX_PLACES such directories, whose file systems are
+ *         alike; -EINVAL if they are not;
  * file:   fd is an empty regular file, which is duplicated;
  * device: path is a device DAX, which no other pool may have; -EBUSY;
  * buffer: whole pages within [addr, addr + size) are used;
@@ -28,6 +30,9 @@
  */
 int region_pool_open_files(struct memkind_region_pool *pool, const char *dir,
                            size_t max_size, void *owner);
+int region_pool_open_places(struct memkind_region_pool *pool,
+                            const char *const *dirs, unsigned count,
+                            size_t max_size, void *owner);
 int region_pool_open_file(struct memkind_region_pool *pool, int fd,
                           size_t max_size, void *owner);
 int region_pool_open_device(struct memkind_region_pool *pool, const char *path,

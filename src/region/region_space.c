@@ -8,6 +8,7 @@
 #include "address_space.h"
 #include "file_space.h"
 #include "file_system_space.h"
+#include "pool_files.h"
 #include "region_align.h"
 #include "sys_calls.h"
 
@@ -42,15 +43,23 @@ void region_space_credit(struct memkind_region_pool *pool, size_t size)
 
 /* ---- file space ---- */
 
-/* Notes whether it is the file system that has no space. */
-static void note_whether_full(struct memkind_region_pool *pool, int result)
+static void set_flag(atomic_bool *flag, bool value)
 {
-    bool lacks = result == -ENOSPC || result == -EDQUOT;
+    if (atomic_load_explicit(flag, memory_order_relaxed) != value)
+        atomic_store_explicit(flag, value, memory_order_relaxed);
+}
+
+/* Notes whether it is the file system that has no space. The pool has none only
+ * when none of its places has any. */
+static void note_whether_full(struct memkind_region_pool *pool,
+                              const struct region *region, int result)
+{
+    const bool lacks = result == -ENOSPC || result == -EDQUOT;
     if (lacks)
         atomic_fetch_add_explicit(&pool->refusals.passing, 1,
                                   memory_order_relaxed);
-    if (atomic_load_explicit(&pool->lacks_space, memory_order_relaxed) != lacks)
-        atomic_store_explicit(&pool->lacks_space, lacks, memory_order_relaxed);
+    set_flag(&region->place->lacks_space, lacks);
+    set_flag(&pool->lacks_space, lacks && !pool_avoids_full_places(pool));
 }
 
 /* Whole grains are placed so that large pages can map them. Only regions with
@@ -59,9 +68,8 @@ static int allocate_by_number(struct memkind_region_pool *pool,
                               struct region *region, size_t offset, size_t size,
                               bool *no_fallocate)
 {
-    const struct region_align_file file = {
-        region->fd, &region->identity,
-        pool->backing == REGION_FILES ? pool->directory : -1};
+    const struct region_align_file file = {region->fd, &region->identity,
+                                           region->place->directory};
     const size_t at = region->file_offset + offset;
     if (!region->is_pmem || pool->grain != REGION_ALIGN_GRAIN ||
         (at | size) % REGION_ALIGN_GRAIN != 0)
@@ -153,17 +161,17 @@ static int allocate_space(struct memkind_region_pool *pool,
 static bool seems_full(struct memkind_region_pool *pool,
                        const struct region *region, size_t size)
 {
-    if (!atomic_load_explicit(&pool->lacks_space, memory_order_relaxed) ||
-        !region_has_descriptor(region) ||
+    struct pool_place *place = region->place;
+    if (!pool_place_is_full(place) || !region_has_descriptor(region) ||
         atomic_load_explicit(&pool->has_kept, memory_order_relaxed))
         return false;
     const size_t space = file_system_free(region->fd);
     if (space == SIZE_MAX)
         return false;
     if (space != 0)
-        atomic_store_explicit(&pool->counts_space, true, memory_order_relaxed);
+        atomic_store_explicit(&place->counts_space, true, memory_order_relaxed);
     return space < size &&
-           atomic_load_explicit(&pool->counts_space, memory_order_relaxed);
+           atomic_load_explicit(&place->counts_space, memory_order_relaxed);
 }
 
 int region_space_take_rest(struct memkind_region_pool *pool,
@@ -189,7 +197,7 @@ int region_space_take_rest(struct memkind_region_pool *pool,
         region_space_credit(pool, missing);
     if (result != 0 && held != 0)
         atomic_store(&pool->has_failed, true);
-    note_whether_full(pool, result);
+    note_whether_full(pool, region, result);
     return result;
 }
 
@@ -221,6 +229,9 @@ int region_space_give(struct memkind_region_pool *pool, struct region *region,
         result = region_space_punch(region, offset, size);
     if (result == 0) {
         region_space_credit(pool, held);
+        /* Another place was used meanwhile. */
+        if (pool->place.next != NULL)
+            set_flag(&region->place->lacks_space, false);
         if (!atomic_load_explicit(&pool->has_punched, memory_order_relaxed))
             atomic_store(&pool->has_punched, true);
     } else if (region_space_is_kept(result)) {

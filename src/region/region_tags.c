@@ -15,22 +15,38 @@ static size_t bytes_for(size_t size)
     return size / REGION_TAG_UNIT * sizeof(uint16_t);
 }
 
-int region_tags_make(struct region *region)
+/* Those of the first region are the range's. */
+int region_tags_make(struct memkind_region_pool *pool, struct region *region)
 {
-    void *tags = sys.mmap(NULL, bytes_for(region->size), PROT_READ,
+    region->tags_open = 0;
+    if (region->is_stripe) {
+        const size_t offset = (size_t)(region->base - pool->range.base);
+        region->tags = pool->range.tags + (offset >> REGION_TAG_SHIFT);
+        return 0;
+    }
+    const size_t size = region->size + region->room;
+    void *tags = sys.mmap(NULL, bytes_for(size), PROT_READ,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (tags == MAP_FAILED)
         return -errno;
     /* gcore(1) would read all of it. */
-    (void)sys.madvise(tags, bytes_for(region->size), MADV_DONTDUMP);
+    (void)sys.madvise(tags, bytes_for(size), MADV_DONTDUMP);
     region->tags = tags;
-    region->tags_open = 0;
+    if (region == &pool->regions[0]) {
+        pool->range.base = region->base;
+        pool->range.size = size;
+        pool->range.tags = tags;
+    }
     return 0;
 }
 
-void region_tags_drop(struct region *region)
+void region_tags_drop(struct memkind_region_pool *pool, struct region *region)
 {
-    sys.munmap((void *)region->tags, bytes_for(region->size));
+    if (!region->is_stripe)
+        sys.munmap((void *)region->tags,
+                   bytes_for(region->size + region->room));
+    if (region == &pool->regions[0])
+        pool->range.size = 0;
     region->tags = NULL;
 }
 
@@ -43,8 +59,13 @@ int region_tags_open(struct region *region, size_t size)
     wanted = (wanted + step - 1) / step * step;
     if (wanted > all)
         wanted = all;
-    char *from = (char *)region->tags + region->tags_open;
-    int result = address_space_open(from, wanted - region->tags_open);
+    /* Those of a stripe behind a gap begin within a page. */
+    const uintptr_t mask = region_page_size() - 1;
+    char *tags = (char *)region->tags;
+    char *from = tags + region->tags_open;
+    from -= (uintptr_t)from & mask;
+    const size_t size_to_open = (size_t)(tags + wanted - from);
+    int result = address_space_open(from, (size_to_open + mask) & ~mask);
     if (result == 0)
         region->tags_open = wanted;
     return result;

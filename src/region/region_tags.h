@@ -9,9 +9,10 @@
 
 #include "region.h"
 
-/* Returns 0 or a negative errno. */
-int region_tags_make(struct region *region);
-void region_tags_drop(struct region *region);
+/* Those of the first region are made for all of the range, which is noted in
+ * the pool; a stripe gets its part of them. Returns 0 or a negative errno. */
+int region_tags_make(struct memkind_region_pool *pool, struct region *region);
+void region_tags_drop(struct memkind_region_pool *pool, struct region *region);
 
 /* Makes the tags of the region's first `size` bytes writable; once they are,
  * they stay so. The pool's lock is held. */

@@ -4,9 +4,15 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+static _Atomic unsigned known;
+
+void cpu_count_assume(unsigned count)
+{
+    atomic_store_explicit(&known, count, memory_order_relaxed);
+}
+
 unsigned cpu_count(void)
 {
-    static _Atomic unsigned known;
     unsigned count = atomic_load_explicit(&known, memory_order_relaxed);
     if (count == 0) {
         long online = sysconf(_SC_NPROCESSORS_ONLN);

@@ -6,4 +6,7 @@
  * least 1. */
 unsigned cpu_count(void);
 
+/* Makes it that number; 0: what the system says. For tests. */
+void cpu_count_assume(unsigned count);
+
 #endif

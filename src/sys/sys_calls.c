@@ -70,6 +70,16 @@ static int real_get_file_size_limit(struct rlimit *limit)
     return getrlimit(RLIMIT_FSIZE, limit);
 }
 
+static int real_get_descriptor_limit(struct rlimit *limit)
+{
+    return getrlimit(RLIMIT_NOFILE, limit);
+}
+
+static int real_get_node(unsigned *node)
+{
+    return (int)syscall(SYS_getcpu, NULL, node, NULL);
+}
+
 static int real_ioctl(int fd, unsigned long request, int *flags)
 {
     return ioctl(fd, request, flags);
@@ -97,6 +107,8 @@ struct sys_calls sys = {
     .fstatvfs = fstatvfs,
     .realpath = realpath,
     .get_file_size_limit = real_get_file_size_limit,
+    .get_descriptor_limit = real_get_descriptor_limit,
+    .get_node = real_get_node,
     .ftruncate = ftruncate,
     .fadvise = posix_fadvise,
     .ioctl = real_ioctl,

@@ -49,7 +49,9 @@ struct sys_calls {
     int (*fstatfs)(int fd, struct statfs *fs);
     int (*fstatvfs)(int fd, struct statvfs *fs);
     char *(*realpath)(const char *path, char *resolved);
-    int (*get_file_size_limit)(struct rlimit *limit); /* RLIMIT_FSIZE */
+    int (*get_file_size_limit)(struct rlimit *limit);  /* RLIMIT_FSIZE */
+    int (*get_descriptor_limit)(struct rlimit *limit); /* RLIMIT_NOFILE */
+    int (*get_node)(unsigned *node); /* the calling thread's: getcpu(2) */
     int (*ftruncate)(int fd, off_t length);
     /* posix_fadvise(3): returns an error, and leaves errno alone. */
     int (*fadvise)(int fd, off_t offset, off_t len, int advice);

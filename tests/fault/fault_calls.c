@@ -38,6 +38,7 @@ static const struct {
     [FAULT_FSTATVFS] = {"fstatvfs", {EIO, ENOSYS, EINTR}},
     [FAULT_REALPATH] = {"realpath", {ENOENT, EACCES, ENOMEM, ENAMETOOLONG}},
     [FAULT_GETRLIMIT] = {"getrlimit", {EINVAL}},
+    [FAULT_GETCPU] = {"getcpu", {ENOSYS, EPERM}},
     [FAULT_FTRUNCATE] = {"ftruncate", {EFBIG, ENOSPC, EIO, EPERM, EINTR}},
     [FAULT_FADVISE] = {"posix_fadvise", {EINVAL, EBADF}},
     [FAULT_IOCTL] = {"ioctl", {ENOTTY, EPERM, EOPNOTSUPP, EIO}},
@@ -268,6 +269,16 @@ static char *fault_realpath(const char *path, char *resolved)
 static int fault_get_file_size_limit(struct rlimit *limit)
 {
     return fails(FAULT_GETRLIMIT) ? -1 : real.get_file_size_limit(limit);
+}
+
+static int fault_get_descriptor_limit(struct rlimit *limit)
+{
+    return fails(FAULT_GETRLIMIT) ? -1 : real.get_descriptor_limit(limit);
+}
+
+static int fault_get_node(unsigned *node)
+{
+    return fails(FAULT_GETCPU) ? -1 : real.get_node(node);
 }
 
 static int fault_ftruncate(int fd, off_t length)
@@ -503,6 +514,8 @@ void fault_install(struct fault_world what)
     sys.fstatvfs = fault_fstatvfs;
     sys.realpath = fault_realpath;
     sys.get_file_size_limit = fault_get_file_size_limit;
+    sys.get_descriptor_limit = fault_get_descriptor_limit;
+    sys.get_node = fault_get_node;
     sys.ftruncate = fault_ftruncate;
     sys.fadvise = fault_fadvise;
     sys.ioctl = fault_ioctl;

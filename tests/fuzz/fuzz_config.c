@@ -249,9 +249,9 @@ static void create_by_operations(struct choices *choices)
     /* Only descriptors of our own: others belong to the engine. */
     if (!own || fd <= 2)
         fd = -1;
-    struct memkind_pmem_source source = {
-        choose(choices, 2) == 0 ? choose_path(choices) : NULL, fd,
-        choose_number(choices), MEMKIND_FORK_PRIVATE, false};
+    struct memkind_pmem_source source = {.fd = fd};
+    source.dir = choose(choices, 2) == 0 ? choose_path(choices) : NULL;
+    source.max_size = choose_number(choices);
     char name[200];
     choose_text(choices, name, sizeof name);
     source.fork_policy = (memkind_fork_policy)(choose(choices, 7) - 1);

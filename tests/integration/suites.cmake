@@ -1,6 +1,7 @@
 # memkind_suite() and add_test() calls of this folder.
 memkind_suite(test_heap integration)
 memkind_suite(test_kinds integration)
+memkind_suite(test_directories integration ENVIRONMENT ${memkind_forks})
 set_tests_properties(test_kinds PROPERTIES RUN_SERIAL ON)
 memkind_suite(test_environment integration)
 memkind_suite(test_config_decay integration)

@@ -9,6 +9,10 @@ memkind_suite(test_pool_stores unit INTERNAL ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
 memkind_suite(test_pool_commit unit INTERNAL ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
 memkind_suite(test_pool_blocks unit INTERNAL ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
 memkind_suite(test_pool_growth unit INTERNAL ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
+memkind_suite(test_pool_stripes unit INTERNAL ENVIRONMENT PMEM_IS_PMEM_FORCE=0)
+add_test(NAME test_pool_stripes_grains COMMAND memkind_test_pool_stripes)
+memkind_set_test(test_pool_stripes_grains unit
+  ENVIRONMENT PMEM_IS_PMEM_FORCE=1)
 memkind_suite(test_page_map unit INTERNAL)
 memkind_suite(test_region_grains unit INTERNAL
   ENVIRONMENT PMEM_IS_PMEM_FORCE=1)

@@ -301,7 +301,7 @@ static char program_file[4200];
 
 static int put_program_file_at(const struct memkind_region_pool *which)
 {
-    int number = which->regions[0].fd, directory = which->directory;
+    int number = which->regions[0].fd, directory = which->place.directory;
     int fd = open(program_file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     static char text[8 * MIB];
     memset(text, 0x5a, sizeof text);
@@ -365,7 +365,7 @@ static int numbers_of_a_directory_are_taken(void)
     char *more = grow(&second);
     NEED(more != NULL && second.regions[1].owns_file);
     memset(more, 1, MIB);
-    int number = second.regions[0].fd, directory = second.directory;
+    int number = second.regions[0].fd, directory = second.place.directory;
     region_pool_close(&second);
     NEED(is_open(number) && is_open(directory));
     NEED(program_file_is_whole());
@@ -473,7 +473,7 @@ static int fork_without_the_numbers(void)
         NEED(put_program_file_at(&second) == 0);
         NEED(child_run(grandchild) == 0);
         NEED(test_check(block, MIB, 2));
-        int number = second.regions[0].fd, directory = second.directory;
+        int number = second.regions[0].fd, directory = second.place.directory;
         region_pool_close(&second);
         NEED(program_file_is_whole());
         close(number);
@@ -524,13 +524,13 @@ static void test_pools_share_a_directory(void)
     test_resources_take(&before);
     open_dir(&pool, 16 * MIB);
     open_dir(&second, 16 * MIB);
-    int directory = pool.directory;
-    CHECK_EQ(second.directory, directory);
+    int directory = pool.place.directory;
+    CHECK_EQ(second.place.directory, directory);
     region_pool_close(&pool);
     CHECK(is_open(directory));
     CHECK_NOT_NULL(grow(&second));
     open_dir(&pool, 16 * MIB);
-    CHECK_EQ(pool.directory, directory);
+    CHECK_EQ(pool.place.directory, directory);
     region_pool_close(&second);
     CHECK(is_open(directory));
     region_pool_close(&pool);
@@ -548,10 +548,10 @@ static void test_a_number_of_two_directories(void)
     test_resources_take(&before);
     for (int first = 0; first < 2; first++) {
         open_dir(&pool, 16 * MIB);
-        int directory = pool.directory;
+        int directory = pool.place.directory;
         close(directory);
         REQUIRE_EQ(region_pool_open_files(&second, dir, 16 * MIB, &owner), 0);
-        CHECK_EQ(second.directory, directory);
+        CHECK_EQ(second.place.directory, directory);
         region_pool_close(first == 0 ? &pool : &second);
         CHECK_EQ(is_open(directory), first == 0);
         region_pool_close(first == 0 ? &second : &pool);

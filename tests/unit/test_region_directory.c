@@ -35,7 +35,7 @@ static void replace(int number)
 static void test_closing(void)
 {
     open_pool(&pool);
-    int number = pool.directory;
+    int number = pool.place.directory;
     replace(number);
     region_pool_close(&pool);
     CHECK(is_open(number));
@@ -45,10 +45,10 @@ static void test_closing(void)
 static void test_sharing(void)
 {
     open_pool(&pool);
-    int number = pool.directory;
+    int number = pool.place.directory;
     replace(number);
     open_pool(&second);
-    CHECK_NE(second.directory, number);
+    CHECK_NE(second.place.directory, number);
     region_pool_close(&second);
     region_pool_close(&pool);
     CHECK(is_open(number));
@@ -60,8 +60,8 @@ static void test_its_own(void)
 {
     open_pool(&pool);
     open_pool(&second);
-    int number = pool.directory;
-    CHECK_EQ(second.directory, number);
+    int number = pool.place.directory;
+    CHECK_EQ(second.place.directory, number);
     region_pool_close(&pool);
     CHECK(is_open(number));
     region_pool_close(&second);
@@ -85,8 +85,8 @@ static void test_of_a_later_pool(void)
 {
     open_pool(&pool);
     open_pool(&second);
-    CHECK_EQ(pool.directory, second.directory);
-    const int number = pool.directory;
+    CHECK_EQ(pool.place.directory, second.place.directory);
+    const int number = pool.place.directory;
     real_close = sys.close;
     sys.close = close_meanwhile;
     region_pool_close(&pool);

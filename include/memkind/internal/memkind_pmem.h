@@ -44,6 +44,11 @@ struct memkind_pmem_source {
     memkind_fork_policy fork_policy;
     /** Whether core dumps have the kind's objects in them */
     bool dump_objects;
+    /** Directories beside `dir`, `further_count` of them; NULL if there are
+     * none.
+     */
+    const char *const *further_dirs;
+    unsigned further_count;
 };
 
 /**
