@@ -138,32 +138,36 @@ bool heap_arenas_knows_pages(const struct heap_arenas *arenas)
            region_pool_charges_pages(pool);
 }
 
-static void purge(struct heap_arenas *arenas, bool is_lazy)
+static void purge(struct heap_arenas *arenas, enum extent_purge_mode mode)
 {
     const unsigned count = heap_arenas_count(arenas);
     const size_t freed = atomic_load(&arenas->returns.free_pages);
     const struct extent_purge begun =
-        extent_supply_begin_purge(&arenas->extents, is_lazy);
+        extent_supply_begin_purge(&arenas->extents, mode);
     for (unsigned i = 0; i < count; i++)
         (void)je_arena_purge(arenas->slots[i].index);
     /* If another thread is at it, jemalloc leaves an arena as it is. */
     const bool is_complete = extent_supply_end_purge(&arenas->extents, &begun);
-    if (arenas->extents.pool != NULL && !is_lazy)
-        region_pool_pay(arenas->extents.pool);
+    if (arenas->extents.pool != NULL && mode != PURGE_LATER)
+        region_pool_pay_in_parallel(arenas->extents.pool);
     if (is_complete)
         arena_returns_note_purge(&arenas->returns, freed);
 }
 
 void heap_arenas_purge(struct heap_arenas *arenas)
 {
-    purge(arenas, false);
+    const struct memkind_region_pool *pool = arenas->extents.pool;
+    purge(arenas, pool != NULL && region_pool_is_worth_threads(pool)
+                      ? PURGE_TOGETHER
+                      : PURGE_NOW);
 }
 
 void heap_arenas_purge_within_budget(struct heap_arenas *arenas)
 {
-    purge(arenas, heap_arenas_knows_pages(arenas) &&
-                      region_pool_is_limited(arenas->extents.pool) &&
-                      !region_pool_lacks_space(arenas->extents.pool));
+    const bool is_lazy = heap_arenas_knows_pages(arenas) &&
+                         region_pool_is_limited(arenas->extents.pool) &&
+                         !region_pool_lacks_space(arenas->extents.pool);
+    purge(arenas, is_lazy ? PURGE_LATER : PURGE_NOW);
 }
 
 void heap_arenas_decay(struct heap_arenas *arenas, unsigned place)

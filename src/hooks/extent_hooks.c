@@ -125,7 +125,7 @@ static bool pool_commit(extent_hooks_t *hooks, void *addr, size_t size,
 #define OWED_MOST ((size_t)1 << 20)
 
 /* A purge by this thread. */
-static __thread enum { NO_PURGE, PURGE_NOW, PURGE_LATER } purge TLS_MODEL;
+static __thread enum extent_purge_mode purge TLS_MODEL;
 
 /* How many of so many bytes may be given back at once; SIZE_MAX if all that is
  * owed may be. jemalloc's background threads keep no allocation waiting. */
@@ -137,6 +137,8 @@ static size_t take_allowance(struct extent_supply *supply, size_t size)
         return SIZE_MAX;
     if (purge == PURGE_LATER)
         return size > OWED_MOST ? size : 0;
+    if (purge == PURGE_TOGETHER)
+        return 0;
     if (atomic_load_explicit(&supply->purges, memory_order_relaxed) != 0 ||
         je_background_threads_are_on())
         return SIZE_MAX;
@@ -441,13 +443,13 @@ void extent_supply_set_decay(struct extent_supply *supply, bool decays)
 }
 
 struct extent_purge extent_supply_begin_purge(struct extent_supply *supply,
-                                              bool is_lazy)
+                                              enum extent_purge_mode mode)
 {
     struct extent_purge begun;
     atomic_fetch_add(&supply->purges, 1);
     begun.ended = atomic_load(&supply->decays.ended);
     begun.begun = atomic_load(&supply->decays.begun);
-    purge = is_lazy ? PURGE_LATER : PURGE_NOW;
+    purge = mode;
     page_traffic_begin_purge();
     return begun;
 }

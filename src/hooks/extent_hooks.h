@@ -83,14 +83,21 @@ void extent_supply_init(struct extent_supply *supply,
 void extent_supply_init_user(struct extent_supply *supply, extent_hooks_t *user,
                              void *address_owner);
 
-/* Bracket a purge of the arenas by this thread; if it is lazy, the space of
- * their pages is owed, and not given back. Returns whether no other thread has
- * given pages back meanwhile, which it may have taken out of an arena. */
+/* When a purge gives back the space of the pages that arenas give up. */
+enum extent_purge_mode {
+    NO_PURGE,
+    PURGE_NOW,
+    PURGE_LATER,    /* when it is needed: the space is owed */
+    PURGE_TOGETHER, /* by the caller, when all of it is owed */
+};
+
+/* Bracket a purge of the arenas by this thread. Returns whether no other thread
+ * has given pages back meanwhile, which it may have taken out of an arena. */
 struct extent_purge {
     unsigned begun, ended;
 };
 struct extent_purge extent_supply_begin_purge(struct extent_supply *supply,
-                                              bool is_lazy);
+                                              enum extent_purge_mode mode);
 bool extent_supply_end_purge(struct extent_supply *supply,
                              const struct extent_purge *begun);
 

@@ -8,6 +8,7 @@
 #include "coarse_clock.h"
 #include "leak_roots.h"
 #include "memory_marks.h"
+#include "parallel.h"
 #include "pool_state.h"
 #include "region_dump.h"
 #include "region_grains.h"
@@ -87,6 +88,21 @@ size_t region_pool_pay_some(struct memkind_region_pool *pool, size_t most)
 void region_pool_pay(struct memkind_region_pool *pool)
 {
     (void)pay_regions(pool, SIZE_MAX, true);
+}
+
+static void pay_one_region(void *context, unsigned index)
+{
+    struct memkind_region_pool *pool = context;
+    if (pay_region(pool, &pool->regions[index], SIZE_MAX, true) != 0)
+        atomic_fetch_add(&pool->decommits, 1);
+}
+
+void region_pool_pay_in_parallel(struct memkind_region_pool *pool)
+{
+    if (region_pool_is_worth_threads(pool))
+        parallel_do(atomic_load(&pool->count), pay_one_region, pool);
+    else
+        region_pool_pay(pool);
 }
 
 size_t region_pool_give_idle(struct memkind_region_pool *pool, size_t most)

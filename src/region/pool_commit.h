@@ -42,6 +42,10 @@ bool region_pool_owes(const struct memkind_region_pool *pool);
 void region_pool_pay(struct memkind_region_pool *pool);
 size_t region_pool_pay_some(struct memkind_region_pool *pool, size_t most);
 
+/* Gives back all that is owed, the regions of a large pool at the same time, by
+ * several threads for a moment. The caller holds no lock of this layer. */
+void region_pool_pay_in_parallel(struct memkind_region_pool *pool);
+
 /* Gives back, for another pool on a full file system, about so many bytes of
  * what the pool keeps in grains that it has a part of in use. Returns how many
  * it was. */

@@ -69,6 +69,15 @@ size_t region_pool_capacity(const struct memkind_region_pool *pool)
     return physical_memory_size();
 }
 
+/* A thread costs as much as dropping some hundred KiB. */
+#define HELD_FOR_THREADS ((size_t)256 << 20)
+
+bool region_pool_is_worth_threads(const struct memkind_region_pool *pool)
+{
+    return pool->stripes.count != 0 && !pool->is_inherited &&
+           region_pool_charged(pool) >= HELD_FOR_THREADS;
+}
+
 bool region_pool_lacks_space(const struct memkind_region_pool *pool)
 {
     return atomic_load_explicit(&pool->lacks_space, memory_order_relaxed);

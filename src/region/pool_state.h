@@ -43,6 +43,10 @@ size_t region_pool_charged(const struct memkind_region_pool *pool);
  * known. */
 size_t region_pool_capacity(const struct memkind_region_pool *pool);
 
+/* Whether the pool has several files, and holds so much that giving it back is
+ * worth some threads. Not in a forked child. */
+bool region_pool_is_worth_threads(const struct memkind_region_pool *pool);
+
 /* Whether the pool has a budget. */
 static inline bool
 region_pool_is_limited(const struct memkind_region_pool *pool)

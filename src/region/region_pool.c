@@ -12,6 +12,7 @@
 #include "file_mapping.h"
 #include "file_system_space.h"
 #include "last_error.h"
+#include "parallel.h"
 #include "place_node.h"
 #include "pool_files.h"
 #include "pool_growth.h"
@@ -296,18 +297,47 @@ void region_pool_dump_objects(struct memkind_region_pool *pool)
     ranked_lock_release(&pool->lock);
 }
 
+struct closing {
+    const struct memkind_region_pool *pool;
+    bool still_mapped;
+};
+
+/* Most of the time that a large pool's end takes is here: closing a file that
+ * nothing else keeps drops its pages. */
+static void close_file_of_region(void *context, unsigned index)
+{
+    const struct closing *closing = context;
+    const struct region *region = &closing->pool->regions[index];
+    if (region->owns_file && region_has_descriptor(region))
+        pool_close_file(closing->pool, region->fd, closing->still_mapped);
+}
+
+/* Takes the pages of a region out of the process's tables, which the kernel
+ * would do for all regions one after another when they are unmapped. */
+static void empty_tables_of_region(void *context, unsigned index)
+{
+    const struct memkind_region_pool *pool = context;
+    const struct region *region = &pool->regions[index];
+    (void)sys.madvise(region->base, region->used, MADV_DONTNEED);
+}
+
 void region_pool_close(struct memkind_region_pool *pool)
 {
+    const bool has_threads = region_pool_is_worth_threads(pool);
     pool_list_remove(pool);
     unsigned count = atomic_load(&pool->count);
     bool still_mapped = false;
     assert(pool_charge_is_sound(pool));
+    if (has_threads)
+        parallel_do(count, empty_tables_of_region, pool);
     for (unsigned i = count; i-- > 0;)
         still_mapped |= !pool_remove_region(pool, &pool->regions[i]);
-    for (unsigned i = 0; i < count; i++)
-        if (pool->regions[i].owns_file &&
-            region_has_descriptor(&pool->regions[i]))
-            pool_close_file(pool, pool->regions[i].fd, still_mapped);
+    struct closing closing = {pool, still_mapped};
+    if (has_threads)
+        parallel_do(count, close_file_of_region, &closing);
+    else
+        for (unsigned i = 0; i < count; i++)
+            close_file_of_region(&closing, i);
     atomic_store(&pool->count, 0);
     pool_stripes_fini(pool);
     drop_places(pool);

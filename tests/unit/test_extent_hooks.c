@@ -309,7 +309,7 @@ static void test_space_goes_back_at_once(void)
     extent_supply_set_decay(&extents, true);
     CHECK(!hooks->commit(hooks, extent, EXTENT, 0, EXTENT, ARENA));
     const struct extent_purge purge =
-        extent_supply_begin_purge(&extents, false);
+        extent_supply_begin_purge(&extents, PURGE_NOW);
     CHECK(decommit_all(extent));
     (void)extent_supply_end_purge(&extents, &purge);
     CHECK_EQ(region_pool_charged(&pool), 0);
@@ -344,7 +344,7 @@ static void test_merges_are_bounded(void)
     extent_merges_begin_call();
     CHECK_EQ(count_merges(extent, true), most);
     const struct extent_purge purge =
-        extent_supply_begin_purge(&extents, false);
+        extent_supply_begin_purge(&extents, PURGE_NOW);
     CHECK_EQ(count_merges(extent, true), 10000);
     (void)extent_supply_end_purge(&extents, &purge);
     close_all();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -525,6 +526,116 @@ static void test_stripes_do_not_wait_for_each_other(void)
     close_and_end();
 }
 
+/* ---- giving back by several threads -------------------------------------- */
+
+#define HELD_LARGE (320 * MIB)
+
+static unsigned threads_made;
+static int thread_error;
+static atomic_uint signals_open;
+static void *(*start_of_thread)(void *);
+
+static void *start_and_look(void *argument)
+{
+    sigset_t blocked;
+    pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+    if (!sigismember(&blocked, SIGTERM) || !sigismember(&blocked, SIGUSR1))
+        atomic_fetch_add(&signals_open, 1);
+    return start_of_thread(argument);
+}
+
+static int counting_pthread_create(pthread_t *thread,
+                                   const pthread_attr_t *attributes,
+                                   void *(*start)(void *), void *argument)
+{
+    if (thread_error != 0)
+        return thread_error;
+    threads_made++;
+    start_of_thread = start;
+    return real.pthread_create(thread, attributes, start_and_look, argument);
+}
+
+/* A pool with 3 files that holds so much. */
+static void fill_large_pool(char *blocks[3])
+{
+    begin_with(3);
+    open_pool(BUDGET);
+    hold(16 * MIB);
+    for (unsigned arena = 1; arena < 4; arena++) {
+        blocks[arena - 1] = block_for(arena, HELD_LARGE / 3 & ~(MIB - 1));
+        REQUIRE_EQ(region_pool_commit(&pool, blocks[arena - 1],
+                                      HELD_LARGE / 3 & ~(MIB - 1)),
+                   0);
+    }
+    REQUIRE_EQ(pool.stripes.count, 2);
+    REQUIRE(region_pool_is_worth_threads(&pool));
+    threads_made = 0;
+    atomic_store(&signals_open, 0);
+    sys.pthread_create = counting_pthread_create;
+}
+
+static void owe_all(char *blocks[3])
+{
+    for (unsigned i = 0; i < 3; i++)
+        CHECK_EQ(region_pool_decommit_some(&pool, blocks[i],
+                                           HELD_LARGE / 3 & ~(MIB - 1), 0),
+                 0);
+    CHECK(region_pool_owes(&pool));
+}
+
+static void test_threads_pay_what_is_owed(void)
+{
+    static const int errors[] = {0, EAGAIN, EPERM};
+    if (!test_has_space(400 * MIB))
+        return;
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        char *blocks[3];
+        fill_large_pool(blocks);
+        owe_all(blocks);
+        thread_error = errors[i];
+        region_pool_pay_in_parallel(&pool);
+        CHECK_EQ(threads_made, (errors[i] == 0 ? 2 : 0));
+        CHECK_EQ(atomic_load(&signals_open), 0);
+        CHECK(!region_pool_owes(&pool));
+        CHECK_LE(pool_file_bytes(), 20 * MIB);
+        CHECK(blocks_match_charge());
+        thread_error = 0;
+        close_and_end();
+    }
+}
+
+static void test_threads_close_the_files(void)
+{
+    static const int errors[] = {0, EAGAIN};
+    if (!test_has_space(400 * MIB))
+        return;
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        char *blocks[3];
+        fill_large_pool(blocks);
+        thread_error = errors[i];
+        region_pool_close(&pool);
+        CHECK_EQ(threads_made, (errors[i] == 0 ? 4 : 0));
+        CHECK_EQ(atomic_load(&signals_open), 0);
+        thread_error = 0;
+        end();
+    }
+}
+
+static void test_a_small_pool_needs_no_threads(void)
+{
+    begin_with(3);
+    open_pool(BUDGET);
+    hold(16 * MIB);
+    for (unsigned arena = 1; arena < 4; arena++)
+        check_usable(block_for(arena, MIB), arena);
+    threads_made = 0;
+    sys.pthread_create = counting_pthread_create;
+    region_pool_pay_in_parallel(&pool);
+    region_pool_close(&pool);
+    CHECK_EQ(threads_made, 0);
+    end();
+}
+
 /* ---- places -------------------------------------------------------------- */
 
 static int second_node, thread_node;
@@ -684,6 +795,9 @@ static const struct test_case tests[] = {
     {"memory has no stripes", test_memory_has_no_stripes},
     {"stripes do not wait for each other",
      test_stripes_do_not_wait_for_each_other},
+    {"threads pay what is owed", test_threads_pay_what_is_owed},
+    {"threads close the files", test_threads_close_the_files},
+    {"a small pool needs no threads", test_a_small_pool_needs_no_threads},
     {"each place has a region", test_each_place_has_a_region},
     {"stripes lie in the places in turn",
      test_stripes_lie_in_the_places_in_turn},

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "parallel.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "cpu_count.h"
+#include "sys_calls.h"
+
+#define THREADS_MOST 15
+
+/* Room for the variables of all libraries, which lie on a thread's stack. */
+#define STACK_SIZE ((size_t)256 << 10)
+
+struct job {
+    parallel_work *work;
+    void *context;
+    unsigned count;
+    atomic_uint next;
+};
+
+static void *do_pieces(void *argument)
+{
+    struct job *job = argument;
+    for (;;) {
+        const unsigned index = atomic_fetch_add(&job->next, 1);
+        if (index >= job->count)
+            return NULL;
+        job->work(job->context, index);
+    }
+}
+
+/* Makes so many threads; returns how many there are. */
+static unsigned make_threads(pthread_t *threads, unsigned wanted,
+                             struct job *job)
+{
+    pthread_attr_t attributes;
+    sigset_t all, before;
+    unsigned made = 0;
+    if (wanted == 0 || pthread_attr_init(&attributes) != 0)
+        return 0;
+    (void)pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    while (made < wanted &&
+           sys.pthread_create(&threads[made], &attributes, do_pieces, job) == 0)
+        made++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    return made;
+}
+
+void parallel_do(unsigned count, parallel_work *work, void *context)
+{
+    struct job job = {.work = work, .context = context, .count = count};
+    pthread_t threads[THREADS_MOST];
+    unsigned wanted = count < cpu_count() ? count : cpu_count();
+    if (wanted > THREADS_MOST + 1)
+        wanted = THREADS_MOST + 1;
+    const unsigned made =
+        make_threads(threads, wanted == 0 ? 0 : wanted - 1, &job);
+    (void)do_pieces(&job);
+    for (unsigned i = 0; i < made; i++)
+        pthread_join(threads[i], NULL);
+}
