@@ -10,7 +10,7 @@
 
 /* Copies the first part of a list; returns what follows it, or NULL if it is
  * the last. A part that is too long becomes "". */
-static const char *next_part(const char *list, char *part)
+static const char *next_path(const char *list, char *part)
 {
     const char *colon = strchrnul(list, ':');
     const size_t length = (size_t)(colon - list);
@@ -22,7 +22,7 @@ static const char *next_part(const char *list, char *part)
     return *colon == ':' ? colon + 1 : NULL;
 }
 
-static bool is_directory(const char *path)
+static bool is_existing_directory(const char *path)
 {
     struct stat st;
     return path[0] != '\0' && sys.stat(path, &st) == 0 && S_ISDIR(st.st_mode);
@@ -36,8 +36,8 @@ bool kind_paths_is_list(const char *text)
         (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG))
         return false;
     while (text != NULL) {
-        text = next_part(text, part);
-        if (!is_directory(part))
+        text = next_path(text, part);
+        if (!is_existing_directory(part))
             return false;
     }
     return true;
@@ -54,7 +54,7 @@ int kind_paths_split(struct kind_paths *paths, const char *text)
                               MEMKIND_PMEM_MAX_PATHS);
             return -EINVAL;
         }
-        text = next_part(text, place);
+        text = next_path(text, place);
         paths->dirs[paths->count++] = place;
         place += strlen(place) + 1;
     }

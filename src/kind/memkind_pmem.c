@@ -69,9 +69,9 @@ static int open_list(struct memkind_region_pool *pool,
 _Static_assert(MEMKIND_PMEM_MAX_PATHS == REGION_POOL_MAX_PLACES,
                "a kind has as many directories as its pool");
 
-static int open_place(struct memkind_region_pool *pool,
-                      const struct memkind_pmem_source *source,
-                      struct memkind *kind)
+static int open_source(struct memkind_region_pool *pool,
+                       const struct memkind_pmem_source *source,
+                       struct memkind *kind)
 {
     if (source->dir != NULL && source->further_count == 0 &&
         region_file_is_device(source->dir))
@@ -108,7 +108,7 @@ static int open_files_or_device(struct memkind_region_pool *pool,
         last_error_reason("%d is no fork policy", (int)source->fork_policy);
         return -EINVAL;
     }
-    int result = open_place(pool, source, kind);
+    int result = open_source(pool, source, kind);
     if (result != 0)
         return result;
     region_pool_set_fork_policy(pool, policies[source->fork_policy]);

@@ -305,35 +305,43 @@ static unsigned make_home(struct memkind_region_pool *pool, int node,
     return shared;
 }
 
-/* Whether an arena that has a home stays there. One whose home is full stays: it
- * has pages there that it would try first, so its threads move to other arenas
- * instead (pool_stripes_suit()). */
+/* Whether an arena that has a home stays there. One whose home is full stays:
+ * it has pages there that it would try first, so its threads move to other
+ * arenas instead (pool_stripes_suit()). */
 static bool stays(const struct memkind_region_pool *pool,
                   const struct region *region)
 {
     return region->arenas == 1 || !is_worth_one_more(pool);
 }
 
-static bool make_homes(struct memkind_region_pool *pool)
+static bool make_homes(struct memkind_region_pool *pool, unsigned arena)
 {
     if (pool->stripes.homes != NULL)
         return true;
     /* Until there is something to choose, all are at home in the first region.
-     */
-    if (pool->stripes.count == 0 && !is_worth_one_more(pool))
+     * So is the first arena as long as it is the only one. */
+    if (pool->stripes.first_arena == 0)
+        pool->stripes.first_arena = arena + 1;
+    if (pool->stripes.count == 0 &&
+        (!is_worth_one_more(pool) || pool->stripes.first_arena == arena + 1))
         return false;
     void *homes = sys.mmap(NULL, ARENAS_MOST, PROT_READ | PROT_WRITE,
                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (homes != MAP_FAILED)
-        pool->stripes.homes = homes;
-    return homes != MAP_FAILED;
+    if (homes == MAP_FAILED)
+        return false;
+    pool->stripes.homes = homes;
+    if (pool->stripes.first_arena != arena + 1) {
+        pool->stripes.homes[pool->stripes.first_arena - 1] = 1;
+        pool->regions[0].arenas++;
+    }
+    return true;
 }
 
 unsigned pool_stripes_home(struct memkind_region_pool *pool, unsigned arena)
 {
     ranked_lock_assert_held(&pool->lock);
     if (pool->stripes.planned == 0 || pool->is_inherited ||
-        arena >= ARENAS_MOST || !make_homes(pool))
+        arena >= ARENAS_MOST || !make_homes(pool, arena))
         return pool->newest;
     uint8_t *home = &pool->stripes.homes[arena];
     struct region *old = *home != 0 ? &pool->regions[*home - 1] : NULL;

@@ -216,6 +216,7 @@ struct memkind_region_pool {
         unsigned count;       /* that have been made */
         size_t size;          /* bytes of addresses for each */
         size_t charged_least; /* to be held before one more is made */
+        unsigned first_arena; /* 1 + the index of the first to ask for blocks */
         uint8_t *homes;       /* by an arena's index: 1 + that of its region */
         _Atomic uint8_t at[REGION_POOL_MAX_STRIPES]; /* index of region, or 0 */
     } stripes;

@@ -13,6 +13,7 @@
 #include <sys/vfs.h>
 
 #include "address_table.h"
+#include "cpu_count.h"
 #include "fault_calls.h"
 #include "file_system.h"
 #include "layer_test.h"
@@ -24,13 +25,14 @@
 static int owner;
 static struct memkind_region_pool pool;
 
-enum backing { FILES, ONE_FILE, MEMORY };
+enum backing { FILES, ONE_FILE, MEMORY, STRIPES, PLACES };
 
 /* A grain at least, if there are grains. */
 #define PART_OF_GRAINS (2 * MIB)
 static size_t part_size = PART_OF_GRAINS;
 static size_t budget = 32 * MIB;
 #define BLOCK (3 * part_size)
+static char second_dir[4096];
 
 /* What has gone wrong beyond what the fault explains. */
 static const char *complaint;
@@ -169,6 +171,11 @@ static void grow_pool(size_t held)
 static int open_pool(enum backing backing, int fd)
 {
     switch (backing) {
+    case PLACES:
+        return region_pool_open_places(
+            &pool, (const char *const[]){test_dir(), second_dir}, 2, budget,
+            &owner);
+    case STRIPES:
     case FILES:
         return region_pool_open_files(&pool, test_dir(), budget, &owner);
     case ONE_FILE:
@@ -178,8 +185,63 @@ static int open_pool(enum backing backing, int fd)
     }
 }
 
+/* A block of an arena, which an arena gets in spite of one failure, or at the
+ * second attempt. */
+static char *block_of_arena(unsigned arena)
+{
+    bool commit = false, zeroed = false;
+    errno = 0;
+    char *block = region_pool_alloc_for(&pool, arena, 4 * part_size, part_size,
+                                        &commit, &zeroed);
+    if (block == NULL) {
+        explained(-errno);
+        block = region_pool_alloc_for(&pool, arena, 4 * part_size, part_size,
+                                      &commit, &zeroed);
+    }
+    expect(block != NULL && !commit, "block of an arena");
+    return block;
+}
+
+static void commit_parts(char *block)
+{
+    for (unsigned i = 0; i < 3 && block != NULL; i++)
+        commit_part(block + i * part_size, region_pool_charged(&pool));
+}
+
+/* Two arenas: there is a stripe for the second, if one can be made, when the
+ * first has something. */
+static void use_stripes(void)
+{
+    char *first = block_of_arena(1);
+    commit_parts(first);
+    (void)block_of_arena(1);
+    char *second = block_of_arena(2);
+    commit_parts(second);
+    if (second != NULL) {
+        expect(address_table_find(second) == &owner, "owner of a stripe");
+        decommit_part(second, region_pool_charged(&pool));
+        expect(part_is_filled(second + 2 * part_size), "contents of a stripe");
+    }
+    expect(first == NULL || part_is_filled(first + 2 * part_size), "contents");
+    expect(fault_hit() || pool.stripes.count != 0, "no stripe");
+}
+
+static void run_stripes(enum backing backing, int fd)
+{
+    if (!explained(open_pool(backing, fd)))
+        return;
+    use_stripes();
+    char *base = pool.regions[0].base;
+    region_pool_close(&pool);
+    expect(address_table_find(base) == NULL, "address table");
+}
+
 static void run_workload(enum backing backing, int fd)
 {
+    if (backing == STRIPES || backing == PLACES) {
+        run_stripes(backing, fd);
+        return;
+    }
     if (!explained(open_pool(backing, fd)))
         return;
     bool commit = false, zeroed = false;
@@ -272,6 +334,8 @@ static const int write_errors[] = {ENOSPC, EINTR, 0};
 static const int interruption[] = {EINTR, 0};
 static const int memory_errors[] = {ENOMEM, EAGAIN, EPERM, 0};
 static const int protect_errors[] = {ENOMEM, EACCES, 0};
+static const int one_file_error[] = {EMFILE, 0};
+static const int one_memory_error[] = {ENOMEM, 0};
 static const int stat_errors[] = {EIO, 0};
 static const int map_errors[] = {ENOMEM, EAGAIN, ENOENT, EACCES, EINVAL, 0};
 
@@ -287,6 +351,42 @@ static void test_files(void)
     walk(FILES, FAULT_PMEM_MAP, map_errors, 1);
     walk(FILES, FAULT_MMAP, memory_errors, 6);
     end();
+}
+
+static void walk_stripes(enum backing backing, struct fault_world world)
+{
+    const size_t limit = budget;
+    snprintf(second_dir, sizeof second_dir, "%s", test_path("second"));
+    CHECK_EQ(mkdir(second_dir, 0700), 0);
+    cpu_count_assume(4);
+    budget = 256 * MIB; /* for four files */
+    begin(backing, world);
+    walk(backing, FAULT_OPEN, one_file_error, 3);
+    walk(backing, FAULT_FCHMOD, stat_errors, 2);
+    walk(backing, FAULT_GETRLIMIT, stat_errors, 1);
+    walk(backing, FAULT_FTRUNCATE, write_errors, 3);
+    walk(backing, FAULT_MMAP, one_memory_error, 4);
+    walk(backing, FAULT_MPROTECT, one_memory_error, 4);
+    walk(backing, FAULT_FALLOCATE, write_errors, 4);
+    end();
+    budget = limit;
+    cpu_count_assume(0);
+    rmdir(second_dir);
+}
+
+static void test_stripes(void)
+{
+    walk_stripes(STRIPES, no_faults);
+}
+
+static void test_stripes_of_persistent_memory(void)
+{
+    walk_stripes(STRIPES, (struct fault_world){.pmem = true});
+}
+
+static void test_places(void)
+{
+    walk_stripes(PLACES, no_faults);
 }
 
 static void test_files_with_names(void)
@@ -473,6 +573,9 @@ static void test_other_devices_are_not_opened(void)
 
 static const struct test_case tests[] = {
     {"files", test_files},
+    {"stripes", test_stripes},
+    {"stripes of persistent memory", test_stripes_of_persistent_memory},
+    {"places", test_places},
     {"files with names", test_files_with_names},
     {"files mapped directly", test_files_mapped_directly},
     {"files allocated by writing", test_files_allocated_by_writing},

@@ -57,8 +57,7 @@ static unsigned index_of(const void *block)
 
 static void hold(size_t size)
 {
-    char *block = block_for(0, size);
-    REQUIRE_EQ(region_pool_commit(&pool, block, size), 0);
+    REQUIRE_EQ(region_pool_commit(&pool, reserve(size), size), 0);
 }
 
 /* ---- how many ------------------------------------------------------------ */
@@ -533,7 +532,7 @@ static void test_stripes_do_not_wait_for_each_other(void)
 static unsigned threads_made;
 static int thread_error;
 static atomic_uint signals_open;
-static void *(*start_of_thread)(void *);
+static void *(*_Atomic start_of_thread)(void *);
 
 static void *start_and_look(void *argument)
 {
@@ -541,7 +540,8 @@ static void *start_and_look(void *argument)
     pthread_sigmask(SIG_SETMASK, NULL, &blocked);
     if (!sigismember(&blocked, SIGTERM) || !sigismember(&blocked, SIGUSR1))
         atomic_fetch_add(&signals_open, 1);
-    return start_of_thread(argument);
+    void *(*start)(void *) = atomic_load(&start_of_thread);
+    return start(argument);
 }
 
 static int counting_pthread_create(pthread_t *thread,
@@ -551,7 +551,7 @@ static int counting_pthread_create(pthread_t *thread,
     if (thread_error != 0)
         return thread_error;
     threads_made++;
-    start_of_thread = start;
+    atomic_store(&start_of_thread, start);
     return real.pthread_create(thread, attributes, start_and_look, argument);
 }
 
