@@ -12,10 +12,10 @@ void libc_malloc_find(void)
 {
     /* (POSIX has objects' and functions' pointers alike.) */
     next_usable_size =
-        __extension__(size_t(*)(void *))dlsym(RTLD_NEXT, "malloc_usable_size");
+        __extension__(size_t(*)(void *)) dlsym(RTLD_NEXT, "malloc_usable_size");
     next_mallinfo =
-        __extension__(struct mallinfo2(*)(void))dlsym(RTLD_NEXT, "mallinfo2");
-    next_trim = __extension__(int (*)(size_t))dlsym(RTLD_NEXT, "malloc_trim");
+        __extension__(struct mallinfo2(*)(void)) dlsym(RTLD_NEXT, "mallinfo2");
+    next_trim = __extension__(int (*)(size_t)) dlsym(RTLD_NEXT, "malloc_trim");
 }
 
 size_t libc_usable_size(void *ptr)

@@ -3,8 +3,8 @@
  * The C library's own malloc, under the names by which it stays to be had when
  * another library has taken the usual ones. What does not lie in the heap lies
  * here: objects from before there is a heap, those below the least size, those
- * that the heap has no room for, and what is allocated while the thread is inside
- * the heap's allocator.
+ * that the heap has no room for, and what is allocated while the thread is
+ * inside the heap's allocator.
  */
 #ifndef LIBC_MALLOC_H
 #define LIBC_MALLOC_H

@@ -27,8 +27,8 @@ struct preload_heap preload_heap = {.owner = &no_owner};
 static atomic_size_t shortages;
 static atomic_size_t most_file_space;
 
-/* The thread is in one of the functions below: what the library or the C library
- * allocates on the way lies in DRAM. */
+/* The thread is in one of the functions below: what the library or the C
+ * library allocates on the way lies in DRAM. */
 static __thread bool is_busy __attribute__((tls_model("initial-exec")));
 
 void preload_heap_start(memkind_t kind, size_t min_size, bool full_is_null)
@@ -64,7 +64,8 @@ size_t preload_heap_most_file_space(void)
     return most > held ? most : held;
 }
 
-/* Whether the thread may use the kind now. If so it has to call leave_kind(). */
+/* Whether the thread may use the kind now. If so it has to call leave_kind().
+ */
 static bool enter_kind(void)
 {
     if (preload_heap.kind == NULL) {

@@ -6,8 +6,8 @@
  *
  * The functions do what their namesakes without the prefix do, with the errno
  * that glibc's have. Each may be called from any thread at any time: before the
- * heap is there, from within the library, from signal handlers, after the thread's
- * caches are gone, and after main().
+ * heap is there, from within the library, from signal handlers, after the
+ * thread's caches are gone, and after main().
  */
 #ifndef PRELOAD_HEAP_H
 #define PRELOAD_HEAP_H
@@ -25,8 +25,7 @@ struct preload_heap {
     bool full_is_null; /* an allocation fails if the kind is full */
     bool was_asked;    /* the process's malloc() has come here */
 };
-extern struct preload_heap preload_heap
-    __attribute__((visibility("hidden")));
+extern struct preload_heap preload_heap __attribute__((visibility("hidden")));
 
 /* Lets the process allocate from the kind. */
 void preload_heap_start(memkind_t kind, size_t min_size, bool full_is_null);
@@ -43,11 +42,12 @@ void *preload_memalign(size_t alignment, size_t size);
 /* How many allocations the kind had no room for. */
 size_t preload_heap_shortages(void);
 
-/* Bytes of the kind's objects, which takes a look at all of its caches. There has
- * to be a kind, as for the functions below. */
+/* Bytes of the kind's objects, which takes a look at all of its caches. There
+ * has to be a kind, as for the functions below. */
 size_t preload_heap_allocated(void);
 
-/* Bytes of file space that the kind holds, and the most that it was seen to hold. */
+/* Bytes of file space that the kind holds, and the most that it was seen to
+ * hold. */
 size_t preload_heap_file_space(void);
 size_t preload_heap_most_file_space(void);
 

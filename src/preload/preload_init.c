@@ -23,8 +23,8 @@
 
 static struct preload_settings settings;
 
-/* Whether the process's malloc() comes to this library's. A symbol's address does
- * not tell: in an executable at a fixed place it is that of a jump. */
+/* Whether the process's malloc() comes to this library's. A symbol's address
+ * does not tell: in an executable at a fixed place it is that of a jump. */
 static bool malloc_is_ours(void)
 {
     __extension__ void *(*process_malloc)(size_t) =

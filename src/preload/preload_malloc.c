@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The symbols that take the place of the C library's. Nearly all calls end in the
- * first lines of malloc() and free(), in the thread's cache, as those of
+ * The symbols that take the place of the C library's. Nearly all calls end in
+ * the first lines of malloc() and free(), in the thread's cache, as those of
  * memkind_malloc() and memkind_free() do.
  *
  * This file is compiled without knowledge of what malloc() and its family do

@@ -4,12 +4,12 @@
 
 #include <stddef.h>
 
-/* A name that the process's programs and libraries find here instead of in the C
- * library or the C++ library. */
+/* A name that the process's programs and libraries find here instead of in the
+ * C library or the C++ library. */
 #define PRELOAD_EXPORT __attribute__((visibility("default"), used))
 
-/* Names that the C library's headers do not declare: glibc's old one, and those of
- * C23 where it is older. */
+/* Names that the C library's headers do not declare: glibc's old one, and those
+ * of C23 where it is older. */
 void cfree(void *ptr);
 void free_sized(void *ptr, size_t size);
 void free_aligned_sized(void *ptr, size_t alignment, size_t size);

@@ -24,8 +24,7 @@ static const struct preload_settings *report_settings;
 static sem_t report_wanted;
 
 __attribute__((format(printf, 2, 0))) static void
-report_add_list(struct report_text *text, const char *format,
-                va_list arguments)
+report_add_list(struct report_text *text, const char *format, va_list arguments)
 {
     const size_t room = sizeof text->bytes - text->length;
     const int length =
@@ -56,8 +55,9 @@ void preload_report_say(const char *format, ...)
 {
     const int saved_errno = errno;
     struct report_text text = {0};
-    report_add(&text, "memkind-preload: %s (%d): ",
-               program_invocation_short_name, (int)getpid());
+    report_add(&text,
+               "memkind-preload: %s (%d): ", program_invocation_short_name,
+               (int)getpid());
     va_list arguments;
     va_start(arguments, format);
     report_add_list(&text, format, arguments);

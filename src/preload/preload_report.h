@@ -6,8 +6,8 @@
 #include "preload_settings.h"
 
 /* Has reports made as the settings say: by preload_report_at_exit(), and, if
- * asked, by a thread of their own for each SIGUSR1. The settings stay. Returns 0
- * or a negative errno. */
+ * asked, by a thread of their own for each SIGUSR1. The settings stay. Returns
+ * 0 or a negative errno. */
 int preload_report_start(const struct preload_settings *settings);
 
 /* Appends the report, if there is to be one. */

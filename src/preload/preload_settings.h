@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the environment asks of the preloaded library: variables that begin with
- * MEMKIND_PRELOAD_. The library's own (MEMKIND_DECAY and others) hold as well. */
+ * MEMKIND_PRELOAD_. The library's own (MEMKIND_DECAY and others) hold as well.
+ */
 #ifndef PRELOAD_SETTINGS_H
 #define PRELOAD_SETTINGS_H
 
@@ -21,7 +22,8 @@
     SETTING(MIN_SIZE, SIZE, "smaller objects lie in DRAM")                     \
     SETTING(FULL, FULL, "what an allocation gets if the heap is full")         \
     SETTING(FORK, FORK, "what the heap is in forked children")                 \
-    SETTING(STATS, TEXT, "file that a report is appended to at exit; 1: stderr") \
+    SETTING(STATS, TEXT,                                                       \
+            "file that a report is appended to at exit; 1: stderr")            \
     SETTING(STATS_SIGNAL, FLAG, "SIGUSR1 asks for a report as well")           \
     SETTING(VERBOSE, FLAG, "says on stderr what each process does")
 

@@ -14,8 +14,7 @@ static bool has_size_unit(const char *unit, unsigned *shift)
         return false;
     *shift = 10 * (unsigned)(found - units + 1);
     unit++;
-    return unit[0] == '\0' || strcmp(unit, "B") == 0 ||
-           strcmp(unit, "iB") == 0;
+    return unit[0] == '\0' || strcmp(unit, "B") == 0 || strcmp(unit, "iB") == 0;
 }
 
 bool size_text_parse(const char *text, size_t *size)

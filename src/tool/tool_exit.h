@@ -8,6 +8,9 @@ enum tool_exit {
     TOOL_NO = 1,     /* something that matters is answered by "no" */
     TOOL_USAGE = 2,  /* the command line makes no sense */
     TOOL_BROKEN = 3, /* the answer could not be written out */
+    /* of run, as of a shell: */
+    TOOL_CANNOT_START = 126, /* the program is there, but does not start */
+    TOOL_NOT_FOUND = 127,    /* there is no such program */
 };
 
 #endif /* TOOL_EXIT_H */

@@ -12,6 +12,7 @@
 #include "tool_check.h"
 #include "tool_exit.h"
 #include "tool_options.h"
+#include "tool_run.h"
 #include "tool_version.h"
 
 static enum tool_exit run_command(const struct tool_options *options)
@@ -33,6 +34,8 @@ static enum tool_exit run_command(const struct tool_options *options)
 int main(int argc, char **argv)
 {
     struct tool_options options;
+    if (tool_run_is_meant(argc, argv))
+        return (int)tool_run(argc, argv);
     if (!tool_options_parse(&options, argc, argv))
         return TOOL_USAGE;
     /* Calls that exceed RLIMIT_FSIZE are to fail, so that they are reported. */

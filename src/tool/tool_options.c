@@ -43,6 +43,7 @@ static const struct {
 } help_lines[] = {
     {9, "Usage: memkind-pmem check [--json] DIR"},
     {9, "       memkind-pmem bench [--json] [--seconds N] [--overwrite] DIR"},
+    {9, "       memkind-pmem run [OPTION...] [--] PROGRAM [ARGUMENT...]"},
     {9, "       memkind-pmem version [--json]"},
     {0, ""},
     {0, "Shows what file-backed kinds get from a place, and measures them "
@@ -54,6 +55,8 @@ static const struct {
          "\"no\""},
     {11, "  bench    time of malloc and free in a kind there, beside the "
          "process's own"},
+    {11, "  run      starts PROGRAM with its malloc in files; "
+         "memkind-pmem run --help"},
     {11, "  version  which tool, library, jemalloc and libpmem these are"},
     {0, ""},
     {0, "Options:"},
