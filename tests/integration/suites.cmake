@@ -154,3 +154,23 @@ memkind_set_test(test_core_dump_grains integration
 # Both may set core_pattern.
 set_tests_properties(test_core_dump test_core_dump_grains PROPERTIES
   RESOURCE_LOCK core_pattern)
+
+if(TARGET memkind_preload)
+  # A program with a malloc of its own, which test_preload starts.
+  memkind_program(preload_own_malloc integration/preload_own_malloc.c)
+  memkind_suite(test_preload integration ENVIRONMENT ${memkind_forks})
+  add_dependencies(memkind_test_preload memkind_preload memkind_preload_own_malloc)
+  target_compile_definitions(memkind_test_preload PRIVATE
+    TEST_PRELOAD="$<TARGET_FILE:memkind_preload>"
+    TEST_OWN_MALLOC="$<TARGET_FILE:memkind_preload_own_malloc>")
+  memkind_program(test_preload_cpp integration/test_preload_cpp.cpp)
+  target_link_libraries(memkind_test_preload_cpp PRIVATE memkind_warnings)
+  add_dependencies(memkind_test_preload_cpp memkind_preload)
+  foreach(full dram null)
+    add_test(NAME test_preload_cpp_${full} COMMAND memkind_test_preload_cpp ${full})
+    memkind_set_test(test_preload_cpp_${full} integration ENVIRONMENT
+      LD_PRELOAD=$<TARGET_FILE:memkind_preload>
+      MEMKIND_PRELOAD_DIR=${MEMKIND_TEST_DIR}
+      MEMKIND_PRELOAD_SIZE=64M MEMKIND_PRELOAD_FULL=${full})
+  endforeach()
+endif()
