@@ -16,6 +16,11 @@ install(TARGETS memkind_static memkind_ndctl EXPORT memkindStaticTargets
 if(MEMKIND_BUILD_TOOL)
   install(TARGETS memkind_pmem_tool COMPONENT memkind_tools)
 endif()
+# Beside the library, where the tool looks for it.
+if(MEMKIND_BUILD_PRELOAD)
+  install(TARGETS memkind_preload
+    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT memkind_tools)
+endif()
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
@@ -33,8 +38,13 @@ if(MEMKIND_BUILD_TOOL)
   install(FILES ${PROJECT_SOURCE_DIR}/man/memkind-pmem.1
     DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT memkind_tools)
 endif()
+if(MEMKIND_BUILD_PRELOAD)
+  install(FILES ${PROJECT_SOURCE_DIR}/man/libmemkind_preload.7
+    DESTINATION ${CMAKE_INSTALL_MANDIR}/man7 COMPONENT memkind_tools)
+endif()
 foreach(section IN ITEMS 3 7)
   file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/man/*.${section})
+  list(FILTER pages EXCLUDE REGEX "/libmemkind_preload\\.7$")
   install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
 endforeach()
 file(GLOB pages ${PROJECT_SOURCE_DIR}/man/*.3)

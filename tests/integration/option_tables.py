@@ -6,7 +6,9 @@ usage: option_tables.py SOURCE-ROOT
 
 The section ENVIRONMENT of memkind(3) has each variable of the table, with its
 range and its default, and no other; those of other pages have none that is not
-in the table. No source but options.c reads the environment. memkind.h has a
+in the table. The same holds for libmemkind_preload(7) and the table of
+preload_settings.h. No source but options.c, preload_settings.c and the tool's
+reads the environment. memkind.h has a
 function for each field of a configuration, and no other.
 """
 import glob
@@ -15,10 +17,12 @@ import re
 import sys
 
 # Where getenv() occurs for another reason: the function that jemalloc calls in its
-# place, a variable of libpmem's, which is read as libpmem reads it, and COLUMNS,
-# by which people tell the tool a terminal's width.
+# place, a variable of libpmem's, which is read as libpmem reads it, COLUMNS, by
+# which people tell the tool a terminal's width, PMEM_DIR and LD_PRELOAD in the tool,
+# and what a message quotes.
 NOT_READERS = {"src/sys/options.c", "src/jemalloc/jemalloc_conf.c", "src/region/dax_device.c",
-               "src/tool/tool_terminal.c"}
+               "src/tool/tool_terminal.c", "src/tool/tool_run.c",
+               "src/preload/preload_settings.c", "src/preload/preload_init.c"}
 
 LIMITS = {"INT32_MAX": 2**31 - 1, "UINT32_MAX": 2**32 - 1}
 
@@ -32,7 +36,7 @@ def macro(text, name):
     """The replacement of a macro, on one line."""
     match = re.search(rf"#define {name}\(\w+\)((?:.*\\\n)*.*)", text)
     if not match:
-        sys.exit(f"options.h: no {name}")
+        sys.exit(f"there is no macro {name}")
     return re.sub(r"\s*\\\n\s*", " ", match.group(1))
 
 
@@ -51,7 +55,7 @@ def entries(page):
     """The variables of a page's section ENVIRONMENT, with their texts."""
     section = re.search(r"^\.SH ENVIRONMENT\n(.*?)^\.SH ", page, re.M | re.S)
     found = {}
-    for entry in (section.group(1).split("\n.TP\n")[1:] if section else ()):
+    for entry in (("\n" + section.group(1)).split("\n.TP\n")[1:] if section else ()):
         title, _, text = entry.partition("\n")
         text = re.sub(r"^\.(B|I|BR|RB|IR) ", "", text, flags=re.M)
         found[title.replace(".B ", "", 1)] = re.sub(r"\s+", " ", text.replace("\\-", "-"))
@@ -67,7 +71,17 @@ def check_variable(name, row, text):
             if not re.search(rf"\b{re.escape(word)}", text)]
 
 
-def problems_of(root, options):
+def preload_problems(found, settings):
+    """Of libmemkind_preload(7), whose variables are found, and its table."""
+    table = {"MEMKIND_PRELOAD_" + name
+             for name in re.findall(r"SETTING\((\w+), \w+, *\"", macro(settings, "PRELOAD_SETTING_TABLE"))}
+    own = {name for name in found if name.startswith("MEMKIND_PRELOAD_")}
+    return [f"libmemkind_preload.7: {name}: in the page or in PRELOAD_SETTING_TABLE "
+            "(src/preload/preload_settings.h), and not in both" for name in sorted(table ^ own)] + \
+        ([] if table else ["preload_settings.h: no variable"])
+
+
+def problems_of(root, options, settings):
     constants = dict(LIMITS)
     for name, value in re.findall(r"#define (\w+_MS) \(?(-?\d+)", read(root, "src/sys/retention.h")):
         constants[name] = int(value)
@@ -78,7 +92,9 @@ def problems_of(root, options):
         page, found = os.path.basename(path), entries(read(path))
         problems += [f"{page}: ENVIRONMENT: {name} is in no table: add its row to "
                      "OPTION_TABLE in src/sys/options.h, or take it out of the page" for name in found
-                     if name not in table]
+                     if name not in table and re.match(r"MEMKIND_(?!PRELOAD_)", name)]
+        if page == "libmemkind_preload.7":
+            problems += preload_problems(found, settings)
         if page == "memkind.3":
             problems += [f"{page}: ENVIRONMENT: there is no {name}: describe it there, with "
                          "its range and its default" for name in table if name not in found]
@@ -103,12 +119,15 @@ def problems_of(root, options):
 def main():
     root = sys.argv[1]
     options = read(root, "src/sys/options.h")
-    problems = problems_of(root, options)
+    settings = read(root, "src/preload/preload_settings.h")
+    problems = problems_of(root, options, settings)
     # An option that is added to the tables alone is noticed.
     more = options.replace("OPTION(DEBUG,", 'OPTION(FORGOTTEN, FLAG, 0, 1, "0", "x") OPTION(DEBUG,') \
         .replace("FIELD(path,", 'FIELD(forgotten, f, int, 0, 1, 0, "x") FIELD(path,')
-    noticed = "\n".join(problems_of(root, more))
-    for text in ("there is no MEMKIND_FORGOTTEN", "there is no memkind_config_set_forgotten()"):
+    more_settings = settings.replace("SETTING(DIR,", 'SETTING(FORGOTTEN, TEXT, "x") SETTING(DIR,')
+    noticed = "\n".join(problems_of(root, more, more_settings))
+    for text in ("there is no MEMKIND_FORGOTTEN", "there is no memkind_config_set_forgotten()",
+                 "MEMKIND_PRELOAD_FORGOTTEN"):
         if text not in noticed:
             problems.append(f"not noticed: {text}")
     if problems:

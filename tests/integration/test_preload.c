@@ -88,7 +88,7 @@ static bool is_usable(void *ptr, size_t size)
 
 static int family(void)
 {
-    for (size_t size = 0; size < 20 * MIB; size = size * 3 / 2 + 1) {
+    for (size_t size = 0; size < 20 * MIB; size = size * 3 + 1) {
         NEED_OBJECT(malloc(size), sizeof(void *), size);
         NEED_OBJECT(calloc(size, 1), sizeof(void *), size);
         NEED_OBJECT(realloc(malloc(size / 2 + 1), size + 1), sizeof(void *),

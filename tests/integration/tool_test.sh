@@ -16,6 +16,7 @@ chmod 755 "$work"
 mkdir "$work/bin" "$work/place" "$work/mounted"
 cp "$build/src/tool/memkind-pmem" "$work/bin"
 cp -L "$build/src/libmemkind.so.0" "$work/bin"
+[ ! -e "$build/src/libmemkind_preload.so" ] || cp "$build/src/libmemkind_preload.so" "$work/bin"
 export LD_LIBRARY_PATH=$work/bin
 unset COLUMNS # as shells have it
 tool=$work/bin/memkind-pmem
@@ -97,6 +98,10 @@ usage() {
         wrong_usage version "$place" && wrong_usage check --jsn "$place" &&
         wrong_usage check --seconds 1 "$place" && wrong_usage bench &&
         wrong_usage check --overwrite "$place" && wrong_usage bench "$place" --seconds &&
+        wrong_usage run && wrong_usage run --dir && wrong_usage run --nonsense true &&
+        wrong_usage run --stats-signal=1 true && wrong_usage run --dir '' true &&
+        wrong_usage run --size 3Q true && wrong_usage run --min-size -1 true &&
+        wrong_usage run --full maybe true && wrong_usage run --fork fork true &&
         wrong_usage -x || return
     # The message names the option, wherever it stands.
     wrong_usage check -jx / && grep -q '^memkind-pmem: -x: no such option' "$errors" || return
@@ -108,7 +113,7 @@ usage() {
 help() {
     local word
     exits 0 "$tool" --help && cp "$out" "$work/help" || return
-    for word in check bench version --json --seconds --overwrite --help 'Exit status'; do
+    for word in check bench run version --json --seconds --overwrite --help 'Exit status'; do
         grep -q -- "$word" "$work/help" || { echo "no $word"; return 1; }
     done
     for word in help -h; do
@@ -563,9 +568,51 @@ installed() {
     holds "d['library']['path'].startswith('$(realpath "$work/moved")/')"
 }
 
+# ---- run
+runs_programs() {
+    local report=$work/report word
+    exits 0 "$tool" run --dir "$place" -- sh -c 'echo $MEMKIND_PRELOAD_DIR $MEMKIND_PRELOAD_SIZE-' &&
+        grep -qx -- "$place -" "$out" && [ ! -s "$errors" ] || return
+    # Options end at the program's name; what was set before is not taken over.
+    MEMKIND_PRELOAD_SIZE=77 exits 0 "$tool" run --size 32M sh -c 'echo "$0 $MEMKIND_PRELOAD_SIZE"' --dir &&
+        grep -qx -- "--dir 32M" "$out" || return
+    PMEM_DIR=$place exits 0 "$tool" run sh -c 'echo $MEMKIND_PRELOAD_DIR' && grep -qx "$place" "$out" || return
+    (cd "$work" && exits 0 "$tool" run --dir place sh -c 'cd / && sort </dev/null; echo $MEMKIND_PRELOAD_DIR') &&
+        grep -qx "$work/place" "$out" || return
+    exits 0 "$tool" run --dir "$place" --stats="$report" --min-size 1K --full null --fork copy \
+        sort "$root/README.md" && cmp "$out" <(sort "$root/README.md") || return
+    for word in "report of process" ", sort" "  in $place: " "  file space: [1-9]" "no room in it: 0 times"; do
+        grep -q -- "$word" "$report" || { echo "no \"$word\" in:"; cat "$report"; return 1; }
+    done
+    exits 0 "$tool" run --dir "$place" --stats true && grep -q "report of process" "$errors" || return
+    exits 0 "$tool" run --verbose true && grep -q "lie in /dev/shm" "$errors" || return
+    exits 3 "$tool" run --dir "$place" sh -c 'exit 3' || return
+    exits 127 "$tool" run --dir "$place" "$work/no-program" && grep -q "no-program: No such file" "$errors" || return
+    exits 126 "$tool" run --dir "$place" "$place" && grep -q "Permission denied" "$errors" || return
+    exits 1 "$tool" run --dir "$work/missing" echo started && grep -q "missing: No such file" "$errors" &&
+        [ ! -s "$out" ] || return
+    exits 1 "$tool" run --dir "$place" --size 1M echo started && grep -q "16 MiB" "$errors" && [ ! -s "$out" ] || return
+    exits 0 env LD_PRELOAD=libm.so.6 "$tool" run sh -c 'echo $LD_PRELOAD' &&
+        grep -qx ".*/bin/libmemkind_preload.so:libm.so.6" "$out" || return
+    exits 0 "$tool" run --help && for word in $(grep -oE -- '--[a-z]+(-[a-z]+)?' "$out" | sort -u); do
+        grep -qF -- "${word//-/\\-}" "$root/man/memkind-pmem.1" || { echo "no $word in the page"; return 1; }
+    done
+    # Without the library, or where the dynamic linker could not name it.
+    mkdir "$work/bare" "$work/with blank" || return
+    cp "$work/bin/memkind-pmem" "$work/bin/libmemkind.so.0" "$work/bare" || return
+    cp "$work"/bin/* "$work/with blank" || return
+    LD_LIBRARY_PATH=$work/bare exits 1 "$work/bare/memkind-pmem" run true && grep -q "no libmemkind_preload.so" "$errors" || return
+    LD_LIBRARY_PATH="$work/with blank" exits 1 "$work/with blank/memkind-pmem" run true && grep -q "blank" "$errors"
+}
+
 check "usage errors" usage || true
 check "help" help || true
 check "version" version || true
+if [ -e "$work/bin/libmemkind_preload.so" ]; then
+    check "run" runs_programs || true
+else
+    echo "skipped: run, as this build has no preloaded library"
+fi
 check "the manual names all there is" manual || true
 check "the JSON is what the manual promises" manual_types || true
 check "output that cannot be written" unwritable_output || true
