@@ -16,7 +16,8 @@ typedef const void *nothrow_ref;
 typedef size_t align_value;
 
 /* The operator of the C++ library with that name, which can do without the
- * arguments that it does not take. Without such a library nobody comes here. */
+ * arguments that it does not take. No call comes here
+ * without such a library. */
 static void *ask_cpp_library(const char *operator_name, size_t size,
                              size_t second, nothrow_ref third)
 {

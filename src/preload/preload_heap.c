@@ -182,7 +182,7 @@ size_t preload_usable_size(void *ptr)
                : libc_usable_size(ptr);
 }
 
-static size_t least(size_t a, size_t b)
+static size_t smaller_of(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
@@ -202,7 +202,7 @@ static void *realloc_from_dram(void *ptr, size_t size)
         errno = saved_errno;
         return __libc_realloc(ptr, size);
     }
-    memcpy(moved, ptr, least(old_size, size));
+    memcpy(moved, ptr, smaller_of(old_size, size));
     __libc_free(ptr);
     return moved;
 }
@@ -213,7 +213,7 @@ static void *realloc_to_dram(void *ptr, size_t size, int saved_errno)
     void *moved = __libc_malloc(size);
     if (moved == NULL)
         return NULL;
-    memcpy(moved, ptr, least(preload_usable_size(ptr), size));
+    memcpy(moved, ptr, smaller_of(preload_usable_size(ptr), size));
     preload_free(ptr);
     errno = saved_errno;
     return moved;

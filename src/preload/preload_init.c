@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What happens when a process starts with the library preloaded, and when it
- * ends. A process that cannot have the heap goes on in DRAM: it may be one that
- * another one with the heap has started in a place where the directory does not
- * exist. "memkind-pmem run" looks at the directory first.
+ * ends. A process that cannot have the heap goes on in DRAM: another process,
+ * which has one, may have started it in a root without the directory.
+ * "memkind-pmem run" looks at the directory first.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -23,8 +23,9 @@
 
 static struct preload_settings settings;
 
-/* Whether the process's malloc() comes to this library's. A symbol's address
- * does not tell: in an executable at a fixed place it is that of a jump. */
+/* Whether the process's malloc() comes to this library's. The address of
+ * a symbol does not tell: it is that of a jump if the executable lies at a
+ * fixed address. */
 static bool malloc_is_ours(void)
 {
     __extension__ void *(*process_malloc)(size_t) =
@@ -36,7 +37,7 @@ static bool malloc_is_ours(void)
     return preload_heap.was_asked;
 }
 
-static int make_kind(memkind_t *kind)
+static int make_process_kind(memkind_t *kind)
 {
     struct memkind_config *config = memkind_config_new();
     if (config == NULL)
@@ -67,7 +68,7 @@ static void start_heap(void)
         return;
     }
     memkind_t kind = NULL;
-    if (make_kind(&kind) != MEMKIND_SUCCESS) {
+    if (make_process_kind(&kind) != MEMKIND_SUCCESS) {
         stay_in_dram(memkind_last_error());
         return;
     }

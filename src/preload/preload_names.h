@@ -9,7 +9,7 @@
 #define PRELOAD_EXPORT __attribute__((visibility("default"), used))
 
 /* Names that the C library's headers do not declare: glibc's old one, and those
- * of C23 where it is older. */
+ * of C23 if it is older than that. */
 void cfree(void *ptr);
 void free_sized(void *ptr, size_t size);
 void free_aligned_sized(void *ptr, size_t alignment, size_t size);

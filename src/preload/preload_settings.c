@@ -69,7 +69,7 @@ static const struct {
 #undef SETTING_ROW
 };
 
-/* Of a table, so that no setting is read in two ways. */
+/* What a variable says, by its type. */
 struct setting_value {
     const char *text;
     size_t size;

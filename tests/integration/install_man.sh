@@ -45,8 +45,8 @@ for page in "$root"/man/*.[137]; do
     else
         skipped "$name: mandoc (not installed)"
     fi
-    # Pages of commands have no program.
-    [[ $name == *.1 ]] || examples "$page"
+    # Pages of commands, and of libraries that are preloaded, have no program.
+    [[ $name == *.1 || $name == lib* ]] || examples "$page"
 done
 
 for program in "$build"/examples/*; do

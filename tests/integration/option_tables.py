@@ -72,7 +72,7 @@ def check_variable(name, row, text):
 
 
 def preload_problems(found, settings):
-    """Of libmemkind_preload(7), whose variables are found, and its table."""
+    """What differs between libmemkind_preload(7), whose variables are found, and its table."""
     table = {"MEMKIND_PRELOAD_" + name
              for name in re.findall(r"SETTING\((\w+), \w+, *\"", macro(settings, "PRELOAD_SETTING_TABLE"))}
     own = {name for name in found if name.startswith("MEMKIND_PRELOAD_")}

@@ -24,6 +24,9 @@ NM = os.environ.get("NM", "nm")
 
 # Static functions that may have one name in several files.
 SHARED_NAMES = {"main"}
+# What src/preload defines in place of the C library: who calls them means that one.
+INTERPOSED_NAMES = {"malloc", "calloc", "realloc", "free", "posix_memalign", "aligned_alloc",
+                    "malloc_usable_size"}
 # Functions of others that src/README.md names.
 FOREIGN_NAMES = {"fork", "mallctl", "malloc", "free"}
 
@@ -157,7 +160,7 @@ class Objects:
             name, kind = line.split()[:2]
             if kind in "Uwv":
                 self.needs.setdefault(source, set()).add(name)
-            elif kind.isupper():
+            elif kind.isupper() and name not in INTERPOSED_NAMES:
                 self.defines[name] = source
 
 
