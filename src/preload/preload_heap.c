@@ -182,9 +182,11 @@ size_t preload_usable_size(void *ptr)
                : libc_usable_size(ptr);
 }
 
-static size_t smaller_of(size_t a, size_t b)
+/* Copies what both objects have room for. */
+static void copy_object(void *to, size_t size, const void *from,
+                        size_t old_size)
 {
-    return a < b ? a : b;
+    memcpy(to, from, size < old_size ? size : old_size);
 }
 
 /* An object of the C library's that has become large enough moves to the kind;
@@ -202,7 +204,7 @@ static void *realloc_from_dram(void *ptr, size_t size)
         errno = saved_errno;
         return __libc_realloc(ptr, size);
     }
-    memcpy(moved, ptr, smaller_of(old_size, size));
+    copy_object(moved, size, ptr, old_size);
     __libc_free(ptr);
     return moved;
 }
@@ -213,7 +215,7 @@ static void *realloc_to_dram(void *ptr, size_t size, int saved_errno)
     void *moved = __libc_malloc(size);
     if (moved == NULL)
         return NULL;
-    memcpy(moved, ptr, smaller_of(preload_usable_size(ptr), size));
+    copy_object(moved, size, ptr, preload_usable_size(ptr));
     preload_free(ptr);
     errno = saved_errno;
     return moved;

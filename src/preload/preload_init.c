@@ -23,9 +23,8 @@
 
 static struct preload_settings settings;
 
-/* Whether the process's malloc() comes to this library's. The address of
- * a symbol does not tell: it is that of a jump if the executable lies at a
- * fixed address. */
+/* Whether the process's malloc() comes to this library's. The symbol's address
+ * says nothing: an executable at a fixed address has a jump there. */
 static bool malloc_is_ours(void)
 {
     __extension__ void *(*process_malloc)(size_t) =
