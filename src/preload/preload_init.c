@@ -84,6 +84,7 @@ __attribute__((constructor(102))) static void preload_init(void)
     if (getauxval(AT_SECURE) != 0)
         return;
     const int saved_errno = errno;
+    preload_report_name(program_invocation_short_name);
     const char *bad = preload_settings_read(&settings);
     if (bad != NULL) {
         preload_report_say("%s='%s' makes no sense; see "

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -21,6 +22,9 @@ struct report_text {
 };
 
 static const struct preload_settings *report_settings;
+
+/* From before the program sets a title of its own over its arguments. */
+static char report_program[NAME_MAX + 1];
 static sem_t report_wanted;
 
 __attribute__((format(printf, 2, 0))) static void
@@ -51,12 +55,16 @@ static void report_write(const struct report_text *text, int fd)
     while (written < 0 && errno == EINTR);
 }
 
+void preload_report_name(const char *program)
+{
+    strncpy(report_program, program, sizeof report_program - 1);
+}
+
 void preload_report_say(const char *format, ...)
 {
     const int saved_errno = errno;
     struct report_text text = {0};
-    report_add(&text,
-               "memkind-preload: %s (%d): ", program_invocation_short_name,
+    report_add(&text, "memkind-preload: %s (%d): ", report_program,
                (int)getpid());
     va_list arguments;
     va_start(arguments, format);
@@ -71,7 +79,7 @@ static void report_make(struct report_text *text)
 {
     const struct mallinfo2 dram = libc_mallinfo();
     report_add(text, "memkind-preload: report of process %d, %s\n",
-               (int)getpid(), program_invocation_short_name);
+               (int)getpid(), report_program);
     if (preload_heap.kind != NULL) {
         report_add(text, "  in %s: %zu bytes of objects\n",
                    report_settings->dir, preload_heap_allocated());

@@ -5,6 +5,9 @@
 
 #include "preload_settings.h"
 
+/* What the process is called in all that is said of it. Copied. */
+void preload_report_name(const char *program);
+
 /* Has reports made as the settings say: by preload_report_at_exit(), and, if
  * asked, by a thread of their own for each SIGUSR1. The settings stay. Returns
  * 0 or a negative errno. */

@@ -85,6 +85,8 @@ static bool setting_read(enum setting setting, struct setting_value *value)
     *value = (struct setting_value){.text = text};
     switch (setting_rows[setting].type) {
     case SETTING_TEXT:
+        if (text != NULL)
+            value->text = strdup(text);
         break;
     case SETTING_FLAG:
         value->word = value_of(text, flag_words, false, &is_bad);

@@ -38,8 +38,9 @@ struct preload_settings {
     bool verbose;
 };
 
-/* Reads the environment; texts stay the environment's. Returns NULL, or the
- * name of the variable whose value makes no sense. */
+/* Reads the environment. Texts are copies, which are never freed: programs that
+ * set their title write it over their environment. Returns NULL, or the name of
+ * the variable whose value makes no sense. */
 const char *preload_settings_read(struct preload_settings *settings);
 
 #endif
