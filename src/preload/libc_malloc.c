@@ -4,34 +4,43 @@
 #include <dlfcn.h>
 #include <stdatomic.h>
 
-static size_t (*_Atomic next_usable_size)(void *ptr);
-static struct mallinfo2 (*_Atomic next_mallinfo)(void);
-static int (*_Atomic next_trim)(size_t pad);
+static size_t (*_Atomic of_usable_size)(void *ptr);
+static struct mallinfo2 (*_Atomic of_mallinfo)(void);
+static int (*_Atomic of_trim)(size_t pad);
 
 void libc_malloc_find(void)
 {
+    /* A program may be linked with another malloc, which may have some of these
+     * names or all, __libc_malloc() among them. All are to be of one library. */
+    __extension__ void *address = (void *)__libc_malloc;
+    Dl_info info;
+    if (dladdr(address, &info) == 0)
+        return;
+    void *library = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+    if (library == NULL)
+        return;
     /* (POSIX has objects' and functions' pointers alike.) */
-    next_usable_size =
-        __extension__(size_t(*)(void *)) dlsym(RTLD_NEXT, "malloc_usable_size");
-    next_mallinfo =
-        __extension__(struct mallinfo2(*)(void)) dlsym(RTLD_NEXT, "mallinfo2");
-    next_trim = __extension__(int (*)(size_t)) dlsym(RTLD_NEXT, "malloc_trim");
+    of_usable_size =
+        __extension__(size_t(*)(void *)) dlsym(library, "malloc_usable_size");
+    of_mallinfo =
+        __extension__(struct mallinfo2(*)(void)) dlsym(library, "mallinfo2");
+    of_trim = __extension__(int (*)(size_t)) dlsym(library, "malloc_trim");
 }
 
 size_t libc_usable_size(void *ptr)
 {
-    size_t (*function)(void *) = next_usable_size;
+    size_t (*function)(void *) = of_usable_size;
     return function != NULL && ptr != NULL ? function(ptr) : 0;
 }
 
 struct mallinfo2 libc_mallinfo(void)
 {
-    struct mallinfo2 (*function)(void) = next_mallinfo;
+    struct mallinfo2 (*function)(void) = of_mallinfo;
     return function != NULL ? function() : (struct mallinfo2){0};
 }
 
 int libc_trim(size_t pad)
 {
-    int (*function)(size_t) = next_trim;
+    int (*function)(size_t) = of_trim;
     return function != NULL ? function(pad) : 0;
 }

@@ -6,6 +6,7 @@
  */
 #include <dlfcn.h>
 #include <malloc.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "preload_heap.h"
@@ -15,6 +16,29 @@
 typedef const void *nothrow_ref;
 typedef size_t align_value;
 
+static void *_Atomic cpp_library;
+
+/* The C++ library of the process, by its handle. The next library that has such
+ * operators may be another malloc, which the program is linked with: what that
+ * allocates must not come to this library's delete. */
+static void *find_cpp_library(void)
+{
+    static const char *const names[] = {"libstdc++.so.6", "libc++.so.1",
+                                        "libc++abi.so.1"};
+    void *library = cpp_library;
+    for (size_t i = 0; library == NULL && i < sizeof names / sizeof names[0];
+         i++)
+        library = dlopen(names[i], RTLD_LAZY | RTLD_NOLOAD);
+    cpp_library = library;
+    return library != NULL ? library : RTLD_NEXT;
+}
+
+/* While there is memory, which dlopen() takes. */
+__attribute__((constructor(102))) static void preload_cpp_init(void)
+{
+    find_cpp_library();
+}
+
 /* The operator of the C++ library with that name, which can do without the
  * arguments that it does not take. No call comes here
  * without such a library. */
@@ -22,7 +46,8 @@ static void *ask_cpp_library(const char *operator_name, size_t size,
                              size_t second, nothrow_ref third)
 {
     __extension__ void *(*function)(size_t, size_t, nothrow_ref) =
-        (void *(*)(size_t, size_t, nothrow_ref))dlsym(RTLD_NEXT, operator_name);
+        (void *(*)(size_t, size_t, nothrow_ref))dlsym(find_cpp_library(),
+                                                      operator_name);
     return function != NULL ? function(size, second, third) : NULL;
 }
 
