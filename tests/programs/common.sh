@@ -100,28 +100,27 @@ holds() {
     echo "$1: $(reports "$1") processes, at most $((found / 1024)) KiB in files"
 }
 
-# same WHAT COMMAND...: runs the command without and with the heap, each in an empty
-# directory ($work/plain and $work/heap), and compares standard output, exit status and
-# the files that it made byte for byte; what it writes to stderr as well if WHAT does not
-# begin with "~".
+# same WHAT COMMAND...: runs the command without and with the heap, at the same time, each
+# in an empty directory ($work/plain and $work/heap), and compares standard output, exit
+# status and the files that it made byte for byte; what it writes to stderr as well if
+# WHAT does not begin with "~".
 same() {
-    local what=${1#\~} stderr=compared side status
+    local what=${1#\~} stderr=compared side other
     [ "$what" = "$1" ] || stderr=ignored
     shift
     for side in plain heap; do
         rm -rf "$side" "$side".out "$side".err
         mkdir "$side"
-        status=0
-        if [ $side = heap ]; then
-            (cd "$side" && exec timeout -k 5 "${limit:-120}" "${heap[@]}" "$@") >$side.out 2>$side.err </dev/null ||
-                status=$?
-        else
-            (cd "$side" && exec timeout -k 5 "${limit:-120}" "$@") >$side.out 2>$side.err </dev/null || status=$?
-        fi
-        [ $status != 124 ] || fail "$what ($side): no end after ${limit:-120} s"
-        echo "exit status $status" >>$side.out
+    done
+    one_side plain "$@" &
+    other=$!
+    one_side heap "${heap[@]}" "$@"
+    wait "$other"
+    for side in plain heap; do
+        ! grep -qx 'exit status 124' $side.status || fail "$what ($side): no end after ${limit:-120} s"
     done
     compare "$what" plain.out heap.out
+    compare "$what" plain.status heap.status
     [ $stderr = ignored ] || compare "$what, stderr" plain.err heap.err
     diff -r plain heap >differences || {
         head -20 differences >&2
@@ -129,13 +128,23 @@ same() {
     }
     count=$((${count:-0} + 1))
 }
+one_side() {
+    local side=$1 status=0
+    shift
+    (cd "$side" && exec timeout -k 5 "${limit:-120}" "$@") >"$side.out" 2>"$side.err" </dev/null || status=$?
+    echo "exit status $status" >"$side.status"
+}
 
 compare() {
     cmp -s "$2" "$3" || {
         diff -a "$2" "$3" | head -20 >&2 || true
+        tail -5 plain.err heap.err >&2 || true
         fail "$1: the output differs"
     }
 }
+
+# ended_well: the last `same` had exit status 0.
+ended_well() { grep -qx 'exit status 0' heap.status || { tail -20 heap.out heap.err >&2; fail "it failed, with and without the heap"; }; }
 
 # passed: the last line of a script.
 passed() { echo "passed: ${count:-0} comparisons${*:+, $*}"; }
@@ -168,7 +177,7 @@ ended() {
     local status=0 pid
     gone() { ! kill -0 "$1"; }
     await 60 gone "$1" || fail "process $1 does not stop"
-    wait "$1" || status=$?
+    wait "$1" 2>/dev/null || status=$?
     local left=()
     for pid in "${servers[@]}"; do [ "$pid" = "$1" ] || left+=("$pid"); done
     servers=("${left[@]}")

@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Runs modules of Python's own tests, and prints what became of each test.
+
+usage: python_tests.py MODULE...       test_gc and the like
+"""
+import sys
+import unittest
+
+from test import support
+
+
+class Results(unittest.TestResult):
+    def note(self, test, outcome):
+        print(test.id(), outcome)
+
+    def addSuccess(self, test):
+        self.note(test, "ok")
+
+    def addSkip(self, test, reason):
+        self.note(test, "skipped")
+
+    def addExpectedFailure(self, test, err):
+        self.note(test, "fails as expected")
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self.note(test, "FAILED")
+        print(self.failures[-1][1], file=sys.stderr)
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        self.note(test, "ERROR")
+        print(self.errors[-1][1], file=sys.stderr)
+
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            self.note(subtest, "FAILED")
+            print((self.failures + self.errors)[-1][1], file=sys.stderr)
+
+
+def main():
+    support.verbose = 0
+    results = Results()
+    for name in sys.argv[1:]:
+        unittest.defaultTestLoader.loadTestsFromName("test." + name).run(results)
+    sys.stdout.flush()
+    sys.exit(0 if results.wasSuccessful() else 1)
+
+
+if __name__ == "__main__":
+    main()
