@@ -26,6 +26,12 @@ declare -A memkind_packages=(
     [deb]="dpkg-dev file debootstrap lintian"
     # to run the tests in a root with nothing else in it: tests/bare.sh
     [bare]="debootstrap util-linux mount git"
+    # what is run as it is, with its malloc in files: tests/programs/run.sh
+    [programs]="redis-server redis-tools memcached sqlite3 python3
+                libpython3.11-testsuite|libpython3.13-testsuite gcc g++ clang perl nodejs
+                default-jdk-headless postgresql nginx-light|nginx git tcl zstd bzip2 bc m4
+                libjemalloc2 libmimalloc2.0|libmimalloc3
+                libtcmalloc-minimal4|libtcmalloc-minimal4t64 util-linux"
     # what CI does besides: a second compiler and its OpenMP, a debug jemalloc
     [ci]="clang clang-format libclang-rt-dev|libclang-rt-18-dev libomp-dev autoconf
           dpkg-dev git"
@@ -75,6 +81,12 @@ install_packages() {
         missing[package]=$(known_package "${missing[package]}")
     done
     echo "installing: ${missing[*]}" >&2
+    # Servers among them are not started.
+    local policy=/usr/sbin/policy-rc.d status=0
+    [ ! -e $policy ] || policy=''
+    [ -z "$policy" ] || printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" install -m 755 /dev/stdin "$policy"
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
-        --no-install-recommends install "${missing[@]}" >&2
+        --no-install-recommends install "${missing[@]}" >&2 || status=$?
+    [ -z "$policy" ] || "${as_root[@]}" rm -f "$policy"
+    return $status
 }

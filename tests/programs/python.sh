@@ -7,9 +7,9 @@ need /usr/bin/python3
 /usr/bin/python3 -c 'import test.support' 2>/dev/null || skip "Python's own tests are not installed (libpython3-testsuite)"
 need_space "$heap_dir" 512 || exit 77
 modules=(test_thread test_list test_dict test_memoryview test_mmap test_popen test_generators
-    test_threadedtempfile test_wait4 test_ctypes)
+    test_threadedtempfile test_ctypes)
 if [ -n "$long" ]; then
-    modules+=(test_gc test_fork1 test_threading test_subprocess test_array test_weakref test_queue
+    modules+=(test_wait4 test_gc test_fork1 test_threading test_subprocess test_array test_weakref test_queue
         test_zlib test_posix test_os test_pickle test_bytes test_re test_io test_json test_set
         test_deque test_bz2 test_hashlib test_compile test_ast test_threadsignals test_faulthandler)
     limit=900

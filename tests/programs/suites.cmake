@@ -8,7 +8,8 @@ memkind_program(reduced_new programs/reduced_new.cpp)
 foreach(program reduced_programs reduced_new)
   target_link_libraries(memkind_${program} PRIVATE memkind_warnings)
 endforeach()
-foreach(name reduced redis)
+foreach(name reduced redis redis_cluster memcached sqlite python compilers perl
+    node java postgres nginx git shell_tools)
   add_test(NAME program_${name} COMMAND bash
     ${CMAKE_CURRENT_SOURCE_DIR}/programs/${name}.sh ${PROJECT_BINARY_DIR})
   memkind_set_test(program_${name} scripts TIMEOUT 300)
