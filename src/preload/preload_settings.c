@@ -98,7 +98,9 @@ static bool setting_read(enum setting setting, struct setting_value *value)
         value->word = value_of(text, full_words, false, &is_bad);
         break;
     case SETTING_FORK:
-        value->word = value_of(text, fork_words, MEMKIND_FORK_PRIVATE, &is_bad);
+        /* A child that is not told goes on with what its parent had when it was
+         * forked, as shells have it, whatever the parent does meanwhile. */
+        value->word = value_of(text, fork_words, MEMKIND_FORK_COPY, &is_bad);
         break;
     }
     return !is_bad;

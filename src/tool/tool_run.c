@@ -85,7 +85,7 @@ static const struct {
     {20, "  --full WORD       an allocation that the heap has no room for: "
          "\"dram\", or \"null\", which fails (default: dram)"},
     {20, "  --fork WORD       the heap in forked children: private, shared, "
-         "unavailable or copy; see memkind_pmem(3)"},
+         "unavailable or copy; see memkind_pmem(3) (default: copy)"},
     {20, "  --stats[=FILE]    at the end of each process, append to FILE (or "
          "write to stderr) what lies where"},
     {20, "  --stats-signal    do so at SIGUSR1, too"},

@@ -138,13 +138,13 @@ one_side() {
 compare() {
     cmp -s "$2" "$3" || {
         diff -a "$2" "$3" | head -20 >&2 || true
-        tail -5 plain.err heap.err >&2 || true
+        tail -n 5 plain.err heap.err >&2 || true
         fail "$1: the output differs"
     }
 }
 
 # ended_well: the last `same` had exit status 0.
-ended_well() { grep -qx 'exit status 0' heap.status || { tail -20 heap.out heap.err >&2; fail "it failed, with and without the heap"; }; }
+ended_well() { grep -qx 'exit status 0' heap.status || { tail -n 20 heap.out heap.err >&2; fail "it failed, with and without the heap"; }; }
 
 # passed: the last line of a script.
 passed() { echo "passed: ${count:-0} comparisons${*:+, $*}"; }

@@ -17,8 +17,8 @@ same "grep" grep -E -c '(1|7)+[a-f].*word(9|8)' "$INPUT"
 same "sed" sed -E 's/([0-9]+) ([0-9a-f]+)/\2-\1/; /word97$/d' "$INPUT"
 same "find" find "$root/src" -name '*.c' -newer /etc/passwd
 same "diff" bash -c 'sort "$INPUT" | head -5000 >a; sort -r "$INPUT" | head -5000 >b; diff a b | wc -l'
-for tool in gzip bzip2 xz zstd; do
-    ! command -v $tool >/dev/null || same "$tool" bash -c "$tool -c <\"\$INPUT\" >packed && $tool -dc <packed | cmp - \"\$INPUT\" && echo same"
+for packer in gzip bzip2 xz zstd; do
+    ! command -v $packer >/dev/null || same "$packer" bash -c "$packer -c <\"\$INPUT\" >packed && $packer -dc <packed | cmp - \"\$INPUT\" && echo same"
 done
 same "tar" tar --sort=name --mtime=@0 --owner=0 --group=0 -czf files.tar.gz -C "$root" src include
 ! command -v bc >/dev/null || same "bc" bash -c 'echo "scale=500; 4*a(1)" | bc -l'
@@ -53,6 +53,11 @@ SH
 for shell in bash dash; do
     ! command -v $shell >/dev/null || same "$shell" $shell "$work/script.sh"
 done
+# Without being told what the heap is in children.
+told=("${heap[@]}")
+heap=("$tool" run --dir "$heap_dir" "--stats=$stats" --)
+same "bash, no --fork" bash "$work/script.sh"
+heap=("${told[@]}")
 same "bash: arrays, substitution of processes" bash -c 'declare -A a; for i in {1..2000}; do a[k$i]=$((i * i)); done
     for k in "${!a[@]}"; do echo "$k ${a[$k]}"; done | sort > x; diff <(sort x) <(cat x) && wc -l < x
     coproc c { read line; echo "got $line"; }; echo hello >&"${c[1]}"; read -r l <&"${c[0]}"; echo "$l"'
