@@ -47,6 +47,20 @@ foreach(test bench_memkind bench_memkind_free_null bench_malloc)
   memkind_set_test(${test} bench ENVIRONMENT ${memkind_forks})
 endforeach()
 
+# What programs.sh runs besides Debian's programs: with the C library's malloc, or
+# with one that is preloaded.
+foreach(program malloc_programs text_load)
+  memkind_program(${program} bench/${program}.c)
+  target_compile_definitions(memkind_${program} PRIVATE _GNU_SOURCE)
+  target_link_libraries(memkind_${program} PRIVATE memkind_warnings Threads::Threads)
+endforeach()
+target_compile_options(memkind_malloc_programs PRIVATE -fno-builtin-malloc
+  -fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free)
+foreach(pattern numbers cubes server stress rpmix handover scratch replace)
+  add_test(NAME bench_program_${pattern} COMMAND memkind_malloc_programs ${pattern})
+  memkind_set_test(bench_program_${pattern} bench)
+endforeach()
+
 # How steps grow with sizes, threads and kinds that no machine here has.
 if(TARGET memkind_internal)
   memkind_program(bench_scale bench/bench_scale.c bench/fake_space.c
