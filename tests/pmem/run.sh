@@ -2,7 +2,7 @@
 # Runs the suites and examples on persistent memory: on $PMEM_DIR if that is
 # set, and otherwise in guests whose memory is made persistent by the kernel.
 #
-#   tests/pmem/run.sh [NAME...]     of: ext4 xfs device set-aside no-fallocate no-holes overcommit tool numa
+#   tests/pmem/run.sh [NAME...]     of: ext4 xfs device set-aside no-fallocate no-holes overcommit tool numa programs
 #   tests/pmem/run.sh bench         patterns of tests/bench on DAX, beside libmemkind 1.14
 #
 # MEMKIND_BUILD    build directory   [build/pmem]
@@ -104,6 +104,23 @@ run_numa() {
         "$payload" -- sh numa_in_guest.sh
 }
 
+# Programs of Debian's, as far as they are installed, with their malloc on DAX.
+run_programs() {
+    local folder name found status=0
+    [ -e "$build/src/libmemkind_preload.so" ] || { echo "skipped: no libmemkind_preload.so"; return 0; }
+    folder=$(mktemp -d)
+    cp "$build/src/tool/memkind-pmem" "$here/programs_in_guest.sh" "$folder"
+    cp -L "$build/src/libmemkind.so.0" "$build/src/libmemkind_preload.so" "$folder"
+    for name in sqlite3 redis-server redis-cli redis-benchmark; do
+        found=$(command -v $name) && cp -L "$found" "$folder" || echo "not installed: $name"
+    done
+    strip -g "$folder"/*.so* "$folder/memkind-pmem"
+    "$here/guest.sh" -s 512M -m 1024M -t 600 -f ext4 --mkfs-opts "$ext4_options" -e LD_LIBRARY_PATH=/payload \
+        "$folder" -- sh programs_in_guest.sh /mnt/pmem || status=$?
+    rm -rf "$folder"
+    return $status
+}
+
 # Both libraries by turns, in one guest.
 run_bench() {
     local debs
@@ -150,7 +167,7 @@ if [ "$(nproc)" -ge 2 ] && [ "$(awk '/MemAvailable/ { print $2 }' /proc/meminfo)
     at_once=2
 fi
 
-[ $# -gt 0 ] || set -- ext4 overcommit xfs tool numa device set-aside no-fallocate no-holes
+[ $# -gt 0 ] || set -- ext4 overcommit xfs tool numa device set-aside no-fallocate no-holes programs
 logs=$(mktemp -d)
 # Jobs of a script do not hear of ^C.
 stop() {

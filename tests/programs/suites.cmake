@@ -12,6 +12,6 @@ foreach(name reduced redis redis_cluster memcached sqlite python compilers perl
     node java postgres nginx git shell_tools)
   add_test(NAME program_${name} COMMAND bash
     ${CMAKE_CURRENT_SOURCE_DIR}/programs/${name}.sh ${PROJECT_BINARY_DIR})
-  memkind_set_test(program_${name} scripts TIMEOUT 300)
+  memkind_set_test(program_${name} scripts TIMEOUT 600)
   set_property(TEST program_${name} APPEND PROPERTY LABELS programs long)
 endforeach()
