@@ -130,7 +130,7 @@ await 60 links_up || die "a replica does not find its master"
 echo "6 servers on ports ${ports[*]}, heaps in $dir"
 cli "${ports[0]}" cluster nodes | awk '$3 ~ /master/ { sub(/@.*/, "", $2); print "  master " $2 ": slots " $9 }'
 
-# The client: what it was told is stored it remembers, and checks at the end.
+# The client, which reads at the end all that was acknowledged to it.
 cat >"$work/client.py" <<'PY'
 import os, socket, sys, time
 

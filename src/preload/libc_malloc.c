@@ -11,7 +11,8 @@ static int (*_Atomic of_trim)(size_t pad);
 void libc_malloc_find(void)
 {
     /* A program may be linked with another malloc, which may have some of these
-     * names or all, __libc_malloc() among them. All are to be of one library. */
+     * names or all, __libc_malloc() among them. All are to be of one library.
+     */
     __extension__ void *address = (void *)__libc_malloc;
     Dl_info info;
     if (dladdr(address, &info) == 0)

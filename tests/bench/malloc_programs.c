@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Short programs whose time is malloc's, each in the manner of a known benchmark, as
- * its description has it. They use malloc as any program does, so that a preloaded
- * one can be compared: programs.sh. Each does the same work every time, and checks it.
+ * Short programs whose time is malloc's, each in the manner of a known
+ * benchmark, as its description has it. They use malloc as any program does, so
+ * that a preloaded one can be compared: programs.sh. Each does the same work
+ * every time, and checks it.
  *
- *   malloc_programs NAME [SCALE]     exit status 0, or 1 if an object was damaged
+ *   malloc_programs NAME [SCALE]     exit status 0, or 1 if an object was
+ * damaged
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -46,11 +48,13 @@ static void drop_object(unsigned char *object)
     free(object);
 }
 
-static void in_threads(void *(*run)(void *), void *arguments, size_t argument_size)
+static void in_threads(void *(*run)(void *), void *arguments,
+                       size_t argument_size)
 {
     pthread_t threads[THREADS];
     for (size_t i = 0; i < THREADS; i++)
-        if (pthread_create(&threads[i], NULL, run, (char *)arguments + i * argument_size) != 0)
+        if (pthread_create(&threads[i], NULL, run,
+                           (char *)arguments + i * argument_size) != 0)
             abort();
     for (size_t i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
@@ -65,7 +69,8 @@ struct number {
 
 static struct number *number_new(unsigned length)
 {
-    struct number *number = malloc(sizeof *number + length * sizeof number->digits[0]);
+    struct number *number =
+        malloc(sizeof *number + length * sizeof number->digits[0]);
     if (number == NULL)
         abort();
     number->length = length;
@@ -79,7 +84,8 @@ static void number_drop(struct number *number)
         free(number);
 }
 
-static struct number *number_times(const struct number *a, uint32_t b, uint32_t more)
+static struct number *number_times(const struct number *a, uint32_t b,
+                                   uint32_t more)
 {
     struct number *product = number_new(a->length + 1);
     uint64_t carry = more;
@@ -93,7 +99,8 @@ static struct number *number_times(const struct number *a, uint32_t b, uint32_t 
     return product;
 }
 
-static struct number *number_by(const struct number *a, uint32_t b, uint32_t *rest)
+static struct number *number_by(const struct number *a, uint32_t b,
+                                uint32_t *rest)
 {
     struct number *quotient = number_new(a->length);
     uint64_t left = 0;
@@ -132,7 +139,7 @@ static void numbers(size_t scale)
     }
 }
 
-/* ---- sets of bit vectors that are made, compared and thrown away: as espresso ---- */
+/* ---- sets of bit vectors that become fewer: as espresso ---- */
 
 static void cubes(size_t scale)
 {
@@ -180,7 +187,8 @@ static void *serve(void *argument)
 {
     struct slots *slots = argument;
     for (size_t i = 0; i < slots->turns; i++) {
-        unsigned char **slot = &slots->objects[next_random(&slots->state) % 1000];
+        unsigned char **slot =
+            &slots->objects[next_random(&slots->state) % 1000];
         drop_object(*slot);
         *slot = make_object(10 + next_random(&slots->state) % 990);
     }
@@ -202,7 +210,7 @@ static void server(size_t scale)
             drop_object(slots[i].objects[j]);
 }
 
-/* ---- threads that exchange objects, some of which stay long: as mstress, rptest ---- */
+/* ---- threads that exchange objects: as mstress and rptest ---- */
 
 #define EXCHANGE 1000
 static unsigned char *_Atomic exchange[EXCHANGE];
@@ -219,11 +227,14 @@ static void *work(void *argument)
     for (size_t i = 0; i < worker->turns; i++) {
         const uint32_t chance = next_random(&worker->state);
         /* Sizes by their binary logarithm: small ones are the most. */
-        const size_t most = (size_t)16 << chance % 16, size = 16 + next_random(&worker->state) %
-            (most < worker->largest ? most : worker->largest);
+        const size_t most = (size_t)16 << chance % 16,
+                     size = 16 + next_random(&worker->state) %
+                                     (most < worker->largest ? most
+                                                             : worker->largest);
         unsigned char *object = make_object(size);
         if (chance >> 8 & 1) {
-            object = atomic_exchange(&exchange[next_random(&worker->state) % EXCHANGE], object);
+            object = atomic_exchange(
+                &exchange[next_random(&worker->state) % EXCHANGE], object);
         } else if (chance >> 9 & 1) {
             unsigned char **slot = &kept[next_random(&worker->state) % 400];
             unsigned char *before = *slot;
@@ -242,7 +253,8 @@ static void exchange_objects(size_t turns, size_t rounds, size_t largest)
     for (size_t round = 0; round < rounds; round++) {
         struct worker workers[THREADS];
         for (size_t i = 0; i < THREADS; i++)
-            workers[i] = (struct worker){round * THREADS + i, turns / rounds, largest};
+            workers[i] =
+                (struct worker){round * THREADS + i, turns / rounds, largest};
         in_threads(work, workers, sizeof workers[0]);
         for (size_t i = 0; i < EXCHANGE; i++)
             if (round % 2 == 0 || i % 2 == 0 || round + 1 == rounds)
@@ -260,7 +272,7 @@ static void rpmix(size_t scale)
     exchange_objects(scale * 400000, 2, 16000);
 }
 
-/* ---- some threads only allocate, the others only free: as xmalloc-test ---- */
+/* ---- threads that allocate, and threads that free: as xmalloc-test ---- */
 
 #define BATCH 120
 struct batch {
@@ -332,7 +344,7 @@ static void handover(size_t scale)
     in_threads(pass, workers, sizeof workers[0]);
 }
 
-/* ---- an object of the thread that was there first is written to: as cache-scratch ---- */
+/* ---- each thread gets one object of the first: as cache-scratch ---- */
 
 struct scratch {
     size_t turns;
@@ -362,7 +374,7 @@ static void scratch(size_t scale)
     in_threads(scratch_one, arguments, sizeof arguments[0]);
 }
 
-/* ---- any object of many is replaced, by sizes of many scales: as alloc-test ---- */
+/* ---- any object of many is replaced: as alloc-test ---- */
 
 static void replace(size_t scale)
 {
@@ -377,7 +389,9 @@ static void replace(size_t scale)
             drop_object(*slot);
             *slot = NULL;
         } else {
-            *slot = make_object(16 + next_random(&state) % ((size_t)16 << next_random(&state) % 8));
+            *slot =
+                make_object(16 + next_random(&state) %
+                                     ((size_t)16 << next_random(&state) % 8));
         }
     }
     for (size_t i = 0; i < OBJECTS; i++)
@@ -389,15 +403,16 @@ static const struct {
     const char *name;
     void (*run)(size_t scale);
 } programs[] = {
-    {"numbers", numbers}, {"cubes", cubes},       {"server", server},
-    {"stress", stress},   {"rpmix", rpmix},       {"handover", handover},
+    {"numbers", numbers}, {"cubes", cubes},     {"server", server},
+    {"stress", stress},   {"rpmix", rpmix},     {"handover", handover},
     {"scratch", scratch}, {"replace", replace},
 };
 
 int main(int argc, char **argv)
 {
     const size_t scale = argc > 2 ? strtoul(argv[2], NULL, 10) : 1;
-    for (size_t i = 0; argc > 1 && i < sizeof programs / sizeof programs[0]; i++)
+    for (size_t i = 0; argc > 1 && i < sizeof programs / sizeof programs[0];
+         i++)
         if (strcmp(argv[1], programs[i].name) == 0) {
             programs[i].run(scale);
             if (is_damaged)

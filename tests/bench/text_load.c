@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A load for memcached by its text protocol: threads with a connection each, which ask
- * for one of many keys, and store one now and then.
+ * A load for memcached by its text protocol: threads with a connection each,
+ * which ask for one of many keys, and store one now and then.
  *
  *   text_load SOCKET KEYS REQUESTS THREADS
  *
- * Prints requests a second, and the time in microseconds that 99 of 100 took at most.
+ * Prints requests a second, and the time in microseconds that 99 of 100 took at
+ * most.
  */
 #include <pthread.h>
 #include <stdint.h>
@@ -45,15 +46,18 @@ static double seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-static void request(struct client *client, const char *text, size_t length, const char *end)
+static void request(struct client *client, const char *text, size_t length,
+                    const char *end)
 {
     char answer[8192];
     size_t got = 0;
     const size_t end_length = strlen(end);
     if (write(client->socket, text, length) != (ssize_t)length)
         stop("write");
-    while (got < end_length || memcmp(answer + got - end_length, end, end_length) != 0) {
-        const ssize_t more = read(client->socket, answer + got, sizeof answer - got);
+    while (got < end_length ||
+           memcmp(answer + got - end_length, end, end_length) != 0) {
+        const ssize_t more =
+            read(client->socket, answer + got, sizeof answer - got);
         if (more <= 0)
             stop("read");
         got += (size_t)more;
@@ -63,8 +67,10 @@ static void request(struct client *client, const char *text, size_t length, cons
 static void store(struct client *client, size_t key)
 {
     char text[6000];
-    const size_t size = 20 + key % 500 + (next_random(client) % 16 == 0 ? 2000 : 0);
-    const int head = snprintf(text, sizeof text, "set key:%zu 0 0 %zu\r\n", key, size);
+    const size_t size =
+        20 + key % 500 + (next_random(client) % 16 == 0 ? 2000 : 0);
+    const int head =
+        snprintf(text, sizeof text, "set key:%zu 0 0 %zu\r\n", key, size);
     memset(text + head, 'x', size);
     memcpy(text + head + size, "\r\n", 2);
     request(client, text, (size_t)head + size + 2, "STORED\r\n");
@@ -80,11 +86,13 @@ static void *run(void *argument)
             store(client, key);
         } else {
             char text[64];
-            const int length = snprintf(text, sizeof text, "get key:%zu\r\n", key);
+            const int length =
+                snprintf(text, sizeof text, "get key:%zu\r\n", key);
             request(client, text, (size_t)length, "END\r\n");
         }
         const double took = (seconds() - begun) * 1e6;
-        client->times[took < MOST_MICROSECONDS ? (size_t)took : MOST_MICROSECONDS - 1]++;
+        client->times[took < MOST_MICROSECONDS ? (size_t)took
+                                               : MOST_MICROSECONDS - 1]++;
     }
     return NULL;
 }
@@ -95,7 +103,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: text_load SOCKET KEYS REQUESTS THREADS\n");
         return 2;
     }
-    const size_t keys = strtoul(argv[2], NULL, 10), requests = strtoul(argv[3], NULL, 10);
+    const size_t keys = strtoul(argv[2], NULL, 10),
+                 requests = strtoul(argv[3], NULL, 10);
     const size_t count = strtoul(argv[4], NULL, 10);
     struct client *clients = calloc(count, sizeof *clients);
     pthread_t *threads = calloc(count, sizeof *threads);
@@ -108,7 +117,8 @@ int main(int argc, char **argv)
         clients[i].keys = keys;
         clients[i].requests = requests / count;
         clients[i].socket = socket(AF_UNIX, SOCK_STREAM, 0);
-        if (connect(clients[i].socket, (struct sockaddr *)&address, sizeof address) != 0)
+        if (connect(clients[i].socket, (struct sockaddr *)&address,
+                    sizeof address) != 0)
             stop(argv[1]);
     }
     for (size_t key = 0; key < keys; key++)
@@ -121,7 +131,8 @@ int main(int argc, char **argv)
         pthread_join(threads[i], NULL);
     const double took = seconds() - begun;
     size_t seen = 0, at = 0;
-    for (; at < MOST_MICROSECONDS && seen * 100 < requests / count * count * 99; at++)
+    for (; at < MOST_MICROSECONDS && seen * 100 < requests / count * count * 99;
+         at++)
         for (size_t i = 0; i < count; i++)
             seen += clients[i].times[at];
     printf("%.0f %zu\n", (double)(requests / count * count) / took, at);

@@ -18,7 +18,7 @@ long=${PROGRAMS_LONG:-}
 fork_policy=${PROGRAMS_FORK:-copy}
 heap_dir=${MEMKIND_TEST_DIR:-/dev/shm}
 . "$root/tests/support/need_space.sh"
-# Debian's programs, and not what somebody has put before them.
+# Debian's programs, and no others that $PATH may have before them.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
 unset LD_PRELOAD "${!MEMKIND_PRELOAD_@}" MAKEFLAGS
 
@@ -172,7 +172,7 @@ await() {
     done
 }
 
-# ended PID: waits for a server that has been told to stop; its exit status.
+# ended PID: waits for a server that was sent a signal to stop; returns its exit status.
 ended() {
     local status=0 pid
     gone() { ! kill -0 "$1"; }

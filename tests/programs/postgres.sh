@@ -45,7 +45,7 @@ launch() {
 settled() { ! kill -0 "$server" || "$bin/pg_isready" -q; }
 ask() { "$bin/psql" -XAtq -v ON_ERROR_STOP=1 "$@"; }
 consistent() {
-    # The same sum in all of pgbench's tables; its history has what was changed.
+    # pgbench's tables all have one sum; the table of its history has the changes.
     ask -c "SELECT (SELECT sum(abalance) FROM pgbench_accounts) = (SELECT sum(delta) FROM pgbench_history)
         AND (SELECT sum(bbalance) FROM pgbench_branches) = (SELECT sum(tbalance) FROM pgbench_tellers)
         AND (SELECT sum(bbalance) FROM pgbench_branches) = (SELECT sum(delta) FROM pgbench_history)" | grep -qx t

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Operator new in a heap that is full: it throws, and what was allocated can be
- * deleted. reduced.sh runs this with another malloc behind the preloaded one. */
+ * deleted. reduced.sh runs this with another malloc behind the preloaded one.
+ */
 #include <cstddef>
 #include <new>
 #include <vector>

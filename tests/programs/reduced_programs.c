@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What real programs do that a preloaded malloc has failed at, each reduced to a
- * function: reduced.sh runs them.
+ * What real programs do that a preloaded malloc has failed at, each reduced to
+ * a function: reduced.sh runs them.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -53,7 +53,7 @@ SH
 for shell in bash dash; do
     ! command -v $shell >/dev/null || same "$shell" $shell "$work/script.sh"
 done
-# Without being told what the heap is in children.
+# The default of --fork.
 told=("${heap[@]}")
 heap=("$tool" run --dir "$heap_dir" "--stats=$stats" --)
 same "bash, no --fork" bash "$work/script.sh"
