@@ -356,7 +356,7 @@ static void *scratch_one(void *argument)
     struct scratch *scratch = argument;
     free(scratch->first);
     for (size_t i = 0; i < scratch->turns; i++) {
-        volatile unsigned char *object = malloc(8);
+        volatile unsigned char *object = calloc(1, 8);
         if (object == NULL)
             abort();
         for (size_t j = 0; j < 2000; j++)
