@@ -85,8 +85,6 @@ static bool setting_read(enum setting setting, struct setting_value *value)
     *value = (struct setting_value){.text = text};
     switch (setting_rows[setting].type) {
     case SETTING_TEXT:
-        if (text != NULL)
-            value->text = strdup(text);
         break;
     case SETTING_FLAG:
         value->word = value_of(text, flag_words, false, &is_bad);
@@ -106,6 +104,11 @@ static bool setting_read(enum setting setting, struct setting_value *value)
     return !is_bad;
 }
 
+static const char *text_copy(const char *text)
+{
+    return text != NULL ? strdup(text) : NULL;
+}
+
 const char *preload_settings_read(struct preload_settings *settings)
 {
     struct setting_value values[SETTING_COUNT];
@@ -113,12 +116,12 @@ const char *preload_settings_read(struct preload_settings *settings)
         if (!setting_read((enum setting)i, &values[i]))
             return setting_rows[i].name;
     *settings = (struct preload_settings){
-        .dir = values[SETTING_IS_DIR].text,
+        .dir = text_copy(values[SETTING_IS_DIR].text),
         .size = values[SETTING_IS_SIZE].size,
         .min_size = values[SETTING_IS_MIN_SIZE].size,
         .full_is_null = values[SETTING_IS_FULL].word,
         .fork_policy = (memkind_fork_policy)values[SETTING_IS_FORK].word,
-        .stats = values[SETTING_IS_STATS].text,
+        .stats = text_copy(values[SETTING_IS_STATS].text),
         .stats_signal = values[SETTING_IS_STATS_SIGNAL].word,
         .verbose = values[SETTING_IS_VERBOSE].word,
     };
