@@ -11,12 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "libc_malloc.h"
 #include "preload_heap.h"
 #include "preload_report.h"
 #include "preload_settings.h"
+#include "sys_calls.h"
 
 /* What a command of a shell that cannot be run exits with. */
 #define EXIT_OF_BAD_SETTING 126
@@ -36,8 +38,19 @@ static bool malloc_is_ours(void)
     return preload_heap.was_asked;
 }
 
+/* Programs that give descriptors fixed numbers, as shells' scripts do, or that
+ * expect the lowest free one, find those that they would have without the heap.
+ */
+static void leave_low_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= 1024)
+        sys_least_descriptor = 512;
+}
+
 static int make_process_kind(memkind_t *kind)
 {
+    leave_low_descriptors();
     struct memkind_config *config = memkind_config_new();
     if (config == NULL)
         return MEMKIND_ERROR_MALLOC;

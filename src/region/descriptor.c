@@ -36,9 +36,11 @@ bool descriptor_is_of(int fd, const struct file_identity *identity)
  * not go into a file of ours. */
 int descriptor_above_standard(int fd)
 {
-    if (fd < 0 || fd > STDERR_FILENO)
+    if (fd < 0 || fd >= sys_least_descriptor)
         return fd;
     int above = descriptor_duplicate(fd);
+    if (above < 0 && fd > STDERR_FILENO)
+        return fd;
     sys.close(fd);
     return above;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "sys_calls.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <libpmem.h>
 #include <linux/fs.h>
@@ -25,9 +26,14 @@ static int real_openat(int dir, const char *name, int flags, mode_t mode)
     return openat(dir, name, flags, mode);
 }
 
+int sys_least_descriptor = STDERR_FILENO + 1;
+
 static int real_dup_cloexec(int fd)
 {
-    return fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    const int copy = fcntl(fd, F_DUPFD_CLOEXEC, sys_least_descriptor);
+    return copy >= 0 || errno != EINVAL
+               ? copy
+               : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 }
 
 _Static_assert(offsetof(struct file_extents, list) ==

@@ -10,6 +10,9 @@ cases=$build/tests/reduced_programs
 grep -qF "in $heap_dir:" "$stats" || { cat "$stats"; fail "title: the report names another directory"; }
 echo "title: reported"
 
+# Numbers of descriptors are those that the program would have anyhow.
+same "descriptors" "$cases" descriptors
+
 # Another malloc in the program: its functions know nothing of this one's objects.
 others=()
 for name in libjemalloc.so.2 libtcmalloc_minimal.so.4 libmimalloc.so.2; do

@@ -3,6 +3,7 @@
  * What real programs do that a preloaded malloc has failed at, each reduced to
  * a function: reduced.sh runs them.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,10 +49,20 @@ static int grow(int argc, char **argv)
     return 0;
 }
 
+/* The numbers of new descriptors. */
+static int descriptors(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    for (int i = 0; i < 6; i++)
+        printf("%d\n", open("/dev/null", O_RDONLY));
+    return 0;
+}
+
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
-} cases[] = {{"title", title}, {"grow", grow}};
+} cases[] = {{"title", title}, {"grow", grow}, {"descriptors", descriptors}};
 
 int main(int argc, char **argv)
 {
