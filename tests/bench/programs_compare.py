@@ -123,7 +123,8 @@ class Bench:
 
     def server(self, malloc, command):
         cpus = self.server_cpus
-        return subprocess.Popen(command, env=self.environment(malloc), cwd=self.work, stdin=subprocess.DEVNULL,
+        # It ends with this program, whatever ends that.
+        return subprocess.Popen(["/usr/bin/setpriv", "--pdeathsig", "KILL", "--", *command], env=self.environment(malloc), cwd=self.work, stdin=subprocess.DEVNULL,
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                 preexec_fn=cpus and (lambda: os.sched_setaffinity(0, cpus)))
 
