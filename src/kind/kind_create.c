@@ -26,18 +26,24 @@
 #include "kind_registry.h"
 #include "kind_shortage.h"
 #include "last_error.h"
+#include "numa_kinds.h"
 #include "ranked_lock.h"
 #include "region_pool.h"
 
 /* ---- the kind ---------------------------------------------------------- */
 
-/* The pairs are those of kind_malloc.c, and below. */
+static bool makes_heap_late(const struct memkind_ops *ops)
+{
+    return ops->malloc == memkind_default_malloc ||
+           ops->malloc == numa_kind_malloc;
+}
+
+/* The pairs are those of kind_malloc.c, numa_kinds.c, and below. */
 static bool is_direct(const struct memkind_ops *ops)
 {
     return (ops->malloc == memkind_arena_malloc &&
             ops->free == memkind_arena_free) ||
-           (ops->malloc == memkind_default_malloc &&
-            ops->free == memkind_default_free);
+           (makes_heap_late(ops) && ops->free == memkind_default_free);
 }
 
 static bool maps_blocks(const struct memkind *kind)
@@ -57,7 +63,7 @@ static unsigned find_properties(const struct memkind *kind)
     unsigned properties = 0;
     if (is_direct(ops))
         properties |= KIND_IS_DIRECT;
-    if (ops->malloc == memkind_default_malloc)
+    if (makes_heap_late(ops))
         properties |= KIND_MAKES_HEAP_LATE;
     if (maps_blocks(kind))
         properties |= KIND_MAPS_BLOCKS;
@@ -122,14 +128,20 @@ static void *map_by_operation(void *context, size_t size)
 static int open_dram_pool(struct memkind_region_pool *pool, const void *source,
                           struct memkind *kind)
 {
-    (void)source;
-    return region_pool_open_memory(pool, kind);
+    int result = region_pool_open_memory(pool, kind);
+    if (result == 0)
+        region_pool_set_numa(pool, source);
+    return result;
 }
 
+/* DRAM, or the memory of the kind's NUMA nodes. */
 static int open_dram(struct memkind *kind)
 {
     struct memkind_region_pool *pool = NULL;
-    int err = kind_regions_new(kind, NULL, open_dram_pool, &pool);
+    const struct region_numa *numa = NULL;
+    int err = numa_kind_find(kind, &numa);
+    if (err == MEMKIND_SUCCESS)
+        err = kind_regions_new(kind, numa, open_dram_pool, &pool);
     if (err != MEMKIND_SUCCESS)
         return err;
     kind->regions = pool;

@@ -8,6 +8,7 @@
 
 #include "address_table.h"
 #include "heap.h"
+#include "kind_address.h"
 #include "kind_error.h"
 #include "kind_heap.h"
 #include "kind_shortage.h"
@@ -26,12 +27,7 @@ struct memkind *memkind_arena_detect_kind(void *ptr)
 static inline struct memkind_heap *heap_of_address(struct memkind *kind,
                                                    const void *ptr)
 {
-    struct memkind_heap *heap = kind != NULL ? kind_heap_of(kind) : NULL;
-    if (__builtin_expect(heap != NULL && kind->regions != NULL &&
-                             region_range_contains(kind->regions, ptr),
-                         1))
-        return heap;
-    const struct memkind *owner = address_table_find(ptr);
+    const struct memkind *owner = kind_of_address(kind, ptr);
     if (owner == NULL) {
         misuse_report(MEMKIND_MISUSE_FOREIGN, kind, ptr);
         return NULL;

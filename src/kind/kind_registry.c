@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "heap_create.h"
+#include "kind_tally.h"
 #include "ranked_lock.h"
 
 static struct ranked_lock registry_lock =
@@ -17,6 +18,7 @@ static size_t storage_next; /* where the next search begins */
 void kind_registry_add(struct memkind *kind)
 {
     assert(kind->heap != NULL);
+    kind_tally_clear(heap_slot(kind->heap));
     ranked_lock_take(&registry_lock);
     registered[heap_slot(kind->heap)] = kind;
     ranked_lock_release(&registry_lock);

@@ -1,122 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "static_kinds.h"
 
-#include <errno.h>
-
-#include "kind_error.h"
 #include "kind_heap.h"
 #include "kind_operations.h"
-#include "kind_shortage.h"
-#include "last_error.h"
+#include "no_kind.h"
+#include "numa_kinds.h"
 
 /* ---- DRAM -------------------------------------------------------------- */
 
-static int refuse_create(struct memkind *kind, struct memkind_ops *ops,
-                         const char *name)
-{
-    (void)kind, (void)ops, (void)name;
-    return MEMKIND_ERROR_OPERATION_FAILED;
-}
-
-static int refuse_destroy(struct memkind *kind)
-{
-    (void)kind;
-    return MEMKIND_ERROR_OPERATION_FAILED;
-}
-
 struct memkind_ops MEMKIND_DEFAULT_OPS = {
-    KIND_OPERATIONS(refuse_create, refuse_destroy, memkind_default),
+    KIND_OPERATIONS(no_kind_create, no_kind_destroy, memkind_default),
 };
 
 struct memkind_ops static_kind_dram_ops = {
     KIND_OPERATIONS_WITH_HEAP(memkind_arena_create, memkind_arena_destroy),
     .finalize = memkind_arena_finalize,
-};
-
-/* ---- kinds that cannot be had ------------------------------------------ */
-
-/* What libmemkind returns on a machine without the memory that the kind is
- * made of. MEMKIND_INTERLEAVE, which it has everywhere, gets the general code,
- * like the kinds of persistent memory that is a NUMA node. */
-static int say_unavailable(struct memkind *kind)
-{
-    switch (kind->partition) {
-    case MEMKIND_PARTITION_HUGETLB:
-    case MEMKIND_PARTITION_GBTLB:
-    case MEMKIND_PARTITION_HBW_GBTLB:
-    case MEMKIND_PARTITION_HBW_PREFERRED_GBTLB:
-        return MEMKIND_ERROR_HUGETLB;
-    case MEMKIND_PARTITION_INTERLEAVE:
-    case MEMKIND_PARTITION_DAX_KMEM:
-    case MEMKIND_PARTITION_DAX_KMEM_ALL:
-    case MEMKIND_PARTITION_DAX_KMEM_PREFERRED:
-    case MEMKIND_PARTITION_DAX_KMEM_INTERLEAVE:
-        return MEMKIND_ERROR_UNAVAILABLE;
-    default:
-        return MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE;
-    }
-}
-
-static void *refuse_size(const char *function, size_t size)
-{
-    if (size == 0)
-        return NULL;
-    last_error_of_shortage(function, SHORTAGE_KIND_UNAVAILABLE, size, 0, 0);
-    errno = ENOMEM;
-    return NULL;
-}
-
-static void *no_malloc(struct memkind *kind, size_t size)
-{
-    (void)kind;
-    return refuse_size("memkind_malloc", size);
-}
-
-static void *no_calloc(struct memkind *kind, size_t num, size_t size)
-{
-    (void)kind;
-    return refuse_size("memkind_calloc", num != 0 ? size : 0);
-}
-
-static int no_posix_memalign(struct memkind *kind, void **memptr,
-                             size_t alignment, size_t size)
-{
-    static const char name[] = "memkind_posix_memalign";
-    if (memptr == NULL || memkind_posix_check_alignment(kind, alignment) != 0) {
-        kind_shortage_refuse(name, kind_error_text(EINVAL));
-        return kind_refuse_memalign(memptr, EINVAL);
-    }
-    *memptr = NULL;
-    if (size == 0)
-        return 0;
-    last_error_of_shortage(name, SHORTAGE_KIND_UNAVAILABLE, size, 0, 0);
-    return ENOMEM;
-}
-
-/* A kind that cannot be had has no objects: this one is another kind's. */
-static void *no_realloc(struct memkind *kind, void *ptr, size_t size)
-{
-    if (ptr == NULL)
-        return refuse_size("memkind_realloc", size);
-    return memkind_arena_realloc(kind, ptr, size);
-}
-
-static void no_free(struct memkind *kind, void *ptr)
-{
-    memkind_arena_free(kind, ptr);
-}
-
-struct memkind_ops static_kind_unavailable_ops = {
-    .create = refuse_create,
-    .destroy = refuse_destroy,
-    .malloc = no_malloc,
-    .calloc = no_calloc,
-    .posix_memalign = no_posix_memalign,
-    .realloc = no_realloc,
-    .free = no_free,
-    .check_available = say_unavailable,
-    .malloc_usable_size = memkind_default_malloc_usable_size,
-    .get_stat = memkind_arena_get_kind_stat,
 };
 
 /* ---- the kinds --------------------------------------------------------- */
@@ -130,27 +28,28 @@ struct memkind_ops static_kind_unavailable_ops = {
         .properties = (PROPERTIES),                                            \
     }
 #define DRAM_KIND(NAME) KIND(NAME, MEMKIND_DEFAULT_OPS, KIND_MAKES_HEAP_LATE)
-#define NO_KIND(NAME) KIND(NAME, static_kind_unavailable_ops, 0)
+#define NUMA_KIND(NAME) KIND(NAME, numa_kind_ops, KIND_MAKES_HEAP_LATE)
+#define NO_KIND(NAME) KIND(NAME, no_kind_ops, 0)
 
 static struct memkind static_kinds[MEMKIND_NUM_BASE_KIND] = {
     DRAM_KIND(DEFAULT),
     DRAM_KIND(REGULAR),
-    NO_KIND(HBW),
+    NUMA_KIND(HBW),
     NO_KIND(HBW_HUGETLB),
-    NO_KIND(HBW_PREFERRED),
+    NUMA_KIND(HBW_PREFERRED),
     NO_KIND(HBW_PREFERRED_HUGETLB),
     NO_KIND(HUGETLB),
     NO_KIND(HBW_GBTLB),
     NO_KIND(HBW_PREFERRED_GBTLB),
     NO_KIND(GBTLB),
-    NO_KIND(HBW_INTERLEAVE),
-    NO_KIND(INTERLEAVE),
-    NO_KIND(HBW_ALL),
+    NUMA_KIND(HBW_INTERLEAVE),
+    NUMA_KIND(INTERLEAVE),
+    NUMA_KIND(HBW_ALL),
     NO_KIND(HBW_ALL_HUGETLB),
-    NO_KIND(DAX_KMEM),
-    NO_KIND(DAX_KMEM_ALL),
-    NO_KIND(DAX_KMEM_PREFERRED),
-    NO_KIND(DAX_KMEM_INTERLEAVE),
+    NUMA_KIND(DAX_KMEM),
+    NUMA_KIND(DAX_KMEM_ALL),
+    NUMA_KIND(DAX_KMEM_PREFERRED),
+    NUMA_KIND(DAX_KMEM_INTERLEAVE),
     NO_KIND(HIGHEST_CAPACITY),
     NO_KIND(HIGHEST_CAPACITY_PREFERRED),
     NO_KIND(HIGHEST_CAPACITY_LOCAL),

@@ -9,9 +9,6 @@
 struct memkind *static_kind(int partition);
 bool static_kind_owns(const struct memkind *kind);
 
-/* The operations of the kinds that this library does not have. */
-extern struct memkind_ops static_kind_unavailable_ops;
-
 /* The operations of DRAM kinds that memkind_create_kind() makes. */
 extern struct memkind_ops static_kind_dram_ops;
 

@@ -71,8 +71,11 @@ static int open_up_to(const struct memkind_region_pool *pool,
     size_t open = round_up(end, REGION_OPEN_STEP);
     if (open > region->size)
         open = region->size;
-    result =
-        address_space_open(region->base + region->open, open - region->open);
+    char *from = region->base + region->open;
+    if (pool->numa != NULL)
+        result = region_numa_apply(pool->numa, from, open - region->open);
+    if (result == 0)
+        result = address_space_open(from, open - region->open);
     if (result != 0)
         return result;
     region_dump_note_opened(region, region->open, open - region->open);

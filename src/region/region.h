@@ -48,6 +48,7 @@
 #include "page_size.h"
 #include "ranked_lock.h"
 #include "region_align.h"
+#include "region_numa.h"
 #include "sparse_bits.h"
 
 /* Each further region is as large as those before it together, or larger. */
@@ -181,6 +182,7 @@ struct memkind_region_pool {
     struct ranked_lock readahead_lock;
     bool readahead_is_forbidden;
     void *owner; /* what address_table_find() returns for its addresses */
+    const struct region_numa *numa; /* of memory; NULL: any node */
     enum region_fork_policy fork_policy;
     bool dumps_objects;      /* what is committed goes into core dumps */
     bool is_inherited;       /* it was made by a parent of this process */

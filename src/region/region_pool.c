@@ -288,6 +288,14 @@ void region_pool_set_fork_policy(struct memkind_region_pool *pool,
     ranked_lock_release(&pool->lock);
 }
 
+void region_pool_set_numa(struct memkind_region_pool *pool,
+                          const struct region_numa *numa)
+{
+    ranked_lock_take(&pool->lock);
+    pool->numa = numa;
+    ranked_lock_release(&pool->lock);
+}
+
 void region_pool_dump_objects(struct memkind_region_pool *pool)
 {
     ranked_lock_take(&pool->lock);

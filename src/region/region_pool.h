@@ -46,6 +46,11 @@ int region_pool_open_memory(struct memkind_region_pool *pool, void *owner);
 void region_pool_set_fork_policy(struct memkind_region_pool *pool,
                                  enum region_fork_policy policy);
 
+/* A pool of memory is on these nodes, which outlive it. Called before the pool is
+ * in use. */
+void region_pool_set_numa(struct memkind_region_pool *pool,
+                          const struct region_numa *numa);
+
 /* What is committed goes into core dumps. Called before the pool is in use. */
 void region_pool_dump_objects(struct memkind_region_pool *pool);
 

@@ -14,6 +14,7 @@ enum option_type {
     TYPE_FLAG,
     TYPE_NUMBER,
     TYPE_DURATION,
+    TYPE_NODES,
 };
 
 static const struct option_row {
@@ -68,10 +69,16 @@ bool option_is_on(enum option option)
     return text != NULL && strcmp(text, "1") == 0;
 }
 
+const char *option_text(enum option option)
+{
+    assert(option_rows[option].type == TYPE_NODES);
+    return secure_getenv(option_rows[option].name);
+}
+
 enum option_answer option_read(enum option option, int64_t *value)
 {
     const struct option_row *row = &option_rows[option];
-    assert(row->type != TYPE_FLAG);
+    assert(row->type == TYPE_NUMBER || row->type == TYPE_DURATION);
     const char *text = secure_getenv(row->name);
     if (text == NULL)
         return OPTION_IS_UNSET;

@@ -19,6 +19,7 @@
  *
  * FLAG      1 is on; anything else is off, and is no error
  * NUMBER    a decimal number in [least, most]
+ * NODES     a list of NUMA nodes (numa_nodes.h)
  * DURATION  a number with a unit (ms, s, m, h; none: ms), or "never", which is
  *           -1; in [least, most] milliseconds
  */
@@ -32,7 +33,13 @@
     OPTION(BACKGROUND_THREAD_LIMIT, NUMBER, 0, UINT32_MAX, "none",             \
            "start background threads, at most so many; 0: one for each CPU")   \
     OPTION(DECAY, DURATION, DECAY_NEVER_MS, DECAY_MOST_MS, "10s",              \
-           "how long freed space is kept for objects to come")
+           "how long freed space is kept for objects to come")                 \
+    OPTION(HBW_NODES, NODES, 0, 0, "those of high bandwidth",                  \
+           "nodes with memory of high bandwidth")                              \
+    OPTION(HBW_THRESHOLD, NUMBER, 0, UINT32_MAX, "204800",                     \
+           "bandwidth in MB/s from which on it is high")                       \
+    OPTION(DAX_KMEM_NODES, NODES, 0, 0, "those without CPUs",                  \
+           "nodes with persistent memory")
 
 /*
  * FIELD(setter, member, type, least, most, default, meaning): what
@@ -77,6 +84,9 @@ enum option_answer {
 
 /* Whether a FLAG is on. */
 bool option_is_on(enum option option);
+
+/* The text of NODES; NULL: OPTION_IS_UNSET. */
+const char *option_text(enum option option);
 
 /* Reads a NUMBER or a DURATION; *value is changed if it is set. The environment
  * is looked at anew for each call. errno is kept; what is bad about a value is

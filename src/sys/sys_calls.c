@@ -60,6 +60,22 @@ static int real_membarrier(int command)
     return (int)syscall(SYS_membarrier, command, 0, 0);
 }
 
+static int real_mbind(void *addr, size_t len, int mode,
+                      const unsigned long *nodes, unsigned long bits)
+{
+    return (int)syscall(SYS_mbind, addr, len, mode, nodes, bits, 0);
+}
+
+static int real_move_pages(size_t count, void **pages, int *status)
+{
+    return (int)syscall(SYS_move_pages, 0, count, pages, NULL, status, 0);
+}
+
+static int real_getcpu(unsigned *cpu, unsigned *node)
+{
+    return (int)syscall(SYS_getcpu, cpu, node, NULL);
+}
+
 static void *real_mremap(void *addr, size_t len, size_t new_len, int flags,
                          void *new_addr)
 {
@@ -133,6 +149,9 @@ struct sys_calls sys = {
     .mincore = mincore,
     .madvise = madvise,
     .membarrier = real_membarrier,
+    .mbind = real_mbind,
+    .move_pages = real_move_pages,
+    .getcpu = real_getcpu,
     .mprotect = mprotect,
     .pthread_create = pthread_create,
     .pmem_map_file = pmem_map_file,

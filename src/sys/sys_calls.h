@@ -75,6 +75,12 @@ struct sys_calls {
     int (*mincore)(void *addr, size_t len, unsigned char *pages);
     int (*madvise)(void *addr, size_t len, int advice);
     int (*membarrier)(int command);
+    /* mbind(2) without flags; move_pages(2) of this process, which moves none
+     * and says which nodes they are on. */
+    int (*mbind)(void *addr, size_t len, int mode, const unsigned long *nodes,
+                 unsigned long bits);
+    int (*move_pages)(size_t count, void **pages, int *status);
+    int (*getcpu)(unsigned *cpu, unsigned *node);
     int (*mprotect)(void *addr, size_t len, int prot);
     int (*pthread_create)(pthread_t *thread, const pthread_attr_t *attributes,
                           void *(*start)(void *), void *argument);

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The static kinds of memory on certain NUMA nodes. */
+#ifndef NUMA_KINDS_H
+#define NUMA_KINDS_H
+
+#include <memkind/internal/memkind_private.h>
+
+#include "region_numa.h"
+
+/* Like those of DRAM, if the machine has such nodes; else like no_kind_ops. */
+extern struct memkind_ops numa_kind_ops;
+void *numa_kind_malloc(struct memkind *kind, size_t size);
+
+/* Sets *numa to where a kind's memory has to lie, NULL: anywhere. Returns
+ * MEMKIND_SUCCESS, or why the kind cannot be had. */
+int numa_kind_find(struct memkind *kind, const struct region_numa **numa);
+
+#endif
