@@ -17,6 +17,7 @@
 #include "kind_shortage.h"
 #include "last_error.h"
 #include "misuse.h"
+#include "numa_kinds.h"
 #include "region_pool.h"
 #include "sys_calls.h"
 
@@ -72,12 +73,13 @@ ssize_t memkind_get_capacity(memkind_t kind)
         return -1;
     }
     const struct memkind_region_pool *regions = kind_regions_of(kind);
-    if (regions != NULL) {
-        size_t capacity = region_pool_capacity(regions);
-        if (capacity != 0 && capacity <= SSIZE_MAX)
-            return (ssize_t)capacity;
-    }
-    if (regions != NULL || !kind_has(kind, KIND_MAKES_HEAP_LATE)) {
+    size_t capacity = 0;
+    const bool is_numa = numa_kind_capacity(kind, &capacity);
+    if (!is_numa && regions != NULL)
+        capacity = region_pool_capacity(regions);
+    if (capacity != 0 && capacity <= SSIZE_MAX)
+        return (ssize_t)capacity;
+    if (is_numa || regions != NULL || !kind_has(kind, KIND_MAKES_HEAP_LATE)) {
         call_refuse_argument(__func__, "the kind's capacity is not known");
         return -1;
     }

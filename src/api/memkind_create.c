@@ -15,6 +15,7 @@
 #include "last_error.h"
 #include "memkind_config.h"
 #include "misuse.h"
+#include "numa_kinds.h"
 #include "static_kinds.h"
 
 /* The caller is an extent hook, or a signal handler that has interrupted the
@@ -147,36 +148,54 @@ int memkind_create_fixed(void *addr, size_t size, memkind_t *kind)
     return refuse_creation(__func__);
 }
 
-int memkind_create_kind(memkind_memtype_t memtype_flags,
-                        memkind_policy_t policy, memkind_bits_t flags,
-                        memkind_t *kind)
+/* The static kind that one of such memory is like; NULL if there is none. */
+static struct memkind *model_of(unsigned types, memkind_policy_t policy)
 {
     static const struct {
         unsigned types;
         memkind_policy_t policy;
+        int partition;
     } known[] = {
-        {MEMKIND_MEMTYPE_DEFAULT, MEMKIND_POLICY_PREFERRED_LOCAL},
-        {MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_BIND_LOCAL},
-        {MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_BIND_ALL},
-        {MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_PREFERRED_LOCAL},
-        {MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_INTERLEAVE_ALL},
+        {MEMKIND_MEMTYPE_DEFAULT, MEMKIND_POLICY_PREFERRED_LOCAL,
+         MEMKIND_PARTITION_DEFAULT},
+        {MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_BIND_LOCAL,
+         MEMKIND_PARTITION_HBW},
+        {MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_BIND_ALL,
+         MEMKIND_PARTITION_HBW_ALL},
+        {MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_PREFERRED_LOCAL,
+         MEMKIND_PARTITION_HBW_PREFERRED},
+        {MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_INTERLEAVE_ALL,
+         MEMKIND_PARTITION_HBW_INTERLEAVE},
         {MEMKIND_MEMTYPE_DEFAULT | MEMKIND_MEMTYPE_HIGH_BANDWIDTH,
-         MEMKIND_POLICY_INTERLEAVE_ALL},
+         MEMKIND_POLICY_INTERLEAVE_ALL, MEMKIND_PARTITION_INTERLEAVE},
     };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (known[i].types == types && known[i].policy == policy)
+            return static_kind(known[i].partition);
+    return NULL;
+}
+
+int memkind_create_kind(memkind_memtype_t memtype_flags,
+                        memkind_policy_t policy, memkind_bits_t flags,
+                        memkind_t *kind)
+{
     const unsigned types = (unsigned)memtype_flags;
     const unsigned bits = (unsigned)flags;
-    bool is_known = false;
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        is_known |= known[i].types == types && known[i].policy == policy;
     if (!begin_creation(kind))
         return call_finish(__func__, MEMKIND_ERROR_INVALID);
-    if (!is_known || (bits != 0 && bits != MEMKIND_MASK_PAGE_SIZE_2MB))
+    struct memkind *model = model_of(types, policy);
+    if (model == NULL || (bits != 0 && bits != MEMKIND_MASK_PAGE_SIZE_2MB))
         return call_refuse_argument(
             __func__, "no such combination of type, policy and flags");
-    if (types != MEMKIND_MEMTYPE_DEFAULT || bits != 0)
+    if (model == MEMKIND_DEFAULT && bits == 0)
+        return call_finish(
+            __func__, create_kind(&static_kind_dram_ops, "dram", NULL, kind));
+    const struct region_numa *numa = NULL;
+    if (bits != 0 || numa_kind_find(MEMKIND_HBW, &numa) != MEMKIND_SUCCESS ||
+        numa_kind_find(model, &numa) != MEMKIND_SUCCESS)
         return call_finish(__func__, MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE);
     return call_finish(__func__,
-                       create_kind(&static_kind_dram_ops, "dram", NULL, kind));
+                       create_kind(&numa_created_ops, "numa", numa, kind));
 }
 
 int memkind_destroy_kind(memkind_t kind)

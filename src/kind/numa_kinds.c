@@ -36,7 +36,7 @@ static bool is_numa_kind(const struct memkind *kind)
 
 int numa_kind_find(struct memkind *kind, const struct region_numa **numa)
 {
-    *numa = NULL;
+    *numa = kind->ops == &numa_created_ops ? kind->priv : NULL;
     if (!is_numa_kind(kind))
         return MEMKIND_SUCCESS;
     const enum numa_sort sort = places[kind->partition].sort;
@@ -46,6 +46,14 @@ int numa_kind_find(struct memkind *kind, const struct region_numa **numa)
         return no_kind_say_unavailable(kind);
     *numa = &places[kind->partition].numa;
     return MEMKIND_SUCCESS;
+}
+
+bool numa_kind_capacity(struct memkind *kind, size_t *capacity)
+{
+    const struct region_numa *numa;
+    const bool can_be_had = numa_kind_find(kind, &numa) == MEMKIND_SUCCESS;
+    *capacity = can_be_had && numa != NULL ? numa_nodes_size(numa->nodes) : 0;
+    return numa != NULL || is_numa_kind(kind);
 }
 
 static bool is_there(struct memkind *kind)
@@ -104,4 +112,9 @@ struct memkind_ops numa_kind_ops = {
     .update_memory_usage_policy = memkind_arena_update_memory_usage_policy,
     .get_stat = memkind_arena_get_kind_stat,
     .defrag_reallocate = memkind_arena_defrag_reallocate,
+};
+
+struct memkind_ops numa_created_ops = {
+    KIND_OPERATIONS_WITH_HEAP(memkind_arena_create, memkind_arena_destroy),
+    .finalize = memkind_arena_finalize,
 };

@@ -11,6 +11,14 @@
 extern struct memkind_ops numa_kind_ops;
 void *numa_kind_malloc(struct memkind *kind, size_t size);
 
+/* For kinds that memkind_create_kind() makes on such nodes. Their source is what
+ * numa_kind_find() says of a static kind. */
+extern struct memkind_ops numa_created_ops;
+
+/* Bytes of memory on the nodes of such a kind. False: it is no such kind. 0: it
+ * cannot be had, or nothing is known of it. */
+bool numa_kind_capacity(struct memkind *kind, size_t *capacity);
+
 /* Sets *numa to where a kind's memory has to lie, NULL: anywhere. Returns
  * MEMKIND_SUCCESS, or why the kind cannot be had. */
 int numa_kind_find(struct memkind *kind, const struct region_numa **numa);

@@ -50,7 +50,7 @@ int numa_pages_are_on(const struct numa_set *set, void *addr, size_t size,
     const uintptr_t begin = (uintptr_t)addr & ~(page_size - 1);
     const uintptr_t end = (uintptr_t)addr + size;
     char *base = (char *)addr - ((uintptr_t)addr - begin);
-    if (end < begin || end > UINTPTR_MAX - page_size)
+    if (end < (uintptr_t)addr || end > UINTPTR_MAX - page_size)
         return -EFAULT;
     const size_t length = (end - begin + page_size - 1) & ~(page_size - 1);
     int result = touch ? touch_pages(base, length, page_size) : 0;
