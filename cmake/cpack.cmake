@@ -68,7 +68,7 @@ file(WRITE ${PROJECT_BINARY_DIR}/debian/shlibs
   "libmemkind 0 libmemkind-pmem0 (>= ${PROJECT_VERSION})\n")
 set(_since ${PROJECT_SOURCE_DIR}/src/libmemkind.since)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${_since})
-file(STRINGS ${_since} _symbols REGEX "^(memkind|MEMKIND)_")
+file(STRINGS ${_since} _symbols REGEX "^(memkind|MEMKIND|memtier|hbw)_")
 list(TRANSFORM _symbols REPLACE "^(.*) (.*)$" " \\1@Base \\2")
 list(JOIN _symbols "\n" _symbols)
 file(WRITE ${PROJECT_BINARY_DIR}/debian/symbols

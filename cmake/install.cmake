@@ -22,6 +22,15 @@ if(MEMKIND_BUILD_PRELOAD)
     LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT memkind_tools)
 endif()
 
+# libmemtier.so is found by its name, with and without its number.
+if(MEMKIND_BUILD_PRELOAD)
+  install(TARGETS memkind_memtier
+    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT memkind_runtime)
+  install(TARGETS memkind_memtier_command COMPONENT memkind_tools)
+  install(FILES ${PROJECT_SOURCE_DIR}/man/memtier.1
+    DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT memkind_tools)
+endif()
+
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")

@@ -22,7 +22,7 @@ namespace hbw
 template <class T>
 class allocator
 {
-public:
+  public:
     typedef std::size_t size_type;
     typedef std::ptrdiff_t difference_type;
     typedef T *pointer;
@@ -62,8 +62,8 @@ public:
     {
         static_assert(alignof(T) <= alignof(std::max_align_t),
                       "hbw_malloc() gives no such alignment");
-        void *room = count <= max_size() ? hbw_malloc(count * sizeof(T))
-                                         : nullptr;
+        void *room =
+            count <= max_size() ? hbw_malloc(count * sizeof(T)) : nullptr;
         if (room == nullptr)
             throw std::bad_alloc();
         return static_cast<pointer>(room);

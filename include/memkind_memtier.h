@@ -12,11 +12,11 @@
  *
  * - Sizes are in bytes. What an object counts for is its usable size.
  * - Functions returning `int` give 0 or, unless it says otherwise, a negative
- *   MEMKIND_ERROR_* code. Functions returning a pointer give NULL. The reason is
- *   in memkind_last_error().
- * - Functions that allocate set errno as their counterparts of memkind.h do, and
- *   are as safe for threads and in signal handlers as those. A builder is used by
- *   one thread at a time.
+ *   MEMKIND_ERROR_* code. Functions returning a pointer give NULL. The reason
+ * is in memkind_last_error().
+ * - Functions that allocate set errno as their counterparts of memkind.h do,
+ * and are as safe for threads and in signal handlers as those. A builder is
+ * used by one thread at a time.
  * - No function aborts the process or prints.
  */
 #ifndef MEMKIND_MEMTIER_H
@@ -141,8 +141,8 @@ static inline void memtier_free(void *ptr)
 
 /**
  * The sum of the usable sizes of a kind's objects that functions of this header
- * have allocated and not freed. If other threads allocate meanwhile, it is a sum
- * of some moment for each. 0 for a kind that has no objects, and for NULL.
+ * have allocated and not freed. If other threads allocate meanwhile, it is a
+ * sum of some moment for each. 0 for a kind that has no objects, and for NULL.
  */
 size_t memtier_kind_allocated_size(memkind_t kind);
 
@@ -153,14 +153,14 @@ size_t memtier_kind_allocated_size(memkind_t kind);
  *             - "policy.dynamic_threshold.thresholds[N].val", "... .min",
  *               "... .max": its value at first, and its limits, in bytes:
  *               1 <= min <= val <= max, and max is at most the next one's min.
- *               Without that they are 1024, 513 and 1536, and 1024 more for each
- *               further threshold
+ *               Without that they are 1024, 513 and 1536, and 1024 more for
+ * each further threshold
  *             - "policy.dynamic_threshold.check_cnt": a thread looks at the
  *               ratios once in so many allocations (20)
- *             - "policy.dynamic_threshold.trigger": by so much a ratio has to be
- *               off before its threshold moves (0.02)
- *             - "policy.dynamic_threshold.degree": by this part of its value the
- *               threshold moves (0.15)
+ *             - "policy.dynamic_threshold.trigger": by so much a ratio has to
+ * be off before its threshold moves (0.02)
+ *             - "policy.dynamic_threshold.degree": by this part of its value
+ * the threshold moves (0.15)
  * @param val  a text: a decimal number; for the last two with at most six
  *             digits behind the point
  * @return 0; MEMKIND_ERROR_INVALID

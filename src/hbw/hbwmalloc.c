@@ -147,26 +147,27 @@ int hbw_posix_memalign_psize(void **memptr, size_t alignment, size_t size,
     if (pagesize == HBW_PAGESIZE_1GB_STRICT && size % GIB != 0)
         return refuse_argument(memptr, __func__,
                                "the size is no multiple of 1 GiB");
-    const memkind_t kind = pagesize == HBW_PAGESIZE_4KB
-                               ? kind_of_policy()
-                               : kind_of_huge_pages(pagesize !=
-                                                    HBW_PAGESIZE_2MB);
+    const memkind_t kind =
+        pagesize == HBW_PAGESIZE_4KB
+            ? kind_of_policy()
+            : kind_of_huge_pages(pagesize != HBW_PAGESIZE_2MB);
     if (kind == NULL)
         return refuse_argument(memptr, __func__,
                                "huge pages cannot be interleaved");
     return memkind_posix_memalign(kind, memptr, alignment, size);
 }
 
-/* ---- where memory is ---------------------------------------------------- */
+/* ---- the nodes of pages ----------------------------------------------------
+ */
 
 int hbw_verify_memory_region(void *addr, size_t size, int flags)
 {
     if (addr == NULL || size == 0 || (flags & ~HBW_TOUCH_PAGES) != 0)
         return EINVAL;
     const int saved_errno = errno;
-    const int result = numa_pages_are_on(numa_nodes_of(NUMA_HIGH_BANDWIDTH),
-                                         addr, size,
-                                         (flags & HBW_TOUCH_PAGES) != 0);
+    const int result =
+        numa_pages_are_on(numa_nodes_of(NUMA_HIGH_BANDWIDTH), addr, size,
+                          (flags & HBW_TOUCH_PAGES) != 0);
     errno = saved_errno;
     switch (result) {
     case 0:

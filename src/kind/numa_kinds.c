@@ -15,8 +15,8 @@ static const struct {
     struct region_numa numa;
 } places[MEMKIND_NUM_BASE_KIND] = {
 #define PLACE(NAME, SORT, MODE)                                                \
-    [MEMKIND_PARTITION_##NAME] = {                                             \
-        NUMA_##SORT, {REGION_NUMA_##MODE, &numa_sets[NUMA_##SORT]}}
+    [MEMKIND_PARTITION_##                                                      \
+        NAME] = {NUMA_##SORT, {REGION_NUMA_##MODE, &numa_sets[NUMA_##SORT]}}
     PLACE(HBW, HIGH_BANDWIDTH, NEAREST),
     PLACE(HBW_ALL, HIGH_BANDWIDTH, ALL),
     PLACE(HBW_PREFERRED, HIGH_BANDWIDTH, PREFERRED),
@@ -86,10 +86,9 @@ static void *numa_calloc(struct memkind *kind, size_t num, size_t size)
 static int numa_posix_memalign(struct memkind *kind, void **memptr,
                                size_t alignment, size_t size)
 {
-    return is_there(kind) ? memkind_default_posix_memalign(kind, memptr,
-                                                           alignment, size)
-                          : no_kind_posix_memalign(kind, memptr, alignment,
-                                                   size);
+    return is_there(kind)
+               ? memkind_default_posix_memalign(kind, memptr, alignment, size)
+               : no_kind_posix_memalign(kind, memptr, alignment, size);
 }
 
 static void *numa_realloc(struct memkind *kind, void *ptr, size_t size)

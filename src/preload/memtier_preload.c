@@ -55,7 +55,7 @@ size_t preload_own_usable_size(void *ptr)
 /* ---- the start ---------------------------------------------------------- */
 
 /* Without the C library's streams, which the program may not have set up. */
-static _Noreturn void give_up(const char *problem)
+static _Noreturn void end_process(const char *problem)
 {
     char text[SETTINGS_PROBLEM_SIZE + 32];
     snprintf(text, sizeof text, "libmemtier: %s\n", problem);
@@ -74,11 +74,11 @@ __attribute__((constructor)) static void start(void)
     preload_prepare();
     const char *tiers = getenv(SETTINGS_TIERS);
     if (tiers == NULL)
-        give_up(SETTINGS_TIERS " is not set: see libmemtier(7)");
+        end_process(SETTINGS_TIERS " is not set: see libmemtier(7)");
     memory = settings_make(tiers, getenv(SETTINGS_THRESHOLDS), problem);
     if (memory == NULL)
-        give_up(problem);
+        end_process(problem);
     if (!preload_start())
-        give_up("no memory for a start");
+        end_process("no memory for a start");
     errno = saved_errno;
 }

@@ -34,10 +34,10 @@ struct settings {
     unsigned tiers;
 };
 
-static bool refuse(struct settings *settings, const char *format, ...)
+static bool reject(struct settings *settings, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-static bool refuse(struct settings *settings, const char *format, ...)
+static bool reject(struct settings *settings, const char *format, ...)
 {
     char text[SETTINGS_PROBLEM_SIZE / 2];
     va_list arguments;
@@ -93,19 +93,19 @@ static bool read_parameters(struct settings *settings, struct piece rest,
         while (known->name != NULL && !piece_is(name, known->name))
             known++;
         if (known->name == NULL || value.at == NULL)
-            return refuse(settings, "'%.*s' is no parameter", PIECE(one));
+            return reject(settings, "'%.*s' is no parameter", PIECE(one));
         if (known->value->at != NULL)
-            return refuse(settings, "%s is there twice in one list",
+            return reject(settings, "%s is there twice in one list",
                           known->name);
         if (value.length == 0)
-            return refuse(settings, "%s has no value", known->name);
+            return reject(settings, "%s has no value", known->name);
         *known->value = value;
     }
     return true;
 }
 
 /* A decimal number, and what follows it. */
-static bool read_number(struct piece piece, uint64_t most, uint64_t *number,
+static bool read_digits(struct piece piece, uint64_t most, uint64_t *number,
                         struct piece *rest)
 {
     uint64_t read = 0;
@@ -123,7 +123,7 @@ static bool read_size(struct piece piece, uint64_t *size)
 {
     static const char units[] = "KMG";
     struct piece unit;
-    if (!read_number(piece, UINT64_MAX, size, &unit) || unit.length > 1)
+    if (!read_digits(piece, UINT64_MAX, size, &unit) || unit.length > 1)
         return false;
     if (unit.length == 0)
         return true;
@@ -147,55 +147,53 @@ static bool make_file_kind(struct settings *settings,
     char path[PATH_MAX];
     uint64_t limit = 0;
     if (text->path.at == NULL)
-        return refuse(settings, "FS_DAX needs a PATH");
+        return reject(settings, "FS_DAX needs a PATH");
     if (text->path.length >= sizeof path)
-        return refuse(settings, "the PATH is too long");
+        return reject(settings, "the PATH is too long");
     if (text->limit.at != NULL && !read_size(text->limit, &limit))
-        return refuse(settings,
+        return reject(settings,
                       "PMEM_SIZE_LIMIT:%.*s is no size such as 1G, 512M, 4096K",
                       PIECE(text->limit));
     memcpy(path, text->path.at, text->path.length);
     path[text->path.length] = '\0';
     struct memkind_config *config = memkind_config_new();
     if (config == NULL)
-        return refuse(settings, "no memory for the settings");
+        return reject(settings, "no memory for the settings");
     memkind_config_set_path(config, path);
     memkind_config_set_size(config, limit);
     memkind_config_set_fork_policy(config, MEMKIND_FORK_COPY);
     const int err = memkind_create_pmem_with_config(config, kind);
     memkind_config_delete(config);
-    return err == 0 || refuse(settings, "FS_DAX: %s", memkind_last_error());
+    return err == 0 || reject(settings, "FS_DAX: %s", memkind_last_error());
 }
 
 static bool find_kind(struct settings *settings, const struct tier_text *text,
                       memkind_t *kind)
 {
     if (text->kind.at == NULL)
-        return refuse(settings, "a tier has no KIND");
+        return reject(settings, "a tier has no KIND");
     if (piece_is(text->kind, "FS_DAX"))
         return make_file_kind(settings, text, kind);
     if (text->path.at != NULL || text->limit.at != NULL)
-        return refuse(settings, "PATH and PMEM_SIZE_LIMIT are for FS_DAX only");
+        return reject(settings, "PATH and PMEM_SIZE_LIMIT are for FS_DAX only");
     if (piece_is(text->kind, "DRAM"))
         *kind = MEMKIND_DEFAULT;
     else if (piece_is(text->kind, "KMEM_DAX"))
         *kind = MEMKIND_DAX_KMEM;
     else
-        return refuse(settings,
+        return reject(settings,
                       "KIND:%.*s is none of DRAM, KMEM_DAX and FS_DAX",
                       PIECE(text->kind));
     return memkind_check_available(*kind) == 0 ||
-           refuse(settings, "KMEM_DAX: %s", memkind_last_error());
+           reject(settings, "KMEM_DAX: %s", memkind_last_error());
 }
 
 static bool add_tier(struct settings *settings, struct piece text)
 {
     struct tier_text tier = {{NULL, 0}, {NULL, 0}, {NULL, 0}, {NULL, 0}};
     const struct parameter parameters[] = {
-        {"KIND", &tier.kind},
-        {"RATIO", &tier.ratio},
-        {"PATH", &tier.path},
-        {"PMEM_SIZE_LIMIT", &tier.limit},
+        {"KIND", &tier.kind}, {"RATIO", &tier.ratio},
+        {"PATH", &tier.path}, {"PMEM_SIZE_LIMIT", &tier.limit},
         {NULL, NULL},
     };
     uint64_t ratio = 0;
@@ -204,15 +202,15 @@ static bool add_tier(struct settings *settings, struct piece text)
     if (!read_parameters(settings, text, parameters))
         return false;
     if (tier.ratio.at == NULL)
-        return refuse(settings, "the tier '%.*s' has no RATIO", PIECE(text));
-    if (!read_number(tier.ratio, UINT_MAX, &ratio, &rest) ||
-        rest.length != 0 || ratio == 0)
-        return refuse(settings, "RATIO:%.*s is no number from 1 to %u",
+        return reject(settings, "the tier '%.*s' has no RATIO", PIECE(text));
+    if (!read_digits(tier.ratio, UINT_MAX, &ratio, &rest) || rest.length != 0 ||
+        ratio == 0)
+        return reject(settings, "RATIO:%.*s is no number from 1 to %u",
                       PIECE(tier.ratio), UINT_MAX);
     if (!find_kind(settings, &tier, &kind))
         return false;
     if (memtier_builder_add_tier(settings->builder, kind, (unsigned)ratio) != 0)
-        return refuse(settings, "the tier '%.*s': %s", PIECE(text),
+        return reject(settings, "the tier '%.*s': %s", PIECE(text),
                       memkind_last_error());
     settings->tiers++;
     return true;
@@ -231,11 +229,11 @@ static bool read_policy(struct settings *settings, const char *text,
     else if (piece_is(policy, "POLICY:DYNAMIC_THRESHOLD"))
         settings->policy = MEMTIER_POLICY_DYNAMIC_THRESHOLD;
     else
-        return refuse(settings,
+        return reject(settings,
                       "'%.*s' is at the end, in place of POLICY:STATIC_RATIO "
                       "or POLICY:DYNAMIC_THRESHOLD",
                       PIECE(policy));
-    return last != NULL || refuse(settings, "there is no tier");
+    return last != NULL || reject(settings, "there is no tier");
 }
 
 static bool read_tiers(struct settings *settings, const char *text)
@@ -245,7 +243,7 @@ static bool read_tiers(struct settings *settings, const char *text)
         return false;
     settings->builder = memtier_builder_new(settings->policy);
     if (settings->builder == NULL)
-        return refuse(settings, "%s", memkind_last_error());
+        return reject(settings, "%s", memkind_last_error());
     while (next_piece(&rest, ';', &tier))
         if (!add_tier(settings, tier))
             return false;
@@ -261,17 +259,17 @@ static bool set_property(struct settings *settings, unsigned number,
     if (value.at == NULL)
         return true;
     if (value.length >= sizeof text)
-        return refuse(settings, "'%.*s' is no number", PIECE(value));
+        return reject(settings, "'%.*s' is no number", PIECE(value));
     memcpy(text, value.at, value.length);
     text[value.length] = '\0';
     snprintf(name, sizeof name, "policy.dynamic_threshold.thresholds[%u].%s",
              number, property);
     return memtier_ctl_set(settings->builder, name, text) == 0 ||
-           refuse(settings, "%s", memkind_last_error());
+           reject(settings, "%s", memkind_last_error());
 }
 
-static bool set_threshold(struct settings *settings, unsigned number,
-                          struct piece text)
+static bool apply_threshold(struct settings *settings, unsigned number,
+                            struct piece text)
 {
     struct piece value = {NULL, 0}, least = {NULL, 0}, most = {NULL, 0};
     const struct parameter parameters[] = {
@@ -294,13 +292,12 @@ static bool read_thresholds(struct settings *settings, const char *text)
         return true;
     settings->variable = SETTINGS_THRESHOLDS;
     if (settings->policy != MEMTIER_POLICY_DYNAMIC_THRESHOLD)
-        return refuse(settings, "there are none with POLICY:STATIC_RATIO");
+        return reject(settings, "there are none with POLICY:STATIC_RATIO");
     while (next_piece(&rest, ';', &threshold)) {
         if (number + 1 >= settings->tiers)
-            return refuse(settings,
-                          "there are more than lie between %u tiers",
+            return reject(settings, "there are more than lie between %u tiers",
                           settings->tiers);
-        if (!set_threshold(settings, number++, threshold))
+        if (!apply_threshold(settings, number++, threshold))
             return false;
     }
     return true;
@@ -317,7 +314,7 @@ struct memtier_memory *settings_make(const char *tiers, const char *thresholds,
         (thresholds == NULL || read_thresholds(&settings, thresholds))) {
         memory = memtier_builder_construct_memtier_memory(settings.builder);
         if (memory == NULL)
-            (void)refuse(&settings, "%s", memkind_last_error());
+            (void)reject(&settings, "%s", memkind_last_error());
     }
     memtier_builder_delete(settings.builder);
     return memory;

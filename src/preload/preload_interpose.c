@@ -5,10 +5,10 @@
  * that it came from; whether it is the allocator's, its address says.
  *
  * The C library's heap serves what the allocator cannot: calls before it is
- * there (in the dynamic linker, in constructors of other libraries), calls out of
- * the allocator (by libpmem, say), calls of other handlers while fork() runs,
- * and those of a thread whose part of the allocator has ended. A variable of
- * each thread says so.
+ * there (in the dynamic linker, in constructors of other libraries), calls out
+ * of the allocator (by libpmem, say), calls of other handlers while fork()
+ * runs, and those of a thread whose part of the allocator has ended. A variable
+ * of each thread says so.
  */
 #include "preload_interpose.h"
 
@@ -70,7 +70,7 @@ void preload_prepare(void)
 }
 
 /* The allocator's key is older, so its destructor is called before this one. */
-static void end_thread(void *value)
+static void note_thread_end(void *value)
 {
     (void)value;
     state = THREAD_ENDS;
@@ -92,7 +92,7 @@ bool preload_start(void)
 {
     /* Handlers that come later prepare earlier: those of the allocator run in
      * between. */
-    if (pthread_key_create(&ends_key, end_thread) != 0 ||
+    if (pthread_key_create(&ends_key, note_thread_end) != 0 ||
         pthread_atfork(go_in, go_out, go_out) != 0 ||
         pthread_setspecific(ends_key, &ends_key) != 0)
         return false;

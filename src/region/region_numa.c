@@ -10,7 +10,7 @@
 /* The kernel reads one bit less than it is asked to. */
 #define MASK_BITS (NUMA_NODES_MOST + 1)
 
-/* Of nodes that are equally near, a preferred one is the first. */
+/* The preferred one of nodes that are equally near is the first. */
 static void keep_first(struct numa_set *set)
 {
     unsigned node = 0;

@@ -46,8 +46,8 @@ int region_pool_open_memory(struct memkind_region_pool *pool, void *owner);
 void region_pool_set_fork_policy(struct memkind_region_pool *pool,
                                  enum region_fork_policy policy);
 
-/* A pool of memory is on these nodes, which outlive it. Called before the pool is
- * in use. */
+/* A pool of memory is on these nodes, which outlive it. Called before the pool
+ * is in use. */
 void region_pool_set_numa(struct memkind_region_pool *pool,
                           const struct region_numa *numa);
 

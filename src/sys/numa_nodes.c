@@ -119,8 +119,7 @@ static bool read_node_file(unsigned node, const char *name, char *text,
 static void read_set(const char *path, struct numa_set *set)
 {
     char text[NUMA_NODES_MOST * 5];
-    if (!read_file(path, text, sizeof text) ||
-        !numa_set_parse(text, NULL, set))
+    if (!read_file(path, text, sizeof text) || !numa_set_parse(text, NULL, set))
         *set = (struct numa_set){{0}};
 }
 
@@ -180,8 +179,7 @@ static void find_sorts(void)
     read_set(NODES "has_cpu", &with_cpu);
     if (!nodes_are_named(OPTION_HBW_NODES, NUMA_HIGH_BANDWIDTH))
         find_fast_nodes();
-    const bool named =
-        nodes_are_named(OPTION_DAX_KMEM_NODES, NUMA_MEMORY_ONLY);
+    const bool named = nodes_are_named(OPTION_DAX_KMEM_NODES, NUMA_MEMORY_ONLY);
     for (unsigned node = 0; node < NUMA_NODES_MOST; node++) {
         if (!numa_set_has(&numa_sets[NUMA_ANY], node))
             continue;

@@ -13,7 +13,7 @@
 
 /* ---- counting ----------------------------------------------------------- */
 
-/* An object, and where it is counted. */
+/* An object, and the heap that it is counted for. */
 struct counted {
     struct memkind_heap *heap; /* NULL: it is not */
     size_t size;

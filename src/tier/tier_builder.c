@@ -61,7 +61,7 @@ static bool has_kind(const struct memtier_builder *builder,
 }
 
 /* Makes room for one more of both. */
-static bool enlarge(struct memtier_builder *builder)
+static bool make_room(struct memtier_builder *builder)
 {
     const size_t count = (size_t)builder->count + 1;
     struct tier *tiers = realloc(builder->tiers, count * sizeof *tiers);
@@ -89,7 +89,7 @@ int memtier_builder_add_tier(struct memtier_builder *builder, memkind_t kind,
     if (has_kind(builder, kind))
         return call_refuse_argument(__func__, "another tier has the kind");
     last_error_begin();
-    if (!enlarge(builder))
+    if (!make_room(builder))
         return call_finish(__func__, MEMKIND_ERROR_MALLOC);
     builder->thresholds[builder->count] =
         tier_default_threshold(builder->count);
@@ -125,7 +125,7 @@ static bool is_complete(const struct memtier_builder *builder)
            tier_thresholds_are_valid(builder);
 }
 
-static void *copy(const void *from, size_t size)
+static void *copied(const void *from, size_t size)
 {
     void *to = malloc(size);
     return to != NULL ? memcpy(to, from, size) : NULL;
@@ -140,12 +140,12 @@ static struct memtier_memory *construct(const struct memtier_builder *builder)
     memory->policy = builder->policy;
     memory->count = builder->count;
     memory->settings = builder->settings;
-    memory->view_size = (sizeof(struct tier_view) + count * sizeof(int64_t) +
-                         CACHE_LINE - 1) &
-                        ~(CACHE_LINE - 1);
-    memory->tiers = copy(builder->tiers, count * sizeof *builder->tiers);
+    memory->view_size =
+        (sizeof(struct tier_view) + count * sizeof(int64_t) + CACHE_LINE - 1) &
+        ~(CACHE_LINE - 1);
+    memory->tiers = copied(builder->tiers, count * sizeof *builder->tiers);
     memory->limits =
-        copy(builder->thresholds, count * sizeof *builder->thresholds);
+        copied(builder->thresholds, count * sizeof *builder->thresholds);
     memory->thresholds = calloc(count, sizeof *memory->thresholds);
     memory->views =
         aligned_alloc(CACHE_LINE, TALLY_STRIPES * memory->view_size);

@@ -48,7 +48,7 @@ static int64_t held_in_stripe(const struct memkind *kind, unsigned stripe)
     return heap != NULL ? kind_tally_of_stripe(stripe, heap_slot(heap)) : 0;
 }
 
-static size_t held_by(const struct memkind *kind)
+static size_t tier_holds(const struct memkind *kind)
 {
     const struct memkind_heap *heap = kind_heap_of(kind);
     return heap != NULL ? kind_tally_sum(heap_slot(heap)) : 0;
@@ -60,7 +60,7 @@ static void look_at_others(struct memtier_memory *memory,
     size_t total = 0;
     for (unsigned i = 0; i < memory->count; i++) {
         const struct memkind *kind = memory->tiers[i].kind;
-        const size_t held = held_by(kind);
+        const size_t held = tier_holds(kind);
         store(&view->others[i], (int64_t)held - held_in_stripe(kind, stripe));
         total += held;
     }
@@ -128,13 +128,13 @@ static size_t moved(size_t value, bool up, int64_t degree,
 static void adjust(struct memtier_memory *memory, unsigned i)
 {
     const struct tier *tiers = &memory->tiers[i];
-    const size_t held = held_by(tiers[0].kind);
-    const size_t held_next = held_by(tiers[1].kind);
+    const size_t held = tier_holds(tiers[0].kind);
+    const size_t held_next = tier_holds(tiers[1].kind);
     if ((held == 0 && held_next == 0) ||
         !is_off(tiers, held, held_next, memory->settings.trigger))
         return;
-    const bool up = (product)held_next * tiers[0].ratio >
-                    (product)held * tiers[1].ratio;
+    const bool up =
+        (product)held_next * tiers[0].ratio > (product)held * tiers[1].ratio;
     /* Another thread may do so, too: one step is enough. */
     size_t value =
         atomic_load_explicit(&memory->thresholds[i], memory_order_relaxed);

@@ -31,7 +31,7 @@ struct tier_threshold tier_default_threshold(unsigned number)
 
 /* A decimal number at the start of a text; NULL, or what follows it.
  * strtoull() alone would take spaces and a sign. */
-static const char *read_number(const char *text, size_t *number)
+static const char *decimal_at(const char *text, size_t *number)
 {
     if (!isdigit((unsigned char)text[0]))
         return NULL;
@@ -47,7 +47,7 @@ static const char *read_number(const char *text, size_t *number)
 static bool parse_number(const char *text, size_t most, size_t *number)
 {
     size_t read = 0;
-    const char *rest = read_number(text, &read);
+    const char *rest = decimal_at(text, &read);
     if (rest == NULL || *rest != '\0' || read > most)
         return false;
     *number = read;
@@ -59,7 +59,7 @@ static bool parse_number(const char *text, size_t most, size_t *number)
 static bool parse_rate(const char *text, int64_t *rate)
 {
     size_t whole = 0;
-    const char *rest = read_number(text, &whole);
+    const char *rest = decimal_at(text, &whole);
     if (rest == NULL || whole >= RATE_MOST)
         return false;
     int64_t read = (int64_t)whole * TIER_RATE_ONE;
@@ -88,7 +88,7 @@ static bool set_threshold(struct memtier_builder *builder, const char *name,
                           const char *rest, const char *text, bool *is_valid)
 {
     size_t number = 0;
-    rest = read_number(rest, &number);
+    rest = decimal_at(rest, &number);
     if (rest == NULL || strncmp(rest, "].", 2) != 0)
         return refuse_name(name);
     if (builder->count < 2 || number > builder->count - 2) {

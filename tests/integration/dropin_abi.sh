@@ -16,7 +16,7 @@ what=${2:-}
 update="tests/integration/dropin_abi.sh ${build#"$root/"} --update"
 [ "$what" != --headers ] || update="tests/integration/dropin_abi.sh BUILD --update"
 library=$build/src/libmemkind.so
-headers=(memkind.h)
+headers=(memkind.h memkind_memtier.h hbwmalloc.h)
 for header in "$root"/include/memkind/internal/*.h; do
     headers+=("memkind/internal/${header##*/}")
 done
@@ -30,13 +30,13 @@ symbols() {
 types() {
     gcc -D_GNU_SOURCE -I"$root/include" -aux-info "$work/types" -fsyntax-only "$work/all.c" &&
         sed 's,^/\*[^*]*\*/ ,,; s,(/\* ??? \*/),(void),' "$work/types" |
-        grep -E '^extern .*\bmemkind_' | grep -v inline | sort -u
+        grep -E '^extern .*\b(memkind|memtier|hbw)_' | grep -v inline | sort -u
 }
 values() {
     local names structures
     echo '#include <stdint.h>' | cat - "$work/all.c" >"$work/values.c"
     gcc -D_GNU_SOURCE -I"$root/include" -E -P "$work/all.c" >"$work/preprocessed"
-    names=$(sed 's/extern [^;]*;//g' "$work/preprocessed" | grep -oE '\bMEMKIND_\w+' | sort -u)
+    names=$(sed 's/extern [^;]*;//g' "$work/preprocessed" | grep -oE '\b(MEMKIND|MEMTIER|HBW)_\w+' | sort -u)
     structures=$(grep -oE 'struct memkind\w* *\{' "$work/preprocessed" | grep -oE 'memkind\w*' | sort -u)
     {
         printf '#include <stddef.h>\n#include <stdio.h>\nint main(void) {\n'

@@ -22,7 +22,7 @@ import sys
 
 # What programs do not use by name: the ends of enumerations, and the numbers of
 # kinds, which memkind_get_kind_by_partition(), deprecated, takes.
-UNDOCUMENTED = re.compile(r"MEMKIND_(\w+_MAX_VALUE|PARTITION_\w+|NUM_BASE_KIND)$")
+UNDOCUMENTED = re.compile(r"(?:MEMKIND|MEMTIER|HBW)_(\w+_MAX_VALUE|PARTITION_\w+|NUM_BASE_KIND)$")
 
 FONTS = ("B", "I", "R", "BI", "BR", "IB", "IR", "RB", "RI")
 
@@ -58,15 +58,25 @@ def sections_of(path):
 
 
 def declared_functions():
-    """Each memkind_...() that a C header declares, with the header's name."""
+    """Each function that a C header declares, with the header's name."""
     include = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../include")
     found = {}
     for path in sorted(glob.glob(os.path.join(include, "**", "*.h"), recursive=True)):
         with open(path, encoding="utf-8") as header:
             text = re.sub(r"/\*.*?\*/|//[^\n]*", "", header.read(), flags=re.S)
-        for match in re.finditer(r"^(?!\s*(?:static|#|return|typedef))[\w\s*]*?\b(memkind_\w+)"
+        for match in re.finditer(r"^(?!\s*(?:static|#|return|typedef))[\w\s*]*?\b((?:memkind|memtier|hbw)_\w+)"
                                  r"\([^;{}]*\)[^;{}()]*;", text, re.M):
             found.setdefault(match.group(1), os.path.relpath(path, include))
+    return found
+
+
+def inline_functions():
+    """Those that a C header defines: they are in no library."""
+    include = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../include")
+    found = set()
+    for path in glob.glob(os.path.join(include, "*.h")):
+        with open(path, encoding="utf-8") as header:
+            found |= set(re.findall(r"^static inline [\w\s*]*?(\w+)\(", header.read(), re.M))
     return found
 
 
@@ -93,7 +103,7 @@ def main():
         sys.exit(f"{sys.argv[1]}: no list of a binary interface")
 
     problems = []
-    declared = declared_functions()
+    declared, inline = declared_functions(), inline_functions()
     for name in sorted(declared.keys() - exported["function"]):
         problems.append(f"{name}() is declared in {declared[name]}, and not in src/libmemkind.abi: "
                         "define it, then tests/integration/dropin_abi.sh BUILD --update")
@@ -116,9 +126,9 @@ def main():
         # What other pages call is in examples, and what is missing has its section.
         texts[page] = "\n".join(text for name, text in sections.items()
                                 if not name.startswith(("EXAMPLE", "DIFFERENCES")))
-        for name in sorted(set(re.findall(r"\b(memkind_\w+) ?\(\)", "\n".join(sections.values())))
-                           | set(re.findall(r"\b(memkind_\w+)\(", synopses[page]))):
-            if name in exported["function"]:
+        for name in sorted(set(re.findall(r"\b((?:memkind|memtier|hbw)_\w+) ?\(\)", "\n".join(sections.values())))
+                           | set(re.findall(r"\b((?:memkind|memtier|hbw)_\w+)\(", synopses[page]))):
+            if name in exported["function"] or name in inline:
                 continue
             if name in declared:
                 problems.append(f"{page}: {name}() is not in src/libmemkind.abi")

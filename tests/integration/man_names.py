@@ -19,10 +19,10 @@ import sys
 # Numbers of kinds, ends of enumerations, what only a compiler needs, and members
 # of structures: a page is found, but does not list them.
 NOT_LISTED = re.compile(
-    r"MEMKIND_(\w+_MAX_VALUE|PARTITION_\w+|NUM_BASE_KIND|DEPRECATED|MALLOC_USABLE_SIZE_CONST)$"
+    r"(?:MEMKIND|MEMTIER|HBW)_(\w+_MAX_VALUE|PARTITION_\w+|NUM_BASE_KIND|DEPRECATED|MALLOC_USABLE_SIZE_CONST)$"
     r"|memkind_(base_partition|const|const_private|heap|region_pool|allocator_base)$"
     r"|\w+\.hp*$")
-GUARD = re.compile(r"MEMKIND_(\w+_)?H(PP)?$")
+GUARD = re.compile(r"(MEMKIND|HBW)_(\w+_)?H(PP)?$")
 
 
 def read(*parts):
@@ -57,7 +57,7 @@ def public_names(root):
     for path in glob.glob(os.path.join(include, "**", "*.h*"), recursive=True):
         text = code_of(read(path))
         header = os.path.basename(path)
-        names |= {name for name in re.findall(r"\b(?:memkind|MEMKIND)_\w+\b", text)
+        names |= {name for name in re.findall(r"\b(?:(?:memkind|MEMKIND|memtier|MEMTIER|hbw)_|HBW_(?:PAGE|POLICY|TOUCH))\w+\b", text)
                   if not GUARD.match(name)}
         names |= {header, header.split(".")[0]}
         if "namespace" in text:

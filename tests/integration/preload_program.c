@@ -166,9 +166,8 @@ static void check_ratio(double wanted)
     for (int i = 0; i < THREADS; i++)
         NEED(pthread_join(threads[i], NULL) == 0);
     const double ratio =
-        far_kind != NULL
-            ? (double)allocated(far_kind) / (double)allocated(dram)
-            : 0;
+        far_kind != NULL ? (double)allocated(far_kind) / (double)allocated(dram)
+                         : 0;
     if (wanted != 0 && (ratio < wanted * 0.99 || ratio > wanted * 1.01)) {
         fprintf(stderr, "the ratio is %.4f, and not %.4f\n", ratio, wanted);
         _exit(1);

@@ -24,9 +24,10 @@ NM = os.environ.get("NM", "nm")
 
 # Static functions that may have one name in several files.
 SHARED_NAMES = {"main"}
-# What src/preload defines in place of the C library: who calls them means that one.
-INTERPOSED_NAMES = {"malloc", "calloc", "realloc", "free", "posix_memalign", "aligned_alloc",
-                    "malloc_usable_size"}
+# src/preload defines these in place of the C library, whose functions all others mean.
+OF_THE_C_LIBRARY = {"malloc", "calloc", "realloc", "reallocarray", "free", "free_sized",
+                    "free_aligned_sized", "posix_memalign", "aligned_alloc", "memalign",
+                    "valloc", "pvalloc", "malloc_usable_size"}
 # Functions of others that src/README.md names.
 FOREIGN_NAMES = {"fork", "mallctl", "malloc", "free"}
 
@@ -160,7 +161,7 @@ class Objects:
             name, kind = line.split()[:2]
             if kind in "Uwv":
                 self.needs.setdefault(source, set()).add(name)
-            elif kind.isupper() and name not in INTERPOSED_NAMES:
+            elif kind.isupper() and name not in OF_THE_C_LIBRARY:
                 self.defines[name] = source
 
 

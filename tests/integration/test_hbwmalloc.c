@@ -191,8 +191,8 @@ static int refuse_nodes(void)
 
 static void test_bad_nodes(void)
 {
-    static const char *const bad[] = {"", "x", "0,", "0-", "1023",
-                                      "0 ", "-0", "0-1023", "99999999999"};
+    static const char *const bad[] = {
+        "", "x", "0,", "0-", "1023", "0 ", "-0", "0-1023", "99999999999"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         if (run_with(bad[i], 0, refuse_nodes) != 0)
             CHECK_STR(bad[i], "refused");
@@ -268,8 +268,8 @@ static int verify_arguments(void)
     /* What cannot be touched is no reason to die. */
     NEED(hbw_verify_memory_region((void *)page, page, HBW_TOUCH_PAGES) ==
          EFAULT);
-    void *closed = mmap(NULL, 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
-                        -1, 0);
+    void *closed =
+        mmap(NULL, 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     NEED(closed != MAP_FAILED);
     NEED(hbw_verify_memory_region(closed, page, 0) == -1);
     NEED(hbw_verify_memory_region(closed, page, HBW_TOUCH_PAGES) == EFAULT);
@@ -307,8 +307,8 @@ static int create_kinds(void)
         memkind_free(kind, object);
         NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
         NEED(memkind_create_kind(MEMKIND_MEMTYPE_HIGH_BANDWIDTH, policies[i],
-                                 MEMKIND_MASK_PAGE_SIZE_2MB, &kind) ==
-             MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE);
+                                 MEMKIND_MASK_PAGE_SIZE_2MB,
+                                 &kind) == MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE);
     }
     return 0;
 }

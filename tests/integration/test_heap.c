@@ -585,7 +585,8 @@ static void test_kinds_that_cannot_be_had(void)
     check_aligned_fails(MEMKIND_HIGHEST_CAPACITY, 64, 8, ENOMEM);
     check_aligned_fails(MEMKIND_HIGHEST_CAPACITY, 3, 8, EINVAL);
     check_aligned_fails(MEMKIND_HIGHEST_CAPACITY, 64, 0, 0);
-    CHECK_EQ(memkind_posix_memalign(MEMKIND_HIGHEST_CAPACITY, NULL, 64, 8), EINVAL);
+    CHECK_EQ(memkind_posix_memalign(MEMKIND_HIGHEST_CAPACITY, NULL, 64, 8),
+             EINVAL);
     memkind_free(MEMKIND_HBW_HUGETLB, NULL);
     CHECK_EQ(errno, UNTOUCHED);
 }

@@ -89,8 +89,7 @@ static void test_builder_arguments(void)
              MEMKIND_ERROR_INVALID);
     CHECK_EQ(memtier_builder_add_tier(builder, MEMKIND_DEFAULT, 0),
              MEMKIND_ERROR_INVALID);
-    CHECK_STR(memkind_last_error(),
-              "memtier_builder_add_tier: the ratio is 0");
+    CHECK_STR(memkind_last_error(), "memtier_builder_add_tier: the ratio is 0");
     errno = 0;
     CHECK_NULL(memtier_builder_construct_memtier_memory(builder));
     CHECK_EQ(errno, EINVAL);
@@ -136,11 +135,16 @@ static void test_builder_again(void)
 static void test_properties(void)
 {
     static const char *const good[][2] = {
-        {THRESHOLD(0) "val", "100"},  {THRESHOLD(0) "min", "1"},
-        {THRESHOLD(0) "max", "200"},  {THRESHOLD(1) "val", "18446744073709551615"},
-        {PROPERTY "check_cnt", "1"},  {PROPERTY "check_cnt", "4294967295"},
-        {PROPERTY "trigger", "0"},    {PROPERTY "trigger", "0.000001"},
-        {PROPERTY "degree", "0.15"},  {PROPERTY "degree", "999.5"},
+        {THRESHOLD(0) "val", "100"},
+        {THRESHOLD(0) "min", "1"},
+        {THRESHOLD(0) "max", "200"},
+        {THRESHOLD(1) "val", "18446744073709551615"},
+        {PROPERTY "check_cnt", "1"},
+        {PROPERTY "check_cnt", "4294967295"},
+        {PROPERTY "trigger", "0"},
+        {PROPERTY "trigger", "0.000001"},
+        {PROPERTY "degree", "0.15"},
+        {PROPERTY "degree", "999.5"},
         {PROPERTY "degree", "1."},
     };
     static const char *const bad[][2] = {
@@ -271,8 +275,8 @@ static void test_functions(void)
     CHECK_EQ(memtier_kind_allocated_size(far_kind), held);
     CHECK_EQ(kind_allocated(far_kind), held);
     for (int i = 0; i < 8; i++)
-        memtier_kind_free(
-            i % 3 == 0 ? NULL : memkind_detect_kind(objects[i]), objects[i]);
+        memtier_kind_free(i % 3 == 0 ? NULL : memkind_detect_kind(objects[i]),
+                          objects[i]);
     check_nothing_is_counted();
     memtier_free(NULL);
     memtier_kind_free(far_kind, NULL);
@@ -367,17 +371,16 @@ static void test_destroyed_kind(void)
 /* One thread's choices are exact: no tier is off by more than an object. */
 static void test_ratio_is_exact(void)
 {
-    static const unsigned ratios[][2] = {{1, 1}, {1, 4}, {4, 1}, {3, 7},
-                                         {1, 100}, {UINT32_MAX, 1}};
+    static const unsigned ratios[][2] = {{1, 1}, {1, 4},   {4, 1},
+                                         {3, 7}, {1, 100}, {UINT32_MAX, 1}};
     for (size_t i = 0; i < sizeof ratios / sizeof ratios[0]; i++) {
-        struct memtier_memory *memory =
-            make_static(ratios[i][0], ratios[i][1]);
+        struct memtier_memory *memory = make_static(ratios[i][0], ratios[i][1]);
         void *objects[1000];
         for (int n = 0; n < 1000; n++) {
             objects[n] = memtier_malloc(memory, 1024);
             const double sum = 1024.0 * (n + 1);
-            const double wanted = sum * ratios[i][1] /
-                                  ((double)ratios[i][0] + ratios[i][1]);
+            const double wanted =
+                sum * ratios[i][1] / ((double)ratios[i][0] + ratios[i][1]);
             const double is = (double)memtier_kind_allocated_size(far_kind);
             if (!test_is_hardened()) {
                 CHECK_LE(is, wanted + 1024);
@@ -610,8 +613,8 @@ static void test_threshold_of_threads(void)
     static const unsigned ratios[][2] = {{1, 2}, {1, 5}, {1, 1}};
     for (size_t i = 0; i < sizeof ratios / sizeof ratios[0]; i++) {
         const double wanted = (double)ratios[i][1] / ratios[i][0];
-        struct memtier_builder *builder = build(
-            MEMTIER_POLICY_DYNAMIC_THRESHOLD, ratios[i][0], ratios[i][1]);
+        struct memtier_builder *builder =
+            build(MEMTIER_POLICY_DYNAMIC_THRESHOLD, ratios[i][0], ratios[i][1]);
         CHECK_EQ(memtier_ctl_set(builder, PROPERTY "degree", "0.01"), 0);
         CHECK_EQ(memtier_ctl_set(builder, THRESHOLD(0) "min", "100"), 0);
         CHECK_EQ(memtier_ctl_set(builder, THRESHOLD(0) "max", "1900"), 0);
