@@ -17,7 +17,7 @@
 #include "kind_shortage.h"
 #include "last_error.h"
 #include "misuse.h"
-#include "numa_kinds.h"
+#include "numa_places.h"
 #include "region_pool.h"
 #include "sys_calls.h"
 

@@ -16,6 +16,7 @@
 #include "memkind_config.h"
 #include "misuse.h"
 #include "numa_kinds.h"
+#include "numa_places.h"
 #include "static_kinds.h"
 
 /* The caller is an extent hook, or a signal handler that has interrupted the

@@ -26,7 +26,7 @@
 #include "kind_registry.h"
 #include "kind_shortage.h"
 #include "last_error.h"
-#include "numa_kinds.h"
+#include "numa_places.h"
 #include "ranked_lock.h"
 #include "region_pool.h"
 
@@ -35,7 +35,7 @@
 static bool makes_heap_late(const struct memkind_ops *ops)
 {
     return ops->malloc == memkind_default_malloc ||
-           ops->malloc == numa_kind_malloc;
+           (numa_kind_is(ops) && ops->free == memkind_default_free);
 }
 
 /* The pairs are those of kind_malloc.c, numa_kinds.c, and below. */

@@ -7,71 +7,15 @@
 #include "kind_heap.h"
 #include "kind_operations.h"
 #include "no_kind.h"
-#include "numa_nodes.h"
-
-/* On which nodes the static kinds are. */
-static const struct {
-    enum numa_sort sort;
-    struct region_numa numa;
-} places[MEMKIND_NUM_BASE_KIND] = {
-#define PLACE(NAME, SORT, MODE)                                                \
-    [MEMKIND_PARTITION_##                                                      \
-        NAME] = {NUMA_##SORT, {REGION_NUMA_##MODE, &numa_sets[NUMA_##SORT]}}
-    PLACE(HBW, HIGH_BANDWIDTH, NEAREST),
-    PLACE(HBW_ALL, HIGH_BANDWIDTH, ALL),
-    PLACE(HBW_PREFERRED, HIGH_BANDWIDTH, PREFERRED),
-    PLACE(HBW_INTERLEAVE, HIGH_BANDWIDTH, INTERLEAVE),
-    PLACE(INTERLEAVE, ANY, INTERLEAVE),
-    PLACE(DAX_KMEM, MEMORY_ONLY, NEAREST),
-    PLACE(DAX_KMEM_ALL, MEMORY_ONLY, ALL),
-    PLACE(DAX_KMEM_PREFERRED, MEMORY_ONLY, PREFERRED),
-    PLACE(DAX_KMEM_INTERLEAVE, MEMORY_ONLY, INTERLEAVE),
-#undef PLACE
-};
-
-static bool is_numa_kind(const struct memkind *kind)
-{
-    return kind->ops == &numa_kind_ops;
-}
-
-int numa_kind_find(struct memkind *kind, const struct region_numa **numa)
-{
-    *numa = kind->ops == &numa_created_ops ? kind->priv : NULL;
-    if (!is_numa_kind(kind))
-        return MEMKIND_SUCCESS;
-    const enum numa_sort sort = places[kind->partition].sort;
-    if (!numa_nodes_are_valid(sort))
-        return MEMKIND_ERROR_ENVIRON;
-    if (numa_set_is_empty(numa_nodes_of(sort)))
-        return no_kind_say_unavailable(kind);
-    *numa = &places[kind->partition].numa;
-    return MEMKIND_SUCCESS;
-}
-
-bool numa_kind_capacity(struct memkind *kind, size_t *capacity)
-{
-    const struct region_numa *numa;
-    const bool can_be_had = numa_kind_find(kind, &numa) == MEMKIND_SUCCESS;
-    *capacity = can_be_had && numa != NULL ? numa_nodes_size(numa->nodes) : 0;
-    return numa != NULL || is_numa_kind(kind);
-}
+#include "numa_places.h"
 
 static bool is_there(struct memkind *kind)
 {
-    const struct region_numa *numa;
     return kind_heap_of(kind) != NULL || kind->lost_heap != NULL ||
-           numa_kind_find(kind, &numa) == MEMKIND_SUCCESS;
+           numa_kind_check(kind) == MEMKIND_SUCCESS;
 }
 
-/* ---- operations --------------------------------------------------------- */
-
-static int check_available(struct memkind *kind)
-{
-    const struct region_numa *numa;
-    return numa_kind_find(kind, &numa);
-}
-
-void *numa_kind_malloc(struct memkind *kind, size_t size)
+static void *numa_malloc(struct memkind *kind, size_t size)
 {
     return is_there(kind) ? memkind_default_malloc(kind, size)
                           : no_kind_malloc(kind, size);
@@ -100,12 +44,12 @@ static void *numa_realloc(struct memkind *kind, void *ptr, size_t size)
 struct memkind_ops numa_kind_ops = {
     .create = no_kind_create,
     .destroy = no_kind_destroy,
-    .malloc = numa_kind_malloc,
+    .malloc = numa_malloc,
     .calloc = numa_calloc,
     .posix_memalign = numa_posix_memalign,
     .realloc = numa_realloc,
     .free = memkind_default_free,
-    .check_available = check_available,
+    .check_available = numa_kind_check,
     .get_arena = memkind_thread_get_arena,
     .malloc_usable_size = memkind_default_malloc_usable_size,
     .update_memory_usage_policy = memkind_arena_update_memory_usage_policy,
@@ -115,5 +59,6 @@ struct memkind_ops numa_kind_ops = {
 
 struct memkind_ops numa_created_ops = {
     KIND_OPERATIONS_WITH_HEAP(memkind_arena_create, memkind_arena_destroy),
+    .check_available = numa_kind_check,
     .finalize = memkind_arena_finalize,
 };

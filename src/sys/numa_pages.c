@@ -15,20 +15,28 @@
 
 #define PAGES_AT_ONCE 64
 
-/* Stores to each page what it contains. The kernel does that without a fault
- * that could end the process; one that cannot is spared the question. */
-static int touch_pages(char *base, size_t size, size_t page_size)
+static int populate(char *base, size_t size)
 {
     int result;
     do
         result = sys.madvise(base, size, MADV_POPULATE_WRITE);
     while (result != 0 && errno == EINTR);
-    if (result == 0 || errno != EINVAL)
-        return result == 0 ? 0 : -errno;
-    for (size_t at = 0; at < size; at += page_size) {
-        volatile char *byte = base + at;
-        (void)__atomic_fetch_or(byte, 0, __ATOMIC_RELAXED);
-    }
+    return result == 0 ? 0 : -errno;
+}
+
+/* Stores to each page what it contains. The kernel does that without a fault
+ * that would end the process. An old one cannot, and says what a new one says
+ * of memory that must not be written; of memory that can be written, it differs
+ * from that. */
+static int touch_pages(char *base, size_t size, uintptr_t page_size)
+{
+    char own = 0;
+    char *own_page = &own - ((uintptr_t)&own & (page_size - 1));
+    const int result = populate(base, size);
+    if (result != -EINVAL || populate(own_page, page_size) != -EINVAL)
+        return result;
+    for (size_t at = 0; at < size; at += page_size)
+        (void)__atomic_fetch_or(base + at, 0, __ATOMIC_RELAXED);
     return 0;
 }
 

@@ -61,7 +61,7 @@ static bool has_kind(const struct memtier_builder *builder,
 }
 
 /* Makes room for one more of both. */
-static bool make_room(struct memtier_builder *builder)
+static bool grow_lists(struct memtier_builder *builder)
 {
     const size_t count = (size_t)builder->count + 1;
     struct tier *tiers = realloc(builder->tiers, count * sizeof *tiers);
@@ -89,7 +89,7 @@ int memtier_builder_add_tier(struct memtier_builder *builder, memkind_t kind,
     if (has_kind(builder, kind))
         return call_refuse_argument(__func__, "another tier has the kind");
     last_error_begin();
-    if (!make_room(builder))
+    if (!grow_lists(builder))
         return call_finish(__func__, MEMKIND_ERROR_MALLOC);
     builder->thresholds[builder->count] =
         tier_default_threshold(builder->count);
