@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cancellation.h"
 #include "last_error.h"
 #include "options.h"
 #include "sys_calls.h"
@@ -96,7 +97,7 @@ bool numa_set_parse(const char *text, const struct numa_set *all,
 /* Reads a small file; returns false if it is not there. */
 static bool read_file(const char *path, char *text, size_t size)
 {
-    const int saved_errno = errno;
+    const int saved_errno = errno, cancellation = cancellation_disable();
     int fd = sys.open(path, O_RDONLY | O_CLOEXEC, 0);
     ssize_t length = -1;
     if (fd >= 0) {
@@ -104,6 +105,7 @@ static bool read_file(const char *path, char *text, size_t size)
         sys.close(fd);
     }
     text[length > 0 ? length : 0] = '\0';
+    cancellation_restore(cancellation);
     errno = saved_errno;
     return length > 0;
 }
