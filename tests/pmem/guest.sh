@@ -23,6 +23,9 @@
 #                        devdax: nothing, /dev/dax0.0 is there instead
 #                        hmem: the same, of memory that is no NVDIMM's
 #                        none: nothing, /dev/pmem0 is there
+#                        hmat: nothing; the last 512M of --mem are two NUMA nodes
+#                        without CPUs: node 1 of high bandwidth by the HMAT
+#                        (400 GB/s), and node 2 (20 GB/s; node 0 has 100 GB/s)
 #       --mkfs-opts STR  more options for mkfs
 #       --mount-opts STR mount options     [dax for ext4 and xfs, else none]
 #   -e, --env NAME=VAL   set in the command's environment (repeatable)
@@ -72,7 +75,7 @@ if [[ $1 == -- ]]; then shift; (( $# )) || die "no command"; printf -v command '
 else command="$*"; fi
 case $fs in
     ext4|xfs) mount_opts=${mount_opts:-dax} ;;
-    ext2|vfat|btrfs|devdax|hmem|none) ;;
+    ext2|vfat|btrfs|devdax|hmem|hmat|none) ;;
     *) die "bad --fs $fs" ;;
 esac
 
@@ -210,9 +213,9 @@ fail() { echo "pmem-vm: $*"; dmesg | tail -n 30; vmexit 125; reboot -f; }
 load() { while read -r m; do insmod /modules/$m 2>/dev/null || grep -q "^$(echo ${m%.ko} | tr - _) " /proc/modules || fail "insmod $m"; done </modules/$1.list; }
 say init
 ip link set lo up 2>/dev/null
-[ $FS = hmem ] || load pmem
-i=0; while [ $FS != hmem ] && [ ! -b /dev/pmem0 ]; do i=$((i+1)); [ $i -gt 1200 ] && fail "no /dev/pmem0"; sleep 0.05; done
-load $FS
+case $FS in hmem|hmat) ;; *) load pmem ;; esac
+i=0; while [ $FS != hmem ] && [ $FS != hmat ] && [ ! -b /dev/pmem0 ]; do i=$((i+1)); [ $i -gt 1200 ] && fail "no /dev/pmem0"; sleep 0.05; done
+[ $FS = hmat ] || load $FS
 say "modules loaded"
 case $FS in
     ext4) /usr/sbin/mke2fs -q -F -t ext4 -b 4096 -E nodiscard,lazy_itable_init=1,lazy_journal_init=1 $MKFS_OPTS /dev/pmem0 >/tmp/mkfs.log 2>&1 || { cat /tmp/mkfs.log; fail mkfs; } ;;
@@ -286,11 +289,30 @@ q=(-no-user-config -nodefaults -display none -no-reboot -accel tcg,thread=multi,
    -cpu "$cpu" -smp "$smp" -kernel "$kroot/vmlinux" -initrd "$w/initrd"
    -chardev stdio,id=con,signal=off -chardev "file,id=rc,path=$w/rc"
    -device isa-debugcon,iobase=0xe9,chardev=rc -device isa-debug-exit,iobase=0xf4,iosize=4)
+nodes=()
+if [[ $fs == hmat ]]; then
+    total=$mem_m
+    bandwidths=(100G 400G 20G) latencies=(100 90 300)
+    nodes=(-machine hmat=on -numa "node,nodeid=0,memdev=ram0,cpus=0-$((smp - 1))")
+    for node in 0 1 2; do
+        part=256
+        (( node )) || part=$(( mem_m - 512 ))
+        nodes+=(-object "memory-backend-ram,id=ram$node,size=${part}M")
+        (( ! node )) || nodes+=(-numa "node,nodeid=$node,memdev=ram$node,initiator=0"
+            -numa "dist,src=0,dst=$node,val=$((10 + 7 * node))")
+    done
+    nodes+=(-numa dist,src=1,dst=2,val=28)
+    for node in 0 1 2; do
+        lb="hmat-lb,initiator=0,target=$node,hierarchy=memory"
+        nodes+=(-numa "$lb,data-type=access-latency,latency=${latencies[node]}"
+            -numa "$lb,data-type=access-bandwidth,bandwidth=${bandwidths[node]}")
+    done
+fi
 # RAM below 4G is --mem, the pmem region starts at 4G exactly.
 (( mem_m <= 3072 )) || die "--mem: at most 3G"
 q+=(-serial chardev:con
     -machine "q35,max-ram-below-4g=${mem_m}M,usb=off,vmport=off,hpet=off,smbus=off,sata=off"
-    -m "$((total + far_m))M")
+    -m "$((total + far_m))M" "${nodes[@]}")
 # All that is no pmem region and no --mem lies above it.
 (( far_m == 0 )) ||
     q+=(-object "memory-backend-ram,id=near,size=${total}M" -numa "node,nodeid=0,cpus=0-$((smp - 1)),memdev=near"
@@ -300,7 +322,8 @@ kargs+=" rcupdate.rcu_expedited=1 cryptomgr.notests random.trust_cpu=on audit=0 
 region="${size_m}M!4G"
 # What a "specific purpose" memory's entry in the memory map looks like.
 [[ $fs != hmem ]] || region="${size_m}M%4G-1+0xefffffff"
-kargs+=" i8042.noprobe memmap=$region"
+kargs+=" i8042.noprobe"
+[[ $fs == hmat ]] || kargs+=" memmap=$region"
 (( verbose )) || kargs+=" quiet loglevel=1"
 q+=(-append "$kargs")
 (( verbose )) && { echo "guest: qemu-system-x86_64 ${q[*]@Q}" >&2; }

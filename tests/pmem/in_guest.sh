@@ -37,6 +37,8 @@ for suite in "$@"; do
            sed 's/^/    /' /tmp/log | tail -n 60 ;;
     esac
 done
+# The rest is about a place for files.
+[ -n "$place" ] || { echo "$name: $(since 0) in all"; exit "$failed"; }
 for example in pmem_*; do
     case $example in *.*) continue ;; esac
     case $name:$example in

@@ -2,7 +2,7 @@
 # Runs the suites and examples on persistent memory: on $PMEM_DIR if that is
 # set, and otherwise in guests whose memory is made persistent by the kernel.
 #
-#   tests/pmem/run.sh [NAME...]     of: ext4 xfs device set-aside no-fallocate no-holes overcommit tool numa programs
+#   tests/pmem/run.sh [NAME...]     of: ext4 xfs device set-aside no-fallocate no-holes overcommit tool numa programs hmat
 #   tests/pmem/run.sh bench         patterns of tests/bench on DAX, beside libmemkind 1.14
 #
 # MEMKIND_BUILD    build directory   [build/pmem]
@@ -51,6 +51,8 @@ if [ -x "$build/tests/test_pmem_static" ]; then
 fi
 find "$build/examples" -maxdepth 1 -type f -name 'pmem_*' -perm -u+x -exec cp {} "$payload" \;
 cp -L "$build/src/libmemkind.so.0" "$payload"
+cp "$build/tests/"{test_node_kinds,test_hbwmalloc,test_memtier} "$build/src/preload/memtier" "$payload"
+cp -L "$build/src/preload/libmemtier.so.0" "$payload"
 cp "$build/src/tool/memkind-pmem" "$build/tests/device_mark" "$payload"
 cp "$here/in_guest.sh" "$here/tool_in_guest.sh" "$here/numa_in_guest.sh" "$payload"
 strip -g "$payload"/test_* "$payload"/pmem_* "$payload"/memkind-pmem "$payload"/libmemkind.so.0 2>/dev/null || true
@@ -84,6 +86,11 @@ run_no-fallocate() { guest "no fallocate (ext2)" ext2 "" no-fallocate /mnt/pmem 
 run_overcommit() {
     overcommit=2 memory_size=3072M guest "overcommit_memory=2" ext4 "$ext4_options" dax /mnt/pmem \
         test_process_limits test_limits test_detect test_stats test_threads
+}
+# Kinds of NUMA nodes, and tiers of them: three nodes, as the firmware describes them.
+run_hmat() {
+    "$here/guest.sh" -m 1536M -t 900 -f hmat -e MEMKIND_TEST_MEMORY=hmat -e MEMKIND_TEST_DIR=/mnt/pmem \
+        -e LD_LIBRARY_PATH=/payload "$payload" -- sh in_guest.sh "NUMA nodes" "" test_node_kinds test_hbwmalloc test_memtier
 }
 run_no-holes() { guest "no holes (vfat)" vfat "" no-holes /mnt/pmem test_pmem; }
 # What the tool says about file systems that are made and mounted in other ways.
@@ -167,7 +174,7 @@ if [ "$(nproc)" -ge 2 ] && [ "$(awk '/MemAvailable/ { print $2 }' /proc/meminfo)
     at_once=2
 fi
 
-[ $# -gt 0 ] || set -- ext4 overcommit xfs tool numa device set-aside no-fallocate no-holes programs
+[ $# -gt 0 ] || set -- ext4 overcommit xfs tool numa device set-aside no-fallocate no-holes programs hmat
 logs=$(mktemp -d)
 # Jobs of a script do not hear of ^C.
 stop() {

@@ -5,6 +5,8 @@ set_tests_properties(test_pmem PROPERTIES RUN_SERIAL ON)
 
 # Kinds in memory of one NUMA node, which has no CPUs in the guest of run.sh.
 memkind_suite(test_nodes pmem)
+# In the guest hmat of run.sh; it is skipped elsewhere.
+memkind_suite(test_node_kinds pmem ENVIRONMENT ${memkind_forks})
 
 # For tool_in_guest.sh: marks a device, to see that nothing else writes to it.
 memkind_program(device_mark pmem/device_mark.c)
