@@ -3,7 +3,7 @@
 #   libmemkind-pmem0      memkind_runtime: the shared library
 #   libmemkind-pmem-dev   memkind_dev: headers, static library, man pages, CMake,
 #                         pkg-config, examples
-#   memkind-pmem          memkind_tools: the tool
+#   memkind-pmem          memkind_tools: the tool, and memtier
 #
 # They take the place of Debian's libmemkind0 and libmemkind-dev: the same
 # soname cannot be installed twice. "cmake --workflow --preset deb" makes them.
@@ -78,11 +78,11 @@ file(WRITE ${PROJECT_BINARY_DIR}/debian/triggers "activate-noawait ldconfig\n")
 set(CPACK_DEBIAN_MEMKIND_RUNTIME_PACKAGE_CONTROL_EXTRA
   ${PROJECT_BINARY_DIR}/debian/shlibs ${PROJECT_BINARY_DIR}/debian/triggers
   ${PROJECT_BINARY_DIR}/debian/symbols)
-# Those programs call functions for memory that this library does not have.
+# Those programs call functions that are in no header.
 set(CPACK_DEBIAN_MEMKIND_RUNTIME_PACKAGE_CONFLICTS "libmemkind0, libmemkind-progs")
 set(CPACK_DEBIAN_MEMKIND_RUNTIME_PACKAGE_REPLACES "libmemkind0")
 set(CPACK_DEBIAN_MEMKIND_RUNTIME_DESCRIPTION "malloc for memory-mapped files on persistent memory
-${_about}This package has the shared library.")
+${_about}This package has the shared library, and libmemtier, which is preloaded.")
 
 set(CPACK_DEBIAN_MEMKIND_DEV_PACKAGE_NAME libmemkind-pmem-dev)
 set(CPACK_DEBIAN_MEMKIND_DEV_PACKAGE_SECTION libdevel)
@@ -98,6 +98,9 @@ such programs, and the link by which LLVM's OpenMP runtime finds it.")
 set(CPACK_DEBIAN_MEMKIND_TOOLS_PACKAGE_NAME memkind-pmem)
 set(CPACK_DEBIAN_MEMKIND_TOOLS_PACKAGE_SECTION utils)
 set(CPACK_DEBIAN_MEMKIND_TOOLS_PACKAGE_DEPENDS "libmemkind-pmem0 (>= ${PROJECT_VERSION})")
+# Both have /usr/bin/memtier.
+set(CPACK_DEBIAN_MEMKIND_TOOLS_PACKAGE_CONFLICTS "libmemkind-progs")
+set(CPACK_DEBIAN_MEMKIND_TOOLS_PACKAGE_REPLACES "libmemkind-progs")
 set(CPACK_DEBIAN_MEMKIND_TOOLS_DESCRIPTION "malloc for memory-mapped files on persistent memory: command-line tool
 ${_about}This package has the program memkind-pmem. Its commands:
   check DIR  what such memory gets from a directory or a DAX device, such as
@@ -105,7 +108,8 @@ ${_about}This package has the program memkind-pmem. Its commands:
              what is missing: format, mount options, limits
   bench DIR  measures malloc and free there, beside the process's own malloc
   version    which library, jemalloc and libpmem programs get
-All of them also print JSON.")
+All of them also print JSON.
+The program memtier runs other programs with their memory in two tiers.")
 
 # What Debian wants in /usr/share/doc, and its compression.
 set(MEMKIND_DEBIAN_FILES ${PROJECT_SOURCE_DIR}/cmake/debian)

@@ -25,7 +25,8 @@ endif()
 # libmemtier.so is found by its name, with and without its number.
 if(MEMKIND_BUILD_PRELOAD)
   install(TARGETS memkind_memtier
-    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT memkind_runtime)
+    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT memkind_runtime
+    NAMELINK_COMPONENT memkind_dev)
   install(TARGETS memkind_memtier_command COMPONENT memkind_tools)
   install(FILES ${PROJECT_SOURCE_DIR}/man/memtier.1
     DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT memkind_tools)

@@ -242,6 +242,9 @@ static int verify(void)
     char *object = NULL;
     NEED(hbw_posix_memalign((void **)&object, page, 100 * page) == 0);
     NEED(hbw_verify_memory_region(object, 100 * page, 0) == -1);
+    /* A huge page would be there as a whole. */
+    NEED(madvise(object, 100 * page, MADV_NOHUGEPAGE) == 0 || errno == EINVAL);
+    errno = 0;
     object[50 * page] = 'x';
     NEED(hbw_verify_memory_region(object + 50 * page, 1, 0) == 0);
     NEED(hbw_verify_memory_region(object + 50 * page + 5, page - 5, 0) == 0);

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which nodes there are, on machines that the tests make up: files of
+ * /sys/devices/system/node are read from a table. Each machine is looked at in
+ * a process of its own, since that is done once.
+ */
+#include <errno.h>
+#include <linux/mempolicy.h>
+#include <memkind.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "last_error.h"
+#include "numa_nodes.h"
+#include "numa_pages.h"
+#include "region_numa.h"
+#include "region_pool.h"
+#include "sys_calls.h"
+#include "test_child.h"
+
+/* ---- a machine ---------------------------------------------------------- */
+
+#define FILE_LEAST 10000
+
+struct fake_file {
+    const char *name, *text;
+};
+
+static const struct fake_file *files;
+static int open_files;
+static unsigned cpu_node; /* of the CPU that the caller is on */
+
+static int fake_open(const char *path, int flags, mode_t mode)
+{
+    static const char folder[] = "/sys/devices/system/node/";
+    (void)flags, (void)mode;
+    if (strncmp(path, folder, strlen(folder)) == 0)
+        for (int i = 0; files[i].name != NULL; i++)
+            if (strcmp(path + strlen(folder), files[i].name) == 0) {
+                open_files++;
+                return FILE_LEAST + i;
+            }
+    errno = ENOENT;
+    return -1;
+}
+
+static ssize_t fake_pread(int fd, void *buffer, size_t size, off_t offset)
+{
+    const char *text = files[fd - FILE_LEAST].text;
+    const size_t length = strlen(text);
+    if (offset != 0 || length > size) {
+        errno = EIO;
+        return -1;
+    }
+    memcpy(buffer, text, length);
+    return (ssize_t)length;
+}
+
+static int fake_close(int fd)
+{
+    open_files -= fd >= FILE_LEAST;
+    return 0;
+}
+
+static int fake_getcpu(unsigned *cpu, unsigned *node)
+{
+    (void)cpu;
+    *node = cpu_node;
+    return 0;
+}
+
+static void become(const struct fake_file *machine)
+{
+    files = machine;
+    sys.open = fake_open;
+    sys.pread = fake_pread;
+    sys.close = fake_close;
+    sys.getcpu = fake_getcpu;
+}
+
+/* Two sockets (0 and 1), each with high-bandwidth memory (4 and 5), and one
+ * node of memory alone (7). */
+static const struct fake_file large[] = {
+    {"online", "0-1,4-5,7\n"},
+    {"has_memory", "0-1,4-5,7\n"},
+    {"has_cpu", "0-1\n"},
+    {"node0/access0/initiators/read_bandwidth", "131072\n"},
+    {"node1/access0/initiators/read_bandwidth", "131072\n"},
+    {"node4/access0/initiators/read_bandwidth", "409600\n"},
+    {"node5/access0/initiators/write_bandwidth", "204800\n"},
+    {"node7/access0/initiators/read_bandwidth", "20480\n"},
+    {"node0/distance", "10 21 13 23 24\n"},
+    {"node1/distance", "21 10 23 13 24\n"},
+    {"node4/distance", "13 23 10 23 28\n"},
+    {"node4/meminfo", "Node 4 MemTotal:   1024 kB\nNode 4 MemFree: 1 kB\n"},
+    {"node5/meminfo", "Node 5 MemTotal:   2048 kB\nNode 5 MemFree: 1 kB\n"},
+    {NULL, NULL},
+};
+
+static const struct fake_file small[] = {
+    {"online", "0\n"},          {"has_memory", "0\n"}, {"has_cpu", "0\n"},
+    {"node0/distance", "10\n"}, {NULL, NULL},
+};
+
+static const struct fake_file nothing[] = {{NULL, NULL}};
+
+static bool is_set(const struct numa_set *set, const char *text)
+{
+    struct numa_set wanted = {{0}};
+    if (text[0] != '\0' && !numa_set_parse(text, NULL, &wanted))
+        return false;
+    return memcmp(set, &wanted, sizeof wanted) == 0;
+}
+
+static bool nodes_are(enum numa_sort sort, const char *text)
+{
+    return is_set(numa_nodes_of(sort), text);
+}
+
+/* ---- lists of nodes ----------------------------------------------------- */
+
+static void test_lists(void)
+{
+    static const struct {
+        const char *text, *nodes;
+    } good[] = {
+        {"0", "0"},         {"0,2", "0,2"}, {"1-3", "1,2,3"},
+        {"0-1,3", "0,1,3"}, {"all", "0-3"}, {"!0", "1-3"},
+        {"!1-2", "0,3"},    {"!all", ""},   {"003,3,3-3", "3"},
+    };
+    static const char *const bad[] = {
+        "",    ",",     "0,",  ",0",   "-1",
+        "0-",  "3-1",   "4",   "0-4",  "x",
+        "0x1", " 0",    "0 ",  "0,,1", "!",
+        "!!0", "all,0", "ALL", "1024", "99999999999999999999"};
+    struct numa_set all, set;
+    REQUIRE(numa_set_parse("0-3\n", NULL, &all));
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        if (!numa_set_parse(good[i].text, &all, &set) ||
+            !is_set(&set, good[i].nodes))
+            CHECK_STR(good[i].text, good[i].nodes);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        if (numa_set_parse(bad[i], &all, &set))
+            CHECK_STR(bad[i], "refused");
+    CHECK(numa_set_parse("1023", NULL, &set));
+    CHECK(numa_set_has(&set, 1023) && !numa_set_has(&set, 1024));
+    CHECK(!numa_set_parse("1024", NULL, &set));
+    CHECK(!numa_set_parse("all", NULL, &set));
+}
+
+/* ---- sorts of nodes ----------------------------------------------------- */
+
+static int look_at_large(void)
+{
+    become(large);
+    NEED(nodes_are(NUMA_ANY, "0-1,4-5,7"));
+    NEED(nodes_are(NUMA_ORDINARY, "0-1"));
+    NEED(nodes_are(NUMA_HIGH_BANDWIDTH, "4-5"));
+    NEED(nodes_are(NUMA_MEMORY_ONLY, "7"));
+    NEED(numa_nodes_are_valid(NUMA_HIGH_BANDWIDTH));
+    NEED(numa_nodes_size(numa_nodes_of(NUMA_HIGH_BANDWIDTH)) == 3 << 20);
+    NEED(numa_nodes_size(numa_nodes_of(NUMA_MEMORY_ONLY)) == 0);
+    NEED(open_files == 0);
+    return 0;
+}
+
+static int look_at_small(void)
+{
+    become(small);
+    NEED(nodes_are(NUMA_ANY, "0") && nodes_are(NUMA_ORDINARY, "0"));
+    NEED(nodes_are(NUMA_HIGH_BANDWIDTH, "") && nodes_are(NUMA_MEMORY_ONLY, ""));
+    return 0;
+}
+
+static int look_at_nothing(void)
+{
+    become(nothing);
+    for (int sort = 0; sort < NUMA_SORTS; sort++)
+        NEED(nodes_are(sort, "") && numa_nodes_are_valid(sort));
+    NEED(memkind_check_available(MEMKIND_INTERLEAVE) ==
+         MEMKIND_ERROR_UNAVAILABLE);
+    NEED(memkind_check_available(MEMKIND_DAX_KMEM) ==
+         MEMKIND_ERROR_UNAVAILABLE);
+    NEED(memkind_malloc(MEMKIND_INTERLEAVE, 1) == NULL && errno == ENOMEM);
+    NEED(memkind_get_capacity(MEMKIND_INTERLEAVE) == -1);
+    return 0;
+}
+
+static int look_with_names(void)
+{
+    setenv("MEMKIND_HBW_NODES", "1,7", 1);
+    setenv("MEMKIND_DAX_KMEM_NODES", "!0-1", 1);
+    become(large);
+    NEED(nodes_are(NUMA_HIGH_BANDWIDTH, "1,7"));
+    NEED(nodes_are(NUMA_MEMORY_ONLY, "4-5,7"));
+    return 0;
+}
+
+static int look_with_threshold(void)
+{
+    setenv("MEMKIND_HBW_THRESHOLD", "204801", 1);
+    become(large);
+    NEED(nodes_are(NUMA_HIGH_BANDWIDTH, "4"));
+    NEED(nodes_are(NUMA_MEMORY_ONLY, "5,7"));
+    return 0;
+}
+
+static int look_with_bad_names(void)
+{
+    setenv("MEMKIND_HBW_NODES", "2", 1);
+    setenv("MEMKIND_DAX_KMEM_NODES", "x", 1);
+    become(large);
+    NEED(nodes_are(NUMA_HIGH_BANDWIDTH, "") && nodes_are(NUMA_MEMORY_ONLY, ""));
+    NEED(!numa_nodes_are_valid(NUMA_HIGH_BANDWIDTH));
+    NEED(memkind_check_available(MEMKIND_DAX_KMEM) == MEMKIND_ERROR_ENVIRON);
+    NEED(strstr(memkind_last_error(), "MEMKIND_DAX_KMEM_NODES is 'x'") != NULL);
+    return 0;
+}
+
+static int look_with_bad_threshold(void)
+{
+    setenv("MEMKIND_HBW_THRESHOLD", "-1", 1);
+    become(large);
+    NEED(nodes_are(NUMA_HIGH_BANDWIDTH, ""));
+    NEED(memkind_check_available(MEMKIND_HBW) == MEMKIND_ERROR_ENVIRON);
+    NEED(strstr(memkind_last_error(), "MEMKIND_HBW_THRESHOLD") != NULL);
+    return 0;
+}
+
+static void test_sorts(void)
+{
+    CHECK_EQ(child_run(look_at_large), 0);
+    CHECK_EQ(child_run(look_at_small), 0);
+    CHECK_EQ(child_run(look_at_nothing), 0);
+    CHECK_EQ(child_run(look_with_names), 0);
+    CHECK_EQ(child_run(look_with_threshold), 0);
+    CHECK_EQ(child_run(look_with_bad_names), 0);
+    CHECK_EQ(child_run(look_with_bad_threshold), 0);
+}
+
+/* ---- the nearest -------------------------------------------------------- */
+
+static bool nearest_is(unsigned from, enum numa_sort sort, const char *text)
+{
+    struct numa_set nearest;
+    cpu_node = from;
+    numa_nodes_nearest(numa_nodes_of(sort), &nearest);
+    return is_set(&nearest, text);
+}
+
+static int find_nearest(void)
+{
+    become(large);
+    NEED(nearest_is(0, NUMA_HIGH_BANDWIDTH, "4"));
+    NEED(nearest_is(1, NUMA_HIGH_BANDWIDTH, "5"));
+    NEED(nearest_is(0, NUMA_ORDINARY, "0"));
+    NEED(nearest_is(4, NUMA_ORDINARY, "0"));
+    NEED(nearest_is(0, NUMA_MEMORY_ONLY, "7"));
+    /* Of this one nothing is known. */
+    NEED(nearest_is(5, NUMA_HIGH_BANDWIDTH, "4-5"));
+    NEED(open_files == 0);
+    return 0;
+}
+
+static void test_nearest(void)
+{
+    CHECK_EQ(child_run(find_nearest), 0);
+}
+
+/* ---- binding ------------------------------------------------------------ */
+
+static struct {
+    int mode, calls, error;
+    struct numa_set nodes;
+} bound;
+
+static int fake_mbind(void *addr, size_t len, int mode,
+                      const unsigned long *nodes, unsigned long bits)
+{
+    (void)addr, (void)len;
+    bound.calls++;
+    bound.mode = mode;
+    if (bits != NUMA_NODES_MOST + 1)
+        abort();
+    memcpy(&bound.nodes, nodes, sizeof bound.nodes);
+    errno = bound.error;
+    return bound.error == 0 ? 0 : -1;
+}
+
+static bool binds(enum region_numa_mode mode, int policy, const char *nodes)
+{
+    static char memory[4096];
+    const struct region_numa numa = {mode, &numa_sets[NUMA_HIGH_BANDWIDTH]};
+    return region_numa_apply(&numa, memory, 1) == 0 && bound.mode == policy &&
+           is_set(&bound.nodes, nodes);
+}
+
+static int bind_memory(void)
+{
+    become(large);
+    sys.mbind = fake_mbind;
+    cpu_node = 1;
+    NEED(nodes_are(NUMA_HIGH_BANDWIDTH, "4-5"));
+    NEED(binds(REGION_NUMA_NEAREST, MPOL_BIND, "5"));
+    NEED(binds(REGION_NUMA_ALL, MPOL_BIND, "4-5"));
+    NEED(binds(REGION_NUMA_PREFERRED, MPOL_PREFERRED, "5"));
+    NEED(binds(REGION_NUMA_INTERLEAVE, MPOL_INTERLEAVE, "4-5"));
+    cpu_node = 5; /* both are as near */
+    NEED(binds(REGION_NUMA_NEAREST, MPOL_BIND, "4-5"));
+    NEED(binds(REGION_NUMA_PREFERRED, MPOL_PREFERRED, "4"));
+    return 0;
+}
+
+/* What cannot be bound is not handed out, unless it need not be. */
+static int refuse_unbound(void)
+{
+    become(large);
+    sys.mbind = fake_mbind;
+    bound.error = EPERM;
+    NEED(memkind_malloc(MEMKIND_HBW, 100) == NULL && errno == ENOMEM);
+    NEED(bound.calls > 0);
+    NEED(memkind_malloc(MEMKIND_HBW_ALL, 100) == NULL);
+    NEED(memkind_malloc(MEMKIND_HBW_INTERLEAVE, 100) == NULL);
+    void *preferred = memkind_malloc(MEMKIND_HBW_PREFERRED, 100);
+    NEED(preferred != NULL);
+    memkind_free(NULL, preferred);
+    /* Then it may. */
+    bound.error = 0;
+    void *ptr = memkind_malloc(MEMKIND_HBW, 100);
+    NEED(ptr != NULL);
+    memkind_free(MEMKIND_HBW, ptr);
+    const int calls = bound.calls;
+    void *other = memkind_malloc(MEMKIND_DEFAULT, 100);
+    NEED(other != NULL && bound.calls == calls);
+    memkind_free(NULL, other);
+    return 0;
+}
+
+static void test_binding(void)
+{
+    CHECK_EQ(child_run(bind_memory), 0);
+    CHECK_EQ(child_run(refuse_unbound), 0);
+}
+
+/* ---- pages -------------------------------------------------------------- */
+
+static int pages_error;
+
+static int fake_move_pages(size_t count, void **pages, int *status)
+{
+    (void)pages;
+    for (size_t i = 0; i < count; i++)
+        status[i] = i == 63 ? 7 : 4;
+    errno = pages_error;
+    return pages_error == 0 ? 0 : -1;
+}
+
+static int look_at_pages(void)
+{
+    static char memory[100 << 12] __attribute__((aligned(4096)));
+    become(large);
+    sys.move_pages = fake_move_pages;
+    const struct numa_set *any = numa_nodes_of(NUMA_ANY);
+    const struct numa_set *fast = numa_nodes_of(NUMA_HIGH_BANDWIDTH);
+    const size_t page = region_page_size();
+    NEED(numa_pages_are_on(any, memory, 64 * page, false) == 0);
+    NEED(numa_pages_are_on(fast, memory, 63 * page, false) == 0);
+    NEED(numa_pages_are_on(fast, memory + 1, 62 * page, false) == 0);
+    NEED(numa_pages_are_on(fast, memory, 64 * page, false) == -EXDEV);
+    NEED(numa_pages_are_on(fast, memory + 1, 63 * page, false) == -EXDEV);
+    pages_error = EPERM;
+    NEED(numa_pages_are_on(fast, memory, page, false) == -EPERM);
+    return 0;
+}
+
+static void test_pages(void)
+{
+    CHECK_EQ(child_run(look_at_pages), 0);
+}
+
+static const struct test_case tests[] = {
+    {"lists", test_lists},     {"sorts", test_sorts}, {"nearest", test_nearest},
+    {"binding", test_binding}, {"pages", test_pages}, {NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    return test_main("NUMA nodes", tests, argc, argv);
+}
