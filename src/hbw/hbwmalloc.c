@@ -157,8 +157,7 @@ int hbw_posix_memalign_psize(void **memptr, size_t alignment, size_t size,
     return memkind_posix_memalign(kind, memptr, alignment, size);
 }
 
-/* ---- the nodes of pages ----------------------------------------------------
- */
+/* ---- the nodes of pages ------------------------------------------------ */
 
 int hbw_verify_memory_region(void *addr, size_t size, int flags)
 {

@@ -257,7 +257,7 @@ static int find_nearest(void)
     NEED(nearest_is(0, NUMA_ORDINARY, "0"));
     NEED(nearest_is(4, NUMA_ORDINARY, "0"));
     NEED(nearest_is(0, NUMA_MEMORY_ONLY, "7"));
-    /* Of this one nothing is known. */
+    /* Node 5 has no file of distances. */
     NEED(nearest_is(5, NUMA_HIGH_BANDWIDTH, "4-5"));
     NEED(open_files == 0);
     return 0;
