@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "preload_heap.h"
+#include "preload_allocator.h"
 #include "preload_names.h"
 
 /* std::nothrow_t and std::align_val_t, as they are passed. */

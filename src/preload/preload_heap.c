@@ -14,6 +14,7 @@
 #include "heap_fast.h"
 #include "kind_heap.h"
 #include "libc_malloc.h"
+#include "preload_allocator.h"
 #include "region_pool.h"
 
 /* glibc's malloc aligns to this. */
@@ -118,22 +119,17 @@ void *preload_malloc(size_t size)
     return __libc_malloc(size);
 }
 
-void *preload_calloc(size_t num, size_t size)
+void *preload_calloc(size_t size)
 {
-    size_t total;
-    if (__builtin_mul_overflow(num, size, &total)) {
-        errno = ENOMEM;
-        return NULL;
-    }
-    if (belongs_to_kind(total) && enter_kind()) {
+    if (belongs_to_kind(size) && enter_kind()) {
         const int saved_errno = errno;
         void *ptr = after_kind(
-            memkind_arena_calloc(preload_heap.kind, 1, total != 0 ? total : 1));
+            memkind_arena_calloc(preload_heap.kind, 1, size != 0 ? size : 1));
         if (ptr != NULL || preload_heap.full_is_null)
             return ptr;
         errno = saved_errno;
     }
-    return __libc_calloc(1, total);
+    return __libc_calloc(1, size);
 }
 
 void *preload_memalign(size_t alignment, size_t size)

@@ -3,11 +3,6 @@
  * The heap of a process whose malloc is this library's: a kind of its own, with
  * the C library's malloc for what cannot lie there. preload_malloc.c has the
  * symbols, which try the thread's cache and then come here.
- *
- * The functions do what their namesakes without the prefix do, with the errno
- * that glibc's have. Each may be called from any thread at any time: before the
- * heap is there, from within the library, from signal handlers, after the
- * thread's caches are gone, and after main().
  */
 #ifndef PRELOAD_HEAP_H
 #define PRELOAD_HEAP_H
@@ -29,15 +24,6 @@ extern struct preload_heap preload_heap __attribute__((visibility("hidden")));
 
 /* Lets the process allocate from the kind. */
 void preload_heap_start(memkind_t kind, size_t min_size, bool full_is_null);
-
-void *preload_malloc(size_t size);
-void *preload_calloc(size_t num, size_t size);
-void *preload_realloc(void *ptr, size_t size);
-void preload_free(void *ptr);
-size_t preload_usable_size(void *ptr);
-
-/* The alignment is a power of two. */
-void *preload_memalign(size_t alignment, size_t size);
 
 /* How many allocations the kind had no room for. */
 size_t preload_heap_shortages(void);

@@ -14,26 +14,21 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "heap_fast.h"
-#include "libc_malloc.h"
-#include "preload_heap.h"
+#include "preload_allocator.h"
+#include "preload_fast.h"
 #include "preload_names.h"
 
 /* ---- what nearly all calls are ---- */
 
 PRELOAD_EXPORT void *malloc(size_t size)
 {
-    if (__builtin_expect(size >= preload_heap.min_size, 1)) {
-        void *ptr = heap_malloc_direct(preload_heap.owner, size);
-        if (__builtin_expect(ptr != NULL, 1))
-            return ptr;
-    }
-    return preload_malloc(size);
+    void *ptr = preload_fast_malloc(size);
+    return __builtin_expect(ptr != NULL, 1) ? ptr : preload_malloc(size);
 }
 
 PRELOAD_EXPORT void free(void *ptr)
 {
-    if (__builtin_expect(heap_free_direct(NULL, ptr), 1))
+    if (__builtin_expect(preload_fast_free(ptr), 1))
         return;
     preload_free(ptr);
 }
@@ -41,15 +36,14 @@ PRELOAD_EXPORT void free(void *ptr)
 PRELOAD_EXPORT void *calloc(size_t num, size_t size)
 {
     size_t total;
-    if (__builtin_expect(!__builtin_mul_overflow(num, size, &total) &&
-                             total <= SIZE_CLASS_TABLE_MAX &&
-                             total >= preload_heap.min_size,
-                         1)) {
-        void *ptr = heap_malloc_direct(preload_heap.owner, total);
-        if (__builtin_expect(ptr != NULL, 1))
-            return memset(ptr, 0, total);
+    if (__builtin_mul_overflow(num, size, &total)) {
+        errno = ENOMEM;
+        return NULL;
     }
-    return preload_calloc(num, size);
+    void *ptr =
+        total <= PRELOAD_FAST_CALLOC_MOST ? preload_fast_malloc(total) : NULL;
+    return __builtin_expect(ptr != NULL, 1) ? memset(ptr, 0, total)
+                                            : preload_calloc(total);
 }
 
 PRELOAD_EXPORT void *realloc(void *ptr, size_t size)
@@ -156,47 +150,4 @@ PRELOAD_EXPORT void free_aligned_sized(void *ptr, size_t alignment, size_t size)
 PRELOAD_EXPORT size_t malloc_usable_size(void *ptr)
 {
     return preload_usable_size(ptr);
-}
-
-PRELOAD_EXPORT int malloc_trim(size_t pad)
-{
-    const int trimmed = libc_trim(pad);
-    if (preload_heap.kind == NULL)
-        return trimmed;
-    const size_t before = preload_heap_file_space();
-    memkind_purge_kind(preload_heap.kind);
-    return trimmed != 0 || preload_heap_file_space() < before;
-}
-
-/* The C library's figures and the kind's, added up. What has no counterpart in
- * a kind is the C library's alone. */
-PRELOAD_EXPORT struct mallinfo2 mallinfo2(void)
-{
-    struct mallinfo2 info = libc_mallinfo();
-    if (preload_heap.kind == NULL)
-        return info;
-    const size_t held = preload_heap_file_space();
-    const size_t allocated = preload_heap_allocated();
-    info.arena += held;
-    info.uordblks += allocated;
-    info.fordblks += held > allocated ? held - allocated : 0;
-    return info;
-}
-
-/* Has no room for large numbers; they are cut off as glibc's are. */
-PRELOAD_EXPORT struct mallinfo mallinfo(void)
-{
-    const struct mallinfo2 info = mallinfo2();
-    return (struct mallinfo){
-        .arena = (int)info.arena,
-        .ordblks = (int)info.ordblks,
-        .smblks = (int)info.smblks,
-        .hblks = (int)info.hblks,
-        .hblkhd = (int)info.hblkhd,
-        .usmblks = (int)info.usmblks,
-        .fsmblks = (int)info.fsmblks,
-        .uordblks = (int)info.uordblks,
-        .fordblks = (int)info.fordblks,
-        .keepcost = (int)info.keepcost,
-    };
 }

@@ -23,7 +23,7 @@ import sys
 NOT_READERS = {"src/sys/options.c", "src/jemalloc/jemalloc_conf.c", "src/region/dax_device.c",
                "src/tool/tool_terminal.c", "src/tool/tool_run.c",
                "src/preload/preload_settings.c", "src/preload/preload_init.c",
-               "src/preload/memtier_preload.c", "src/preload/memtier_main.c"}
+               "src/preload/memtier_init.c", "src/preload/memtier_main.c"}
 
 LIMITS = {"INT32_MAX": 2**31 - 1, "UINT32_MAX": 2**32 - 1}
 

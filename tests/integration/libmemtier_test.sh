@@ -25,15 +25,15 @@ preloaded() {
 # ---- exports ------------------------------------------------------------------------
 nothing_else() {
     nm -D --defined-only "$library" | awk '{ print $3 }' | tee "$work/exports" |
-        grep -vxE 'malloc|calloc|realloc|reallocarray|free|free_sized|free_aligned_sized|posix_memalign|aligned_alloc|memalign|valloc|pvalloc|malloc_usable_size' >&2 && return 1
-    [ "$(wc -l <"$work/exports")" = 13 ]
+        grep -vxE 'malloc|calloc|realloc|reallocarray|free|cfree|free_sized|free_aligned_sized|posix_memalign|aligned_alloc|memalign|valloc|pvalloc|malloc_usable_size' >&2 && return 1
+    [ "$(wc -l <"$work/exports")" = 14 ]
 }
 soname() { readelf -d "$library" | grep -E "SONAME.*\[libmemtier\.so\.0\]"; }
 check "nothing but malloc and its family is exported" nothing_else || true
 check "soname" soname || true
 
 # ---- a program of ours --------------------------------------------------------------
-check "the program: build" "${cc[@]}" -O1 -D_GNU_SOURCE "$here/preload_program.c" \
+check "the program: build" "${cc[@]}" -O1 -D_GNU_SOURCE "$here/libmemtier_program.c" \
     -o "$work/program" -pthread -ldl || finish
 says_ok() { [ "$(preloaded "$@")" = ok ]; }
 check "1:4, threads, fork, thread and process exit" says_ok "$quarter" "$work/program" 4 || true
@@ -47,7 +47,7 @@ thresholds() {
 }
 check "thresholds" thresholds "MAX_VAL:10000,MIN_VAL:1,INIT_VAL:64" || true
 check "no thresholds" thresholds "" || true
-check "C++: build" "${cxx[@]}" -std=c++17 "$here/preload_new.cpp" -o "$work/new" || finish
+check "C++: build" "${cxx[@]}" -std=c++17 "$here/libmemtier_new.cpp" -o "$work/new" || finish
 operators() { [ "$(preloaded "$quarter" "$work/new")" = "499500 1 1" ]; }
 check "operator new and delete" operators || true
 

@@ -4,7 +4,7 @@
  * and its family are what they are in glibc, and what is allocated lies in both
  * tiers. Prints "ok" in the end, by an atexit() function.
  *
- *     preload_program RATIO    of the second tier to DRAM; 0: is not checked
+ *     libmemtier_program RATIO    of the second tier to DRAM; 0: is not checked
  */
 #include <dlfcn.h>
 #include <errno.h>

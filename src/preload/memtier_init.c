@@ -7,9 +7,9 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
-#include "memtier_allocator.h"
+#include "libc_malloc.h"
+#include "memtier_heap.h"
 #include "memtier_settings.h"
-#include "preload_interpose.h"
 
 /* Without the C library's streams, which the program may not have set up. */
 static _Noreturn void end_process(const char *problem)
@@ -28,7 +28,8 @@ __attribute__((constructor)) static void start(void)
     char problem[SETTINGS_PROBLEM_SIZE];
     if (getauxval(AT_SECURE) != 0)
         return;
-    preload_prepare();
+    memtier_heap_prepare();
+    libc_malloc_find();
     const char *tiers = getenv(SETTINGS_TIERS);
     if (tiers == NULL)
         end_process(SETTINGS_TIERS " is not set: see libmemtier(7)");
@@ -36,8 +37,7 @@ __attribute__((constructor)) static void start(void)
         settings_make(tiers, getenv(SETTINGS_THRESHOLDS), problem);
     if (memory == NULL)
         end_process(problem);
-    allocator_use_memory(memory);
-    if (!preload_start())
+    if (!memtier_heap_start(memory))
         end_process("no memory for a start");
     errno = saved_errno;
 }

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The fast ways of malloc() and free(): the thread's cache of the process's
+ * kind, as memkind_malloc() and memkind_free() have them. Tiers have none:
+ * PRELOAD_HAS_FAST_WAYS says which library this is compiled for.
+ */
+#ifndef PRELOAD_FAST_H
+#define PRELOAD_FAST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifdef PRELOAD_HAS_FAST_WAYS
+#include "heap_fast.h"
+#include "preload_heap.h"
+
+/* Larger objects are not zero-filled byte by byte: fresh pages are zero. */
+#define PRELOAD_FAST_CALLOC_MOST SIZE_CLASS_TABLE_MAX
+
+/* NULL if preload_malloc() has to do it. */
+static inline void *preload_fast_malloc(size_t size)
+{
+    if (__builtin_expect(size < preload_heap.min_size, 0))
+        return NULL;
+    return heap_malloc_direct(preload_heap.owner, size);
+}
+
+/* False if preload_free() has to do it. */
+static inline bool preload_fast_free(void *ptr)
+{
+    return heap_free_direct(NULL, ptr);
+}
+#else
+#define PRELOAD_FAST_CALLOC_MOST ((size_t)0)
+
+static inline void *preload_fast_malloc(size_t size)
+{
+    (void)size;
+    return NULL;
+}
+
+static inline bool preload_fast_free(void *ptr)
+{
+    (void)ptr;
+    return false;
+}
+#endif
+
+#endif
