@@ -129,6 +129,13 @@ typedef enum memkind_fork_policy {
     /** Like MEMKIND_FORK_PRIVATE, but the child sees nothing that the parent
      * stores later: fork() copies what the kind holds to DRAM first. */
     MEMKIND_FORK_COPY = 3,
+    /**
+     * What fork(2) is for other memory: from the fork on, neither process sees
+     * what the other one stores. What either of them stores then lies in DRAM,
+     * by the page; the parent's as well, until memkind_attach_kind() or until
+     * the memory is freed and used again. Not on a device DAX.
+     */
+    MEMKIND_FORK_SNAPSHOT = 4,
     MEMKIND_FORK_POLICY_MAX_VALUE, /**< number of policies */
 } memkind_fork_policy;
 
@@ -141,6 +148,10 @@ typedef enum memkind_stat_type {
     /** Live objects, each counted with its usable size. What threads have
      * cached is not live. */
     MEMKIND_STAT_TYPE_ALLOCATED = 2,
+    /** DRAM that the kind takes beside its files because of fork(): in a parent
+     * with MEMKIND_FORK_SNAPSHOT what it has stored since, in a child all that
+     * is its own. Not in libmemkind 1.14. */
+    MEMKIND_STAT_TYPE_DETACHED = 3,
     MEMKIND_STAT_TYPE_MAX_VALUE, /**< number of statistics */
 } memkind_stat_type;
 
@@ -588,6 +599,22 @@ void *memkind_defrag_reallocate(memkind_t kind, void *ptr);
  * @return MEMKIND_SUCCESS; MEMKIND_ERROR_INVALID for NULL.
  */
 int memkind_purge_kind(memkind_t kind);
+
+/**
+ * Moves what the kind has in DRAM since a fork(), with MEMKIND_FORK_SNAPSHOT,
+ * to its files. Without this call, only memory that is freed and allocated
+ * again goes back there. It may be called from any thread, but while it runs no
+ * other thread may use the kind, store to its objects, or have them read into
+ * (asynchronous I/O, say): such a store could be lost. Not in libmemkind 1.14.
+ * @return MEMKIND_SUCCESS, also if there is nothing to move;
+ *         MEMKIND_ERROR_INVALID if `kind` is not a kind;
+ *         MEMKIND_ERROR_OPERATION_FAILED with errno set: EBUSY if a child, or a
+ *         child of its, still has the kind as it was at the fork, EOPNOTSUPP in
+ *         a forked child, or why the files could not be written (ENOSPC, EIO,
+ *         ENOMEM, EBADF). What could not be moved stays in DRAM, and nothing is
+ *         lost.
+ */
+int memkind_attach_kind(memkind_t kind);
 
 /**
  * Starts or stops background threads that give freed space back without

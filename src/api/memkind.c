@@ -129,6 +129,16 @@ int memkind_stats_print(void (*write_cb)(void *, const char *), void *cbopaque,
         saved_errno);
 }
 
+int memkind_attach_kind(memkind_t kind)
+{
+    int saved_errno = errno;
+    if (!is_kind_or_report(kind, NULL))
+        return call_refuse_argument(__func__, "not a kind");
+    last_error_begin();
+    return call_finish_keeping(__func__, memkind_arena_attach(kind),
+                               saved_errno);
+}
+
 int memkind_purge_kind(memkind_t kind)
 {
     int saved_errno = errno;

@@ -124,7 +124,8 @@ void memkind_config_set_fork_policy(struct memkind_config *cfg,
                                     memkind_fork_policy policy)
 {
     if (cfg != NULL)
-        cfg->fork_policy = policy;
+        cfg->fork_policy =
+            policy != FORK_UNSET ? policy : MEMKIND_FORK_POLICY_MAX_VALUE;
 }
 
 void memkind_config_set_core_dump(struct memkind_config *cfg, bool dump_objects)

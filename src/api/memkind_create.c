@@ -10,6 +10,7 @@
 
 #include "allocator_gate.h"
 #include "call_result.h"
+#include "kind_fork_policy.h"
 #include "kind_reclaim.h"
 #include "kind_registry.h"
 #include "last_error.h"
@@ -78,9 +79,13 @@ static int refuse_creation(const char *function)
     return call_finish(function, MEMKIND_ERROR_INVALID);
 }
 
-static int create_pmem(const struct memkind_pmem_source *source,
-                       memkind_t *kind)
+static int create_pmem(struct memkind_pmem_source *source, memkind_t *kind)
 {
+    if (source->dir != NULL && source->fork_policy == FORK_UNSET) {
+        int err = kind_fork_policy_default(source->dir, &source->fork_policy);
+        if (err != MEMKIND_SUCCESS)
+            return err;
+    }
     if (source->dir != NULL)
         return create_kind(&MEMKIND_PMEM_OPS, "pmem", source, kind);
     last_error_reason("the directory is NULL");
@@ -90,8 +95,8 @@ static int create_pmem(const struct memkind_pmem_source *source,
 
 int memkind_create_pmem(const char *dir, size_t max_size, memkind_t *kind)
 {
-    const struct memkind_pmem_source source = {
-        .dir = dir, .fd = -1, .max_size = max_size};
+    struct memkind_pmem_source source = {
+        .dir = dir, .fd = -1, .max_size = max_size, .fork_policy = FORK_UNSET};
     if (begin_creation(kind))
         return call_finish(__func__, create_pmem(&source, kind));
     return refuse_creation(__func__);
@@ -99,7 +104,7 @@ int memkind_create_pmem(const char *dir, size_t max_size, memkind_t *kind)
 
 static int create_by_config(const struct memkind_config *cfg, memkind_t *kind)
 {
-    const struct memkind_pmem_source source = {
+    struct memkind_pmem_source source = {
         .dir = cfg->pmem_dir,
         .fd = -1,
         .max_size = cfg->pmem_size,

@@ -14,6 +14,7 @@
 /* jemalloc takes objects in magazines for allocated, which they are not; and in
  * checked heaps those in quarantine, and what is around objects. */
 static _Atomic size_t cached_in_all;
+static _Atomic size_t detached_in_all;
 
 /* Other threads go on while a snapshot is taken. */
 static size_t difference(size_t all, size_t part)
@@ -49,6 +50,9 @@ static void note_stats(struct memkind_heap *heap)
     }
     if (heap_pool(heap) != NULL)
         resident = region_pool_charged(heap_pool(heap));
+    atomic_store(&heap->stats.detached,
+                 heap_pool(heap) != NULL ? region_pool_detached(heap_pool(heap))
+                                         : 0);
     if (!heap_is_checked(heap))
         atomic_store(&heap->stats.allocated,
                      difference(allocated, heap->stats.cached));
@@ -59,7 +63,7 @@ static void note_stats(struct memkind_heap *heap)
 int heap_stat_snapshot(void)
 {
     struct memkind_heap *heap;
-    size_t sum = 0;
+    size_t sum = 0, detached = 0;
     if (!allocator_enter())
         return -EDEADLK;
     snapshot_lock_begin_snapshot();
@@ -76,8 +80,10 @@ int heap_stat_snapshot(void)
     for (unsigned slot = 0; (heap = heap_registry_use_next(&slot)) != NULL;
          slot++) {
         note_stats(heap);
+        detached += atomic_load(&heap->stats.detached);
         heap_registry_done(slot);
     }
+    atomic_store(&detached_in_all, detached);
     snapshot_lock_end_snapshot();
     allocator_leave();
     return result;
@@ -88,6 +94,11 @@ size_t heap_stat_cached(void)
     return atomic_load(&cached_in_all);
 }
 
+size_t heap_stat_detached(void)
+{
+    return atomic_load(&detached_in_all);
+}
+
 size_t heap_stat(struct memkind_heap *heap, enum heap_stat stat)
 {
     switch (stat) {
@@ -95,6 +106,8 @@ size_t heap_stat(struct memkind_heap *heap, enum heap_stat stat)
         return atomic_load(&heap->stats.allocated);
     case HEAP_ACTIVE:
         return atomic_load(&heap->stats.active);
+    case HEAP_DETACHED:
+        return atomic_load(&heap->stats.detached);
     default:
         return atomic_load(&heap->stats.resident);
     }

@@ -5,7 +5,7 @@
 
 #include "heap_struct.h"
 
-enum heap_stat { HEAP_ALLOCATED, HEAP_ACTIVE, HEAP_RESIDENT };
+enum heap_stat { HEAP_ALLOCATED, HEAP_ACTIVE, HEAP_RESIDENT, HEAP_DETACHED };
 
 /* Takes the snapshot that the other functions read, of all heaps. Returns 0, or
  * -EDEADLK in a signal handler that has interrupted the library. */
@@ -17,5 +17,8 @@ size_t heap_stat(struct memkind_heap *heap, enum heap_stat stat);
 /* Bytes in the magazines of all heaps at the last snapshot, and what checked
  * heaps hold beside the program's objects. */
 size_t heap_stat_cached(void);
+
+/* HEAP_DETACHED of all heaps. */
+size_t heap_stat_detached(void);
 
 #endif

@@ -52,7 +52,7 @@ struct memkind_heap {
     struct upkeep upkeep;
     struct {
         /* In bytes, at the last snapshot. */
-        _Atomic size_t allocated, active, resident;
+        _Atomic size_t allocated, active, resident, detached;
         size_t cached; /* while one is taken */
     } stats;
     struct arena_slot slots[]; /* of the arenas */

@@ -94,6 +94,17 @@ static bool pay(struct memkind_region_pool *pool, int64_t end_ns)
     return step != 0 && region_pool_owes(pool);
 }
 
+/* Unmaps what fork() has left, until the turn ends. Returns whether there is
+ * more. */
+static bool unmap_old(struct memkind_region_pool *pool, int64_t end_ns)
+{
+    bool more;
+    do
+        more = region_pool_unmap_old(pool);
+    while (more && exact_clock_ns() < end_ns);
+    return more;
+}
+
 /* Whether allocations have failed since the last turn, and the heap has a
  * limit: then it soon needs again what it could give back. */
 static bool is_at_limit(struct memkind_heap *heap)
@@ -119,6 +130,8 @@ static bool take_turn(struct memkind_heap *heap, int64_t now, int64_t end_ns)
         atomic_store(&upkeep->decay_ms, now);
         is_done = false;
     }
+    if (heap_pool(heap) != NULL && unmap_old(heap_pool(heap), end_ns))
+        is_done = false;
     if (!is_at_limit(heap)) {
         arena_exchange_unpark_all(&heap->arenas);
         if (heap_pool(heap) != NULL && pay(heap_pool(heap), end_ns))

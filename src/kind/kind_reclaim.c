@@ -2,6 +2,7 @@
 #include "kind_reclaim.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdatomic.h>
 
 #include <memkind/internal/memkind_arena.h>
@@ -13,7 +14,9 @@
 #include "heap_create.h"
 #include "jemalloc_ctl.h"
 #include "kind_heap.h"
+#include "last_error.h"
 #include "options.h"
+#include "region_pool.h"
 
 /* ---- decay ------------------------------------------------------------- */
 
@@ -62,6 +65,31 @@ int memkind_arena_purge(struct memkind *kind)
     if (heap != NULL)
         heap_purge(heap);
     return MEMKIND_SUCCESS;
+}
+
+/* ---- what fork() has detached ------------------------------------------ */
+
+int memkind_arena_attach(struct memkind *kind)
+{
+    if (kind == NULL)
+        return MEMKIND_ERROR_INVALID;
+    struct memkind_heap *heap = kind_heap_of(kind);
+    if (heap == NULL || heap_pool(heap) == NULL)
+        return MEMKIND_SUCCESS;
+    if (!allocator_enter()) {
+        last_error_reason(REASON_REENTERED);
+        errno = EDEADLK;
+        return MEMKIND_ERROR_OPERATION_FAILED;
+    }
+    const int result = region_pool_attach_all(heap_pool(heap));
+    allocator_leave();
+    if (result == 0)
+        return MEMKIND_SUCCESS;
+    last_error_reason(result == -EBUSY
+                          ? "a child still has the kind as it was at the fork"
+                          : error_number_text(-result));
+    errno = -result;
+    return MEMKIND_ERROR_OPERATION_FAILED;
 }
 
 /* ---- background threads ------------------------------------------------ */

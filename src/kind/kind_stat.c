@@ -21,6 +21,7 @@ int memkind_arena_get_kind_stat(struct memkind *kind, memkind_stat_type stat,
         [MEMKIND_STAT_TYPE_RESIDENT] = HEAP_RESIDENT,
         [MEMKIND_STAT_TYPE_ACTIVE] = HEAP_ACTIVE,
         [MEMKIND_STAT_TYPE_ALLOCATED] = HEAP_ALLOCATED,
+        [MEMKIND_STAT_TYPE_DETACHED] = HEAP_DETACHED,
     };
     if (kind == NULL || value == NULL || (int)stat < 0 ||
         stat >= MEMKIND_STAT_TYPE_MAX_VALUE)
@@ -39,6 +40,10 @@ int memkind_arena_get_global_stat(memkind_stat_type stat, size_t *value)
     };
     if (value == NULL || (int)stat < 0 || stat >= MEMKIND_STAT_TYPE_MAX_VALUE)
         return MEMKIND_ERROR_INVALID;
+    if (stat == MEMKIND_STAT_TYPE_DETACHED) {
+        *value = heap_stat_detached();
+        return MEMKIND_SUCCESS;
+    }
     if (!allocator_enter())
         return MEMKIND_ERROR_OPERATION_FAILED;
     int result = je_stat(stats[stat], value);

@@ -7,6 +7,7 @@
 #include "allocator_gate.h"
 #include "cancellation.h"
 #include "dax_device.h"
+#include "fork_mark.h"
 #include "jemalloc_private.h"
 #include "kind_error.h"
 #include "kind_heap.h"
@@ -87,6 +88,24 @@ static int open_source(struct memkind_region_pool *pool,
     return region_pool_open_file(pool, source->fd, source->max_size, kind);
 }
 
+/* A device DAX cannot be mapped privately. */
+static int check_fork_policy(const struct memkind_pmem_source *source)
+{
+    if (source->fork_policy != MEMKIND_FORK_SNAPSHOT)
+        return 0;
+    if (source->dir != NULL && region_file_is_device(source->dir)) {
+        last_error_reason_at(
+            source->dir, "a device DAX cannot have MEMKIND_FORK_SNAPSHOT", 0);
+        return -EINVAL;
+    }
+    int result = fork_mark_probe();
+    if (result != 0)
+        last_error_reason("MEMKIND_FORK_SNAPSHOT needs memfd_create(2) with "
+                          "seals: %s",
+                          error_number_text(-result));
+    return result;
+}
+
 static int open_files_or_device(struct memkind_region_pool *pool,
                                 const void *context, struct memkind *kind)
 {
@@ -96,6 +115,7 @@ static int open_files_or_device(struct memkind_region_pool *pool,
             [MEMKIND_FORK_SHARED] = REGION_FORK_SHARED,
             [MEMKIND_FORK_UNAVAILABLE] = REGION_FORK_UNAVAILABLE,
             [MEMKIND_FORK_COPY] = REGION_FORK_COPY,
+            [MEMKIND_FORK_SNAPSHOT] = REGION_FORK_SNAPSHOT,
         };
     const struct memkind_pmem_source *source = context;
     if (source->max_size != 0 && source->max_size < MEMKIND_PMEM_MIN_SIZE) {
@@ -108,7 +128,9 @@ static int open_files_or_device(struct memkind_region_pool *pool,
         last_error_reason("%d is no fork policy", (int)source->fork_policy);
         return -EINVAL;
     }
-    int result = open_source(pool, source, kind);
+    int result = check_fork_policy(source);
+    if (result == 0)
+        result = open_source(pool, source, kind);
     if (result != 0)
         return result;
     region_pool_set_fork_policy(pool, policies[source->fork_policy]);

@@ -10,6 +10,7 @@
 #include "memory_marks.h"
 #include "parallel.h"
 #include "pool_state.h"
+#include "region_detach.h"
 #include "region_dump.h"
 #include "region_grains.h"
 #include "region_owed.h"
@@ -300,6 +301,11 @@ static int decommit(struct memkind_region_pool *pool, struct region *region,
         result = region_private_decommit(region, offset, size);
     else if (is_marked)
         result = region_dump_prepare_decommit(region, offset, size);
+    if (result == 0 && !region->is_private) {
+        result = region_detach_drop(region, offset, size);
+        if (result != 0)
+            pool_note_committed(pool, region, offset, size);
+    }
     if (result != 0)
         return result;
     leak_roots_remove(addr, size);

@@ -8,10 +8,12 @@
 #include "debug_log.h"
 #include "descriptor.h"
 #include "file_space.h"
+#include "fork_mark.h"
 #include "grain_tables.h"
 #include "leak_roots.h"
 #include "memory_marks.h"
 #include "pool_state.h"
+#include "region_detach.h"
 #include "region_dump.h"
 #include "region_owed.h"
 #include "region_private.h"
@@ -92,6 +94,12 @@ static void drop_guards(struct region *region)
 
 /* ---- files and mappings ---- */
 
+/* Whether forked children have the files as they were. */
+static bool is_needed_by_children(const struct memkind_region_pool *pool)
+{
+    return pool->fork_policy == REGION_FORK_SNAPSHOT && fork_mark_is_held();
+}
+
 void pool_close_file(const struct memkind_region_pool *pool, int fd,
                      bool still_mapped)
 {
@@ -99,7 +107,8 @@ void pool_close_file(const struct memkind_region_pool *pool, int fd,
         return;
     /* The caller's file outlives the pool; its space must not. A child that
      * shares the file leaves it to the parent. */
-    if ((pool->backing == REGION_FILE && !pool->is_inherited) ||
+    if ((pool->backing == REGION_FILE && !pool->is_inherited &&
+         !is_needed_by_children(pool)) ||
         (pool->backing == REGION_FILES && still_mapped))
         (void)file_space_resize(fd, 0);
     sys.close(fd);
@@ -112,7 +121,8 @@ static bool may_stay_behind(const struct memkind_region_pool *pool,
                             const struct region *region)
 {
     struct file_identity unused;
-    if (!pool_has_files(pool) || pool->is_inherited)
+    if (!pool_has_files(pool) || pool->is_inherited ||
+        is_needed_by_children(pool))
         return false;
     if (pool->backing == REGION_FILE)
         return !region_has_descriptor(region);
@@ -236,6 +246,7 @@ int pool_add_region(struct memkind_region_pool *pool,
     result = address_table_add(region->base, region->size, pool->owner);
     if (result != 0)
         goto fail_address;
+    ranked_lock_init(&region->detach_lock, RANK_DETACHED);
     make_guards(pool, region);
     region_dump_init(pool, region);
     /* Whole grains are written to before their pages are committed. */
@@ -276,6 +287,7 @@ bool pool_remove_region(struct memkind_region_pool *pool, struct region *region)
     region_owed_fini(region);
     grain_tables_fini(pool, region);
     region_private_fini(region);
+    region_detach_fini(region);
     region_dump_fini(region);
     region_tags_drop(pool, region);
     return is_gone;

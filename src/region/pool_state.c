@@ -195,7 +195,9 @@ bool region_pool_shares_space(const struct memkind_region_pool *pool,
 
 bool region_pool_shows_parent(const struct memkind_region_pool *pool)
 {
-    return pool->regions[0].is_private && pool->fork_policy != REGION_FORK_COPY;
+    return pool->regions[0].is_private &&
+           pool->fork_policy != REGION_FORK_COPY &&
+           pool->fork_policy != REGION_FORK_SNAPSHOT;
 }
 
 bool region_pool_is_shared(const struct memkind_region_pool *pool)

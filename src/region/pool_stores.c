@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "pool_state.h"
+#include "region_detach.h"
 #include "sys_calls.h"
 
 /* From here on, streaming stores cost less than what they push out of the
@@ -43,13 +44,13 @@ void region_pool_copy(const struct memkind_region_pool *pool, void *to,
 int region_pool_persist(struct memkind_region_pool *pool, const void *addr,
                         size_t size)
 {
-    const struct region *region = region_pool_find(pool, addr);
+    struct region *region = region_pool_find(pool, addr);
     if (region == NULL || (region->fd < 0 && !region->is_private))
         return -EINVAL;
     size_t offset = (size_t)((const char *)addr - region->base);
     if (size > region->size - offset)
         return -EINVAL;
-    if (region->is_private)
+    if (region->is_private || region_detach_has(region, offset, size))
         return -EOPNOTSUPP;
     if (region->is_pmem)
         pmem_persist(addr, size);

@@ -81,6 +81,7 @@ enum region_fork_policy {
     REGION_FORK_SHARED,      /* the parent's */
     REGION_FORK_UNAVAILABLE, /* no memory at all */
     REGION_FORK_COPY,        /* a copy */
+    REGION_FORK_SNAPSHOT,    /* the file as it was (region_detach.h) */
 };
 
 struct region;
@@ -142,6 +143,16 @@ struct region {
     /* While fork() runs: a copy of what is in use, or NULL. */
     char *copy;
     size_t copy_size;
+
+    /* Pages that are detached from the file (region_detach.h). */
+    struct ranked_lock detach_lock; /* guards what follows */
+    uint64_t *detached;             /* bit for each page: it is */
+    _Atomic size_t detached_pages;  /* how many are */
+    size_t attached_runs;           /* mappings between them */
+    bool is_snapshot;               /* while fork() runs: all in use are */
+    size_t snapshot_size;           /* bytes in use then */
+    char *old;                      /* the mapping they had before */
+    _Atomic size_t old_size;        /* 0: there is none */
 
     struct ranked_lock grain_lock; /* guards what follows */
     /* If a grain is a page: the pages whose space is to be given back, and

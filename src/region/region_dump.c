@@ -74,6 +74,20 @@ void region_dump_note_remapped(const struct region *region, size_t offset,
         leave_out(region, offset, size);
 }
 
+void region_dump_renew(const struct region *region, size_t offset, size_t size)
+{
+    const size_t end = region_page_of(offset + size);
+    leave_out(region, offset, size);
+    if (region->dumped == NULL)
+        return;
+    size_t page = region_page_of(offset);
+    while ((page = page_bits_find(region->dumped, page, end, true)) != end) {
+        size_t next = page_bits_find(region->dumped, page, end, false);
+        (void)advise_pages(region, page, next, MADV_DODUMP);
+        page = next;
+    }
+}
+
 /* ---- marks ---- */
 
 /* `dumped` has a bit for each page that is marked, `dumped_runs` is the number

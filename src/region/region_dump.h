@@ -40,6 +40,10 @@ void region_dump_note_opened(const struct region *region, size_t offset,
 void region_dump_note_remapped(const struct region *region, size_t offset,
                                size_t size);
 
+/* A part of a region that is in a file was mapped anew: what of it goes into
+ * core dumps does not change. The lock of mapping_count.h is held. */
+void region_dump_renew(const struct region *region, size_t offset, size_t size);
+
 /* The range was committed. */
 void region_dump_note_committed(struct region *region, size_t offset,
                                 size_t size);

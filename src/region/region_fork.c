@@ -11,6 +11,9 @@
  * committed becomes anonymous memory (region_private.h). The child closes
  * the file's descriptor, and never allocates, punches or truncates it.
  *
+ * With REGION_FORK_SNAPSHOT the file stays as it is for the parent as well
+ * (region_detach.h): the child keeps the private mappings that it finds.
+ *
  * Handlers of fork() are registered when the library is loaded, before jemalloc
  * registers its own. fork() prepares in reverse order: jemalloc's locks are
  * taken first, then those of this layer, which extent hooks take under them.
@@ -24,9 +27,11 @@
 #include "address_table.h"
 #include "debug_log.h"
 #include "file_mapping.h"
+#include "fork_mark.h"
 #include "mapping_count.h"
 #include "pool_list.h"
 #include "region_copy.h"
+#include "region_detach.h"
 #include "region_dump.h"
 #include "region_private.h"
 #include "region_readahead.h"
@@ -66,6 +71,12 @@ static bool is_copied(const struct memkind_region_pool *pool)
            pool->backing != REGION_DEVICE;
 }
 
+static bool is_snapshot(const struct memkind_region_pool *pool)
+{
+    return pool->fork_policy == REGION_FORK_SNAPSHOT &&
+           pool->backing != REGION_DEVICE;
+}
+
 /* Maps the file, with stores that stay in this process. */
 static bool map_private(const struct memkind_region_pool *pool,
                         const struct region *region)
@@ -85,11 +96,15 @@ static bool make_private(const struct memkind_region_pool *pool,
                          struct region *region)
 {
     const bool copied = is_copied(pool);
-    const size_t size = copied ? region->copy_size : region->used;
+    const size_t size = copied              ? region->copy_size
+                        : is_snapshot(pool) ? region->snapshot_size
+                                            : region->used;
     char *unused = region->base + size;
     if (pool->backing == REGION_DEVICE)
         return false;
-    if (!(copied ? region_copy_move(region) : map_private(pool, region)))
+    if (!(copied              ? region_copy_move(region)
+          : is_snapshot(pool) ? region->is_snapshot
+                              : map_private(pool, region)))
         return false;
     region_private_init(region, size, copied);
     /* Blocks that are taken are opened as ever. */
@@ -112,7 +127,9 @@ static void make_unavailable(const struct memkind_region_pool *pool,
 {
     const bool device = pool->backing == REGION_DEVICE;
     const size_t size = device ? region->size : region->used;
-    const bool readable = pool->fork_policy != REGION_FORK_UNAVAILABLE;
+    /* What the parent has stored since an earlier fork is not in the file. */
+    const bool readable =
+        pool->fork_policy != REGION_FORK_UNAVAILABLE && !is_snapshot(pool);
     char *unused = region->base + size;
     if (readable &&
         map_readable(region, size, device ? MAP_SHARED : MAP_PRIVATE) &&
@@ -126,7 +143,7 @@ static void make_unavailable(const struct memkind_region_pool *pool,
 }
 
 /* Returns whether the region is one that this process can use. */
-static bool inherit_region(const struct memkind_region_pool *pool,
+static bool inherit_region(struct memkind_region_pool *pool,
                            struct region *region)
 {
     if (region->is_private) {
@@ -139,6 +156,7 @@ static bool inherit_region(const struct memkind_region_pool *pool,
     if (!usable)
         make_unavailable(pool, region);
     region_copy_drop(region);
+    region_detach_child(pool, region);
     region_dump_inherit(region, usable && is_copied(pool));
     region->is_private = true;
     region->is_pmem = false;
@@ -198,6 +216,20 @@ static void lock_grains(struct memkind_region_pool *pool)
         ranked_lock_take(&pool->regions[i].grain_lock);
 }
 
+static void lock_detached(struct memkind_region_pool *pool)
+{
+    unsigned count = atomic_load(&pool->count);
+    for (unsigned i = 0; i < count; i++)
+        ranked_lock_take(&pool->regions[i].detach_lock);
+}
+
+static void unlock_detached(struct memkind_region_pool *pool)
+{
+    unsigned count = atomic_load(&pool->count);
+    for (unsigned i = 0; i < count; i++)
+        ranked_lock_release(&pool->regions[i].detach_lock);
+}
+
 static void unlock_grains(struct memkind_region_pool *pool)
 {
     unsigned count = atomic_load(&pool->count);
@@ -216,6 +248,7 @@ static void renew_pool_locks(struct memkind_region_pool *pool)
             region->grain_live != NULL || region->owed.level[0] != NULL;
         if (!ranked_lock_renew(&region->grain_lock, RANK_GRAINS) && has_tables)
             pool->is_lost = true;
+        (void)ranked_lock_renew(&region->detach_lock, RANK_DETACHED);
     }
     (void)ranked_lock_renew(&pool->lock, RANK_POOL);
     (void)ranked_lock_renew(&pool->readahead_lock, RANK_READAHEAD);
@@ -230,6 +263,8 @@ static void lock_all(void)
         ranked_lock_take(&pool->lock);
     for (pool = pool_list_first(); pool != NULL; pool = pool->next)
         lock_grains(pool);
+    for (pool = pool_list_first(); pool != NULL; pool = pool->next)
+        lock_detached(pool);
     lock_rank_allow_equal(false);
     file_mapping_lock();
     address_table_lock();
@@ -242,6 +277,8 @@ static void unlock_all(void)
     mapping_count_unlock();
     address_table_unlock();
     file_mapping_unlock();
+    for (pool = pool_list_first(); pool != NULL; pool = pool->next)
+        unlock_detached(pool);
     for (pool = pool_list_first(); pool != NULL; pool = pool->next)
         unlock_grains(pool);
     for (pool = pool_list_first(); pool != NULL; pool = pool->next)
@@ -256,6 +293,57 @@ static void renew_all(void)
     for (struct memkind_region_pool *pool = pool_list_first(); pool != NULL;
          pool = pool->next)
         renew_pool_locks(pool);
+}
+
+/* ---- snapshots ---- */
+
+static void detach_region(struct memkind_region_pool *pool,
+                          struct region *region)
+{
+    if (region->is_private || region->fd < 0)
+        return;
+    if (!LOCKS_ARE_HELD) {
+        ranked_lock_take(&region->detach_lock);
+        mapping_count_lock();
+    }
+    region_detach_prepare(pool, region);
+    if (!LOCKS_ARE_HELD) {
+        mapping_count_unlock();
+        ranked_lock_release(&region->detach_lock);
+    }
+}
+
+static bool any_is_snapshot(void)
+{
+    for (const struct memkind_region_pool *pool = pool_list_first();
+         pool != NULL; pool = pool->next)
+        if (is_snapshot(pool))
+            return true;
+    return false;
+}
+
+/* A child whose end would not be noticed does not get the file. */
+static void take_snapshots(void)
+{
+    if (!any_is_snapshot() || !fork_mark_prepare())
+        return;
+    for (struct memkind_region_pool *pool = pool_list_first(); pool != NULL;
+         pool = pool->next)
+        for (unsigned i = 0; is_snapshot(pool) && i < atomic_load(&pool->count);
+             i++)
+            detach_region(pool, &pool->regions[i]);
+}
+
+static void end_snapshots(void)
+{
+    if (!any_is_snapshot())
+        return;
+    for (struct memkind_region_pool *pool = pool_list_first(); pool != NULL;
+         pool = pool->next)
+        for (unsigned i = 0; is_snapshot(pool) && i < atomic_load(&pool->count);
+             i++)
+            region_detach_parent(&pool->regions[i]);
+    fork_mark_parent();
 }
 
 /* ---- handlers ---- */
@@ -273,6 +361,7 @@ static void prepare_fork(void)
              i++)
             region_copy_make(&pool->regions[i]);
     }
+    take_snapshots();
 }
 
 static void continue_in_parent(void)
@@ -282,6 +371,7 @@ static void continue_in_parent(void)
         for (unsigned i = 0; is_copied(pool) && i < atomic_load(&pool->count);
              i++)
             region_copy_drop(&pool->regions[i]);
+    end_snapshots();
     if (LOCKS_ARE_HELD)
         unlock_all();
     pool_list_unlock();
@@ -297,6 +387,7 @@ static void continue_in_child(void)
     for (struct memkind_region_pool *pool = pool_list_first(); pool != NULL;
          pool = pool->next)
         inherit_pool(pool);
+    fork_mark_child();
     unlock_all();
     pool_list_unlock();
     errno = saved_errno;

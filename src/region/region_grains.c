@@ -9,6 +9,7 @@
 #include "grain_split.h"
 #include "grain_tables.h"
 #include "page_map.h"
+#include "region_detach.h"
 #include "region_space.h"
 
 /* ---- whether space is scarce ---- */
@@ -127,6 +128,34 @@ static int take_rest(struct memkind_region_pool *pool, struct region *region,
     return grain_pages_take_missing(pool, region, pages);
 }
 
+/* ---- pages that are detached from the file ---- */
+
+/* The pages, and those before and behind them in grains in which nothing is
+ * committed: whole grains are mapped by large pages. */
+static struct page_range
+with_idle_grains(const struct memkind_region_pool *pool,
+                 const struct region *region, struct page_range pages)
+{
+    const size_t first = first_grain(pool, pages);
+    const size_t last = end_grain(pool, pages) - 1;
+    if (region->grain_live[first] == 0)
+        pages.first = grain_range(pool, first).first;
+    if (region->grain_live[last] == 0)
+        pages.end = grain_range(pool, last).end;
+    return pages;
+}
+
+static void attach_pages(struct memkind_region_pool *pool,
+                         struct region *region, struct page_range pages)
+{
+    const size_t page_size = region_page_size();
+    if (!region_is_detached(region))
+        return;
+    pages = with_idle_grains(pool, region, pages);
+    (void)region_detach_attach(pool, region, pages.first * page_size,
+                               (pages.end - pages.first) * page_size, false);
+}
+
 /* ---- commit ---- */
 
 int region_grains_commit(struct memkind_region_pool *pool,
@@ -143,6 +172,7 @@ int region_grains_commit(struct memkind_region_pool *pool,
         result = grain_split_and_take(pool, region, pages);
     }
     if (result == 0) {
+        attach_pages(pool, region, pages);
         grain_note_live(pool, region, pages, true);
         clear_dirty_pages(pool, region, pages);
     } else {

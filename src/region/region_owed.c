@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "payment.h"
+#include "region_detach.h"
 #include "region_space.h"
 
 struct page_span {
@@ -121,14 +122,55 @@ static void clear_owed(struct region *region, size_t first, size_t end)
     ranked_lock_take(&region->grain_lock);
 }
 
+static void give_between(struct memkind_region_pool *pool,
+                         struct region *region, size_t first, size_t end)
+{
+    const size_t page_size = region_page_size();
+    size_t run = first, run_end;
+    for (; first < end; first = run_end) {
+        if (!next_owed_run(region, &run, end, &run_end))
+            run = run_end = end;
+        const size_t size = (run - first) * page_size;
+        if (size != 0)
+            (void)region_space_give(pool, region, first * page_size, size,
+                                    size);
+        run = run_end;
+    }
+}
+
+/* Takes the space that lies between pages which are owed, and leaves that of
+ * those alone: a forked child needs what is in it, and an attempt that fails
+ * may punch all of its range. */
+static int take_between(struct memkind_region_pool *pool, struct region *region,
+                        struct page_span pages)
+{
+    const size_t page_size = region_page_size();
+    size_t first = pages.first, run = first, run_end;
+    int result = atomic_load(&pool->has_failed) ? -ENOMEM : 0;
+    for (; result == 0 && first < pages.end; first = run_end) {
+        if (!next_owed_run(region, &run, pages.end, &run_end))
+            run = run_end = pages.end;
+        if (run > first)
+            result = region_space_take(pool, region, first * page_size,
+                                       (run - first) * page_size);
+        if (result != 0)
+            give_between(pool, region, pages.first, first);
+        run = run_end;
+    }
+    return result;
+}
+
 /* Commits a range some pages of which are owed. */
 static int commit_owed(struct memkind_region_pool *pool, struct region *region,
                        struct page_span pages)
 {
     const size_t page_size = region_page_size();
-    int result = region_space_take_rest(pool, region, pages.first * page_size,
-                                        (pages.end - pages.first) * page_size,
-                                        pages.owed * page_size);
+    const size_t offset = pages.first * page_size;
+    const size_t size = (pages.end - pages.first) * page_size;
+    int result = region_detach_is_needed(region, offset, size)
+                     ? take_between(pool, region, pages)
+                     : region_space_take_rest(pool, region, offset, size,
+                                              pages.owed * page_size);
     if (result == 0)
         clear_owed(region, pages.first, pages.end);
     return result;

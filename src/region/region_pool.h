@@ -12,6 +12,7 @@
 
 #include "pool_blocks.h"
 #include "pool_commit.h"
+#include "pool_detach.h"
 #include "pool_regions.h"
 #include "pool_state.h"
 #include "pool_stores.h"

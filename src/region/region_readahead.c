@@ -73,6 +73,20 @@ void region_readahead_add(struct memkind_region_pool *pool,
     ranked_lock_release(&pool->readahead_lock);
 }
 
+void region_readahead_renew(struct memkind_region_pool *pool,
+                            const struct region *region, size_t offset,
+                            size_t size)
+{
+    if (!region_readahead_matters(pool) || region->is_pmem)
+        return;
+    ranked_lock_take(&pool->readahead_lock);
+    if (pool->readahead_is_forbidden || pool->file_system.has_huge_pages)
+        (void)sys.madvise(region->base + offset, size,
+                          pool->readahead_is_forbidden ? advice_to_forbid(pool)
+                                                       : advice_to_allow(pool));
+    ranked_lock_release(&pool->readahead_lock);
+}
+
 int region_readahead_forbid(struct memkind_region_pool *pool)
 {
     int result = 0;

@@ -35,6 +35,11 @@ size_t region_readahead_grain(const struct file_system *file_system,
 void region_readahead_add(struct memkind_region_pool *pool,
                           struct region *region);
 
+/* Gives a part of a region that was mapped anew the advice that others have. */
+void region_readahead_renew(struct memkind_region_pool *pool,
+                            const struct region *region, size_t offset,
+                            size_t size);
+
 /*
  * From now on, until region_readahead_release(), grains may get parts of their
  * space. Fails if readahead cannot be forbidden. The region's grain_lock is

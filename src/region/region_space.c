@@ -10,6 +10,7 @@
 #include "file_system_space.h"
 #include "pool_files.h"
 #include "region_align.h"
+#include "region_detach.h"
 #include "sys_calls.h"
 
 /* New in Linux 5.14; headers may not have it. */
@@ -131,14 +132,15 @@ static void map_at_once(const struct memkind_region_pool *pool,
 
 /* ---- taking space ---- */
 
-/* Allocates by the descriptor; by the mapping if there is none, or if the
- * process may not write that far. */
+/* Allocates by the descriptor; by the mapping, if that is shared, if there is
+ * none, or if the process may not write that far. */
 static int allocate_space(struct memkind_region_pool *pool,
-                          struct region *region, size_t offset, size_t size)
+                          struct region *region, size_t offset, size_t size,
+                          bool is_shared)
 {
     int result = -EBADF;
     if (region_has_descriptor(region)) {
-        if (fits_huge_pages(pool, region, offset, size)) {
+        if (is_shared && fits_huge_pages(pool, region, offset, size)) {
             result = allocate_huge_pages(region, offset, size);
             if (result != -EAGAIN)
                 return result;
@@ -147,9 +149,11 @@ static int allocate_space(struct memkind_region_pool *pool,
         result = allocate_by_number(pool, region, offset, size, &no_fallocate);
         if (no_fallocate)
             atomic_store(&pool->no_fallocate, true);
-        if (result == 0)
+        if (result == 0 && is_shared)
             map_at_once(pool, region, offset, size);
     }
+    if (!is_shared)
+        return result == -EBADF ? -ENOMEM : result;
     if (result == -EBADF || result == -EFBIG)
         result = file_space_populate(region->base + offset, size);
     return result;
@@ -179,6 +183,8 @@ int region_space_take_rest(struct memkind_region_pool *pool,
                            size_t held)
 {
     const size_t missing = size - held;
+    const bool is_shared =
+        region_detach_attach(pool, region, offset, size, held == 0) == 0;
     if (missing == 0 && !atomic_load(&pool->has_failed))
         return 0;
     if (!charge_within_budget(pool, missing))
@@ -192,7 +198,7 @@ int region_space_take_rest(struct memkind_region_pool *pool,
         return 0;
     int result = seems_full(pool, region, missing)
                      ? -ENOSPC
-                     : allocate_space(pool, region, offset, size);
+                     : allocate_space(pool, region, offset, size, is_shared);
     if (result != 0)
         region_space_credit(pool, missing);
     if (result != 0 && held != 0)
@@ -222,6 +228,8 @@ int region_space_give(struct memkind_region_pool *pool, struct region *region,
     }
     if (atomic_load_explicit(&pool->no_punch, memory_order_relaxed))
         return -EOPNOTSUPP;
+    if (region_detach_is_needed(region, offset, size))
+        return -EBUSY;
     /* The space of a device is the device's; it is cleared when taken. */
     if (region->fd < 0)
         result = address_space_drop(region->base + offset, size);

@@ -14,6 +14,7 @@ enum option_type {
     TYPE_FLAG,
     TYPE_NUMBER,
     TYPE_DURATION,
+    TYPE_WORD,
     TYPE_NODES,
 };
 
@@ -44,6 +45,20 @@ static bool has_time_unit(const char *unit, int64_t *number)
     return false;
 }
 
+/* The words of MEMKIND_FORK, by the number that each stands for. */
+static const char *const words[] = {"private", "shared", "unavailable", "copy",
+                                    "snapshot"};
+
+static bool find_word(const char *text, int64_t *value)
+{
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        *value = (int64_t)i;
+        if (strcmp(text, words[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* strtoll() alone would take spaces and a sign. errno is 0. */
 static bool parse_option(const struct option_row *row, const char *text,
                          int64_t *value)
@@ -52,6 +67,8 @@ static bool parse_option(const struct option_row *row, const char *text,
         *value = -1;
         return true;
     }
+    if (row->type == TYPE_WORD)
+        return find_word(text, value);
     if (!isdigit((unsigned char)text[0]))
         return false;
     char *end;
@@ -88,6 +105,12 @@ enum option_answer option_read(enum option option, int64_t *value)
     const bool is_valid = parse_option(row, text, &read) &&
                           read >= row->least && read <= row->most;
     errno = saved_errno;
+    if (!is_valid && row->type == TYPE_WORD) {
+        last_error_reason("%s is '%.64s', which is none of private, shared, "
+                          "unavailable, copy and snapshot",
+                          row->name, text);
+        return OPTION_IS_BAD;
+    }
     if (!is_valid) {
         last_error_reason(
             "%s is '%.64s', which is no %s from %lld to %lld", row->name, text,

@@ -9,6 +9,7 @@
 #ifndef OPTIONS_H
 #define OPTIONS_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,6 +23,7 @@
  * NODES     a list of NUMA nodes (numa_nodes.h)
  * DURATION  a number with a unit (ms, s, m, h; none: ms), or "never", which is
  *           -1; in [least, most] milliseconds
+ * WORD      one of some words, which stand for numbers in [least, most]
  */
 #define OPTION_TABLE(OPTION)                                                   \
     OPTION(DEBUG, FLAG, 0, 1, "0", "messages on stderr")                       \
@@ -34,6 +36,7 @@
            "start background threads, at most so many; 0: one for each CPU")   \
     OPTION(DECAY, DURATION, DECAY_NEVER_MS, DECAY_MOST_MS, "10s",              \
            "how long freed space is kept for objects to come")                 \
+    OPTION(FORK, WORD, 0, 4, "private", "what kinds are in forked children")   \
     OPTION(HBW_NODES, NODES, 0, 0, "those of high bandwidth",                  \
            "nodes with memory of high bandwidth")                              \
     OPTION(HBW_THRESHOLD, NUMBER, 0, UINT32_MAX, "204800",                     \
@@ -58,7 +61,7 @@
           MEMKIND_MEM_USAGE_POLICY_DEFAULT,                                    \
           "whether freed space goes back at once")                             \
     FIELD(fork_policy, fork_policy, memkind_fork_policy, MEMKIND_FORK_PRIVATE, \
-          MEMKIND_FORK_COPY, MEMKIND_FORK_PRIVATE,                             \
+          MEMKIND_FORK_SNAPSHOT, FORK_UNSET,                                   \
           "what the kind is in forked children")                               \
     FIELD(core_dump, dump_objects, bool, false, true, false,                   \
           "objects are in core dumps")                                         \
@@ -67,6 +70,9 @@
 
 /* No valid decay time: MEMKIND_DECAY has its say. */
 #define DECAY_UNSET_MS INT64_MIN
+
+/* No valid policy: MEMKIND_FORK has its say. */
+#define FORK_UNSET ((memkind_fork_policy)INT_MAX)
 
 enum option {
 #define OPTION_ENUMERATOR(name, type, least, most, preset, meaning)            \
@@ -88,9 +94,9 @@ bool option_is_on(enum option option);
 /* The text of NODES; NULL: OPTION_IS_UNSET. */
 const char *option_text(enum option option);
 
-/* Reads a NUMBER or a DURATION; *value is changed if it is set. The environment
- * is looked at anew for each call. errno is kept; what is bad about a value is
- * the reason of last_error.h. */
+/* Reads a NUMBER, a DURATION or a WORD; *value is changed if it is set. The
+ * environment is looked at anew for each call. errno is kept; what is bad about
+ * a value is the reason of last_error.h. */
 enum option_answer option_read(enum option option, int64_t *value);
 
 #endif

@@ -35,9 +35,11 @@ enum lock_rank {
     RANK_POOL_LIST,     /* which pools there are, and their directories */
     RANK_POOL,          /* one for each pool: growth */
     RANK_GRAINS,        /* one for each region: grains, and space it owes */
+    RANK_DETACHED,      /* one for each region: pages detached from the file */
     RANK_LIBPMEM,       /* calls of libpmem */
     RANK_ADDRESS_TABLE, /* writers of the table of addresses */
     RANK_MAPPING_COUNT, /* mappings of forked children */
+    RANK_FORK_MARK,     /* which processes need files as they were */
     RANK_READAHEAD,     /* one for each pool: whether there is readahead */
     RANK_LEAK_ROOTS,    /* what LeakSanitizer has registered */
     LOCK_RANKS,

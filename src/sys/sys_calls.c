@@ -55,6 +55,17 @@ static int real_fsync(int fd)
     return (int)syscall(SYS_fsync, fd);
 }
 
+/* glibc before 2.27 has no function for it. */
+static int real_memfd_create(const char *name, unsigned flags)
+{
+    return (int)syscall(SYS_memfd_create, name, flags);
+}
+
+static int real_add_seals(int fd, int seals)
+{
+    return fcntl(fd, F_ADD_SEALS, seals);
+}
+
 static int real_membarrier(int command)
 {
     return (int)syscall(SYS_membarrier, command, 0, 0);
@@ -138,6 +149,8 @@ struct sys_calls sys = {
     .fallocate = fallocate,
     .fiemap = real_fiemap,
     .fsync = real_fsync,
+    .memfd_create = real_memfd_create,
+    .add_seals = real_add_seals,
     .lseek = lseek,
     .sysconf = sysconf,
     .pread = pread,

@@ -62,6 +62,8 @@ struct sys_calls {
     int (*fallocate)(int fd, int mode, off_t offset, off_t len);
     int (*fiemap)(int fd, struct file_extents *extents); /* FS_IOC_FIEMAP */
     int (*fsync)(int fd);
+    int (*memfd_create)(const char *name, unsigned flags);
+    int (*add_seals)(int fd, int seals); /* fcntl(2)'s F_ADD_SEALS */
     off_t (*lseek)(int fd, off_t offset, int whence);
     long (*sysconf)(int name);
     ssize_t (*pread)(int fd, void *buf, size_t count, off_t offset);

@@ -85,6 +85,9 @@ int memkind_arena_update_memory_usage_policy(struct memkind *kind,
 /** See memkind_purge_kind(). */
 int memkind_arena_purge(struct memkind *kind);
 
+/** See memkind_attach_kind(). */
+int memkind_arena_attach(struct memkind *kind);
+
 /** Bounds the number of background threads; 0: one for each CPU, which is the
  * most in any case. */
 int memkind_arena_set_max_bg_threads(size_t threads_limit);
