@@ -7,14 +7,14 @@
 #include "kind_heap.h"
 #include "region.h"
 
-/* Most often it is the kind that is named, and lies in its first region.
+/* Most often it is the kind that is named, and lies in its range.
  * `kind` may be NULL. NULL: the address is no kind's. */
 static inline struct memkind *kind_of_address(struct memkind *kind,
                                               const void *ptr)
 {
     if (__builtin_expect(kind != NULL && kind_heap_of(kind) != NULL &&
                              kind->regions != NULL &&
-                             region_contains(&kind->regions->regions[0], ptr),
+                             region_range_contains(kind->regions, ptr),
                          1))
         return kind;
     return address_table_find(ptr);

@@ -51,9 +51,13 @@ static const struct {
     [FAULT_FIEMAP] = {"ioctl(FS_IOC_FIEMAP)",
                       {EIO, EOPNOTSUPP, ENOTTY, ENOMEM, EINTR, ENOSYS}},
     [FAULT_FSYNC] = {"fsync", {EIO, ENOSPC, EDQUOT}},
+    [FAULT_MEMFD] = {"memfd_create", {EMFILE, ENFILE, ENOMEM, EINVAL, EACCES}},
+    [FAULT_SEAL] = {"fcntl(F_ADD_SEALS)", {EBUSY, EPERM, EINVAL}},
+    [FAULT_PREAD] = {"pread", {EIO, ENOMEM}},
     [FAULT_PWRITE] = {"pwrite", {ENOSPC, EDQUOT, EIO, EINTR}},
     [FAULT_MMAP] = {"mmap", {ENOMEM, EAGAIN, EPERM}},
     [FAULT_MUNMAP] = {"munmap", {ENOMEM}},
+    [FAULT_MREMAP] = {"mremap", {ENOMEM, EINVAL, EFAULT, EAGAIN}},
     [FAULT_SYNC_RANGE] = {"sync_file_range", {EIO, ENOSPC, ENOMEM, ESPIPE}},
     [FAULT_MINCORE] = {"mincore", {EAGAIN, ENOMEM}},
     [FAULT_MADVISE] = {"madvise", {ENOMEM, EINVAL, EAGAIN, EIO}},
@@ -351,6 +355,21 @@ static int fault_fsync(int fd)
     return fails(FAULT_FSYNC) ? -1 : real.fsync(fd);
 }
 
+static int fault_memfd_create(const char *name, unsigned flags)
+{
+    return fails(FAULT_MEMFD) ? -1 : real.memfd_create(name, flags);
+}
+
+static int fault_add_seals(int fd, int seals)
+{
+    return fails(FAULT_SEAL) ? -1 : real.add_seals(fd, seals);
+}
+
+static ssize_t fault_pread(int fd, void *buf, size_t count, off_t offset)
+{
+    return fails(FAULT_PREAD) ? -1 : real.pread(fd, buf, count, offset);
+}
+
 static ssize_t fault_pwrite(int fd, const void *buf, size_t count, off_t offset)
 {
     if (!fails(FAULT_PWRITE))
@@ -405,6 +424,14 @@ static int fault_munmap(void *addr, size_t len)
 {
     return fails(FAULT_MUNMAP) ? refuse_unmap(addr, len, false)
                                : real.munmap(addr, len);
+}
+
+static void *fault_mremap(void *addr, size_t len, size_t new_len, int flags,
+                          void *new_addr)
+{
+    return fails(FAULT_MREMAP)
+               ? MAP_FAILED
+               : real.mremap(addr, len, new_len, flags, new_addr);
 }
 
 static int fault_sync_file_range(int fd, off_t offset, off_t len,
@@ -523,9 +550,13 @@ void fault_install(struct fault_world what)
     sys.fallocate = fault_fallocate;
     sys.fiemap = fault_fiemap;
     sys.fsync = fault_fsync;
+    sys.memfd_create = fault_memfd_create;
+    sys.add_seals = fault_add_seals;
+    sys.pread = fault_pread;
     sys.pwrite = fault_pwrite;
     sys.mmap = fault_mmap;
     sys.munmap = fault_munmap;
+    sys.mremap = fault_mremap;
     sys.sync_file_range = fault_sync_file_range;
     sys.mincore = fault_mincore;
     sys.madvise = fault_madvise;

@@ -38,9 +38,13 @@ enum fault_call {
     FAULT_PUNCH, /* fallocate(2) as well, and madvise(2) with MADV_REMOVE */
     FAULT_FIEMAP,
     FAULT_FSYNC,
+    FAULT_MEMFD,
+    FAULT_SEAL,
+    FAULT_PREAD,
     FAULT_PWRITE,
     FAULT_MMAP,
     FAULT_MUNMAP,
+    FAULT_MREMAP,
     FAULT_SYNC_RANGE,
     FAULT_MINCORE,
     FAULT_MADVISE,

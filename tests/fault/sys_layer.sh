@@ -3,7 +3,7 @@
 # so that a test can make each of them fail.
 set -euo pipefail
 build=$1
-calls='open|open64|openat|mkostemp|unlink|unlinkat|close|dup|fcntl|fcntl64|flock|fchmod|stat|fstat|fstatfs|statvfs|fstatvfs|realpath|getrlimit|sysconf|ftruncate|fallocate|posix_fallocate|fsync|ioctl|pwrite|mmap|mmap64|mremap|munmap|madvise|mprotect|pthread_create|pmem_map_file|pmem_unmap|pmem_msync'
+calls='open|open64|openat|mkostemp|unlink|unlinkat|close|dup|fcntl|fcntl64|flock|fchmod|stat|fstat|fstatfs|statvfs|fstatvfs|realpath|getrlimit|sysconf|ftruncate|fallocate|posix_fallocate|fsync|ioctl|memfd_create|pwrite|mmap|mmap64|mremap|munmap|madvise|mprotect|pthread_create|pmem_map_file|pmem_unmap|pmem_msync'
 # jemalloc opens files of /proc and /sys for itself, when it is loaded.
 jemalloc='mmap|mmap64|mremap|munmap|madvise|mprotect|pthread_create|dlsym'
 

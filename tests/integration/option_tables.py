@@ -66,7 +66,8 @@ def entries(page):
 def check_variable(name, row, text):
     kind, least, most, preset = row
     wanted = {"FLAG": ["If 1, "], "NUMBER": [str(least), str(most), preset],
-              "DURATION": [str(most), preset, "never"], "NODES": ["list of nodes", preset]}[kind]
+              "DURATION": [str(most), preset, "never"], "NODES": ["list of nodes", preset],
+              "WORD": [preset]}[kind]
     return [f"memkind.3: {name}: its text has no \"{word}\", which is its range or default in "
             "src/sys/options.h" for word in wanted
             if not re.search(rf"\b{re.escape(word)}", text)]

@@ -120,6 +120,11 @@ target_sources(memkind_test_errno PRIVATE fault/fault_calls.c)
 target_include_directories(memkind_test_errno PRIVATE unit fault)
 memkind_suite(test_threads integration)
 memkind_suite(test_fork integration ENVIRONMENT ${memkind_forks})
+# By pages, by grains, and on a disk.
+memkind_suite(test_fork_snapshot integration ENVIRONMENT ${memkind_forks})
+add_test(NAME test_fork_snapshot_grains COMMAND memkind_test_fork_snapshot)
+memkind_set_test(test_fork_snapshot_grains integration
+  ENVIRONMENT PMEM_IS_PMEM_FORCE=1 ${memkind_forks})
 memkind_program(test_cpp integration/test_cpp.cpp)
 target_link_libraries(memkind_test_cpp PRIVATE memkind_test_support memkind::memkind
   Threads::Threads)

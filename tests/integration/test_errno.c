@@ -165,7 +165,7 @@ static void run_all(void)
           memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
 }
 
-static void run_in(struct fault_world world, uint32_t failing)
+static void run_in(struct fault_world world, uint64_t failing)
 {
     fault_install(world);
     fault_set(failing, 1, true, 0);
@@ -183,7 +183,7 @@ static void test_nothing_fails(void)
 /* On DAX, and not. */
 static void test_space_does_not_go_back(void)
 {
-    const uint32_t failing = FAULT_BIT(FAULT_PUNCH) | FAULT_BIT(FAULT_MADVISE);
+    const uint64_t failing = FAULT_BIT(FAULT_PUNCH) | FAULT_BIT(FAULT_MADVISE);
     for (int pmem = 0; pmem <= 1; pmem++) {
         run_in((struct fault_world){.pmem = pmem}, failing);
         run_in((struct fault_world){.pmem = pmem, .no_punch = true}, failing);

@@ -284,6 +284,8 @@ static void child_works_in(size_t max_size, memkind_fork_policy how)
     size_t space = kind_stat(kind, MEMKIND_STAT_TYPE_RESIDENT);
     test_resources_take(&before);
     CHECK_EQ(run_child(child_works), 0);
+    /* It keeps a descriptor until it has seen that the child has ended. */
+    CHECK_EQ(memkind_attach_kind(kind), MEMKIND_SUCCESS);
     test_resources_take(&after);
     CHECK_EQ(after.fds, before.fds);
     CHECK_EQ(kind_stat(kind, MEMKIND_STAT_TYPE_RESIDENT), space);
@@ -300,6 +302,12 @@ static void test_a_child_works_on_a_copy(void)
 {
     child_works_in(0, MEMKIND_FORK_COPY);
     child_works_in(64 * MIB, MEMKIND_FORK_COPY);
+}
+
+static void test_a_child_works_on_a_snapshot(void)
+{
+    child_works_in(0, MEMKIND_FORK_SNAPSHOT);
+    child_works_in(64 * MIB, MEMKIND_FORK_SNAPSHOT);
 }
 
 /* ---- both sides work --------------------------------------------------- */
@@ -324,13 +332,13 @@ static int child_among_changes(void)
     }
     for (int i = 1; i < OBJECTS; i += 2)
         NEED(object_is_right(&objects[i]));
-    if (policy == MEMKIND_FORK_COPY)
+    if (policy != MEMKIND_FORK_PRIVATE)
         NEED(all_right());
     say(to_parent);
     hear(to_child); /* the kind is destroyed */
     for (int i = 1; i < OBJECTS; i += 2)
         NEED(object_is_right(&objects[i]));
-    if (policy == MEMKIND_FORK_COPY)
+    if (policy != MEMKIND_FORK_PRIVATE)
         NEED(all_right());
     free_all();
     NEED(memkind_malloc(kind, MIB) != NULL);
@@ -377,6 +385,12 @@ static void test_both_sides_work(void)
 static void test_both_sides_work_on_a_copy(void)
 {
     both_sides_work(0, MEMKIND_FORK_COPY);
+}
+
+static void test_both_sides_work_on_a_snapshot(void)
+{
+    both_sides_work(0, MEMKIND_FORK_SNAPSHOT);
+    both_sides_work(64 * MIB, MEMKIND_FORK_SNAPSHOT);
 }
 
 static int child_is_limited(void)
@@ -538,9 +552,9 @@ static int descend(void)
 
 static void test_chains(void)
 {
-    static const memkind_fork_policy policies[] = {MEMKIND_FORK_PRIVATE,
-                                                   MEMKIND_FORK_COPY};
-    for (int i = 0; i < 2; i++) {
+    static const memkind_fork_policy policies[] = {
+        MEMKIND_FORK_PRIVATE, MEMKIND_FORK_COPY, MEMKIND_FORK_SNAPSHOT};
+    for (int i = 0; i < 3; i++) {
         setup(0, policies[i]);
         generation = 0;
         CHECK_EQ(run_child(descend), 0);
@@ -690,7 +704,7 @@ static int child_destroys_kind_in_file(void)
     unsigned long long random = 3;
     if (policy != MEMKIND_FORK_UNAVAILABLE)
         NEED(object_is_right(&objects[0]));
-    if (policy == MEMKIND_FORK_PRIVATE || policy == MEMKIND_FORK_COPY) {
+    if (policy != MEMKIND_FORK_SHARED && policy != MEMKIND_FORK_UNAVAILABLE) {
         NEED(fill_object(&in_file, &objects[1], &random));
         NEED(object_is_right(&objects[1]));
     }
@@ -704,8 +718,8 @@ static void test_a_child_leaves_the_callers_file_alone(void)
 {
     static const memkind_fork_policy policies[] = {
         MEMKIND_FORK_PRIVATE, MEMKIND_FORK_SHARED, MEMKIND_FORK_UNAVAILABLE,
-        MEMKIND_FORK_COPY};
-    for (int i = 0; i < 4; i++) {
+        MEMKIND_FORK_COPY, MEMKIND_FORK_SNAPSHOT};
+    for (int i = 0; i < 5; i++) {
         unsigned long long random = 2;
         file = open(test_dir(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
         REQUIRE_GE(file, 0);
@@ -852,6 +866,8 @@ static const struct test_case tests[] = {
     {"a child works on a copy", test_a_child_works_on_a_copy},
     {"both sides work", test_both_sides_work},
     {"both sides work on a copy", test_both_sides_work_on_a_copy},
+    {"a child works on a snapshot", test_a_child_works_on_a_snapshot},
+    {"both sides work on a snapshot", test_both_sides_work_on_a_snapshot},
     {"the limit holds in a child", test_the_limit_holds_in_a_child},
     {"threads allocate while others fork",
      test_threads_allocate_while_others_fork},

@@ -401,14 +401,23 @@ static int forked(int (*run)(void))
 
 static void test_a_child_leaves_the_memory_alone(void)
 {
-    static const memkind_fork_policy policies[] = {MEMKIND_FORK_PRIVATE,
-                                                   MEMKIND_FORK_COPY};
-    for (int i = 0; i < 2; i++) {
+    static const memkind_fork_policy policies[] = {
+        MEMKIND_FORK_PRIVATE, MEMKIND_FORK_COPY, MEMKIND_FORK_SNAPSHOT};
+    for (int i = 0; i < 3; i++) {
         struct memkind_config *config = memkind_config_new();
         CU_ASSERT_PTR_NOT_NULL_FATAL(config);
         memkind_config_set_path(config, place());
         memkind_config_set_size(config, memory_is("device") ? 0 : 64 * MIB);
         memkind_config_set_fork_policy(config, policies[i]);
+        if (memory_is("device") && policies[i] == MEMKIND_FORK_SNAPSHOT) {
+            CU_ASSERT_EQUAL(
+                memkind_create_pmem_with_config(config, &forked_kind),
+                MEMKIND_ERROR_INVALID);
+            CU_ASSERT_PTR_NOT_NULL(
+                strstr(memkind_last_error(), "MEMKIND_FORK_SNAPSHOT"));
+            memkind_config_delete(config);
+            break;
+        }
         CU_ASSERT_EQUAL_FATAL(
             memkind_create_pmem_with_config(config, &forked_kind),
             MEMKIND_SUCCESS);

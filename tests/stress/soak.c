@@ -278,8 +278,8 @@ static memkind_t make_kind(unsigned long long *random)
         config, (memkind_mem_usage_policy)(test_random(random) % 2));
     static const memkind_fork_policy policies[] = {
         MEMKIND_FORK_PRIVATE, MEMKIND_FORK_PRIVATE, MEMKIND_FORK_UNAVAILABLE,
-        MEMKIND_FORK_COPY};
-    memkind_config_set_fork_policy(config, policies[test_random(random) % 4]);
+        MEMKIND_FORK_COPY, MEMKIND_FORK_SNAPSHOT};
+    memkind_config_set_fork_policy(config, policies[test_random(random) % 5]);
     int err = memkind_create_pmem_with_config(config, &kind);
     memkind_config_delete(config);
     if (err == MEMKIND_SUCCESS) {
