@@ -85,7 +85,8 @@ int memkind_arena_attach(struct memkind *kind)
     allocator_leave();
     if (result == 0)
         return MEMKIND_SUCCESS;
-    last_error_reason(result == -EBUSY
+    last_error_reason("%s",
+                      result == -EBUSY
                           ? "a child still has the kind as it was at the fork"
                           : error_number_text(-result));
     errno = -result;

@@ -95,7 +95,7 @@ const char *option_text(enum option option)
 enum option_answer option_read(enum option option, int64_t *value)
 {
     const struct option_row *row = &option_rows[option];
-    assert(row->type == TYPE_NUMBER || row->type == TYPE_DURATION);
+    assert(row->type != TYPE_FLAG && row->type != TYPE_NODES);
     const char *text = secure_getenv(row->name);
     if (text == NULL)
         return OPTION_IS_UNSET;

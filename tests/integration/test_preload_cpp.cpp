@@ -12,6 +12,12 @@
 #include <thread>
 #include <vector>
 
+// The sized operators, which clang declares if it is asked to only.
+void delete_sized(void *ptr, std::size_t size) __asm__("_ZdlPvm");
+void delete_sized_aligned(
+    void *ptr, std::size_t size,
+    std::align_val_t alignment) __asm__("_ZdlPvmSt11align_val_t");
+
 namespace
 {
 
@@ -53,14 +59,14 @@ void use_operators()
     check(is_in_heap(kept), "operator new is in the heap");
     ::operator delete(kept);
     kept = ::operator new(100);
-    ::operator delete (kept, std::size_t{100});
+    delete_sized(kept, 100);
     kept = ::operator new[](100, std::nothrow);
     check(is_in_heap(kept), "operator new[](nothrow) is in the heap");
     ::operator delete[](kept, std::nothrow);
     kept = ::operator new (100, std::align_val_t{512});
     check(reinterpret_cast<std::uintptr_t>(kept) % 512 == 0, "alignment");
     check(is_in_heap(kept), "operator new(align_val_t) is in the heap");
-    ::operator delete (kept, std::size_t{100}, std::align_val_t{512});
+    delete_sized_aligned(kept, 100, std::align_val_t{512});
     kept = ::operator new[](100, std::align_val_t{64}, std::nothrow);
     ::operator delete[](kept, std::align_val_t{64}, std::nothrow);
     kept = ::operator new(0);

@@ -177,7 +177,8 @@ static int look_at_nothing(void)
 {
     become(nothing);
     for (int sort = 0; sort < NUMA_SORTS; sort++)
-        NEED(nodes_are(sort, "") && numa_nodes_are_valid(sort));
+        NEED(nodes_are((enum numa_sort)sort, "") &&
+             numa_nodes_are_valid((enum numa_sort)sort));
     NEED(memkind_check_available(MEMKIND_INTERLEAVE) ==
          MEMKIND_ERROR_UNAVAILABLE);
     NEED(memkind_check_available(MEMKIND_DAX_KMEM) ==
