@@ -59,13 +59,15 @@ int region_tags_open(struct region *region, size_t size)
     wanted = (wanted + step - 1) / step * step;
     if (wanted > all)
         wanted = all;
-    /* Those of a stripe behind a gap begin within a page. */
-    const uintptr_t mask = region_page_size() - 1;
-    char *tags = (char *)region->tags;
-    char *from = tags + region->tags_open;
-    from -= (uintptr_t)from & mask;
-    const size_t size_to_open = (size_t)(tags + wanted - from);
-    int result = address_space_open(from, (size_to_open + mask) & ~mask);
+    char *from = (char *)region->tags + region->tags_open;
+    size_t more = wanted - region->tags_open;
+    if (region->is_stripe) {
+        /* They may begin within a page, behind a gap. */
+        const size_t before = (uintptr_t)from & (region_page_size() - 1);
+        from -= before;
+        more += before;
+    }
+    int result = address_space_open(from, more);
     if (result == 0)
         region->tags_open = wanted;
     return result;
