@@ -207,6 +207,18 @@ int pool_stripes_add(struct memkind_region_pool *pool, struct pool_place *place)
     return result;
 }
 
+int pool_stripes_check(struct memkind_region_pool *pool,
+                       const struct pool_place *place)
+{
+    ranked_lock_assert_held(&pool->lock);
+    int fd = pool_create_file(place);
+    if (fd < 0)
+        return fd;
+    int result = check_file_beside(pool, fd);
+    sys.close(fd);
+    return result;
+}
+
 /* ---- the home of an arena ---------------------------------------------- */
 
 /* jemalloc has fewer arenas. */

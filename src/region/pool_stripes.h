@@ -37,6 +37,11 @@ void pool_stripes_note_room(struct memkind_region_pool *pool, size_t room);
 int pool_stripes_add(struct memkind_region_pool *pool,
                      struct pool_place *place);
 
+/* Whether files of a place are like the first region's, if none is to be made
+ * there now. Returns 0 or a negative errno. */
+int pool_stripes_check(struct memkind_region_pool *pool,
+                       const struct pool_place *place);
+
 /* The index of the region that an arena, by its index, takes its blocks from
  * first. */
 unsigned pool_stripes_home(struct memkind_region_pool *pool, unsigned arena);

@@ -134,16 +134,17 @@ static int open_first_place(struct memkind_region_pool *pool, const char *dir)
 }
 
 /* Makes a file in a further place. That addresses are scarce is no failure: the
- * place is used when the pool grows. */
+ * place is used when the pool grows, if it is one that can be. */
 static int use_further_place(struct memkind_region_pool *pool,
                              struct pool_place *place, const char *dir)
 {
     ranked_lock_take(&pool->lock);
     int result = pool_stripes_add(pool, place);
+    if (result == -ENOBUFS)
+        result = pool_stripes_check(pool, place);
     ranked_lock_release(&pool->lock);
-    return result == 0 || result == -ENOBUFS
-               ? 0
-               : explain(dir, "no file can be mapped there", result);
+    return result == 0 ? 0
+                       : explain(dir, "no file can be mapped there", result);
 }
 
 int region_pool_open_places(struct memkind_region_pool *pool,

@@ -771,6 +771,19 @@ static void test_a_place_that_cannot_be_used(void)
     end();
 }
 
+/* No stripe is made there, but files may be when the pool grows. */
+static void test_places_are_checked_without_addresses(void)
+{
+    const char *dirs[] = {test_dir(), "/proc/self"};
+    begin_with(2);
+    most_reserved = 64 * GIB;
+    sys.mmap = scarce_mmap;
+    CHECK_LT(region_pool_open_places(&pool, dirs, 2, BUDGET, &owner), 0);
+    dirs[1] = dirs[0];
+    REQUIRE_EQ(region_pool_open_places(&pool, dirs, 2, BUDGET, &owner), 0);
+    close_and_end();
+}
+
 static const struct test_case tests[] = {
     {"a small pool has one file", test_a_small_pool_has_one_file},
     {"further arenas get stripes", test_further_arenas_get_stripes},
@@ -804,6 +817,8 @@ static const struct test_case tests[] = {
     {"a thread uses its node's place", test_a_thread_uses_its_nodes_place},
     {"a full place comes last", test_a_full_place_comes_last},
     {"a place that cannot be used", test_a_place_that_cannot_be_used},
+    {"places are checked without addresses",
+     test_places_are_checked_without_addresses},
     {NULL, NULL},
 };
 
