@@ -165,7 +165,8 @@ struct wanted {
     unsigned home; /* index of the region that is tried first */
     size_t size, alignment;
     bool *commit, *zeroed;
-    bool was_tried; /* some region had room for it */
+    bool was_tried;   /* some region had room for it */
+    bool was_refused; /* and it was not for a file system's space */
 };
 
 /* The regions in the order in which they are tried: the arena's home; the
@@ -206,8 +207,9 @@ static void *take_where_room(struct memkind_region_pool *pool,
         void *block = take_block(pool, region, offset, wanted->size,
                                  wanted->commit, wanted->zeroed);
         /* Another file system may have space. */
-        if (block != NULL || pool->place.next == NULL ||
-            (errno != ENOSPC && errno != EDQUOT))
+        wanted->was_refused =
+            block == NULL && errno != ENOSPC && errno != EDQUOT;
+        if (block != NULL || pool->place.next == NULL || wanted->was_refused)
             return block;
         avoids_full = pool_avoids_full_places(pool);
     }
@@ -241,7 +243,10 @@ static void *take_new_block(struct memkind_region_pool *pool, unsigned arena,
     const bool grows = pool_can_grow(pool) && size <= largest_block(pool);
     bool avoids_full = pool_avoids_full_places(pool);
     void *block = take_where_room(pool, &wanted, avoids_full);
-    if (block != NULL || (wanted.was_tried && !avoids_full))
+    /* What no place has space for, or the budget has not, needs no further
+     * region. */
+    if (block != NULL || wanted.was_refused ||
+        (wanted.was_tried && !avoids_full))
         return block;
     if (grows && (!wanted.was_tried || pool_avoids_full_places(pool)))
         block = take_behind(pool, &wanted);

@@ -759,6 +759,28 @@ static void test_a_full_place_comes_last(void)
     close_two_places();
 }
 
+/* A used up budget is no reason to grow, whichever place is full. */
+static void test_no_growth_for_want_of_budget(void)
+{
+    begin_with(2);
+    open_two_places();
+    char *one = block_for(1, MIB);
+    REQUIRE_EQ(index_of(one), 0);
+    full_fd = pool.regions[0].fd;
+    sys.fallocate = full_fallocate;
+    CHECK_EQ(region_pool_commit(&pool, one, page()), -ENOSPC);
+    atomic_fetch_add(&pool.charged, BUDGET);
+    for (unsigned i = 0; i < 4; i++) {
+        bool commit = true, zeroed = false;
+        CHECK_NULL(
+            region_pool_alloc_for(&pool, 1, MIB, page(), &commit, &zeroed));
+    }
+    CHECK_EQ(atomic_load(&pool.count), 2);
+    atomic_fetch_sub(&pool.charged, BUDGET);
+    full_fd = -1;
+    close_two_places();
+}
+
 static void test_a_place_that_cannot_be_used(void)
 {
     const char *dirs[] = {test_dir(), test_path("missing")};
@@ -816,6 +838,7 @@ static const struct test_case tests[] = {
      test_stripes_lie_in_the_places_in_turn},
     {"a thread uses its node's place", test_a_thread_uses_its_nodes_place},
     {"a full place comes last", test_a_full_place_comes_last},
+    {"no growth for want of budget", test_no_growth_for_want_of_budget},
     {"a place that cannot be used", test_a_place_that_cannot_be_used},
     {"places are checked without addresses",
      test_places_are_checked_without_addresses},
