@@ -90,8 +90,9 @@ static void start_heap(void)
                            settings.min_size, settings.dir);
 }
 
-/* After the library's own constructor, before those of the program. */
-__attribute__((constructor(102))) static void preload_init(void)
+/* After the library's own constructor and libpmem's, which may be in the same
+ * file, before those of the program. */
+__attribute__((constructor)) static void preload_init(void)
 {
     /* The environment is the caller's, and the privileges are not. */
     if (getauxval(AT_SECURE) != 0)

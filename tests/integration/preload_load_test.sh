@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# What a process loads with libmemkind_preload.so, and in which order its parts start.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/install_common.sh"
+
+library=$build/src/libmemkind_preload.so
+[ -e "$library" ] || skip_all "no libmemkind_preload.so (MEMKIND_BUILD_PRELOAD)"
+grep -q '^MEMKIND_PMEM_ARCHIVE_IS_SHAREABLE:INTERNAL=1$' "$build/CMakeCache.txt" ||
+    skip_all "no libpmem.a that can be in a shared library"
+
+# Each process that is started would load what libpmem.so takes along.
+few_libraries() {
+    ldd "$library"
+    ! ldd "$library" | grep -E 'libpmem|libndctl|libdaxctl|libudev|libkmod|libcrypto'
+}
+
+# The functions of .init_array, in their order.
+constructors() {
+    local start size
+    read -r start size < <(readelf -SW "$library" |
+        sed -n 's/.* \.init_array  *INIT_ARRAY  *\([0-9a-f]*\) [0-9a-f]* \([0-9a-f]*\) .*/\1 \2/p')
+    readelf -rW "$library" | while read -r offset _ type addend _; do
+        [[ $type == R_*_RELATIV* ]] && ((16#$offset >= 16#$start &&
+            16#$offset < 16#$start + 16#$size)) && printf '%s %016x\n' "$offset" "$((16#$addend))"
+    done | sort | while read -r _ address; do
+        nm "$library" | awk -v address="$address" '$1 == address { print $3 }'
+    done
+}
+# A kind is made by functions of libpmem's.
+pmem_first() {
+    constructors | grep -xE 'libpmem_init|library_init|preload_init' | tee "$work/order"
+    [ "$(tail -n 1 "$work/order")" = preload_init ] && grep -qx libpmem_init "$work/order" &&
+        grep -qx library_init "$work/order"
+}
+check "no libraries for devices" few_libraries || true
+if nm "$library" 2>&1 | grep ' t preload_init$' >"$work/symbols"; then
+    check "libpmem starts before the heap is made" pmem_first || true
+else
+    skipped "the library's own symbols are not there"
+fi
+finish
