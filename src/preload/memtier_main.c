@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "memtier_settings.h"
+#include "root_paths.h"
 
 #define LIBRARY "libmemtier.so.0"
 
@@ -163,6 +164,8 @@ static void set_tiers(const struct options *options, unsigned near,
 {
     char text[PATH_MAX + 256];
     const char *directory = options->directory;
+    if (directory != NULL && (directory = root_paths(directory)) == NULL)
+        fail("%s: %s", options->directory, strerror(errno));
     if (directory != NULL && strpbrk(directory, ",;") != NULL)
         fail("a directory with a comma or semicolon in its name cannot be set");
     const int length = snprintf(

@@ -17,7 +17,7 @@
  * FORK   private, shared, unavailable or copy
  */
 #define PRELOAD_SETTING_TABLE(SETTING)                                         \
-    SETTING(DIR, TEXT, "directory of the heap, or a device DAX")               \
+    SETTING(DIR, TEXT, "directories of the heap, or a device DAX")             \
     SETTING(SIZE, SIZE, "most file space of each process; 0: no limit")        \
     SETTING(MIN_SIZE, SIZE, "smaller objects lie in DRAM")                     \
     SETTING(FULL, FULL, "what an allocation gets if the heap is full")         \

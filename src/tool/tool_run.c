@@ -12,6 +12,7 @@
 
 #include <memkind.h>
 
+#include "root_paths.h"
 #include "size_text.h"
 #include "tool_terminal.h"
 #include "tool_text.h"
@@ -76,8 +77,8 @@ static const struct {
         "libmemkind_preload(7)."},
     {0, ""},
     {0, "Options:"},
-    {20, "  --dir DIR         directory, or device DAX (default: PMEM_DIR, or "
-         "else /dev/shm)"},
+    {20, "  --dir DIR         directory, several with colons between them, or "
+         "device DAX (default: PMEM_DIR, or else /dev/shm)"},
     {20,
      "  --size N          most file space of each process; K, M, G and T are "
      "units (default: no limit)"},
@@ -126,13 +127,11 @@ static bool is_word_of(const char *const *words, const char *text)
     return false;
 }
 
-/* Where a process of any directory finds the file. */
+/* Where a process of any directory finds the file, or the directories. */
 static const char *from_root(const char *path)
 {
-    char here[PATH_MAX];
-    if (path[0] == '/' || getcwd(here, sizeof here) == NULL)
-        return path;
-    return text_format("%s/%s", here, path);
+    const char *paths = root_paths(path);
+    return paths != NULL ? paths : path;
 }
 
 static const char *name_of_option(int option)

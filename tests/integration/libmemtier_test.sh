@@ -176,6 +176,13 @@ command_fails() {
     [ "$status" = "$expected" ] && grep -F -- "$text" "$work/out" >/dev/null
 }
 check "memtier -h" command_fails 0 "usage: memtier" -h || true
+# A program's directory need not be memtier's.
+elsewhere() {
+    mkdir -p "$work/a" "$work/b"
+    (cd "$work" && LD_LIBRARY_PATH=$build/src "$memtier" -d "$1" -r 1:1 sh -c 'cd / && sort </dev/null')
+}
+check "memtier -d with a relative path" elsewhere a || true
+check "memtier -d with two of them" elsewhere a:b || true
 check "memtier without a program" command_fails 1 "usage: memtier" -d "$dir" || true
 check "memtier: no such option" command_fails 1 "usage: memtier" -x true || true
 for ratio in 1 1: :1 0:1 1:0 1:4x -1:4 4294967296:1 1,4; do

@@ -579,6 +579,11 @@ runs_programs() {
     PMEM_DIR=$place exits 0 "$tool" run sh -c 'echo $MEMKIND_PRELOAD_DIR' && grep -qx "$place" "$out" || return
     (cd "$work" && exits 0 "$tool" run --dir place sh -c 'cd / && sort </dev/null; echo $MEMKIND_PRELOAD_DIR') &&
         grep -qx "$work/place" "$out" || return
+    mkdir -p "$work/second" && (cd "$work" && exits 0 "$tool" run --dir place:second --verbose \
+        sh -c 'cd / && sort </dev/null') &&
+        grep -q "sort .* lie in $work/place:$work/second" "$errors" || return
+    mkdir -p "$work/a:b" && (cd "$work" && exits 0 "$tool" run --dir a:b sh -c 'echo $MEMKIND_PRELOAD_DIR') &&
+        grep -qx "$work/a:b" "$out" || return
     exits 0 "$tool" run --dir "$place" --stats="$report" --min-size 1K --full null --fork copy \
         sort "$root/README.md" && cmp "$out" <(sort "$root/README.md") || return
     for word in "report of process" ", sort" "  in $place: " "  file space: [1-9]" "no room in it: 0 times"; do
