@@ -18,8 +18,9 @@ void *__libc_realloc(void *ptr, size_t size);
 void *__libc_memalign(size_t alignment, size_t size);
 void __libc_free(void *ptr);
 
-/* Finds those that have no second name. Before that, the functions below say
- * that there is nothing. */
+/* Finds those that have no second name, by the dynamic linker. The functions
+ * below do so if it was not done, so that what is not called by the program
+ * itself calls this first. */
 void libc_malloc_find(void);
 
 /* What an object of the C library's malloc has room for; 0 if that is not

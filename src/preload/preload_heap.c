@@ -66,14 +66,15 @@ size_t preload_heap_most_file_space(void)
 }
 
 /* Whether the thread may use the kind now. If so it has to call leave_kind().
- */
+ * A thread that has given its caches back may not: each call would set up what
+ * the allocator has for a thread, and end it. */
 static bool enter_kind(void)
 {
     if (preload_heap.kind == NULL) {
         preload_heap.was_asked = true;
         return false;
     }
-    if (is_busy || allocator_is_inside())
+    if (is_busy || allocator_is_inside() || allocator_thread_has_ended())
         return false;
     is_busy = true;
     return true;
@@ -189,10 +190,14 @@ static void copy_object(void *to, size_t size, const void *from,
  * so does one from before the kind. */
 static void *realloc_from_dram(void *ptr, size_t size)
 {
-    const size_t old_size = libc_usable_size(ptr);
-    if (size == 0 || old_size == 0 || !belongs_to_kind(size) || !enter_kind())
+    if (size == 0 || !belongs_to_kind(size) || !enter_kind())
         return __libc_realloc(ptr, size);
     const int saved_errno = errno;
+    const size_t old_size = libc_usable_size(ptr);
+    if (old_size == 0) {
+        leave_kind();
+        return __libc_realloc(ptr, size);
+    }
     void *moved = after_kind(memkind_arena_malloc(preload_heap.kind, size));
     if (moved == NULL) {
         if (preload_heap.full_is_null && size > old_size)

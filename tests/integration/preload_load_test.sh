@@ -1,10 +1,33 @@
 #!/usr/bin/env bash
-# What a process loads with libmemkind_preload.so, and in which order its parts start.
+# What a process loads with the libraries to be preloaded, and in which order that starts.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/install_common.sh"
 
 library=$build/src/libmemkind_preload.so
 [ -e "$library" ] || skip_all "no libmemkind_preload.so (MEMKIND_BUILD_PRELOAD)"
+
+# ---- a library that starts earlier ----------------------------------------------------
+# It asks for the size of an object of the C library's.
+cat >"$work/early.c" <<'END'
+#include <malloc.h>
+#include <stdlib.h>
+#include <unistd.h>
+__attribute__((constructor)) static void early(void)
+{
+    void *volatile object = malloc(100);
+    if (malloc_usable_size(object) < 100 || write(1, "early", 5) != 5)
+        _exit(9);
+    free(object);
+}
+END
+check "a library: build" "${cc[@]}" -fPIC -shared -fno-builtin "$work/early.c" -o "$work/early.so" || finish
+asks_early() { [ "$(env "${@:2}" "LD_PRELOAD=$1:$work/early.so" /bin/true)" = early ]; }
+check "the size of an early object" asks_early "$library" \
+    "MEMKIND_PRELOAD_DIR=$MEMKIND_TEST_DIR" || true
+check "the size of an early object: libmemtier" asks_early "$build/src/preload/libmemtier.so.0" \
+    LD_LIBRARY_PATH="$build/src" "MEMKIND_MEM_TIERS=KIND:DRAM,RATIO:1;POLICY:STATIC_RATIO" || true
+
+# ---- libpmem ----------------------------------------------------------------------
 grep -q '^MEMKIND_PMEM_ARCHIVE_IS_SHAREABLE:INTERNAL=1$' "$build/CMakeCache.txt" ||
     skip_all "no libpmem.a that can be in a shared library"
 

@@ -346,6 +346,41 @@ static int threads(void)
     return 0;
 }
 
+/* What a thread allocates after the library's part of it has ended. */
+static bool late_is_in_heap[2];
+
+static void look_late(void *object)
+{
+    object = realloc(object, 5000);
+    late_is_in_heap[0] = is_in_heap(object);
+    free(object);
+    object = kept(malloc(1000));
+    late_is_in_heap[1] = is_in_heap(object);
+    free(object);
+}
+
+static void *end_late(void *unused)
+{
+    void *object = malloc(50);
+    (void)unused;
+    return pthread_setspecific(late_key, object) == 0 && is_in_heap(object)
+               ? &late_key
+               : NULL;
+}
+
+static int late(void)
+{
+    pthread_t made;
+    void *result = NULL;
+    late_is_in_heap[0] = late_is_in_heap[1] = true;
+    NEED(pthread_key_create(&late_key, look_late) == 0);
+    NEED(pthread_create(&made, NULL, end_late, NULL) == 0);
+    pthread_join(made, &result);
+    NEED(result == &late_key);
+    NEED(!late_is_in_heap[0] && !late_is_in_heap[1]);
+    return 0;
+}
+
 /* ---- signals ---- */
 
 static atomic_int handled, handled_badly;
@@ -530,6 +565,7 @@ static const struct preload_scenario scenarios[] = {
      {{"SIZE", "16MiB"}, {"FULL", "null"}},
      0},
     {{"threads", threads, NULL}, {{0}}, 0},
+    {{"threads, late", late, NULL}, {{0}}, 0},
     {{"threads, least size", threads, NULL}, {{"MIN_SIZE", "200"}}, 0},
     {{"threads, full", threads, NULL}, {{"SIZE", "16777216"}}, 0},
     {{"signals", signals, NULL}, {{0}}, 0},
