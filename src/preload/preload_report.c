@@ -14,6 +14,7 @@
 
 #include "libc_malloc.h"
 #include "preload_heap.h"
+#include "signal_guard.h"
 
 /* Texts are made on the stack: stdio would allocate. */
 struct report_text {
@@ -46,13 +47,19 @@ report_add(struct report_text *text, const char *format, ...)
     va_end(arguments);
 }
 
-/* In one call, so that reports of several processes do not mix. */
+/* In one call, so that reports of several processes do not mix. The process
+ * does not end for want of a reader, or of room in the file. */
 static void report_write(const struct report_text *text, int fd)
 {
+    struct signal_guard unread, too_big;
     ssize_t written;
+    signal_guard_begin(&unread, SIGPIPE);
+    signal_guard_begin(&too_big, SIGXFSZ);
     do
         written = write(fd, text->bytes, text->length);
     while (written < 0 && errno == EINTR);
+    signal_guard_end(&too_big, written < 0 && errno == EFBIG);
+    signal_guard_end(&unread, written < 0 && errno == EPIPE);
 }
 
 void preload_report_name(const char *program)
@@ -100,9 +107,12 @@ static void report_now(void)
     if (strcmp(report_settings->stats, "1") == 0) {
         report_write(&text, STDERR_FILENO);
     } else {
-        const int fd =
-            open(report_settings->stats,
-                 O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666);
+        /* (Without O_NONBLOCK a pipe without a reader would keep the process
+         * from ending.) */
+        const int fd = open(report_settings->stats,
+                            O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC |
+                                O_NOCTTY | O_NONBLOCK,
+                            0666);
         if (fd < 0) {
             preload_report_say("%s: %s", report_settings->stats,
                                strerrorname_np(errno));

@@ -7,21 +7,20 @@
 #ifndef FILE_SIZE_LIMIT_H
 #define FILE_SIZE_LIMIT_H
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "signal_guard.h"
 
 /* Whether a file of that size is allowed, as of now. */
 bool file_size_is_allowed(size_t size);
 
 struct file_size_guard {
-    sigset_t before;
-    bool was_pending;
+    struct signal_guard guard;
 };
 
 /*
- * Around a call that may meet the limit: the signal that this thread is sent in
- * between never reaches the program. One that was sent before does.
+ * Around a call that may meet the limit (signal_guard.h).
  *
  * is_too_big: the call failed with EFBIG
  */

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What a process loads with the libraries to be preloaded, and in which order that starts.
+# What a process loads with the libraries to be preloaded, in which order that starts, and
+# that no report ends it.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/install_common.sh"
 
@@ -26,6 +27,29 @@ check "the size of an early object" asks_early "$library" \
     "MEMKIND_PRELOAD_DIR=$MEMKIND_TEST_DIR" || true
 check "the size of an early object: libmemtier" asks_early "$build/src/preload/libmemtier.so.0" \
     LD_LIBRARY_PATH="$build/src" "MEMKIND_MEM_TIERS=KIND:DRAM,RATIO:1;POLICY:STATIC_RATIO" || true
+
+# ---- reports that cannot be written ---------------------------------------------------
+# with_stats FILE: the exit status of a program that reports there.
+with_stats() {
+    local status=0
+    env "MEMKIND_PRELOAD_DIR=$MEMKIND_TEST_DIR" "MEMKIND_PRELOAD_STATS=$1" \
+        "LD_PRELOAD=$library" timeout 60 /bin/true || status=$?
+    echo $status
+}
+nobody_reads() {
+    {
+        trap '' PIPE
+        while echo; do :; done 2>/dev/null
+        trap - PIPE
+        with_stats 1 2>&1 >"$work/status"
+    } | :
+    [ "$(cat "$work/status")" = 0 ]
+}
+no_room() { echo report >"$work/report" && [ "$(ulimit -f 0 && with_stats "$work/report")" = 0 ]; }
+no_reader() { mkfifo "$work/fifo" && [ "$(with_stats "$work/fifo")" = 0 ]; }
+check "nobody reads the report" nobody_reads || true
+check "the report's file is as large as it may be" no_room || true
+check "the report's file is a pipe without a reader" no_reader || true
 
 # ---- libpmem ----------------------------------------------------------------------
 grep -q '^MEMKIND_PMEM_ARCHIVE_IS_SHAREABLE:INTERNAL=1$' "$build/CMakeCache.txt" ||
