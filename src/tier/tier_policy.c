@@ -76,7 +76,9 @@ static memkind_t choose_by_ratio(struct memtier_memory *memory, size_t size)
 {
     const unsigned stripe = kind_tally_stripe();
     struct tier_view *view = view_of(memory, stripe);
-    const int64_t budget = load(&view->budget) - (int64_t)size;
+    const int64_t most = INT64_MAX;
+    const int64_t budget =
+        load(&view->budget) - (size < (size_t)most ? (int64_t)size : most);
     const int64_t calls = load(&view->calls) - 1;
     if (budget < 0 || calls < 0) {
         look_at_others(memory, view, stripe);

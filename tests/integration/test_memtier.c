@@ -334,6 +334,7 @@ static void test_refused(void)
     CHECK_NULL(ptr);
     CHECK_EQ(errno, 0);
     CHECK_NULL(memtier_malloc(memory, SIZE_MAX));
+    CHECK_NULL(memtier_malloc(memory, SIZE_MAX / 2 + 1));
     CHECK_EQ(errno, ENOMEM);
     errno = 0;
     CHECK_NULL(memtier_calloc(memory, SIZE_MAX / 2, 3));
