@@ -145,7 +145,7 @@ static void set(const char *name, const char *value, bool verbose)
         fail("%s: %s", name, strerror(errno));
 }
 
-static void set_preload(bool verbose)
+static void set_library(bool verbose)
 {
     char library[PATH_MAX], all[2 * PATH_MAX];
     const char *others = getenv("LD_PRELOAD");
@@ -248,7 +248,7 @@ int main(int argc, char **argv)
         parse_ratio(options.ratio, &near, &far);
     else
         find_ratio(&options, &near, &far);
-    set_preload(options.verbose);
+    set_library(options.verbose);
     set_tiers(&options, near, far);
     set_thresholds(&options);
     execvp(argv[optind], argv + optind);

@@ -31,7 +31,7 @@ bool numa_set_is_empty(const struct numa_set *set)
 }
 
 /* A node's number at the start of a text, which is moved behind it. */
-static bool read_node(const char **text, unsigned *node)
+static bool read_node_number(const char **text, unsigned *node)
 {
     unsigned long number = 0;
     const char *at = *text;
@@ -48,12 +48,12 @@ static bool add_range(const char **text, const struct numa_set *all,
                       struct numa_set *set)
 {
     unsigned first, last;
-    if (!read_node(text, &first))
+    if (!read_node_number(text, &first))
         return false;
     last = first;
     if (**text == '-') {
         ++*text;
-        if (!read_node(text, &last) || last < first)
+        if (!read_node_number(text, &last) || last < first)
             return false;
     }
     for (unsigned node = first; node <= last; node++) {
@@ -64,8 +64,8 @@ static bool add_range(const char **text, const struct numa_set *all,
     return true;
 }
 
-static bool parse_list(const char *text, const struct numa_set *all,
-                       struct numa_set *set)
+static bool parse_node_list(const char *text, const struct numa_set *all,
+                            struct numa_set *set)
 {
     *set = (struct numa_set){{0}};
     if (all != NULL && strcmp(text, "all") == 0) {
@@ -83,7 +83,7 @@ bool numa_set_parse(const char *text, const struct numa_set *all,
                     struct numa_set *set)
 {
     const bool others = all != NULL && text[0] == '!';
-    if (!parse_list(text + others, all, set))
+    if (!parse_node_list(text + others, all, set))
         return false;
     for (unsigned node = 0; others && node < NUMA_NODES_MOST; node++)
         if (numa_set_has(all, node))
