@@ -15,7 +15,7 @@
 #   --size N    most bytes of a value                        [200]
 #   --build B   the build directory: the tool there is used instead of memkind-pmem
 #               from $PATH, or else from build/release
-#   --fork WORD what the heap is in the children that save it, see memkind-pmem(1) [copy]
+#   --fork WORD what the heap is in the children that save it, see memkind-pmem(1) [snapshot]
 #
 # All servers listen on 127.0.0.1 only, and are stopped at the end by their own process's
 # number. Exit status: 0 if no key is lost, 77 if redis-server is not installed, else 1.
@@ -26,7 +26,7 @@ die() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
     exit 1
 }
-keys=100000 size=200 build='' fork=copy dir=''
+keys=100000 size=200 build='' fork=snapshot dir=''
 while [ $# -gt 0 ]; do
     case $1 in
     -h | --help)

@@ -48,17 +48,33 @@ static void leave_low_descriptors(void)
         sys_least_descriptor = 512;
 }
 
-static int make_process_kind(memkind_t *kind)
+static int make_kind_with_policy(memkind_fork_policy policy, memkind_t *kind)
 {
-    leave_low_descriptors();
     struct memkind_config *config = memkind_config_new();
     if (config == NULL)
         return MEMKIND_ERROR_MALLOC;
     memkind_config_set_path(config, settings.dir);
     memkind_config_set_size(config, settings.size);
-    memkind_config_set_fork_policy(config, settings.fork_policy);
+    memkind_config_set_fork_policy(config, policy);
     const int result = memkind_create_pmem_with_config(config, kind);
     memkind_config_delete(config);
+    return result;
+}
+
+/* A device DAX, and a process without memfd_create(2), have no snapshots. */
+static int make_process_kind(memkind_t *kind)
+{
+    leave_low_descriptors();
+    int result = make_kind_with_policy(settings.fork_policy, kind);
+    if (result == MEMKIND_SUCCESS ||
+        settings.fork_policy != MEMKIND_FORK_SNAPSHOT)
+        return result;
+    char *reason = strdup(memkind_last_error());
+    result = make_kind_with_policy(MEMKIND_FORK_COPY, kind);
+    if (result == MEMKIND_SUCCESS && settings.verbose)
+        preload_report_say("forked children have copies of the heap: %s",
+                           reason != NULL ? reason : "");
+    free(reason);
     return result;
 }
 

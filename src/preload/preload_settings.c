@@ -15,11 +15,9 @@ static const struct word flag_words[] = {{"0", false}, {"1", true}, {NULL, 0}};
 static const struct word full_words[] = {
     {"dram", false}, {"null", true}, {NULL, 0}};
 static const struct word fork_words[] = {
-    {"private", MEMKIND_FORK_PRIVATE},
-    {"shared", MEMKIND_FORK_SHARED},
-    {"unavailable", MEMKIND_FORK_UNAVAILABLE},
-    {"copy", MEMKIND_FORK_COPY},
-    {NULL, 0},
+    {"private", MEMKIND_FORK_PRIVATE},         {"shared", MEMKIND_FORK_SHARED},
+    {"unavailable", MEMKIND_FORK_UNAVAILABLE}, {"copy", MEMKIND_FORK_COPY},
+    {"snapshot", MEMKIND_FORK_SNAPSHOT},       {NULL, 0},
 };
 
 /* The word's value; *is_bad if there is no such word. `preset` if the variable
@@ -98,7 +96,8 @@ static bool setting_read(enum setting setting, struct setting_value *value)
     case SETTING_FORK:
         /* A child that is not told goes on with what its parent had when it was
          * forked, as shells have it, whatever the parent does meanwhile. */
-        value->word = value_of(text, fork_words, MEMKIND_FORK_COPY, &is_bad);
+        value->word =
+            value_of(text, fork_words, MEMKIND_FORK_SNAPSHOT, &is_bad);
         break;
     }
     return !is_bad;

@@ -14,7 +14,7 @@
  * FLAG   1 or 0
  * SIZE   as size_text_parse() reads it
  * FULL   dram or null
- * FORK   private, shared, unavailable or copy
+ * FORK   private, shared, unavailable, copy or snapshot
  */
 #define PRELOAD_SETTING_TABLE(SETTING)                                         \
     SETTING(DIR, TEXT, "directories of the heap, or a device DAX")             \

@@ -47,8 +47,8 @@ static const struct option run_long_options[] = {
 
 /* What a value may be. */
 static const char *const words_of_full[] = {"dram", "null", NULL};
-static const char *const words_of_fork[] = {"private", "shared", "unavailable",
-                                            "copy", NULL};
+static const char *const words_of_fork[] = {
+    "private", "shared", "unavailable", "copy", "snapshot", NULL};
 
 static const struct run_setting {
     enum run_option option;
@@ -85,8 +85,9 @@ static const struct {
     {20, "  --min-size N      smaller objects lie in DRAM (default: 0)"},
     {20, "  --full WORD       an allocation that the heap has no room for: "
          "\"dram\", or \"null\", which fails (default: dram)"},
-    {20, "  --fork WORD       the heap in forked children: private, shared, "
-         "unavailable or copy; see memkind_pmem(3) (default: copy)"},
+    {20,
+     "  --fork WORD       the heap in forked children: private, shared, "
+     "unavailable, copy or snapshot; see memkind_pmem(3) (default: snapshot)"},
     {20, "  --stats[=FILE]    at the end of each process, append to FILE (or "
          "write to stderr) what lies where"},
     {20, "  --stats-signal    do so at SIGUSR1, too"},

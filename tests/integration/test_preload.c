@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -425,7 +426,6 @@ static char *of_parent;
 
 static int child_uses_heap(void)
 {
-    NEED(strcmp(of_parent, "the parent's") == 0);
     strcpy(of_parent, "the child's");
     for (size_t i = 0; i < 10000; i++) {
         char *object = malloc(i % 3000);
@@ -436,14 +436,43 @@ static int child_uses_heap(void)
     return 0;
 }
 
+static int child_sees_parents(void)
+{
+    NEED(strcmp(of_parent, "the parent's") == 0);
+    return child_uses_heap();
+}
+
 static int forks(void)
 {
     of_parent = strdup("the parent's");
-    NEED(child_run(child_uses_heap) == 0);
+    NEED(child_run(child_sees_parents) == 0);
     NEED(strcmp(of_parent, "the parent's") == 0);
     free(of_parent);
     /* The settings go on to what is executed. */
     NEED(system("test -n \"$LD_PRELOAD\" && exec sort </dev/null") == 0);
+    return 0;
+}
+
+/* The child of a process that goes on storing sees what there was. */
+static int fork_is_a_moment(void)
+{
+    int ends[2];
+    char byte;
+    of_parent = strdup("before the fork");
+    NEED(pipe(ends) == 0);
+    pid_t child = fork();
+    NEED(child >= 0);
+    if (child == 0) {
+        close(ends[1]);
+        _exit(read(ends[0], &byte, 1) != 0 ||
+              strcmp(of_parent, "before the fork") != 0 || child_uses_heap());
+    }
+    strcpy(of_parent, "after it");
+    close(ends[0]);
+    close(ends[1]);
+    NEED(child_wait(child) == 0);
+    NEED(strcmp(of_parent, "after it") == 0);
+    free(of_parent);
     return 0;
 }
 
@@ -554,6 +583,9 @@ struct preload_scenario {
 /* A value that begins with this is a path in the scenario's directory. */
 #define IN_DIR "DIR/"
 
+/* memfd_create(2) is forbidden. */
+#define NO_SNAPSHOTS "fork, no snapshots"
+
 static const struct preload_scenario scenarios[] = {
     {{"family", family, NULL}, {{0}}, 0},
     {{"sized free", sized_free, NULL}, {{0}}, 0},
@@ -571,7 +603,13 @@ static const struct preload_scenario scenarios[] = {
     {{"signals", signals, NULL}, {{0}}, 0},
     {{"fork, private", forks, NULL}, {{"FORK", "private"}}, 0},
     {{"fork, copy", forks, NULL}, {{"FORK", "copy"}}, 0},
+    {{"fork, snapshot", forks, NULL}, {{"FORK", "snapshot"}}, 0},
     {{"fork, least size", forks, NULL}, {{"MIN_SIZE", "100"}}, 0},
+    {{"fork is a moment", fork_is_a_moment, NULL}, {{0}}, 0},
+    {{NO_SNAPSHOTS, fork_is_a_moment,
+      "forked children have copies of the heap: "},
+     {{"VERBOSE", "1"}},
+     0},
     {{"beside a kind", beside_a_kind, NULL}, {{0}}, 0},
     {{"figures", figures, NULL}, {{0}}, 0},
     {{"report at exit", report_at_exit, NULL}, {{"STATS", IN_DIR "report"}}, 0},
@@ -642,6 +680,9 @@ static int prepare(const char *name)
             set_variable(scenario->settings[i].name,
                          scenario->settings[i].value);
     setenv("LD_PRELOAD", TEST_PRELOAD, 1);
+    if (strcmp(name, NO_SNAPSHOTS) == 0 &&
+        !system_call_forbid(SYS_memfd_create))
+        return TEST_SKIPPED;
     int log = open(test_path("messages"),
                    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     return log < 0 || dup2(log, STDERR_FILENO) < 0;
@@ -653,6 +694,10 @@ static void run_in_child(const struct preload_scenario *scenario)
     const int status =
         scenario_run(scenario->scenario.name, test_dir(), prepare);
     test_read_and_remove(test_path("messages"), messages, sizeof messages);
+    if (status == TEST_SKIPPED) {
+        test_is_skipped();
+        return;
+    }
     CHECK_EQ(status, scenario->exit_status);
     if (status != scenario->exit_status ||
         (scenario->scenario.says != NULL &&

@@ -4,7 +4,7 @@
 #   NAME.sh BUILD      BUILD has the tool and the preloaded library
 #
 # PROGRAMS_LONG      not empty: as much as makes sense by hand    [a few seconds' worth]
-# PROGRAMS_FORK      --fork of memkind-pmem run                   [copy]
+# PROGRAMS_FORK      --fork of memkind-pmem run                   [snapshot]
 # MEMKIND_TEST_DIR   directory of the heaps                       [/dev/shm]
 #
 # All files are in $work, the current directory; servers listen there or on 127.0.0.1,
@@ -15,7 +15,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 here=$root/tests/programs
 build=$(realpath "${1:?the build directory}")
 long=${PROGRAMS_LONG:-}
-fork_policy=${PROGRAMS_FORK:-copy}
+fork_policy=${PROGRAMS_FORK:-snapshot}
 heap_dir=${MEMKIND_TEST_DIR:-/dev/shm}
 . "$root/tests/support/need_space.sh"
 # Debian's programs, and no others that $PATH may have before them.

@@ -9,7 +9,7 @@
 #
 # MEMKIND_BUILD      build directory                                    [build/programs]
 # PMEM_DIR           directory of the heaps                             [/dev/shm]
-# PROGRAMS_FORK      what the heap is in forked children                [copy]
+# PROGRAMS_FORK      what the heap is in forked children                [snapshot]
 # PROGRAMS_KEEP      not empty: the files of a program that failed stay
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)

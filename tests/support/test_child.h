@@ -72,6 +72,10 @@ int scenario_run(const char *name, const char *directory,
  * with 0. Returns whether the status was 0. */
 bool scenario_check(const char *name, int status);
 
+/* From now on a system call fails with EPERM in all threads of this process,
+ * and in what it executes and forks. False if it may not do so. */
+bool system_call_forbid(unsigned number);
+
 /* ---- file systems of a child ------------------------------------------- */
 
 /* From now on mounts are this process's own. False if it may not do so. */
