@@ -161,6 +161,11 @@ static int allocate_by_fallocate(int fd, size_t offset, size_t size)
     return 0;
 }
 
+int file_space_complete(int fd, size_t offset, size_t size)
+{
+    return allocate_by_fallocate(fd, offset, size);
+}
+
 int file_space_allocate(int fd, size_t offset, size_t size, bool *no_fallocate)
 {
     int result = -EOPNOTSUPP;

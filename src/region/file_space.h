@@ -29,6 +29,13 @@ bool file_space_has_holes(int fd);
 int file_space_allocate(int fd, size_t offset, size_t size, bool *no_fallocate);
 
 /*
+ * Allocates the file space that a range lacks, by fallocate(2) alone, of whose
+ * errors it has any. What is in the range stays, whether this fails or not; if
+ * it fails, some of the holes may have space.
+ */
+int file_space_complete(int fd, size_t offset, size_t size);
+
+/*
  * Allocates the file space of a mapping's holes, without a descriptor; no byte
  * of it raises SIGBUS afterwards. -ENOSPC if there is no space, -ENOMEM if the
  * kernel cannot do it (before Linux 5.14).

@@ -107,9 +107,9 @@ void pool_close_file(const struct memkind_region_pool *pool, int fd,
         return;
     /* The caller's file outlives the pool; its space must not. A child that
      * shares the file leaves it to the parent. */
-    if ((pool->backing == REGION_FILE && !pool->is_inherited &&
-         !is_needed_by_children(pool)) ||
-        (pool->backing == REGION_FILES && still_mapped))
+    if (((pool->backing == REGION_FILE && !pool->is_inherited) ||
+         (pool->backing == REGION_FILES && still_mapped)) &&
+        !is_needed_by_children(pool))
         (void)file_space_resize(fd, 0);
     sys.close(fd);
 }

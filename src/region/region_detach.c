@@ -298,20 +298,19 @@ copy_words(uint64_t *to, const uint64_t *from, size_t words)
 
 /* Copies a run of pages to a shared mapping of the file. They have their file
  * space, unless the program has stored to what it has freed: a store to a hole
- * would raise SIGBUS if there is none. */
+ * would raise SIGBUS if there is none. Some may have nothing but what is in the
+ * file. */
 static int write_run(struct memkind_region_pool *pool,
                      const struct region *region, size_t page, size_t end,
                      char *to)
 {
     const size_t page_size = region_page_size();
     const size_t offset = page * page_size, size = (end - page) * page_size;
-    bool no_fallocate = atomic_load(&pool->no_fallocate);
-    int result =
-        no_fallocate
-            ? 0
-            : file_space_allocate(region->fd, region->file_offset + offset,
-                                  size, &no_fallocate);
-    if (result != 0)
+    int result = atomic_load(&pool->no_fallocate)
+                     ? 0
+                     : file_space_complete(region->fd,
+                                           region->file_offset + offset, size);
+    if (result != 0 && result != -EOPNOTSUPP && result != -ENOSYS)
         return result;
     copy_words((uint64_t *)(void *)to,
                (const uint64_t *)(const void *)page_address(region, page),

@@ -233,11 +233,62 @@ static void writing(void)
     walk_all((struct fault_world){.no_fallocate = true});
 }
 
+/* Nobody says which pages were stored to, and no space is to be had: what is in
+ * the file alone stays there. */
+static void attaching_fails_twice(void)
+{
+    int word;
+    fault_install((struct fault_world){.no_punch = false});
+    complaint = NULL;
+    kind = kind_make(.limit = LIMIT, .fork = MEMKIND_FORK_SNAPSHOT);
+    for (size_t i = 0; i < OBJECTS; i++)
+        make_object(i, 1);
+    pid_t child = start_child(&word);
+    end_child(child, word);
+    for (unsigned at = 1; at < 3; at++) {
+        fault_set(FAULT_BIT(FAULT_OPEN) | FAULT_BIT(FAULT_FALLOCATE), 1, true,
+                  at == 1 ? ENOSPC : ENOSYS);
+        (void)memkind_attach_kind(kind);
+        CHECK(fault_injected() >= 2);
+        fault_lift();
+        CHECK(all_right());
+    }
+    CHECK_EQ(memkind_attach_kind(kind), MEMKIND_SUCCESS);
+    CHECK(all_right());
+    CHECK_NULL(complaint);
+    free_all();
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    fault_remove();
+}
+
+/* A kind whose memory cannot be unmapped is destroyed before its child ends. */
+static void destroying_fails(void)
+{
+    int word;
+    fault_install((struct fault_world){.no_punch = false});
+    complaint = NULL;
+    kind = kind_make(.limit = LIMIT, .fork = MEMKIND_FORK_SNAPSHOT);
+    for (size_t i = 0; i < OBJECTS; i++)
+        make_object(i, 1);
+    pid_t child = start_child(&word);
+    fault_set(FAULT_BIT(FAULT_MUNMAP) | FAULT_BIT(FAULT_PMEM_UNMAP), 1, true,
+              0);
+    (void)memkind_destroy_kind(kind);
+    CHECK(fault_hit());
+    fault_lift();
+    end_child(child, word);
+    CHECK_NULL(complaint);
+    fault_unmap_refused();
+    fault_remove();
+}
+
 static const struct test_case tests[] = {
     {"pages", pages},
     {"grains", grains},
     {"readahead", readahead},
     {"files allocated by writing", writing},
+    {"attaching fails twice", attaching_fails_twice},
+    {"destroying fails", destroying_fails},
     {NULL, NULL},
 };
 
