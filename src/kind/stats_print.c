@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What jemalloc says about the heaps, as a text. */
+/* What jemalloc says about the heaps, as a text, and what it does not know. */
 #include <memkind/internal/memkind_arena.h>
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "allocator_gate.h"
 #include "cancellation.h"
+#include "heap_stat.h"
 #include "jemalloc_private.h"
 #include "sys_calls.h"
 #include "thread_cache.h"
@@ -49,6 +51,26 @@ static void keep_piece(void *opaque, const char *piece)
         return;
     memcpy(text->bytes + text->size, piece, length + 1);
     text->size += length;
+}
+
+/* In JSON as a further member of the whole, before the bracket that ends it. */
+static void add_own_figures(struct printed_text *text, bool is_json)
+{
+    char piece[100];
+    char *end = text->bytes != NULL ? strrchr(text->bytes, '}') : NULL;
+    if (is_json && end == NULL)
+        return;
+    if (is_json) {
+        while (end > text->bytes && strchr(" \t\n", end[-1]) != NULL)
+            end--;
+        *end = '\0';
+        text->size = (size_t)(end - text->bytes);
+    }
+    snprintf(piece, sizeof piece,
+             is_json ? ",\"memkind\":{\"detached\":%zu}}\n"
+                     : "Detached by fork: %zu\n",
+             heap_stat_detached());
+    keep_piece(text, piece);
 }
 
 static void write_to_stderr(void *opaque, const char *text)
@@ -100,6 +122,7 @@ int memkind_arena_stats_print(void (*write_cb)(void *, const char *),
     struct printed_text text = {0};
     JE_NAME(malloc_stats_print)(keep_piece, &text, chosen);
     allocator_leave();
+    add_own_figures(&text, (opts & MEMKIND_STAT_PRINT_JSON_FORMAT) != 0);
     if (text.bytes == NULL)
         return MEMKIND_SUCCESS;
     int cancellation = cancellation_disable();

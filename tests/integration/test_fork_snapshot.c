@@ -363,6 +363,28 @@ static void test_memory_goes_back(void)
     check_and_destroy(3);
 }
 
+static void keep_figure(void *found, const char *piece)
+{
+    const char *at = strstr(piece, "Detached by fork: ");
+    if (at != NULL)
+        *(size_t *)found = strtoul(strchr(at, ':') + 1, NULL, 10);
+}
+
+static void test_it_is_in_the_statistics(void)
+{
+    size_t printed = 0;
+    setup(0);
+    CHECK_EQ(child_run(sees_1), 0);
+    REQUIRE(change_all(2));
+    const size_t figure = detached(); /* of this moment */
+    CHECK_EQ(memkind_stats_print(keep_figure, &printed,
+                                 MEMKIND_STAT_PRINT_OMIT_PER_ARENA),
+             MEMKIND_SUCCESS);
+    CHECK_GE(figure, 4 * MIB);
+    CHECK_EQ(printed, figure);
+    check_and_destroy(2);
+}
+
 /* While the parent goes on allocating, no call is needed. */
 static void test_memory_that_is_used_again_goes_back(void)
 {
@@ -815,6 +837,7 @@ static const struct test_case tests[] = {
     {"a kind is destroyed before its child ends",
      test_a_kind_is_destroyed_before_its_child_ends},
     {"memory goes back", test_memory_goes_back},
+    {"it is in the statistics", test_it_is_in_the_statistics},
     {"memory that is used again goes back",
      test_memory_that_is_used_again_goes_back},
     {"another program needs no file", test_another_program_needs_no_file},

@@ -483,6 +483,7 @@ static void test_text(void)
     print(MEMKIND_STAT_PRINT_ALL);
     CHECK_NOT_NULL(strstr(text.bytes, "jemalloc statistics"));
     CHECK_NOT_NULL(strstr(text.bytes, "End jemalloc statistics"));
+    CHECK_NOT_NULL(strstr(text.bytes, "Detached by fork: 0\n"));
     size_t all = text.length;
     for (unsigned bit = 1; bit < 9; bit++) {
         print(1U << bit);
@@ -504,6 +505,7 @@ static void test_json(void)
     print(MEMKIND_STAT_PRINT_JSON_FORMAT);
     CHECK(brackets_match(text.bytes));
     CHECK(python_reads_it());
+    CHECK_NOT_NULL(strstr(text.bytes, "\"memkind\":{\"detached\":0}"));
     for (unsigned bit = 1; bit < 9; bit++) {
         print(MEMKIND_STAT_PRINT_JSON_FORMAT | 1U << bit);
         CHECK(brackets_match(text.bytes));
