@@ -92,6 +92,7 @@ void *kind_regions_mmap(struct memkind *kind, size_t size,
     size = (size + page_size - 1) & ~(page_size - 1);
     bool commit = true;
     bool zeroed;
+    const int saved_errno = errno;
     /* A hook that calls this is inside already. */
     bool entered = allocator_enter();
     void *block =
@@ -100,5 +101,8 @@ void *kind_regions_mmap(struct memkind *kind, size_t size,
         allocator_leave();
     if (block == NULL)
         block = block_of_heap(kind, size);
-    return block != NULL ? block : MAP_FAILED;
+    if (block == NULL)
+        return MAP_FAILED;
+    errno = saved_errno;
+    return block;
 }
