@@ -21,7 +21,8 @@
 
 static struct ranked_lock mark_lock = RANKED_LOCK_INITIALIZER(RANK_FORK_MARK);
 
-/* The file, -1 if no process has its mark; guarded by the lock. */
+/* The file; guarded by the lock. It is there before it is needed, so that a
+ * process without a free descriptor can fork; -1 if that failed. */
 static int mark_fd = -1;
 static struct file_identity mark_identity;
 static void *mark; /* its page, while fork() is under way */
@@ -77,7 +78,15 @@ static int check_mark_file(void)
 static void lose_file(void)
 {
     mark_fd = -1;
-    is_unknown = true;
+    is_unknown |= atomic_load(&may_be_held);
+}
+
+static void keep_file(void)
+{
+    if (mark_fd < 0)
+        mark_fd = open_file();
+    if (mark_fd < 0)
+        mark_fd = -1;
 }
 
 int fork_mark_probe(void)
@@ -87,6 +96,10 @@ int fork_mark_probe(void)
         return fd;
     int result = sys.add_seals(fd, F_SEAL_WRITE) == 0 ? 0 : -errno;
     sys.close(fd);
+    ranked_lock_take(&mark_lock);
+    if (result == 0)
+        keep_file();
+    ranked_lock_release(&mark_lock);
     return result;
 }
 
@@ -99,15 +112,12 @@ static bool map_mark(void)
         lose_file();
     else if (checked != 0)
         return false;
+    keep_file();
     if (mark_fd < 0)
-        mark_fd = open_file();
-    if (mark_fd < 0) {
-        mark_fd = -1;
         return false;
-    }
     void *page = sys.mmap(NULL, region_page_size(), PROT_READ | PROT_WRITE,
                           MAP_SHARED, mark_fd, 0);
-    /* The next question closes the file if no other process has it. */
+    /* The next question ends with another file if no other process has it. */
     atomic_store(&may_be_held, true);
     mark = page != MAP_FAILED ? page : NULL;
     return mark != NULL;
@@ -171,6 +181,7 @@ static bool ask(void)
     sys.close(mark_fd);
     mark_fd = -1;
     atomic_store(&may_be_held, false);
+    keep_file();
     return false;
 }
 

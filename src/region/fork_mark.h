@@ -15,7 +15,8 @@
 
 #include <stdbool.h>
 
-/* Whether marks can be made here: 0 or a negative errno. */
+/* Whether marks can be made here: 0 or a negative errno. If so, the process
+ * keeps a descriptor for them from now on. */
 int fork_mark_probe(void);
 
 /*
