@@ -233,7 +233,7 @@ static void writing(void)
     walk_all((struct fault_world){.no_fallocate = true});
 }
 
-/* Nobody says which pages were stored to, and no space is to be had: what is in
+/* It is not known which pages were stored to, and fallocate() fails: what is in
  * the file alone stays there. */
 static void attaching_fails_twice(void)
 {
