@@ -147,7 +147,7 @@ int hbw_posix_memalign_psize(void **memptr, size_t alignment, size_t size,
     if (pagesize == HBW_PAGESIZE_1GB_STRICT && size % GIB != 0)
         return refuse_argument(memptr, __func__,
                                "the size is no multiple of 1 GiB");
-    const memkind_t kind =
+    memkind_t kind =
         pagesize == HBW_PAGESIZE_4KB
             ? kind_of_policy()
             : kind_of_huge_pages(pagesize != HBW_PAGESIZE_2MB);

@@ -12,11 +12,13 @@
 #include <malloc.h>
 #include <stddef.h>
 
+/* NOLINTBEGIN(bugprone-reserved-identifier): glibc's names */
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t num, size_t size);
 void *__libc_realloc(void *ptr, size_t size);
 void *__libc_memalign(size_t alignment, size_t size);
 void __libc_free(void *ptr);
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 /* Finds those that have no second name, by the dynamic linker. The functions
  * below do so if it was not done, so that what is not called by the program
