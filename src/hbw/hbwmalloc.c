@@ -147,10 +147,9 @@ int hbw_posix_memalign_psize(void **memptr, size_t alignment, size_t size,
     if (pagesize == HBW_PAGESIZE_1GB_STRICT && size % GIB != 0)
         return refuse_argument(memptr, __func__,
                                "the size is no multiple of 1 GiB");
-    memkind_t kind =
-        pagesize == HBW_PAGESIZE_4KB
-            ? kind_of_policy()
-            : kind_of_huge_pages(pagesize != HBW_PAGESIZE_2MB);
+    memkind_t kind = pagesize == HBW_PAGESIZE_4KB
+                         ? kind_of_policy()
+                         : kind_of_huge_pages(pagesize != HBW_PAGESIZE_2MB);
     if (kind == NULL)
         return refuse_argument(memptr, __func__,
                                "huge pages cannot be interleaved");

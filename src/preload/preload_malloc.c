@@ -33,10 +33,10 @@ PRELOAD_EXPORT void free(void *ptr)
     preload_free(ptr);
 }
 
-PRELOAD_EXPORT void *calloc(size_t num, size_t size)
+PRELOAD_EXPORT void *calloc(size_t nmemb, size_t size)
 {
     size_t total;
-    if (__builtin_mul_overflow(num, size, &total)) {
+    if (__builtin_mul_overflow(nmemb, size, &total)) {
         errno = ENOMEM;
         return NULL;
     }
@@ -51,10 +51,10 @@ PRELOAD_EXPORT void *realloc(void *ptr, size_t size)
     return ptr != NULL ? preload_realloc(ptr, size) : malloc(size);
 }
 
-PRELOAD_EXPORT void *reallocarray(void *ptr, size_t num, size_t size)
+PRELOAD_EXPORT void *reallocarray(void *ptr, size_t nmemb, size_t size)
 {
     size_t total;
-    if (__builtin_mul_overflow(num, size, &total)) {
+    if (__builtin_mul_overflow(nmemb, size, &total)) {
         errno = ENOMEM;
         return NULL;
     }

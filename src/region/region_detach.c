@@ -281,8 +281,10 @@ int region_detach_drop(struct region *region, size_t offset, size_t size)
 static void find_stored_pages(int fd, const char *addr, size_t pages,
                               uint64_t *own)
 {
-    if (fd < 0 || !own_pages_find(fd, addr, pages, own))
+    if (fd < 0 || !own_pages_find(fd, addr, pages, own)) {
+        memset(own, 0, page_bits_bytes(pages));
         page_bits_fill(own, 0, pages, true);
+    }
 }
 
 /* Stores what differs: some kernels take pages of a file on DAX for the
