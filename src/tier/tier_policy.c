@@ -86,14 +86,14 @@ static memkind_t choose_by_ratio(struct memtier_memory *memory, size_t size)
         store(&view->budget, budget);
         store(&view->calls, calls);
     }
-    const struct tier *best = NULL;
+    const struct tier *best = &memory->tiers[0];
     uint64_t best_held = 0;
     for (unsigned i = 0; i < memory->count; i++) {
         const struct tier *tier = &memory->tiers[i];
         const int64_t before =
             load(&view->others[i]) + held_in_stripe(tier->kind, stripe);
         const uint64_t held = (before > 0 ? (uint64_t)before : 0) + size;
-        if (best != NULL &&
+        if (i != 0 &&
             (product)held * best->ratio >= (product)best_held * tier->ratio)
             continue;
         best = tier;
