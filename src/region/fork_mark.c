@@ -10,6 +10,7 @@
 
 #include "coarse_clock.h"
 #include "descriptor.h"
+#include "file_space.h"
 #include "page_size.h"
 #include "ranked_lock.h"
 #include "sys_calls.h"
@@ -52,8 +53,8 @@ static int open_file(void)
     if (fd < 0)
         return fd;
     int result = descriptor_identify(fd, &mark_identity);
-    if (result == 0 && sys.ftruncate(fd, (off_t)region_page_size()) != 0)
-        result = -errno;
+    if (result == 0)
+        result = file_space_resize(fd, region_page_size());
     if (result != 0) {
         sys.close(fd);
         return result;
