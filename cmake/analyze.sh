@@ -77,6 +77,7 @@ analyze() {
     gcc -std=gnu11 -O2 -fanalyzer -Wall -Wextra -Werror -D_GNU_SOURCE \
         -DMEMKIND_JEMALLOC_EMBEDDED -DMEMKIND_TLS_INITIAL_EXEC -Iinclude \
         '-DMEMKIND_TOOL_VERSION="0"' '-DMEMKIND_TOOL_LIBPMEM_VERSION="0"' \
+        '-DMEMTIER_LIBRARY_FOLDER="/"' -DPRELOAD_HAS_FAST_WAYS \
         $(printf -- '-I%s ' src/*/) -c "$1" -o /dev/null
 }
 export -f analyze

@@ -14,9 +14,6 @@
 #include "heap_fast.h"
 #include "preload_heap.h"
 
-/* Larger objects are not zero-filled byte by byte: fresh pages are zero. */
-#define PRELOAD_FAST_CALLOC_MOST SIZE_CLASS_TABLE_MAX
-
 /* NULL if preload_malloc() has to do it. */
 static inline void *preload_fast_malloc(size_t size)
 {
@@ -25,15 +22,26 @@ static inline void *preload_fast_malloc(size_t size)
     return heap_malloc_direct(preload_heap.owner, size);
 }
 
+/* Not zeroed yet. NULL if preload_calloc() has to do it: larger objects are not
+ * cleared byte by byte, as fresh pages are zero. */
+static inline void *preload_fast_calloc(size_t size)
+{
+    return size <= SIZE_CLASS_TABLE_MAX ? preload_fast_malloc(size) : NULL;
+}
+
 /* False if preload_free() has to do it. */
 static inline bool preload_fast_free(void *ptr)
 {
     return heap_free_direct(NULL, ptr);
 }
 #else
-#define PRELOAD_FAST_CALLOC_MOST ((size_t)0)
-
 static inline void *preload_fast_malloc(size_t size)
+{
+    (void)size;
+    return NULL;
+}
+
+static inline void *preload_fast_calloc(size_t size)
 {
     (void)size;
     return NULL;

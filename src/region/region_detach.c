@@ -211,13 +211,13 @@ bool region_detach_unmap_old(struct region *region)
         return false;
     ranked_lock_take(&region->detach_lock);
     const size_t size = atomic_load(&region->old_size);
-    const size_t part = size < OLD_SLICE ? size : OLD_SLICE;
+    const size_t left = size > OLD_SLICE ? size - OLD_SLICE : 0;
     const bool unmapped =
-        part != 0 && sys.munmap(region->old + (size - part), part) == 0;
+        size != left && sys.munmap(region->old + left, size - left) == 0;
     if (unmapped)
-        atomic_store(&region->old_size, size - part);
+        atomic_store(&region->old_size, left);
     ranked_lock_release(&region->detach_lock);
-    return unmapped && part < size;
+    return unmapped && left != 0;
 }
 
 /* ---- ranges ---- */
@@ -294,6 +294,7 @@ __attribute__((no_sanitize("address", "thread"))) static void
 copy_words(uint64_t *to, const uint64_t *from, size_t words)
 {
     for (size_t i = 0; i < words; i++)
+        /* cppcheck-suppress duplicateConditionalAssign; a store costs a page */
         if (to[i] != from[i])
             to[i] = from[i];
 }
@@ -404,8 +405,9 @@ static size_t count_own(int fd, const struct region *region, size_t page,
     uint64_t own[OWN_PAGES_MOST / PAGE_BITS_WORD];
     size_t count = 0;
     for (; page < end; page += OWN_PAGES_MOST) {
-        const size_t pages =
-            end - page < OWN_PAGES_MOST ? end - page : OWN_PAGES_MOST;
+        size_t pages = end - page;
+        if (pages > OWN_PAGES_MOST)
+            pages = OWN_PAGES_MOST;
         find_stored_pages(fd, page_address(region, page), pages, own);
         for (size_t i = 0; i < pages; i++)
             count += page_bits_has(own, i);
