@@ -107,8 +107,9 @@ ${_about}This package has the program memkind-pmem. Its commands:
              2 MiB pages, DAX, file space given back, limits, and how to get
              what is missing: format, mount options, limits
   bench DIR  measures malloc and free there, beside the process's own malloc
+  run        starts a program that is not changed with its malloc in files
   version    which library, jemalloc and libpmem programs get
-All of them also print JSON.
+All of them but run also print JSON.
 The program memtier runs other programs with their memory in two tiers.")
 
 # What Debian wants in /usr/share/doc, and its compression.

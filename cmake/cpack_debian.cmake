@@ -31,7 +31,10 @@ foreach(component IN LISTS CPACK_COMPONENTS_ALL)
     string(APPEND _overrides
       "# libmemkind0 is Debian's package of the library whose place this one takes:\n"
       "# the same soname, by purpose.\n"
-      "${_package}: package-name-doesnt-match-sonames libmemkind0\n")
+      "${_package}: package-name-doesnt-match-sonames libmemkind0 libmemtier0\n"
+      "# libmemtier.so.0 is preloaded, and no program is linked with it.\n"
+      "${_package}: ships-undeclared-shared-library *\n"
+      "${_package}: shared-library-symbols-not-tracked *\n")
   endif()
   if(MEMKIND_DEBIAN_VERSION MATCHES "-1$")
     string(APPEND _overrides
@@ -48,7 +51,8 @@ foreach(component IN LISTS CPACK_COMPONENTS_ALL)
   # The modes do not depend on the umask.
   execute_process(COMMAND chmod -R u=rwX,go=rX ${_usr}
     COMMAND_ERROR_IS_FATAL ANY)
-  file(GLOB_RECURSE _binaries LIST_DIRECTORIES OFF ${_usr}/lib/*.so.*.*.* ${_usr}/bin/*)
+  file(GLOB_RECURSE _binaries LIST_DIRECTORIES OFF ${_usr}/lib/*.so.*.*.* ${_usr}/lib/*_preload.so
+    ${_usr}/bin/*)
   if(_binaries)
     execute_process(COMMAND ${MEMKIND_STRIP} --strip-unneeded
       --remove-section=.comment --remove-section=.note ${_binaries}

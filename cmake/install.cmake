@@ -16,10 +16,10 @@ install(TARGETS memkind_static memkind_ndctl EXPORT memkindStaticTargets
 if(MEMKIND_BUILD_TOOL)
   install(TARGETS memkind_pmem_tool COMPONENT memkind_tools)
 endif()
-# Beside the library, where the tool looks for it.
+# In a folder beside the library, where the tool looks for it: nobody links with it.
 if(MEMKIND_BUILD_PRELOAD)
   install(TARGETS memkind_preload
-    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT memkind_tools)
+    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/memkind-pmem COMPONENT memkind_tools)
 endif()
 
 # libmemtier.so is found by its name, with and without its number.

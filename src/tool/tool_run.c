@@ -227,7 +227,8 @@ static bool heap_can_be_made(void)
     return false;
 }
 
-/* The library lies beside the one that this program is linked with. */
+/* The library lies beside the one that this program is linked with, or, if it
+ * is installed, in a folder there. */
 static const char *preload_path(void)
 {
     Dl_info info;
@@ -239,6 +240,8 @@ static const char *preload_path(void)
         return NULL;
     *(strrchr(folder, '/') + 1) = '\0';
     const char *path = text_format("%s" PRELOAD_NAME, folder);
+    if (access(path, R_OK) != 0)
+        path = text_format("%smemkind-pmem/" PRELOAD_NAME, folder);
     return access(path, R_OK) == 0 ? path : NULL;
 }
 

@@ -649,14 +649,18 @@ static void walk_all(const struct place *where)
 
 /* What the walks went through. No device is at hand, nor a btrfs, nor a file
  * system that is almost full, on which units are split; threads are below;
- * blocks lie where they should, unlike in test_region_faults. */
+ * blocks lie where they should, and there is one directory, unlike in
+ * test_region_faults. What a snapshot takes is in test_fork_faults. */
 static void everything(void)
 {
     const uint64_t elsewhere =
         FAULT_BIT(FAULT_FLOCK) | FAULT_BIT(FAULT_REALPATH) |
         FAULT_BIT(FAULT_FSYNC) | FAULT_BIT(FAULT_IOCTL) |
         FAULT_BIT(FAULT_CAPGET) | FAULT_BIT(FAULT_PTHREAD_CREATE) |
-        FAULT_BIT(FAULT_SYNC_RANGE) | FAULT_BIT(FAULT_MINCORE);
+        FAULT_BIT(FAULT_SYNC_RANGE) | FAULT_BIT(FAULT_MINCORE) |
+        FAULT_BIT(FAULT_GETCPU) | FAULT_BIT(FAULT_MEMFD) |
+        FAULT_BIT(FAULT_SEAL) | FAULT_BIT(FAULT_PREAD) |
+        FAULT_BIT(FAULT_MREMAP);
     printf("%lu fault points, %lu failures ", all_points, all_injections);
     for (int call = 0; call < FAULT_CALLS; call++)
         if ((calls_met & FAULT_BIT(call)) == 0 &&

@@ -154,8 +154,10 @@ same_values() {
     values "$debian/usr/include" >"$work/values.theirs" &&
         [ "$(wc -l <"$work/values.theirs")" -gt 50 ] &&
         values "$root/include" >"$work/values.ours" &&
-        diff "$work/values.theirs" "$work/values.ours"
+        diff <(no_numbers <"$work/values.theirs") <(no_numbers <"$work/values.ours")
 }
+# There is one statistic more than in libmemkind, so that their number differs.
+no_numbers() { grep -v '^MEMKIND_STAT_TYPE_MAX_VALUE '; }
 # ... and every function the same type (-aux-info is gcc's).
 types() {
     headers >"$work/types.c"
