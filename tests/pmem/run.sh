@@ -174,7 +174,7 @@ if [ "$(nproc)" -ge 2 ] && [ "$(awk '/MemAvailable/ { print $2 }' /proc/meminfo)
     at_once=2
 fi
 
-[ $# -gt 0 ] || set -- ext4 overcommit xfs tool numa device set-aside no-fallocate no-holes programs hmat
+[ $# -gt 0 ] || set -- ext4 overcommit xfs tool numa device set-aside no-fallocate no-holes hmat
 logs=$(mktemp -d)
 # Jobs of a script do not hear of ^C.
 stop() {
