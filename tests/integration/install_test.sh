@@ -216,7 +216,7 @@ leads() {
 check "a page for each function" leads || true
 check "soname" grep -qF "[libmemkind.so.0]" <(readelf -d "$folder/libmemkind.so") || true
 check "the static library's names" bash -c \
-    '! nm -g --defined-only "$1" | grep -E "^[0-9a-f]+ " | grep -vE " (memkind|MEMKIND)_"' - \
+    '! nm -g --defined-only "$1" | grep -E "^[0-9a-f]+ " | grep -vE " (memkind|MEMKIND|memtier|hbw)_"' - \
     "$folder/libmemkind.a" || true
 check "the stand-ins' names" bash -c \
     '! nm -g --defined-only "$1" | grep -E "^[0-9a-f]+ " | grep -vE " (ndctl|daxctl)_"' - \
