@@ -161,14 +161,14 @@ static bool run_bench(struct bench_result *result, const struct place *place,
 
 enum tool_exit tool_bench(const struct tool_options *options)
 {
-    struct bench_result result = {.path = options->path};
+    struct bench_result result = {.path = options->paths[0]};
     struct place place;
-    place_look(&place, options->path);
+    place_look(&place, options->paths[0]);
     if (place.type == PLACE_DEVICE_DAX && !options->overwrite) {
         fprintf(stderr,
                 "memkind-pmem: bench overwrites what %s holds: say "
                 "--overwrite if that is meant\n",
-                text_escape(options->path));
+                text_escape(options->paths[0]));
         return TOOL_USAGE;
     }
     double started = pattern_clock();
@@ -179,7 +179,7 @@ enum tool_exit tool_bench(const struct tool_options *options)
     else
         bench_print_text(&result, stdout);
     if (!done)
-        fprintf(stderr, "memkind-pmem: %s: %s\n", text_escape(options->path),
+        fprintf(stderr, "memkind-pmem: %s: %s\n", text_escape(options->paths[0]),
                 result.error);
     return done ? TOOL_OK : TOOL_NO;
 }

@@ -120,22 +120,50 @@ static void write_finding(struct json *json, const struct finding *finding)
     json_close(json, '}');
 }
 
-void check_print_json(const struct probe *probe,
-                      const struct finding list[FINDING_COUNT], FILE *out)
+static void write_place(struct json *json, const struct checked_place *checked)
+{
+    const struct probe *probe = &checked->probe;
+    const struct finding *list = checked->findings;
+    json_string(json, "path", probe->place.path);
+    json_string(json, "type", place_type_name(probe->place.type));
+    json_bool(json, "ok", advice_count_bad(list) == 0);
+    write_file_system(json, &probe->place);
+    write_space(json, probe);
+    write_mappings(json, probe);
+    write_nodes(json, &probe->nodes);
+    json_open(json, "checks", '[');
+    for (int i = 0; i < FINDING_COUNT; i++)
+        write_finding(json, &list[i]);
+    json_close(json, ']');
+}
+
+static void write_places(struct json *json, const struct checked_place *places,
+                         unsigned count, const struct together *together,
+                         bool ok)
+{
+    json_bool(json, "ok", ok);
+    json_open(json, "together", '{');
+    json_bool(json, "ok", together->answer == ANSWER_YES);
+    json_string(json, "reason", together->reason);
+    json_close(json, '}');
+    json_open(json, "places", '[');
+    for (unsigned i = 0; i < count; i++) {
+        json_open(json, NULL, '{');
+        write_place(json, &places[i]);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
+void check_print_json(const struct checked_place *places, unsigned count,
+                      const struct together *together, bool ok, FILE *out)
 {
     struct json json;
     json_begin(&json, out);
     json_string(&json, "command", "check");
-    json_string(&json, "path", probe->place.path);
-    json_string(&json, "type", place_type_name(probe->place.type));
-    json_bool(&json, "ok", advice_count_bad(list) == 0);
-    write_file_system(&json, &probe->place);
-    write_space(&json, probe);
-    write_mappings(&json, probe);
-    write_nodes(&json, &probe->nodes);
-    json_open(&json, "checks", '[');
-    for (int i = 0; i < FINDING_COUNT; i++)
-        write_finding(&json, &list[i]);
-    json_close(&json, ']');
+    if (count == 1)
+        write_place(&json, places);
+    else
+        write_places(&json, places, count, together, ok);
     json_end(&json);
 }

@@ -8,9 +8,20 @@
 #include "tool_advice.h"
 #include "tool_probe.h"
 
-void check_print_text(const struct probe *probe,
-                      const struct finding list[FINDING_COUNT], FILE *out);
-void check_print_json(const struct probe *probe,
-                      const struct finding list[FINDING_COUNT], FILE *out);
+struct checked_place {
+    struct probe probe;
+    struct finding findings[FINDING_COUNT];
+};
+
+/* Whether one kind can lie in all places. ANSWER_NONE if there is one only. */
+struct together {
+    enum answer answer;
+    const char *reason; /* why not, or NULL */
+};
+
+void check_print_text(const struct checked_place *places, unsigned count,
+                      const struct together *together, FILE *out);
+void check_print_json(const struct checked_place *places, unsigned count,
+                      const struct together *together, bool ok, FILE *out);
 
 #endif /* TOOL_CHECK_OUTPUT_H */

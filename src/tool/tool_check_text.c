@@ -104,10 +104,11 @@ static void print_finding(const struct finding *finding, unsigned width,
         print_advice(finding->advice[k], width, out);
 }
 
-void check_print_text(const struct probe *probe,
-                      const struct finding list[FINDING_COUNT], FILE *out)
+static void print_place(const struct checked_place *checked, unsigned width,
+                        FILE *out)
 {
-    const unsigned width = terminal_text_width(out);
+    const struct probe *probe = &checked->probe;
+    const struct finding *list = checked->findings;
     terminal_print(out,
                    text_format("%s: %s", text_escape(probe->place.path),
                                describe_place(&probe->place)),
@@ -129,4 +130,24 @@ void check_print_text(const struct probe *probe,
                                   : "kinds get less than they could");
     putc('\n', out);
     terminal_print(out, verdict, 0, 0, width);
+}
+
+void check_print_text(const struct checked_place *places, unsigned count,
+                      const struct together *together, FILE *out)
+{
+    const unsigned width = terminal_text_width(out);
+    for (unsigned i = 0; i < count; i++) {
+        if (i != 0)
+            putc('\n', out);
+        print_place(&places[i], width, out);
+    }
+    if (together->answer == ANSWER_NONE)
+        return;
+    putc('\n', out);
+    terminal_print(out,
+                   together->answer == ANSWER_YES
+                       ? "One kind can lie in all of them."
+                       : text_format("NO kind can lie in all of them: %s.",
+                                     together->reason),
+                   0, 0, width);
 }

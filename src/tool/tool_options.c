@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
+#include <memkind.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,12 +29,12 @@ static const struct option long_options[] = {
 static const struct {
     const char *name;
     enum tool_command command;
-    bool takes_path;
+    int most_paths;
 } commands[] = {
-    {"check", COMMAND_CHECK, true},
-    {"bench", COMMAND_BENCH, true},
-    {"version", COMMAND_VERSION, false},
-    {"help", COMMAND_HELP, false},
+    {"check", COMMAND_CHECK, MEMKIND_PMEM_MAX_PATHS},
+    {"bench", COMMAND_BENCH, 1},
+    {"version", COMMAND_VERSION, 0},
+    {"help", COMMAND_HELP, 0},
 };
 
 /* With the column at which each line goes on if the terminal is narrow. */
@@ -41,7 +42,7 @@ static const struct {
     unsigned indent;
     const char *text;
 } help_lines[] = {
-    {9, "Usage: memkind-pmem check [--json] DIR"},
+    {9, "Usage: memkind-pmem check [--json] DIR..."},
     {9, "       memkind-pmem bench [--json] [--seconds N] [--overwrite] DIR"},
     {9, "       memkind-pmem run [OPTION...] [--] PROGRAM [ARGUMENT...]"},
     {9, "       memkind-pmem version [--json]"},
@@ -51,7 +52,7 @@ static const struct {
     {0, "DIR is a directory, or a device DAX such as /dev/dax0.0."},
     {0, ""},
     {0, "Commands:"},
-    {11, "  check    what DIR can do for kinds, and what to do about each "
+    {11, "  check    what each DIR can do for kinds, and what to do about each "
          "\"no\""},
     {11, "  bench    time of malloc and free in a kind there, beside the "
          "process's own"},
@@ -120,16 +121,18 @@ static bool take_command(struct tool_options *options, int count, char **words)
         if (strcmp(words[0], commands[i].name) != 0)
             continue;
         options->command = commands[i].command;
-        int expected = commands[i].takes_path ? 2 : 1;
-        if (count < expected)
+        const int most = commands[i].most_paths;
+        if (count == 1 && most > 0)
             return complain("%s: no directory or device given", words[0]);
-        if (count > expected)
+        if (count - 1 > most)
             return complain("%s: '%s' is one argument too many", words[0],
-                            text_escape(words[expected]));
-        options->path = commands[i].takes_path ? words[1] : NULL;
-        if (options->path != NULL && options->path[0] == '\0')
-            return complain("%s: the name of the directory is empty ('')",
-                            words[0]);
+                            text_escape(words[most + 1]));
+        options->paths = (const char *const *)words + 1;
+        options->path_count = (unsigned)count - 1;
+        for (int k = 1; k < count; k++)
+            if (words[k][0] == '\0')
+                return complain("%s: the name of the directory is empty ('')",
+                                words[0]);
         return true;
     }
     return complain("'%s' is no command", text_escape(words[0]));

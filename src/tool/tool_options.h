@@ -15,8 +15,9 @@ enum tool_command {
 
 struct tool_options {
     enum tool_command command;
-    const char *path; /* of argv; NULL if the command takes none */
-    double seconds;   /* how long the benchmark may take in all */
+    const char *const *paths; /* of argv */
+    unsigned path_count;
+    double seconds; /* how long the benchmark may take in all */
     bool json;
     bool overwrite; /* a device's contents may be lost */
 };

@@ -228,3 +228,30 @@ bool reason_make_kind(struct reason *reason, const struct place *place,
     reason_no_kind(reason, place, status, errno);
     return false;
 }
+
+/* NULL if there is no memory for it. */
+static struct memkind_config *make_config(const char *const *paths,
+                                          unsigned count, size_t max_size)
+{
+    struct memkind_config *config = memkind_config_new();
+    if (config == NULL)
+        return NULL;
+    memkind_config_set_size(config, max_size);
+    for (unsigned i = 0; i < count; i++)
+        memkind_config_add_path(config, paths[i]);
+    return config;
+}
+
+const char *reason_make_kind_over(const char *const *paths, unsigned count,
+                                  size_t max_size, memkind_t *kind)
+{
+    const char *text = NULL;
+    struct memkind_config *config = make_config(paths, count, max_size);
+    if (config == NULL)
+        return strerror(ENOMEM);
+    if (memkind_create_pmem_with_config(config, kind) != MEMKIND_SUCCESS)
+        text = text_escape(text_behind(memkind_last_error(),
+                                       "memkind_create_pmem_with_config: "));
+    memkind_config_delete(config);
+    return text;
+}

@@ -32,4 +32,9 @@ struct reason {
 bool reason_make_kind(struct reason *reason, const struct place *place,
                       size_t max_size, memkind_t *kind);
 
+/* Makes one kind over several directories. Returns NULL, or why the library
+ * makes none. */
+const char *reason_make_kind_over(const char *const *paths, unsigned count,
+                                  size_t max_size, memkind_t *kind);
+
 #endif /* TOOL_REASON_H */

@@ -61,7 +61,13 @@ def main():
     page, path = sys.argv[1:]
     with open(path, encoding="utf-8") as file:
         value = json.load(file)
-    promises = promises_of(page, value["command"])
+    if "places" in value:
+        promises = promises_of(page, "check of several directories")
+        for name, types in promises_of(page, "check").items():
+            if name != "command":
+                promises["places[]." + name] = types
+    else:
+        promises = promises_of(page, value["command"])
     problems = []
     if len(promises) < 5:
         problems.append("the page has no list of members")

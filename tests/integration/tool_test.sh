@@ -94,7 +94,8 @@ wrong_usage() {
 usage() {
     local value
     wrong_usage && wrong_usage chek "$place" && wrong_usage check &&
-        wrong_usage check "$place" "$place" && wrong_usage check "" &&
+        wrong_usage check / / / / / / / / / && wrong_usage check "" && wrong_usage check "$place" "" &&
+        wrong_usage bench "$place" "$place" &&
         wrong_usage version "$place" && wrong_usage check --jsn "$place" &&
         wrong_usage check --seconds 1 "$place" && wrong_usage bench &&
         wrong_usage check --overwrite "$place" && wrong_usage bench "$place" --seconds &&
@@ -201,6 +202,23 @@ odd_places() {
     if [ -b /dev/loop0 ]; then
         checks 1 "d['type'] == 'block-device'" /dev/loop0
     fi
+}
+# Each place is checked, and then a kind over all of them is made.
+several_places() {
+    mkdir "$work/here" "$work/there" || return
+    exits 0 "$tool" check "$work/here" "$work/there" && [ "$(grep -c "kinds can be made *yes" "$out")" = 2 ] &&
+        grep -qx "One kind can lie in all of them." "$out" || return
+    exits 0 "$tool" check --json "$work/here" "$work/there" "$work/here" && is_as_in_manual &&
+        holds "d['ok'] and d['together'] == {'ok': True, 'reason': None}" \
+            "[p['path'] for p in d['places']] == ['$work/' + n for n in ('here', 'there', 'here')]" \
+            "all(p['ok'] and len(p['checks']) == 9 for p in d['places'])" || return
+    # One that is none takes the kind from all.
+    exits 1 "$tool" check "$work/here" "$work/none" && grep -q "^NO kind can lie in all of them: .*none" "$out" || return
+    exits 1 "$tool" check --json "$work/none" "$work/here" && is_as_in_manual &&
+        holds "not d['ok'] and not d['together']['ok'] and 'none' in d['together']['reason']" \
+            "[p['ok'] for p in d['places']] == [False, True]" || return
+    exits 1 "$tool" check --json "$work/here" /dev/null && is_as_in_manual &&
+        holds "[p['ok'] for p in d['places']] == [True, False]"
 }
 strange_names() {
     local name
@@ -634,6 +652,7 @@ else
     skipped "nodes that the process chooses (a kernel without NUMA)"
 fi
 check "places of other types" odd_places || true
+check "several places" several_places || true
 check "names that JSON cannot hold as they are" strange_names || true
 check "names that a terminal must not get as they are" escaped_names || true
 check "reasons" reasons || true
