@@ -525,8 +525,9 @@ int memkind_update_cached_stats(void);
 int memkind_get_stat(memkind_t kind, memkind_stat_type stat, size_t *value);
 
 /**
- * Prints jemalloc's statistics of the library's heaps. To jemalloc, what
- * threads have cached is in use.
+ * Prints jemalloc's statistics of the library's heaps, and behind them which
+ * directories each kind has, with its space there. To jemalloc, what threads
+ * have cached is in use.
  * @param write_cb receives the text piece by piece, together with `cbopaque`;
  *                 it must not allocate from this library. NULL: to stderr.
  * @return MEMKIND_ERROR_INVALID for bits in `opts` that mean nothing.

@@ -70,8 +70,9 @@ static void go_on_in_parent(void)
 
 /* No operation of a kind whose regions the child cannot have finds the heap any
  * more: there may be memory in it that looks free. */
-static void shut_heap_if_lost(struct memkind *kind)
+static void shut_heap_if_lost(struct memkind *kind, void *context)
 {
+    (void)context;
     if (kind->regions == NULL || !region_pool_is_lost(kind->regions) ||
         kind->heap == NULL)
         return;
@@ -83,7 +84,7 @@ static void shut_heap_if_lost(struct memkind *kind)
 static void go_on_in_child(void)
 {
     heap_fork_child();
-    kind_registry_visit(shut_heap_if_lost);
+    kind_registry_visit(shut_heap_if_lost, NULL);
     release_all();
 }
 

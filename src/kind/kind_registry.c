@@ -52,12 +52,13 @@ void kind_registry_unlock(void)
     ranked_lock_release(&registry_lock);
 }
 
-void kind_registry_visit(void (*visit)(struct memkind *kind))
+void kind_registry_visit(void (*visit)(struct memkind *kind, void *context),
+                         void *context)
 {
     ranked_lock_assert_held(&registry_lock);
     for (size_t i = 0; i < HEAP_SLOTS; i++)
         if (registered[i] != NULL)
-            visit(registered[i]);
+            visit(registered[i], context);
 }
 
 struct memkind *kind_storage_get(void)

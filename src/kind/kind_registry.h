@@ -14,10 +14,12 @@ void kind_registry_add(struct memkind *kind);
 void kind_registry_remove(struct memkind *kind);
 bool kind_registry_contains(const struct memkind *kind);
 
-/* Around fork(2). Visits all kinds with a heap; the lock is held. */
+/* In between, no kind enters or leaves. The visit is to all kinds with a heap,
+ * while the lock is held. */
 void kind_registry_lock(void);
 void kind_registry_unlock(void);
-void kind_registry_visit(void (*visit)(struct memkind *kind));
+void kind_registry_visit(void (*visit)(struct memkind *kind, void *context),
+                         void *context);
 
 /* A zeroed kind, or NULL if MEMKIND_MAX_KIND are in use. */
 struct memkind *kind_storage_get(void);

@@ -46,8 +46,7 @@ static unsigned long type_of(const struct statfs *fs)
     return (unsigned long)fs->f_type & 0xffffffff;
 }
 
-/* Bytes of space that a file has. */
-static size_t held_by(int fd)
+size_t file_system_held_by(int fd)
 {
     struct stat st;
     return sys.fstat(fd, &st) == 0 ? (size_t)st.st_blocks * 512 : 0;
@@ -127,14 +126,14 @@ static bool readahead_of(int fd, long long *kib)
 static bool store_takes_more(int fd, size_t at)
 {
     const size_t page = region_page_size();
-    const size_t before = held_by(fd);
+    const size_t before = file_system_held_by(fd);
     char *mapped =
         sys.mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)at);
     if (mapped == MAP_FAILED)
         return true;
     /* On a full file system a plain store would be SIGBUS. */
     bool stored = sys.madvise(mapped, page, MADV_POPULATE_WRITE) == 0;
-    const size_t after = held_by(fd);
+    const size_t after = file_system_held_by(fd);
     sys.munmap(mapped, page);
     return !stored || after - before > page;
 }
@@ -213,10 +212,10 @@ static size_t populate_one_page(int fd, char *at)
         sys.madvise(at, FILE_SYSTEM_HUGE_PAGE, MADV_HUGEPAGE) != 0)
         return 0;
     /* Memory that is locked is there as soon as it is mapped. */
-    if (held_by(fd) != 0 ||
+    if (file_system_held_by(fd) != 0 ||
         sys.madvise(at, region_page_size(), MADV_POPULATE_WRITE) != 0)
         return 0;
-    return held_by(fd);
+    return file_system_held_by(fd);
 }
 
 static int try_huge_pages(int fd, size_t *populated)
@@ -279,14 +278,14 @@ static int find_huge_pages(int fd, bool *has_huge_pages)
 static int find_unit(int fd, size_t size, size_t *unit)
 {
     const size_t page = region_page_size();
-    const size_t before = held_by(fd);
+    const size_t before = file_system_held_by(fd);
     int result = file_space_resize(fd, size);
     if (result != 0)
         return result;
     do
         result = sys.fallocate(fd, 0, 0, (off_t)page) == 0 ? 0 : -errno;
     while (result == -EINTR);
-    const size_t after = held_by(fd);
+    const size_t after = file_system_held_by(fd);
     *unit = page;
     while (result == 0 && *unit < FILE_SYSTEM_UNIT_MAX && after > before &&
            *unit < after - before)

@@ -43,6 +43,9 @@ struct file_system {
  */
 int file_system_prepare(int fd, struct file_system *file_system);
 
+/* Bytes of space that a file has. */
+size_t file_system_held_by(int fd);
+
 /* Makes the next file of a tmpfs be tried anew for huge pages: a process tries
  * a file system once, as long as it has no files in another one. For tests. */
 void file_system_forget(void);

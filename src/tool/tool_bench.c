@@ -179,7 +179,7 @@ enum tool_exit tool_bench(const struct tool_options *options)
     else
         bench_print_text(&result, stdout);
     if (!done)
-        fprintf(stderr, "memkind-pmem: %s: %s\n", text_escape(options->paths[0]),
-                result.error);
+        fprintf(stderr, "memkind-pmem: %s: %s\n",
+                text_escape(options->paths[0]), result.error);
     return done ? TOOL_OK : TOOL_NO;
 }

@@ -4,13 +4,14 @@
 #include <inttypes.h>
 
 #include "tool_text.h"
+#include "utf8.h"
 
 static void write_text(FILE *out, const char *text)
 {
     putc('"', out);
     while (*text != '\0') {
         uint32_t character;
-        unsigned length = text_character(text, &character);
+        unsigned length = utf8_decode(text, &character);
         if (length == 0) {
             fputs("\\ufffd", out);
             length = 1;

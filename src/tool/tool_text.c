@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tool_exit.h"
+#include "utf8.h"
 
 struct piece {
     struct piece *next;
@@ -44,36 +45,6 @@ const char *text_format(const char *format, ...)
 }
 
 /* ---- characters ---- */
-
-unsigned text_character(const char *text, uint32_t *character)
-{
-    static const struct {
-        unsigned char mask, lead;
-        uint32_t least;
-    } forms[] = {
-        {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
-    const unsigned char *bytes = (const unsigned char *)text;
-    *character = bytes[0];
-    if (bytes[0] < 0x80)
-        return 1;
-    for (unsigned i = 0; i < 3; i++) {
-        if ((bytes[0] & forms[i].mask) != forms[i].lead)
-            continue;
-        uint32_t code = bytes[0] & (unsigned char)~forms[i].mask;
-        for (unsigned k = 1; k <= i + 1; k++) {
-            /* The terminator is no continuation byte. */
-            if ((bytes[k] & 0xc0) != 0x80)
-                return 0;
-            code = code << 6 | (bytes[k] & 0x3f);
-        }
-        bool surrogate = code >= 0xd800 && code <= 0xdfff;
-        if (code < forms[i].least || code > 0x10ffff || surrogate)
-            return 0;
-        *character = code;
-        return i + 2;
-    }
-    return 0;
-}
 
 struct range {
     uint32_t first, last;
@@ -114,7 +85,7 @@ unsigned text_columns(const char *text, size_t length)
     unsigned columns = 0;
     for (size_t at = 0; at < length;) {
         uint32_t character;
-        unsigned bytes = text_character(text + at, &character);
+        unsigned bytes = utf8_decode(text + at, &character);
         if (bytes == 0 || !IS_IN(combining, character))
             columns += bytes > 1 && IS_IN(wide, character) ? 2 : 1;
         at += bytes == 0 ? 1 : bytes;
@@ -129,7 +100,7 @@ unsigned text_columns(const char *text, size_t length)
 static unsigned next_character(const char *name, bool *visible)
 {
     uint32_t character;
-    unsigned length = text_character(name, &character);
+    unsigned length = utf8_decode(name, &character);
     *visible = length != 0 && text_is_visible(character);
     return length == 0 ? 1 : length;
 }

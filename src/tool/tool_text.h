@@ -16,10 +16,6 @@
 const char *text_format(const char *format, ...)
     __attribute__((format(printf, 1, 2)));
 
-/* Bytes of the UTF-8 sequence that the text starts with, and the character; 0
- * if it is not valid. Reads nothing beyond the terminator. */
-unsigned text_character(const char *text, uint32_t *character);
-
 /* False for what acts on a terminal instead of being seen on it: control
  * characters, those that change the direction of writing, ends of lines. */
 bool text_is_visible(uint32_t character);

@@ -6,6 +6,7 @@
  * If that is not allowed, the tests that need it are skipped.
  */
 #include <errno.h>
+#include <limits.h>
 #include <memkind.h>
 #include <memkind/internal/memkind_pmem.h>
 #include <pthread.h>
@@ -133,6 +134,38 @@ static void *work(void *argument)
     return NULL;
 }
 
+struct printed {
+    const char *dir;
+    size_t space;
+    unsigned files, lines;
+};
+
+/* Reads `Kind "NAME" in "DIR": N bytes of file space, M files`. */
+static void read_line(void *opaque, const char *text)
+{
+    struct printed *printed = opaque;
+    char start[PATH_MAX + 20];
+    snprintf(start, sizeof start, " in \"%s\": ", printed->dir);
+    while ((text = strstr(text, start)) != NULL) {
+        text += strlen(start);
+        printed->lines++;
+        sscanf(text, "%zu bytes of file space, %u file", &printed->space,
+               &printed->files);
+    }
+}
+
+/* Statistics name each directory, and what the kind has there. */
+static int statistics_name(const char *dir, size_t space)
+{
+    char path[PATH_MAX];
+    NEED(realpath(dir, path) != NULL);
+    struct printed printed = {.dir = path};
+    NEED(memkind_stats_print(read_line, &printed, MEMKIND_STAT_PRINT_ALL) == 0);
+    NEED(printed.lines == 1 && printed.files >= 1);
+    NEED(printed.space == space);
+    return 0;
+}
+
 static int both_are_used(void)
 {
     enum { WORKERS = 4 };
@@ -150,6 +183,8 @@ static int both_are_used(void)
     }
     NEED(used_in(first_dir) >= first + 4 * MIB);
     NEED(used_in(second_dir) >= second + 4 * MIB);
+    NEED(statistics_name(first_dir, used_in(first_dir) - first) == 0);
+    NEED(statistics_name(second_dir, used_in(second_dir) - second) == 0);
     NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
     NEED(used_in(first_dir) == first);
     NEED(used_in(second_dir) == second);

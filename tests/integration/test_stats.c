@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <memkind.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -505,7 +506,8 @@ static void test_json(void)
     print(MEMKIND_STAT_PRINT_JSON_FORMAT);
     CHECK(brackets_match(text.bytes));
     CHECK(python_reads_it());
-    CHECK_NOT_NULL(strstr(text.bytes, "\"memkind\":{\"detached\":0}"));
+    CHECK_NOT_NULL(
+        strstr(text.bytes, "\"memkind\":{\"detached\":0,\"kinds\":[{"));
     for (unsigned bit = 1; bit < 9; bit++) {
         print(MEMKIND_STAT_PRINT_JSON_FORMAT | 1U << bit);
         CHECK(brackets_match(text.bytes));
@@ -515,6 +517,28 @@ static void test_json(void)
     CHECK(!brackets_match(text.bytes));
     memkind_free(kind, object);
     CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+}
+
+/* Names of directories that JSON cannot hold as they are. */
+static void test_odd_directory(void)
+{
+    char dir[PATH_MAX];
+    memkind_t kind;
+    snprintf(dir, sizeof dir, "%s/a \"b\"\n\\c\xff\xc3\xbc", test_dir());
+    REQUIRE_EQ(mkdir(dir, 0700), 0);
+    REQUIRE_EQ(memkind_create_pmem(dir, 0, &kind), MEMKIND_SUCCESS);
+    void *object = memkind_malloc(kind, 100);
+    print(MEMKIND_STAT_PRINT_JSON_FORMAT);
+    CHECK(brackets_match(text.bytes));
+    CHECK(python_reads_it());
+    CHECK_NOT_NULL(strstr(
+        text.bytes, "/a \\u0022b\\u0022\\u000a\\u005cc\\ufffd\xc3\xbc\",\""
+                    "files\":1,\"space\":"));
+    print(MEMKIND_STAT_PRINT_ALL);
+    CHECK_NOT_NULL(strstr(text.bytes, "/a \\u0022b\\u0022\\u000a\\u005cc"));
+    memkind_free(kind, object);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(rmdir(dir), 0);
 }
 
 static void test_bad_options(void)
@@ -563,6 +587,7 @@ static const struct test_case tests[] = {
     {"before a snapshot", test_before_a_snapshot},
     {"text", test_text},
     {"JSON", test_json},
+    {"a directory with an odd name", test_odd_directory},
     {"bad options", test_bad_options},
     {"to stderr", test_to_stderr},
     {NULL, NULL},

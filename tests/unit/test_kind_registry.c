@@ -124,8 +124,9 @@ static struct memkind *make(int i)
 
 static unsigned visits[KINDS];
 
-static void count_visit(struct memkind *kind)
+static void count_visit(struct memkind *kind, void *context)
 {
+    (void)context;
     if (kind >= kinds_with_heap && kind < kinds_with_heap + KINDS)
         visits[kind - kinds_with_heap]++;
 }
@@ -142,7 +143,7 @@ static void test_kinds_come_and_go(void)
     CHECK(!kind_registry_contains(&kinds_with_heap[2]));
     memset(visits, 0, sizeof visits);
     kind_registry_lock();
-    kind_registry_visit(count_visit);
+    kind_registry_visit(count_visit, NULL);
     kind_registry_unlock();
     for (int i = 0; i < KINDS; i++)
         CHECK_EQ(visits[i], i != 2);
