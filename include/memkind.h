@@ -324,6 +324,18 @@ void memkind_config_set_core_dump(struct memkind_config *cfg,
                                   bool dump_objects);
 
 /**
+ * Sets whether memkind_destroy_kind() returns as soon as nothing of the kind
+ * can be reached, and leaves it to a thread to give the file space back, which
+ * takes a moment for each GiB; by default the call does that itself. The thread
+ * ends when it is done. (What is on a device DAX, or in a file of the caller's,
+ * is given back by the call all the same.) Kinds that lack space meanwhile wait
+ * for it, and so does the next kind of this sort that is destroyed. NULL is
+ * allowed. For one thread at a time. Not in libmemkind 1.14.
+ */
+void memkind_config_set_background_destroy(struct memkind_config *cfg,
+                                           bool background);
+
+/**
  * Sets how long the kind keeps freed space for objects to come, in
  * milliseconds: 0 gives it back at once, -1 keeps it until the kind is purged
  * or destroyed, or an allocation would fail otherwise; at most 2147483647. A

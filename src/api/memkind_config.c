@@ -134,6 +134,13 @@ void memkind_config_set_core_dump(struct memkind_config *cfg, bool dump_objects)
         cfg->dump_objects = dump_objects;
 }
 
+void memkind_config_set_background_destroy(struct memkind_config *cfg,
+                                           bool background)
+{
+    if (cfg != NULL)
+        cfg->background_destroy = background;
+}
+
 /* The value that stands for "never set" is no valid one either. */
 void memkind_config_set_decay(struct memkind_config *cfg, int64_t milliseconds)
 {

@@ -110,6 +110,7 @@ static int create_by_config(const struct memkind_config *cfg, memkind_t *kind)
         .max_size = cfg->pmem_size,
         .fork_policy = cfg->fork_policy,
         .dump_objects = cfg->dump_objects,
+        .background_destroy = cfg->background_destroy,
         .further_dirs = (const char *const *)cfg->further_dirs,
         .further_count = cfg->further_count,
     };

@@ -136,6 +136,8 @@ static int open_files_or_device(struct memkind_region_pool *pool,
     region_pool_set_fork_policy(pool, policies[source->fork_policy]);
     if (source->dump_objects || option_is_on(OPTION_CORE_DUMP))
         region_pool_dump_objects(pool);
+    if (source->background_destroy)
+        region_pool_set_closes_late(pool);
     return 0;
 }
 

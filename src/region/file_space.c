@@ -14,6 +14,7 @@
 #include "descriptor.h"
 #include "file_size_limit.h"
 #include "file_system_space.h"
+#include "late_space.h"
 #include "sys_calls.h"
 
 /* One fallocate(2) call asks for this much at most: on tmpfs a signal makes the
@@ -26,7 +27,13 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-int file_space_resize(int fd, size_t size)
+/* Whether what kinds that are gone still hold may be what is lacking. */
+static bool is_shortage(int result)
+{
+    return result == -ENOSPC || result == -EDQUOT;
+}
+
+static int resize(int fd, size_t size)
 {
     struct file_size_guard guard;
     if (size > INT64_MAX || !file_size_is_allowed(size))
@@ -37,6 +44,14 @@ int file_space_resize(int fd, size_t size)
         result = sys.ftruncate(fd, (off_t)size) == 0 ? 0 : -errno;
     while (result == -EINTR);
     file_size_guard_end(&guard, result == -EFBIG);
+    return result;
+}
+
+int file_space_resize(int fd, size_t size)
+{
+    int result = resize(fd, size);
+    if (is_shortage(result) && late_space_wait())
+        result = resize(fd, size);
     return result;
 }
 
@@ -78,6 +93,8 @@ int file_space_remove(void *addr, size_t size)
 int file_space_populate(void *addr, size_t size)
 {
     int result = address_space_advise(addr, size, MADV_POPULATE_WRITE);
+    if (result == -EFAULT && late_space_wait())
+        result = address_space_advise(addr, size, MADV_POPULATE_WRITE);
     if (result == 0)
         return 0;
     (void)file_space_remove(addr, size);
@@ -163,10 +180,13 @@ static int allocate_by_fallocate(int fd, size_t offset, size_t size)
 
 int file_space_complete(int fd, size_t offset, size_t size)
 {
-    return allocate_by_fallocate(fd, offset, size);
+    int result = allocate_by_fallocate(fd, offset, size);
+    if (is_shortage(result) && late_space_wait())
+        result = allocate_by_fallocate(fd, offset, size);
+    return result;
 }
 
-int file_space_allocate(int fd, size_t offset, size_t size, bool *no_fallocate)
+static int allocate_once(int fd, size_t offset, size_t size, bool *no_fallocate)
 {
     int result = -EOPNOTSUPP;
     if (!*no_fallocate)
@@ -178,5 +198,13 @@ int file_space_allocate(int fd, size_t offset, size_t size, bool *no_fallocate)
     /* ext4 keeps the part that it did allocate. */
     if (result != 0 && result != -EBADF)
         (void)file_space_punch(fd, offset, size);
+    return result;
+}
+
+int file_space_allocate(int fd, size_t offset, size_t size, bool *no_fallocate)
+{
+    int result = allocate_once(fd, offset, size, no_fallocate);
+    if (is_shortage(result) && late_space_wait())
+        result = allocate_once(fd, offset, size, no_fallocate);
     return result;
 }

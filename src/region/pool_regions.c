@@ -94,8 +94,7 @@ static void drop_guards(struct region *region)
 
 /* ---- files and mappings ---- */
 
-/* Whether forked children have the files as they were. */
-static bool is_needed_by_children(const struct memkind_region_pool *pool)
+bool pool_is_needed_by_children(const struct memkind_region_pool *pool)
 {
     return pool->fork_policy == REGION_FORK_SNAPSHOT && fork_mark_is_held();
 }
@@ -109,7 +108,7 @@ void pool_close_file(const struct memkind_region_pool *pool, int fd,
      * shares the file leaves it to the parent. */
     if (((pool->backing == REGION_FILE && !pool->is_inherited) ||
          (pool->backing == REGION_FILES && still_mapped)) &&
-        !is_needed_by_children(pool))
+        !pool_is_needed_by_children(pool))
         (void)file_space_resize(fd, 0);
     sys.close(fd);
 }
@@ -122,7 +121,7 @@ static bool may_stay_behind(const struct memkind_region_pool *pool,
 {
     struct file_identity unused;
     if (!pool_has_files(pool) || pool->is_inherited ||
-        is_needed_by_children(pool))
+        pool_is_needed_by_children(pool))
         return false;
     if (pool->backing == REGION_FILE)
         return !region_has_descriptor(region);
@@ -130,9 +129,9 @@ static bool may_stay_behind(const struct memkind_region_pool *pool,
            sys.get_flags(region->fd) >= 0;
 }
 
-/* Returns whether the mapping is gone. */
+/* Returns whether the mapping is gone, or will be. */
 static bool unmap_region(const struct memkind_region_pool *pool,
-                         const struct region *region)
+                         const struct region *region, struct mapping *later)
 {
     if (may_stay_behind(pool, region))
         (void)file_space_remove(region->base, region->open);
@@ -140,8 +139,12 @@ static bool unmap_region(const struct memkind_region_pool *pool,
                                     .size = region->size,
                                     .room = region->room,
                                     .by_libpmem = region->by_libpmem};
-    return pool->backing == REGION_BUFFER || region->is_stripe ||
-           file_mapping_unmap(&mapping) == 0;
+    if (pool->backing == REGION_BUFFER || region->is_stripe)
+        return true;
+    if (later == NULL)
+        return file_mapping_unmap(&mapping) == 0;
+    *later = mapping;
+    return true;
 }
 
 /* ---- grains ---- */
@@ -276,14 +279,15 @@ bool pool_charge_is_sound(const struct memkind_region_pool *pool)
     return region_pool_charged(pool) == space;
 }
 
-bool pool_remove_region(struct memkind_region_pool *pool, struct region *region)
+bool pool_remove_region(struct memkind_region_pool *pool, struct region *region,
+                        struct mapping *later)
 {
     assert(region->used <= region->size && region->open <= region->size);
     assert(grain_tables_are_sound(pool, region));
     address_table_remove(region->base, region->size);
     leak_roots_remove(region->base, region->size);
     drop_guards(region);
-    const bool is_gone = unmap_region(pool, region);
+    const bool is_gone = unmap_region(pool, region, later);
     region_owed_fini(region);
     grain_tables_fini(pool, region);
     region_private_fini(region);

@@ -31,13 +31,17 @@ bool pool_charge_is_sound(const struct memkind_region_pool *pool);
 
 /* Unmaps a region of a pool that is being closed, and frees its tables. Its
  * file stays open. Returns whether the mapping is gone. That of a stripe goes
- * with the first region's, which is the last to be removed. */
-bool pool_remove_region(struct memkind_region_pool *pool,
-                        struct region *region);
+ * with the first region's, which is the last to be removed. late: what undoes
+ * the mapping by and by, or NULL. */
+bool pool_remove_region(struct memkind_region_pool *pool, struct region *region,
+                        struct mapping *later);
 
 /* Closes a file of regions. still_mapped: a mapping that cannot be undone keeps
  * a file without a name. */
 void pool_close_file(const struct memkind_region_pool *pool, int fd,
                      bool still_mapped);
+
+/* Whether forked children have the files as they were. */
+bool pool_is_needed_by_children(const struct memkind_region_pool *pool);
 
 #endif

@@ -196,6 +196,7 @@ struct memkind_region_pool {
     const struct region_numa *numa; /* of memory; NULL: any node */
     enum region_fork_policy fork_policy;
     bool dumps_objects;      /* what is committed goes into core dumps */
+    bool closes_late;        /* a thread gives its memory back (late_close.h) */
     bool is_inherited;       /* it was made by a parent of this process */
     atomic_bool is_shared;   /* another process allocates from it, perhaps */
     bool is_lost;            /* and this process cannot have it */

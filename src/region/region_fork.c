@@ -28,6 +28,7 @@
 #include "debug_log.h"
 #include "file_mapping.h"
 #include "fork_mark.h"
+#include "late_close.h"
 #include "mapping_count.h"
 #include "pool_list.h"
 #include "region_copy.h"
@@ -266,6 +267,7 @@ static void lock_all(void)
     for (pool = pool_list_first(); pool != NULL; pool = pool->next)
         lock_detached(pool);
     lock_rank_allow_equal(false);
+    late_close_lock();
     file_mapping_lock();
     address_table_lock();
     mapping_count_lock();
@@ -277,6 +279,7 @@ static void unlock_all(void)
     mapping_count_unlock();
     address_table_unlock();
     file_mapping_unlock();
+    late_close_unlock();
     for (pool = pool_list_first(); pool != NULL; pool = pool->next)
         unlock_detached(pool);
     for (pool = pool_list_first(); pool != NULL; pool = pool->next)
@@ -289,6 +292,7 @@ static void renew_all(void)
 {
     address_table_renew_lock();
     file_mapping_renew_lock();
+    late_close_renew_lock();
     mapping_count_renew_lock();
     for (struct memkind_region_pool *pool = pool_list_first(); pool != NULL;
          pool = pool->next)
@@ -388,6 +392,7 @@ static void continue_in_child(void)
          pool = pool->next)
         inherit_pool(pool);
     fork_mark_child();
+    late_close_child();
     unlock_all();
     pool_list_unlock();
     errno = saved_errno;

@@ -12,6 +12,7 @@
 #include "file_mapping.h"
 #include "file_system_space.h"
 #include "last_error.h"
+#include "late_close.h"
 #include "parallel.h"
 #include "place_node.h"
 #include "pool_files.h"
@@ -306,10 +307,21 @@ void region_pool_dump_objects(struct memkind_region_pool *pool)
     ranked_lock_release(&pool->lock);
 }
 
+void region_pool_set_closes_late(struct memkind_region_pool *pool)
+{
+    pool->closes_late = true;
+}
+
 struct closing {
     const struct memkind_region_pool *pool;
     bool still_mapped;
 };
+
+/* Whether the file is this region's to close. */
+static bool has_file_to_close(const struct region *region)
+{
+    return region->owns_file && region_has_descriptor(region);
+}
 
 /* Most of the time that a large pool's end takes is here: closing a file that
  * nothing else keeps drops its pages. */
@@ -317,7 +329,7 @@ static void close_file_of_region(void *context, unsigned index)
 {
     const struct closing *closing = context;
     const struct region *region = &closing->pool->regions[index];
-    if (region->owns_file && region_has_descriptor(region))
+    if (has_file_to_close(region))
         pool_close_file(closing->pool, region->fd, closing->still_mapped);
 }
 
@@ -330,23 +342,63 @@ static void empty_tables_of_region(void *context, unsigned index)
     (void)sys.madvise(region->base, region->used, MADV_DONTNEED);
 }
 
-void region_pool_close(struct memkind_region_pool *pool)
+/* Gives the regions' memory back. */
+static void close_regions(struct memkind_region_pool *pool, unsigned count)
 {
     const bool has_threads = region_pool_is_worth_threads(pool);
-    pool_list_remove(pool);
-    unsigned count = atomic_load(&pool->count);
     bool still_mapped = false;
-    assert(pool_charge_is_sound(pool));
     if (has_threads)
         parallel_do(count, empty_tables_of_region, pool);
     for (unsigned i = count; i-- > 0;)
-        still_mapped |= !pool_remove_region(pool, &pool->regions[i]);
+        still_mapped |= !pool_remove_region(pool, &pool->regions[i], NULL);
     struct closing closing = {pool, still_mapped};
     if (has_threads)
         parallel_do(count, close_file_of_region, &closing);
     else
         for (unsigned i = 0; i < count; i++)
             close_file_of_region(&closing, i);
+}
+
+/* Leaves that to a thread. */
+static void close_regions_late(struct memkind_region_pool *pool, unsigned count,
+                               struct late_close *list)
+{
+    const bool may_empty = !pool_is_needed_by_children(pool);
+    for (unsigned i = count; i-- > 0;) {
+        struct region *region = &pool->regions[i];
+        struct late_region late = {
+            .base = region->base,
+            .used = region->used,
+            .fd = has_file_to_close(region) ? region->fd : -1,
+            .identity = region->identity,
+            .may_empty = may_empty,
+        };
+        (void)pool_remove_region(pool, region, &late.mapping);
+        late_close_add(list, &late);
+    }
+    late_close_start(list);
+}
+
+/* A device or a caller's file is the caller's again when the pool is closed. */
+static struct late_close *begin_late(const struct memkind_region_pool *pool,
+                                     unsigned count)
+{
+    if (!pool->closes_late || pool->backing != REGION_FILES ||
+        pool->is_inherited)
+        return NULL;
+    return late_close_new(count);
+}
+
+void region_pool_close(struct memkind_region_pool *pool)
+{
+    pool_list_remove(pool);
+    const unsigned count = atomic_load(&pool->count);
+    assert(pool_charge_is_sound(pool));
+    struct late_close *late = begin_late(pool, count);
+    if (late != NULL)
+        close_regions_late(pool, count, late);
+    else
+        close_regions(pool, count);
     atomic_store(&pool->count, 0);
     pool_stripes_fini(pool);
     drop_places(pool);

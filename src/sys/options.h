@@ -65,6 +65,8 @@
           "what the kind is in forked children")                               \
     FIELD(core_dump, dump_objects, bool, false, true, false,                   \
           "objects are in core dumps")                                         \
+    FIELD(background_destroy, background_destroy, bool, false, true, false,    \
+          "memkind_destroy_kind() leaves freeing to a thread")                 \
     FIELD(decay, decay_ms, int64_t, DECAY_NEVER_MS, DECAY_MOST_MS,             \
           DECAY_UNSET_MS, "how long freed space is kept for objects to come")
 

@@ -34,7 +34,7 @@ static void *do_pieces(void *argument)
 
 /* Makes so many threads; returns how many there are. */
 static unsigned make_threads(pthread_t *threads, unsigned wanted,
-                             struct job *job)
+                             void *(*work)(void *), void *argument)
 {
     pthread_attr_t attributes;
     sigset_t all, before;
@@ -45,7 +45,7 @@ static unsigned make_threads(pthread_t *threads, unsigned wanted,
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
     while (made < wanted &&
-           sys.pthread_create(&threads[made], &attributes, do_pieces, job) == 0)
+           sys.pthread_create(&threads[made], &attributes, work, argument) == 0)
         made++;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
@@ -60,8 +60,17 @@ void parallel_do(unsigned count, parallel_work *work, void *context)
     if (wanted > THREADS_MOST + 1)
         wanted = THREADS_MOST + 1;
     const unsigned made =
-        make_threads(threads, wanted == 0 ? 0 : wanted - 1, &job);
+        make_threads(threads, wanted == 0 ? 0 : wanted - 1, do_pieces, &job);
     (void)do_pieces(&job);
     for (unsigned i = 0; i < made; i++)
         pthread_join(threads[i], NULL);
+}
+
+bool parallel_start(void *(*work)(void *), void *argument)
+{
+    pthread_t thread;
+    if (make_threads(&thread, 1, work, argument) == 0)
+        return false;
+    pthread_detach(thread);
+    return true;
 }

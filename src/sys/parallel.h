@@ -3,6 +3,8 @@
 #ifndef PARALLEL_H
 #define PARALLEL_H
 
+#include <stdbool.h>
+
 typedef void parallel_work(void *context, unsigned index);
 
 /*
@@ -13,5 +15,9 @@ typedef void parallel_work(void *context, unsigned index);
  * and do not enter jemalloc. The threads block all signals.
  */
 void parallel_do(unsigned count, parallel_work *work, void *context);
+
+/* Starts a thread that blocks all signals and ends by itself. Returns false if
+ * there can be none. */
+bool parallel_start(void *(*work)(void *argument), void *argument);
 
 #endif

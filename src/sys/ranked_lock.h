@@ -36,6 +36,7 @@ enum lock_rank {
     RANK_POOL,          /* one for each pool: growth */
     RANK_GRAINS,        /* one for each region: grains, and space it owes */
     RANK_DETACHED,      /* one for each region: pages detached from the file */
+    RANK_LATE_CLOSE,    /* what a thread gives back of kinds that are gone */
     RANK_LIBPMEM,       /* calls of libpmem */
     RANK_ADDRESS_TABLE, /* writers of the table of addresses */
     RANK_MAPPING_COUNT, /* mappings of forked children */

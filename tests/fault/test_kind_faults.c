@@ -25,6 +25,7 @@
 #include "fault_calls.h"
 #include "file_system.h"
 #include "jemalloc_private.h"
+#include "late_space.h"
 #include "layer_test.h"
 
 #define LIMIT (16 * MIB)
@@ -35,8 +36,8 @@ struct place {
     const char *name;
     enum backing backing;
     struct fault_world world;
-    size_t limit; /* 0: none */
-    bool conservative;
+    size_t limit;      /* 0: none */
+    bool conservative; /* and a thread gives the memory back in the end */
     unsigned threads;
 };
 
@@ -134,6 +135,7 @@ static int create_in_directory(memkind_t *kind)
     memkind_config_set_size(config, place->limit);
     memkind_config_set_memory_usage_policy(
         config, MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE);
+    memkind_config_set_background_destroy(config, true);
     int err = memkind_create_pmem_with_config(config, kind);
     memkind_config_delete(config);
     return err;
@@ -442,6 +444,7 @@ static void run_workload(void)
         release_all(&table);
     expect(memkind_destroy_kind(kind) == MEMKIND_SUCCESS, "destroying");
     expect(memkind_detect_kind(kept) == NULL, "address table");
+    (void)late_space_wait();
 }
 
 /* ---- one run ----------------------------------------------------------- */
@@ -807,7 +810,7 @@ WALK(threads, .name = "threads", .limit = 32 * MIB, .threads = 4)
 static const struct test_case tests[] = {
     {"limited", limited},
     {"unlimited", unlimited},
-    {"conservative", conservative},
+    {"conservative, and destroyed by a thread", conservative},
     {"files with names", named_files},
     {"files allocated by writing", writing},
     {"no hole punching", no_punch},

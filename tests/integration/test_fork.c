@@ -724,7 +724,7 @@ static void test_a_child_leaves_the_callers_file_alone(void)
         file = open(test_dir(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
         REQUIRE_GE(file, 0);
         const struct memkind_pmem_source source = {
-            NULL, file, 32 * MIB, policies[i], false, NULL, 0};
+            NULL, file, 32 * MIB, policies[i], false, NULL, 0, false};
         memset(&in_file, 0, sizeof in_file);
         CHECK_EQ(memkind_pmem_set_source(&in_file, &source), 0);
         REQUIRE_EQ(memkind_pmem_create(&in_file, &MEMKIND_PMEM_OPS, "in_file"),

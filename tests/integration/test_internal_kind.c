@@ -45,7 +45,7 @@ static int create_in_dir(struct memkind *kind, struct memkind_ops *ops,
                          size_t max_size, const char *name)
 {
     struct memkind_pmem_source source = {
-        test_dir(), -1, max_size, MEMKIND_FORK_PRIVATE, false, NULL, 0};
+        test_dir(), -1, max_size, MEMKIND_FORK_PRIVATE, false, NULL, 0, false};
     CHECK_EQ(memkind_pmem_set_source(kind, &source), MEMKIND_SUCCESS);
     int err = ops->create(kind, ops, name);
     /* Neither the structure nor its text is needed any more. */
@@ -89,7 +89,7 @@ static int open_file(void)
 static int create_in_file(struct memkind *kind, int fd, size_t max_size)
 {
     const struct memkind_pmem_source source = {
-        NULL, fd, max_size, MEMKIND_FORK_PRIVATE, false, NULL, 0};
+        NULL, fd, max_size, MEMKIND_FORK_PRIVATE, false, NULL, 0, false};
     CHECK_EQ(memkind_pmem_set_source(kind, &source), MEMKIND_SUCCESS);
     return memkind_pmem_create(kind, &MEMKIND_PMEM_OPS, "file");
 }
@@ -188,15 +188,16 @@ static void test_sources_that_will_not_do(void)
 {
     struct memkind kind = {0};
     const struct memkind_pmem_source good = {
-        test_dir(), -1, 0, MEMKIND_FORK_PRIVATE, false, NULL, 0};
+        test_dir(), -1, 0, MEMKIND_FORK_PRIVATE, false, NULL, 0, false};
     const struct memkind_pmem_source nothing = {
-        NULL, -1, 0, MEMKIND_FORK_PRIVATE, false, NULL, 0};
+        NULL, -1, 0, MEMKIND_FORK_PRIVATE, false, NULL, 0, false};
     const struct memkind_pmem_source small = {
-        test_dir(), -1, MIB, MEMKIND_FORK_PRIVATE, false, NULL, 0};
+        test_dir(), -1, MIB, MEMKIND_FORK_PRIVATE, false, NULL, 0, false};
     const struct memkind_pmem_source missing = {
-        "/nowhere", -1, 0, MEMKIND_FORK_PRIVATE, false, NULL, 0};
+        "/nowhere", -1, 0, MEMKIND_FORK_PRIVATE, false, NULL, 0, false};
     const struct memkind_pmem_source no_policy = {
-        test_dir(), -1, 0, MEMKIND_FORK_POLICY_MAX_VALUE, false, NULL, 0};
+        test_dir(), -1,   0, MEMKIND_FORK_POLICY_MAX_VALUE,
+        false,      NULL, 0, false};
     const struct memkind_pmem_source *const bad[] = {&nothing, &small, &missing,
                                                      &no_policy};
     struct test_resources before, after;
@@ -246,7 +247,7 @@ static void test_incomplete_operations(void)
     ops[6].free = NULL;
     ops[7].init_once = some_init_once;
     const struct memkind_pmem_source source = {
-        test_dir(), -1, 0, MEMKIND_FORK_PRIVATE, false, NULL, 0};
+        test_dir(), -1, 0, MEMKIND_FORK_PRIVATE, false, NULL, 0, false};
     test_resources_take(&before);
     for (int i = 0; i < 8; i++) {
         CHECK_EQ(memkind_pmem_set_source(&kind, &source), MEMKIND_SUCCESS);

@@ -49,6 +49,9 @@ struct memkind_pmem_source {
      */
     const char *const *further_dirs;
     unsigned further_count;
+    /** Whether the destroy operation leaves it to a thread to free the memory
+     */
+    bool background_destroy;
 };
 
 /**
