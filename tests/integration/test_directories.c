@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Kinds over several directories. Arguments: two directories on different file
- * systems with 100 MiB of space at least; without, two tmpfs are mounted in a
- * child with a mount namespace of its own, which runs this program once more.
- * If that is not allowed, the tests that need it are skipped.
+ * Kinds over several directories. MEMKIND_TEST_DIRECTORIES names two, A:B,
+ * which are mounts of their own: a small one whose memory is on the node of all
+ * CPUs, and one of 160 MiB at least on another node. Without it, two tmpfs are
+ * mounted in a child with a mount namespace of its own, which runs this program
+ * once more. If that is not allowed, the tests that need it are skipped.
  */
 #include <errno.h>
 #include <limits.h>
@@ -27,9 +28,16 @@ static char first_dir[4096], second_dir[4096];
 
 /* ---- two file systems ---------------------------------------------------- */
 
+static const char *given_directories(void)
+{
+    return getenv("MEMKIND_TEST_DIRECTORIES");
+}
+
 static int mount_both(const char *name)
 {
     (void)name;
+    if (given_directories() != NULL)
+        return 0;
     if (!test_has_memory(SMALL_SIZE + LARGE_SIZE + 64 * MIB))
         return TEST_SKIPPED;
     return mounts_become_own() && mount_tmpfs(first_dir, "size=32m") &&
@@ -38,12 +46,27 @@ static int mount_both(const char *name)
                : TEST_SKIPPED;
 }
 
-static size_t used_in(const char *dir)
+struct space {
+    size_t all, used; /* bytes */
+};
+
+static struct space space_of(const char *dir)
 {
     struct statvfs st;
     if (statvfs(dir, &st) != 0)
-        return 0;
-    return (st.f_blocks - st.f_bfree) * st.f_frsize;
+        return (struct space){0};
+    return (struct space){st.f_blocks * st.f_frsize,
+                          (st.f_blocks - st.f_bfree) * st.f_frsize};
+}
+
+static size_t used_in(const char *dir)
+{
+    return space_of(dir).used;
+}
+
+static size_t size_of(const char *dir)
+{
+    return space_of(dir).all;
 }
 
 static int make_kind(const char *first, const char *second, size_t limit,
@@ -166,12 +189,32 @@ static int statistics_name(const char *dir, size_t space)
     return 0;
 }
 
+/* Threads have their memory from the directory on their own node, wherever that
+ * stands in the list. */
+static int the_near_one_first(void)
+{
+    memkind_t kind;
+    struct object *list = NULL;
+    if (given_directories() == NULL)
+        return 0;
+    const size_t first = used_in(first_dir), second = used_in(second_dir);
+    NEED(make_kind(second_dir, first_dir, 0, &kind) == MEMKIND_SUCCESS);
+    NEED(add_objects(kind, &list, 20 * MIB, 20000, 2) >= 20 * MIB);
+    NEED(used_in(first_dir) >= first + 20 * MIB);
+    NEED(used_in(second_dir) <= second + 4 * MIB);
+    NEED(free_objects(kind, &list));
+    NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
+    return 0;
+}
+
 static int both_are_used(void)
 {
     enum { WORKERS = 4 };
     struct worker workers[WORKERS];
     memkind_t kind;
     const size_t first = used_in(first_dir), second = used_in(second_dir);
+    if (given_directories() != NULL)
+        return 0; /* all threads are on one node */
     NEED(make_kind(first_dir, second_dir, 0, &kind) == MEMKIND_SUCCESS);
     for (unsigned i = 0; i < WORKERS; i++) {
         workers[i] = (struct worker){.kind = kind, .number = i};
@@ -197,7 +240,7 @@ static int fill_one_after_the_other(size_t most)
     memkind_t kind;
     struct object *list = NULL;
     NEED(make_kind(first_dir, second_dir, 0, &kind) == MEMKIND_SUCCESS);
-    const size_t free_first = SMALL_SIZE - used_in(first_dir);
+    const size_t free_first = size_of(first_dir) - used_in(first_dir);
     const size_t wanted = free_first + 64 * MIB;
     NEED(add_objects(kind, &list, wanted, most, 5) >= wanted);
     NEED(used_in(second_dir) >= 32 * MIB);
@@ -227,7 +270,8 @@ static int a_directory_that_stays_full(void)
     struct object *list = NULL, *kept = NULL;
     struct test_resources before, after;
     NEED(make_kind(first_dir, second_dir, 0, &kind) == MEMKIND_SUCCESS);
-    NEED(add_objects(kind, &kept, SMALL_SIZE + 16 * MIB, 20000, 3) != 0);
+    NEED(add_objects(kind, &kept, size_of(first_dir) + 16 * MIB, 20000, 3) !=
+         0);
     test_resources_take(&before);
     for (unsigned i = 0; i < 30; i++) {
         NEED(add_objects(kind, &list, 32 * MIB, 60000, i + 1) >= 32 * MIB);
@@ -247,8 +291,8 @@ static int both_are_full(void)
     struct object *list = NULL;
     NEED(make_kind(first_dir, second_dir, 0, &kind) == MEMKIND_SUCCESS);
     for (unsigned i = 0; i < 3; i++) {
-        const size_t room =
-            SMALL_SIZE + LARGE_SIZE - used_in(first_dir) - used_in(second_dir);
+        const size_t room = size_of(first_dir) + size_of(second_dir) -
+                            used_in(first_dir) - used_in(second_dir);
         errno = 0;
         const size_t total = add_objects(kind, &list, SIZE_MAX, 20000, i + 1);
         NEED(errno == ENOMEM);
@@ -267,9 +311,10 @@ static int one_limit(void)
     memkind_t kind;
     struct object *list = NULL;
     NEED(make_kind(first_dir, second_dir, 48 * MIB, &kind) == MEMKIND_SUCCESS);
+    const size_t before = used_in(first_dir) + used_in(second_dir);
     const size_t total = add_objects(kind, &list, SIZE_MAX, 20000, 7);
     NEED(total <= 48 * MIB && total >= 40 * MIB);
-    NEED(used_in(first_dir) + used_in(second_dir) <= 49 * MIB);
+    NEED(used_in(first_dir) + used_in(second_dir) <= before + 49 * MIB);
     NEED(free_objects(kind, &list));
     NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
     return 0;
@@ -309,13 +354,15 @@ static int as_a_list(void)
     snprintf(list, sizeof list, "%s:%s", first_dir, second_dir);
     NEED(memkind_create_pmem(list, 0, &kind) == MEMKIND_SUCCESS);
     struct object *objects = NULL;
-    NEED(add_objects(kind, &objects, SMALL_SIZE + MIB, 20000, 2) >= SMALL_SIZE);
+    const size_t wanted = size_of(first_dir) + MIB;
+    NEED(add_objects(kind, &objects, wanted, 20000, 2) >= wanted);
     NEED(used_in(second_dir) > second);
     NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
     return 0;
 }
 
 static const struct scenario scenarios[] = {
+    {"the near one first", the_near_one_first, NULL},
     {"both are used", both_are_used, NULL},
     {"a full directory", a_full_directory, NULL},
     {"a full directory and large objects", a_full_directory_and_large_objects,
@@ -329,6 +376,14 @@ static const struct scenario scenarios[] = {
 
 static void name_directories(const char *parent)
 {
+    const char *given = given_directories();
+    const char *colon = given != NULL ? strchr(given, ':') : NULL;
+    if (colon != NULL) {
+        snprintf(first_dir, sizeof first_dir, "%.*s", (int)(colon - given),
+                 given);
+        snprintf(second_dir, sizeof second_dir, "%s", colon + 1);
+        return;
+    }
     snprintf(first_dir, sizeof first_dir, "%s/first", parent);
     snprintf(second_dir, sizeof second_dir, "%s/second", parent);
 }
@@ -339,15 +394,18 @@ static bool run_scenarios_there(void)
     char parent[4000];
     snprintf(parent, sizeof parent, "%s", test_path("directories"));
     name_directories(parent);
-    if (mkdir(parent, 0700) != 0 || mkdir(first_dir, 0700) != 0 ||
-        mkdir(second_dir, 0700) != 0)
+    if (mkdir(parent, 0700) != 0 ||
+        (given_directories() == NULL &&
+         (mkdir(first_dir, 0700) != 0 || mkdir(second_dir, 0700) != 0)))
         return false;
     for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++)
         mounted |=
             scenario_check(scenarios[i].name,
                            scenario_run(scenarios[i].name, parent, mount_both));
-    rmdir(first_dir);
-    rmdir(second_dir);
+    if (given_directories() == NULL) {
+        rmdir(first_dir);
+        rmdir(second_dir);
+    }
     rmdir(parent);
     return mounted;
 }

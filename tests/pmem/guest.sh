@@ -15,6 +15,7 @@
 #   -m, --mem SIZE       ordinary RAM                                [1G]
 #       --far SIZE       ordinary RAM on a NUMA node of its own, without
 #                        CPUs: node 1, as on CXL             [no such node]
+#       --far-pmem SIZE  of that, is persistent: /dev/pmem1         [none]
 #   -t, --timeout SEC    for the whole guest                         [300]
 #   -f, --fs FS          what /mnt/pmem is:                          [ext4]
 #                        ext4, xfs: mounted with DAX
@@ -49,7 +50,7 @@ to_mib() { # SIZE with K/M/G suffix (default bytes) -> MiB
     esac
 }
 
-size=1G mem=1G far= limit=300 fs=ext4 mkfs_opts= mount_opts= smp=2
+size=1G mem=1G far= far_pmem= limit=300 fs=ext4 mkfs_opts= mount_opts= smp=2
 cpu=max,la57=off flavour=cloud-amd64 verbose=0
 envs=()
 while (( $# )); do
@@ -57,6 +58,7 @@ while (( $# )); do
         -s|--size) size=$2; shift 2 ;;
         -m|--mem) mem=$2; shift 2 ;;
         --far) far=$2; shift 2 ;;
+        --far-pmem) far_pmem=$2; shift 2 ;;
         -t|--timeout) limit=$2; shift 2 ;;
         -f|--fs) fs=$2; shift 2 ;;
         --mkfs-opts) mkfs_opts=$2; shift 2 ;;
@@ -324,6 +326,8 @@ region="${size_m}M!4G"
 [[ $fs != hmem ]] || region="${size_m}M%4G-1+0xefffffff"
 kargs+=" i8042.noprobe"
 [[ $fs == hmat ]] || kargs+=" memmap=$region"
+# The other node's memory starts behind the first region.
+[[ -z $far_pmem ]] || kargs+=" memmap=$(to_mib "$far_pmem")M!$((4096 + size_m))M"
 (( verbose )) || kargs+=" quiet loglevel=1"
 q+=(-append "$kargs")
 (( verbose )) && { echo "guest: qemu-system-x86_64 ${q[*]@Q}" >&2; }

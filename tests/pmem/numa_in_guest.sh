@@ -67,6 +67,27 @@ load ext4
 mount -t ext4 -o dax /dev/pmem0 $place
 shows "DAX" '"source": "device"' '"policy": null' '"node": 0'
 umount $place
+
+# Two namespaces, on a node each: a kind over both.
+near=/mnt/near
+place=/mnt/far
+mkdir -p $near
+{
+    /usr/sbin/mke2fs -q -F -t ext4 -b 4096 -m 0 /dev/pmem0 64M &&
+        /usr/sbin/mke2fs -q -F -t ext4 -b 4096 -m 0 /dev/pmem1
+} >/tmp/log 2>&1
+result "mke2fs of two namespaces" $?
+mount -t ext4 -o dax /dev/pmem0 $near && mount -t ext4 -o dax /dev/pmem1 $place
+shows "DAX on the other node" '"source": "device"' '"node": 1' '"cpus": ""'
+$tool check --json $near $place >/tmp/log 2>&1
+tr -d ' \n' </tmp/log | grep -q '"together":{"ok":true,"reason":null}'
+result "check: both" $?
+MEMKIND_TEST_DIRECTORIES=$near:$place timeout -s KILL 500 ./test_directories >/tmp/log 2>&1
+result "test_directories" $?
+grep -q skipped /tmp/log
+result "test_directories: all tests were run" $((! $?))
+umount $near $place
+
 load devdax
 /usr/sbin/ndctl create-namespace -f -e namespace0.0 -m devdax >/tmp/log 2>&1
 result "ndctl" $?

@@ -51,7 +51,7 @@ if [ -x "$build/tests/test_pmem_static" ]; then
 fi
 find "$build/examples" -maxdepth 1 -type f -name 'pmem_*' -perm -u+x -exec cp {} "$payload" \;
 cp -L "$build/src/libmemkind.so.0" "$payload"
-cp "$build/tests/"{test_node_kinds,test_hbwmalloc,test_memtier} "$build/src/preload/memtier" "$payload"
+cp "$build/tests/"{test_directories,test_node_kinds,test_hbwmalloc,test_memtier} "$build/src/preload/memtier" "$payload"
 cp -L "$build/src/preload/libmemtier.so.0" "$payload"
 cp "$build/src/tool/memkind-pmem" "$build/tests/device_mark" "$payload"
 cp "$here/in_guest.sh" "$here/tool_in_guest.sh" "$here/numa_in_guest.sh" "$payload"
@@ -105,9 +105,11 @@ run_tool() {
     return $status
 }
 
-# A node without CPUs, as memory on CXL is: kinds in a tmpfs that is bound to it.
+# A node without CPUs, as memory on CXL is: kinds in a tmpfs that is bound to it, and
+# over two namespaces of persistent memory, one on each node.
 run_numa() {
-    "$here/guest.sh" -s 128M -m 1024M --far 768M -t 600 -f none -e LD_LIBRARY_PATH=/payload \
+    "$here/guest.sh" -s 192M -m 1024M --far 1024M --far-pmem 192M -t 900 -f none \
+        -e MEMKIND_TEST_DIR=/tmp -e LD_LIBRARY_PATH=/payload \
         "$payload" -- sh numa_in_guest.sh
 }
 
