@@ -50,7 +50,9 @@ const char *JE_NAME(malloc_conf_2_conf_harder) =
     "dss:disabled,"
     /* Automatic arenas hold the library's own data alone. */
     "narenas:1,percpu_arena:disabled,"
-    "tcache:true,tcache_max:32768,"
+    /* Caches of jemalloc's would serve the library's own data alone, and take
+     * 28 KiB of each thread, which fork() has to copy. */
+    "tcache:false,"
     "hpa:false,san_guard_small:0,san_guard_large:0,background_thread:false";
 
 static void report_message(void *opaque, const char *message)

@@ -11,6 +11,7 @@
 #include "cache_visit.h"
 #include "heap.h"
 #include "heap_create.h"
+#include "jemalloc_private.h"
 #include "layer_test.h"
 #include "memory_barrier.h"
 #include "sys_calls.h"
@@ -232,6 +233,35 @@ static void test_slow_ways(void)
     end();
 }
 
+#ifdef MEMKIND_JEMALLOC_EMBEDDED
+
+/* Nothing comes from caches of jemalloc's, which would take more DRAM of each
+ * thread than all else that it has here. */
+static void *check_no_tcache(void *unused)
+{
+    bool is_on = true;
+    size_t length = sizeof is_on;
+    use();
+    REQUIRE(allocator_enter());
+    CHECK_EQ(
+        JE_NAME(mallctl)("thread.tcache.enabled", &is_on, &length, NULL, 0), 0);
+    allocator_leave();
+    CHECK(!is_on);
+    return unused;
+}
+
+static void test_no_cache_of_jemallocs(void)
+{
+    pthread_t thread;
+    begin();
+    check_no_tcache(NULL);
+    REQUIRE_EQ(pthread_create(&thread, NULL, check_no_tcache, NULL), 0);
+    pthread_join(thread, NULL);
+    end();
+}
+
+#endif
+
 static const struct test_case tests[] = {
     {"with membarrier", test_with_membarrier},
     {"forbidden while threads sleep", test_forbidden_while_threads_sleep},
@@ -239,6 +269,9 @@ static const struct test_case tests[] = {
     {"a thread inside is respected", test_a_thread_inside_is_respected},
     {"forbidden in a child", test_forbidden_in_a_child},
     {"slow ways", test_slow_ways},
+#ifdef MEMKIND_JEMALLOC_EMBEDDED
+    {"no cache of jemalloc's", test_no_cache_of_jemallocs},
+#endif
     {NULL, NULL},
 };
 
