@@ -213,6 +213,7 @@ struct memkind_region_pool {
     atomic_bool has_punched;  /* it can: a hole has been punched */
     atomic_bool has_failed;   /* owed pages may lack their space */
     atomic_bool no_fallocate; /* it cannot allocate but by writing */
+    atomic_bool no_populate;  /* the kernel has no MADV_POPULATE_WRITE */
     struct ranked_lock lock;  /* guards growth, region.used and region.open */
     /* Growth; guarded by the lock. */
     bool could_not_grow; /* when it was last tried */

@@ -2,6 +2,7 @@
 #include "region_space.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <libpmem.h>
 #include <sys/mman.h>
 
@@ -11,6 +12,7 @@
 #include "pool_files.h"
 #include "region_align.h"
 #include "region_detach.h"
+#include "region_readahead.h"
 #include "sys_calls.h"
 
 /* New in Linux 5.14; headers may not have it. */
@@ -115,11 +117,33 @@ static int allocate_huge_pages(const struct region *region, size_t offset,
 /*
  * Sizes for which it pays to map pages whose space has just been taken, in one
  * call instead of a page fault each: those of slabs and of objects that are
- * about to be filled. With less, the call costs as much as the faults. Larger
+ * about to be filled. With less, that call takes the space as well. Larger
  * objects may stay empty for the most part.
  */
 #define MAP_AT_ONCE_LEAST ((size_t)32 << 10)
 #define MAP_AT_ONCE_MOST ((size_t)2 << 20)
+
+/*
+ * Takes the space of a few pages of a file in memory by mapping them, in one
+ * call. By the descriptor there are five, to see whose that is and to keep a
+ * signal away, and a page fault for each page. If it fails, some of the space
+ * may have been taken, and all of it is to be taken by the descriptor.
+ */
+static bool populate_few(struct memkind_region_pool *pool,
+                         const struct region *region, size_t offset,
+                         size_t size)
+{
+    if (!pool->file_system.is_memory || size >= MAP_AT_ONCE_LEAST ||
+        pool->grain > region_page_size() || region_readahead_matters(pool) ||
+        atomic_load_explicit(&pool->no_populate, memory_order_relaxed))
+        return false;
+    if (sys.madvise(region->base + offset, size, MADV_POPULATE_WRITE) == 0)
+        return true;
+    /* The kernel does not know it. */
+    if (errno == EINVAL)
+        atomic_store(&pool->no_populate, true);
+    return false;
+}
 
 /* If that cannot be done, stores do it. */
 static void map_at_once(const struct memkind_region_pool *pool,
@@ -139,6 +163,8 @@ static int allocate_space(struct memkind_region_pool *pool,
                           bool is_shared)
 {
     int result = -EBADF;
+    if (is_shared && populate_few(pool, region, offset, size))
+        return 0;
     if (region_has_descriptor(region)) {
         if (is_shared && fits_huge_pages(pool, region, offset, size)) {
             result = allocate_huge_pages(region, offset, size);

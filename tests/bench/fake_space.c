@@ -550,8 +550,10 @@ static int fake_pmem_unmap(void *addr, size_t len)
 static int fake_madvise(void *addr, size_t len, int advice)
 {
     /* Nothing is there to be mapped. */
-    if (advice == MADV_POPULATE_WRITE)
-        return 0;
+    if (advice == MADV_POPULATE_WRITE) {
+        errno = EINVAL;
+        return -1;
+    }
     if (advice != MADV_REMOVE)
         return real.madvise(addr, len, advice);
     const uint64_t since = begin(&punches);

@@ -47,6 +47,8 @@ static int count_madvise(void *addr, size_t size, int advice)
 {
     if (advice == MADV_REMOVE)
         removed += size;
+    else if (advice == MADV_POPULATE_WRITE)
+        allocated += size;
     return real.madvise(addr, size, advice);
 }
 
@@ -129,6 +131,14 @@ static int fail_fallocate(int fd, int mode, off_t offset, off_t size)
     return -1;
 }
 
+static int fail_populate(void *addr, size_t size, int advice)
+{
+    if (!has_one_page || advice != MADV_POPULATE_WRITE)
+        return real.madvise(addr, size, advice);
+    errno = EFAULT;
+    return -1;
+}
+
 static int count_fstatvfs(int fd, struct statvfs *st)
 {
     int result = real.fstatvfs(fd, st);
@@ -144,6 +154,7 @@ static void test_full_file_system_is_asked_once(void)
     if (!begin_by_pages())
         return;
     sys.fallocate = fail_fallocate;
+    sys.madvise = fail_populate;
     sys.fstatvfs = count_fstatvfs;
     CHECK_NOT_NULL(allocate(20 * KIB));
     has_one_page = true;
@@ -425,7 +436,7 @@ static void test_what_is_owed_is_used_again(void)
 static int refuse_madvise(void *addr, size_t size, int advice)
 {
     if (advice != MADV_REMOVE)
-        return real.madvise(addr, size, advice);
+        return count_madvise(addr, size, advice);
     errno = EIO;
     return -1;
 }

@@ -389,6 +389,14 @@ static int no_space(int fd, int mode, off_t offset, off_t size)
     return -1;
 }
 
+static int no_space_to_map(void *addr, size_t size, int advice)
+{
+    if (advice != MADV_POPULATE_WRITE)
+        return real.madvise(addr, size, advice);
+    errno = EFAULT;
+    return -1;
+}
+
 /* Others may make room in the file system, which is not told to anyone. */
 static void test_file_system_gets_room(void)
 {
@@ -397,10 +405,12 @@ static void test_file_system_gets_room(void)
     CHECK_NOT_NULL(first);
     for (int i = 0; i < 5; i++) {
         sys.fallocate = no_space;
+        sys.madvise = no_space_to_map;
         fill(4096);
         for (int j = 0; j < 100; j++)
             CHECK_NULL(heap_malloc(heap, 4096, 0));
         sys.fallocate = real.fallocate;
+        sys.madvise = real.madvise;
         sleep_ms(50);
         CHECK_NOT_NULL(heap_malloc(heap, 4096, 0));
     }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/mman.h>
 
 #include "pool_test.h"
@@ -251,6 +252,64 @@ static void test_full_file_system(void)
     region_pool_close(&pool);
 }
 
+static unsigned allocations, populations;
+static int populate_error; /* 0: none */
+
+static int count_fallocate(int fd, int mode, off_t offset, off_t len)
+{
+    allocations += (mode & FALLOC_FL_PUNCH_HOLE) == 0;
+    return fallocate(fd, mode, offset, len);
+}
+
+static int count_populate(void *addr, size_t size, int advice)
+{
+    if (advice != MADV_POPULATE_WRITE)
+        return madvise(addr, size, advice);
+    populations++;
+    if (populate_error == 0)
+        return madvise(addr, size, advice);
+    errno = populate_error;
+    return -1;
+}
+
+/* On a tmpfs, a few pages are taken by mapping them; by the descriptor if that
+ * fails, and for good if the kernel does not know how. */
+static void test_few_pages_are_mapped(void)
+{
+    const struct sys_calls real = sys;
+    REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 16 * MIB, &owner), 0);
+    if (!pool.file_system.is_memory || pool.grain > page() ||
+        page() > 4 * KIB) {
+        puts("skipped: no tmpfs with pages of 4 KiB");
+        test_is_skipped();
+        region_pool_close(&pool);
+        return;
+    }
+    char *block = reserve(MIB);
+    sys.fallocate = count_fallocate;
+    sys.madvise = count_populate;
+    allocations = populations = 0;
+    populate_error = 0;
+    CHECK_EQ(region_pool_commit(&pool, block, 2 * page()), 0);
+    CHECK_EQ(allocations, 0);
+    CHECK_EQ(populations, 1);
+    populate_error = EFAULT;
+    CHECK_EQ(region_pool_commit(&pool, block + 2 * page(), page()), 0);
+    CHECK_EQ(allocations, 1);
+    CHECK_EQ(populations, 2);
+    populate_error = EINVAL;
+    CHECK_EQ(region_pool_commit(&pool, block + 3 * page(), page()), 0);
+    populate_error = 0;
+    CHECK_EQ(region_pool_commit(&pool, block + 4 * page(), page()), 0);
+    CHECK_EQ(allocations, 3);
+    CHECK_EQ(populations, 3);
+    CHECK(is_zero(block, 5 * page()));
+    CHECK_EQ(region_pool_charged(&pool), 5 * page());
+    CHECK(blocks_match_charge());
+    sys = real;
+    region_pool_close(&pool);
+}
+
 /* ---- persistence ------------------------------------------------------- */
 
 static void test_persist(void)
@@ -358,6 +417,7 @@ static const struct test_case tests[] = {
      test_use_takes_no_space_beyond_the_block},
     {"foreign addresses", test_foreign_addresses},
     {"without hole punching", test_without_hole_punching},
+    {"few pages are mapped", test_few_pages_are_mapped},
     {"without fallocate", test_without_fallocate},
     {"full file system", test_full_file_system},
     {"persist", test_persist},

@@ -723,6 +723,17 @@ static int full_fallocate(int fd, int mode, off_t offset, off_t length)
     return real.fallocate(fd, mode, offset, length);
 }
 
+static int full_madvise(void *addr, size_t length, int advice)
+{
+    const struct region *region = region_pool_find(&pool, addr);
+    if (advice == MADV_POPULATE_WRITE && region != NULL &&
+        region->fd == full_fd) {
+        errno = EFAULT;
+        return -1;
+    }
+    return real.madvise(addr, length, advice);
+}
+
 static void test_a_full_place_comes_last(void)
 {
     begin_with(2);
@@ -731,6 +742,7 @@ static void test_a_full_place_comes_last(void)
     REQUIRE_EQ(index_of(one), 0);
     full_fd = pool.regions[0].fd;
     sys.fallocate = full_fallocate;
+    sys.madvise = full_madvise;
     CHECK_EQ(region_pool_commit(&pool, one, page()), -ENOSPC);
     CHECK(!region_pool_lacks_space(&pool));
     CHECK(!pool_stripes_suit(&pool, 1));
@@ -768,6 +780,7 @@ static void test_no_growth_for_want_of_budget(void)
     REQUIRE_EQ(index_of(one), 0);
     full_fd = pool.regions[0].fd;
     sys.fallocate = full_fallocate;
+    sys.madvise = full_madvise;
     CHECK_EQ(region_pool_commit(&pool, one, page()), -ENOSPC);
     atomic_fetch_add(&pool.charged, BUDGET);
     for (unsigned i = 0; i < 4; i++) {
