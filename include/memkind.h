@@ -350,12 +350,14 @@ void memkind_config_set_decay(struct memkind_config *cfg, int64_t milliseconds);
 /* ---- making and destroying kinds ---------------------------------------- */
 
 /**
- * Makes a kind of NUMA memory. This library has ordinary DRAM only:
- * {MEMKIND_MEMTYPE_DEFAULT, MEMKIND_POLICY_PREFERRED_LOCAL} without flags.
+ * Makes a kind like one of the static ones: ordinary memory by
+ * {MEMKIND_MEMTYPE_DEFAULT, MEMKIND_POLICY_PREFERRED_LOCAL}, nodes of high
+ * bandwidth by the other type, both in huge pages if the flags say so.
  * @param kind receives the handle; NULL on failure
- * @return MEMKIND_SUCCESS; MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE for the other
- *         combinations that libmemkind documents; MEMKIND_ERROR_INVALID for
- *         any combination that it does not; or MEMKIND_ERROR_TOOMANY,
+ * @return MEMKIND_SUCCESS; MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE if no node has a
+ *         high bandwidth; MEMKIND_ERROR_HUGETLB if no huge pages are set aside;
+ *         MEMKIND_ERROR_INVALID for a combination that makes no sense; or
+ *         MEMKIND_ERROR_TOOMANY,
  *         MEMKIND_ERROR_MALLOC, MEMKIND_ERROR_ARENAS_CREATE.
  */
 int memkind_create_kind(memkind_memtype_t memtype_flags,
@@ -384,13 +386,13 @@ memkind_t memkind_detect_kind(void *ptr);
 
 /** Ordinary memory, from this library's own heap. */
 extern memkind_t MEMKIND_DEFAULT;
-/** Ordinary memory as well, in a heap of its own. */
+/** Ordinary memory as well, of NUMA nodes with CPUs, in a heap of its own. */
 extern memkind_t MEMKIND_REGULAR;
 
 /*
- * Kinds of NUMA, high-bandwidth and huge-page memory. They exist for programs
- * that link to them: memkind_check_available() returns an error, and allocating
- * from one gives NULL.
+ * Kinds of memory on certain NUMA nodes, and of huge pages of 2 MiB; see
+ * memkind(3). On a machine that has no such memory memkind_check_available()
+ * returns an error, and allocating from one gives NULL.
  */
 extern memkind_t MEMKIND_HUGETLB;
 extern memkind_t MEMKIND_INTERLEAVE;
@@ -490,10 +492,10 @@ int memkind_create_fixed(void *addr, size_t size, memkind_t *kind);
 /**
  * @return MEMKIND_SUCCESS if the kind can be allocated from;
  *         MEMKIND_ERROR_INVALID for NULL and for a kind that was destroyed; for
- *         a static kind that cannot be had the code of libmemkind on a machine
- *         without such memory: MEMKIND_ERROR_HUGETLB for MEMKIND_HUGETLB and
- *         those with GBTLB in their names, MEMKIND_ERROR_UNAVAILABLE for
- *         MEMKIND_INTERLEAVE and those with DAX_KMEM,
+ *         a static kind that cannot be had here: MEMKIND_ERROR_HUGETLB if huge
+ *         pages are lacking, and for those with GBTLB in their names,
+ *         MEMKIND_ERROR_UNAVAILABLE for MEMKIND_INTERLEAVE and those with
+ *         DAX_KMEM,
  *         MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE for the others.
  */
 int memkind_check_available(memkind_t kind);
@@ -503,7 +505,8 @@ int memkind_check_available(memkind_t kind);
  *         file-backed kind, the size of the file system (or the device) for an
  *         unlimited one,
  *         the area's size for a fixed kind, all of the machine's memory for
- *         the DRAM kinds; -1 if that is not known.
+ *         the DRAM kinds, of the nodes or the huge pages that are set aside for
+ *         other static ones; -1 if that is not known.
  */
 ssize_t memkind_get_capacity(memkind_t kind);
 

@@ -156,28 +156,37 @@ int memkind_create_fixed(void *addr, size_t size, memkind_t *kind)
 }
 
 /* The static kind that one of such memory is like; NULL if there is none. */
-static struct memkind *model_of(unsigned types, memkind_policy_t policy)
+static struct memkind *model_of(unsigned types, memkind_policy_t policy,
+                                unsigned flags)
 {
+    enum {
+        ordinary = MEMKIND_MEMTYPE_DEFAULT,
+        fast = MEMKIND_MEMTYPE_HIGH_BANDWIDTH,
+        huge = MEMKIND_MASK_PAGE_SIZE_2MB,
+    };
     static const struct {
         unsigned types;
         memkind_policy_t policy;
+        unsigned flags;
         int partition;
     } known[] = {
-        {MEMKIND_MEMTYPE_DEFAULT, MEMKIND_POLICY_PREFERRED_LOCAL,
-         MEMKIND_PARTITION_DEFAULT},
-        {MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_BIND_LOCAL,
-         MEMKIND_PARTITION_HBW},
-        {MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_BIND_ALL,
-         MEMKIND_PARTITION_HBW_ALL},
-        {MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_PREFERRED_LOCAL,
-         MEMKIND_PARTITION_HBW_PREFERRED},
-        {MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_INTERLEAVE_ALL,
-         MEMKIND_PARTITION_HBW_INTERLEAVE},
-        {MEMKIND_MEMTYPE_DEFAULT | MEMKIND_MEMTYPE_HIGH_BANDWIDTH,
-         MEMKIND_POLICY_INTERLEAVE_ALL, MEMKIND_PARTITION_INTERLEAVE},
+#define KNOWN(TYPES, POLICY, FLAGS, NAME)                                      \
+    {(TYPES), MEMKIND_POLICY_##POLICY, (FLAGS), MEMKIND_PARTITION_##NAME}
+        KNOWN(ordinary, PREFERRED_LOCAL, 0, DEFAULT),
+        KNOWN(ordinary, PREFERRED_LOCAL, huge, HUGETLB),
+        KNOWN(fast, BIND_LOCAL, 0, HBW),
+        KNOWN(fast, BIND_LOCAL, huge, HBW_HUGETLB),
+        KNOWN(fast, BIND_ALL, 0, HBW_ALL),
+        KNOWN(fast, BIND_ALL, huge, HBW_ALL_HUGETLB),
+        KNOWN(fast, PREFERRED_LOCAL, 0, HBW_PREFERRED),
+        KNOWN(fast, PREFERRED_LOCAL, huge, HBW_PREFERRED_HUGETLB),
+        KNOWN(fast, INTERLEAVE_ALL, 0, HBW_INTERLEAVE),
+        KNOWN(ordinary | fast, INTERLEAVE_ALL, 0, INTERLEAVE),
+#undef KNOWN
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (known[i].types == types && known[i].policy == policy)
+        if (known[i].types == types && known[i].policy == policy &&
+            known[i].flags == flags)
             return static_kind(known[i].partition);
     return NULL;
 }
@@ -187,22 +196,23 @@ int memkind_create_kind(memkind_memtype_t memtype_flags,
                         memkind_t *kind)
 {
     const unsigned types = (unsigned)memtype_flags;
-    const unsigned bits = (unsigned)flags;
     if (!begin_creation(kind))
         return call_finish(__func__, MEMKIND_ERROR_INVALID);
-    struct memkind *model = model_of(types, policy);
-    if (model == NULL || (bits != 0 && bits != MEMKIND_MASK_PAGE_SIZE_2MB))
+    struct memkind *model = model_of(types, policy, (unsigned)flags);
+    if (model == NULL)
         return call_refuse_argument(
             __func__, "no such combination of type, policy and flags");
-    if (model == MEMKIND_DEFAULT && bits == 0)
+    if (model == MEMKIND_DEFAULT)
         return call_finish(
             __func__, create_kind(&static_kind_dram_ops, "dram", NULL, kind));
-    const struct region_numa *numa = NULL;
-    if (bits != 0 || numa_kind_find(MEMKIND_HBW, &numa) != MEMKIND_SUCCESS ||
-        numa_kind_find(model, &numa) != MEMKIND_SUCCESS)
+    const struct numa_place *place = NULL;
+    if (types != MEMKIND_MEMTYPE_DEFAULT &&
+        numa_kind_find(MEMKIND_HBW, &place) != MEMKIND_SUCCESS)
         return call_finish(__func__, MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE);
-    return call_finish(__func__,
-                       create_kind(&numa_created_ops, "numa", numa, kind));
+    int err = numa_kind_find(model, &place);
+    if (err == MEMKIND_SUCCESS)
+        err = create_kind(&numa_created_ops, "numa", place, kind);
+    return call_finish(__func__, err);
 }
 
 int memkind_destroy_kind(memkind_t kind)

@@ -128,20 +128,23 @@ static void *map_by_operation(void *context, size_t size)
 static int open_dram_pool(struct memkind_region_pool *pool, const void *source,
                           struct memkind *kind)
 {
-    int result = region_pool_open_memory(pool, kind);
-    if (result == 0)
-        region_pool_set_numa(pool, source);
+    const struct numa_place *place = source;
+    int result = place != NULL && place->has_huge_pages
+                     ? region_pool_open_huge_pages(pool, kind)
+                     : region_pool_open_memory(pool, kind);
+    if (result == 0 && place != NULL && place->has_nodes)
+        region_pool_set_numa(pool, &place->numa);
     return result;
 }
 
-/* DRAM, or the memory of the kind's NUMA nodes. */
+/* DRAM, or the memory of the kind's NUMA nodes, or huge pages. */
 static int open_dram(struct memkind *kind)
 {
     struct memkind_region_pool *pool = NULL;
-    const struct region_numa *numa = NULL;
-    int err = numa_kind_find(kind, &numa);
+    const struct numa_place *place;
+    int err = numa_kind_find(kind, &place);
     if (err == MEMKIND_SUCCESS)
-        err = kind_regions_new(kind, numa, open_dram_pool, &pool);
+        err = kind_regions_new(kind, place, open_dram_pool, &pool);
     if (err != MEMKIND_SUCCESS)
         return err;
     kind->regions = pool;

@@ -10,7 +10,7 @@
 extern struct memkind_ops numa_kind_ops;
 
 /* For kinds that memkind_create_kind() makes. Their source, kind->priv, is a
- * struct region_numa that outlives them. */
+ * struct numa_place that outlives them. */
 extern struct memkind_ops numa_created_ops;
 
 #endif

@@ -7,6 +7,7 @@
 #include "address_space.h"
 #include "coarse_clock.h"
 #include "grain_tables.h"
+#include "huge_pages.h"
 #include "pool_commit.h"
 #include "pool_files.h"
 #include "pool_growth.h"
@@ -57,10 +58,37 @@ size_t region_pool_room(struct memkind_region_pool *pool)
     return room;
 }
 
+static int open_huge_pages(struct memkind_region_pool *pool, char *from,
+                           size_t size)
+{
+    int result = huge_pages_map(from, size);
+    if (result != 0) {
+        atomic_fetch_add_explicit(&pool->refusals.passing, 1,
+                                  memory_order_relaxed);
+        return result;
+    }
+    if (pool->numa != NULL)
+        result = region_numa_apply(pool->numa, from, size);
+    if (result != 0)
+        huge_pages_unmap(from, size);
+    return result;
+}
+
+static int open_addresses(struct memkind_region_pool *pool, char *from,
+                          size_t size)
+{
+    int result = 0;
+    if (pool->has_huge_pages)
+        return open_huge_pages(pool, from, size);
+    if (pool->numa != NULL)
+        result = region_numa_apply(pool->numa, from, size);
+    return result == 0 ? address_space_open(from, size) : result;
+}
+
 /* Makes the start of a region usable up to `end`, and before that the tables of
  * what is noted about it. */
-static int open_up_to(const struct memkind_region_pool *pool,
-                      struct region *region, size_t end)
+static int open_up_to(struct memkind_region_pool *pool, struct region *region,
+                      size_t end)
 {
     ranked_lock_assert_held(&pool->lock);
     int result = region_tags_open(region, end);
@@ -71,11 +99,8 @@ static int open_up_to(const struct memkind_region_pool *pool,
     size_t open = round_up(end, REGION_OPEN_STEP);
     if (open > region->size)
         open = region->size;
-    char *from = region->base + region->open;
-    if (pool->numa != NULL)
-        result = region_numa_apply(pool->numa, from, open - region->open);
-    if (result == 0)
-        result = address_space_open(from, open - region->open);
+    result =
+        open_addresses(pool, region->base + region->open, open - region->open);
     if (result != 0)
         return result;
     region_dump_note_opened(region, region->open, open - region->open);

@@ -11,6 +11,7 @@
 #include "file_space.h"
 #include "file_system.h"
 #include "file_system_space.h"
+#include "huge_pages.h"
 #include "pool_files.h"
 #include "pool_regions.h"
 #include "pool_state.h"
@@ -100,13 +101,20 @@ struct ground {
     bool still_mapped; /* something of it, which cannot be undone */
 };
 
-static int map_memory(size_t size, struct mapping *mapping)
+static int map_memory(const struct memkind_region_pool *pool, size_t size,
+                      struct mapping *mapping)
 {
     void *base;
     int result = address_space_reserve(size, pool_guard_margin(), &base);
-    if (result == 0)
-        *mapping = (struct mapping){.base = base, .size = size};
-    return result;
+    if (result != 0)
+        return result;
+    /* There was no room for aligned addresses. */
+    if (pool->has_huge_pages && (uintptr_t)base % HUGE_PAGE_SIZE != 0) {
+        sys.munmap(base, size);
+        return -ENOMEM;
+    }
+    *mapping = (struct mapping){.base = base, .size = size};
+    return 0;
 }
 
 /* Maps the first region, and addresses for stripes behind it. libpmem maps a
@@ -137,7 +145,7 @@ static int map_once(const struct memkind_region_pool *pool,
                     struct mapping *mapping)
 {
     if (ground->fd < 0)
-        return map_memory(size, mapping);
+        return map_memory(pool, size, mapping);
     const size_t room = pool_stripes_room(pool, size);
     if (room != 0 && map_range(ground, size, room, mapping) == 0)
         return 0;

@@ -194,6 +194,7 @@ struct memkind_region_pool {
     bool readahead_is_forbidden;
     void *owner; /* what address_table_find() returns for its addresses */
     const struct region_numa *numa; /* of memory; NULL: any node */
+    bool has_huge_pages;            /* of memory: those of huge_pages.h */
     enum region_fork_policy fork_policy;
     bool dumps_objects;      /* what is committed goes into core dumps */
     bool closes_late;        /* a thread gives its memory back (late_close.h) */

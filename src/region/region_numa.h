@@ -17,8 +17,15 @@ enum region_numa_mode {
 
 struct region_numa {
     enum region_numa_mode mode;
-    const struct numa_set *nodes; /* at least one */
+    enum numa_sort sort; /* of the nodes: there is at least one */
 };
+
+/* Bits of a set of nodes for mbind(2), which reads one less than it is asked
+ * to. */
+#define NUMA_MASK_BITS (NUMA_NODES_MOST + 1)
+
+/* The nodes that the memory comes from, for the CPU that the caller runs on. */
+void region_numa_nodes(const struct region_numa *numa, struct numa_set *nodes);
 
 /* Has the memory that a range of addresses will get come from there. Returns 0
  * or a negative errno. */

@@ -11,6 +11,7 @@
 #include "descriptor.h"
 #include "file_mapping.h"
 #include "file_system_space.h"
+#include "huge_pages.h"
 #include "last_error.h"
 #include "late_close.h"
 #include "parallel.h"
@@ -273,13 +274,27 @@ int region_pool_open_buffer(struct memkind_region_pool *pool, void *addr,
     return result == 0 ? 0 : fail_open(pool, result);
 }
 
-int region_pool_open_memory(struct memkind_region_pool *pool, void *owner)
+static int open_memory(struct memkind_region_pool *pool)
 {
-    init_pool(pool, REGION_MEMORY, 0, owner);
     pool->new_size =
         pool_limit_first_size(physical_memory_size(), pool->new_size);
     int result = grow_first_region(pool, -1);
     return result == 0 ? 0 : fail_open(pool, result);
+}
+
+int region_pool_open_memory(struct memkind_region_pool *pool, void *owner)
+{
+    init_pool(pool, REGION_MEMORY, 0, owner);
+    return open_memory(pool);
+}
+
+/* Space is taken by the page, which is never split. */
+int region_pool_open_huge_pages(struct memkind_region_pool *pool, void *owner)
+{
+    init_pool(pool, REGION_MEMORY, 0, owner);
+    pool->has_huge_pages = true;
+    pool->grain = pool->file_system.unit = HUGE_PAGE_SIZE;
+    return open_memory(pool);
 }
 
 void region_pool_set_fork_policy(struct memkind_region_pool *pool,

@@ -27,7 +27,8 @@
  * file:   fd is an empty regular file, which is duplicated;
  * device: path is a device DAX, which no other pool may have; -EBUSY;
  * buffer: whole pages within [addr, addr + size) are used;
- * memory: DRAM, without limit.
+ * memory: DRAM, without limit;
+ * huge pages: DRAM in those of huge_pages.h.
  */
 int region_pool_open_files(struct memkind_region_pool *pool, const char *dir,
                            size_t max_size, void *owner);
@@ -41,6 +42,7 @@ int region_pool_open_device(struct memkind_region_pool *pool, const char *path,
 int region_pool_open_buffer(struct memkind_region_pool *pool, void *addr,
                             size_t size, void *owner);
 int region_pool_open_memory(struct memkind_region_pool *pool, void *owner);
+int region_pool_open_huge_pages(struct memkind_region_pool *pool, void *owner);
 
 /* A pool's policy is REGION_FORK_PRIVATE unless this sets another one, before
  * the pool is in use. */

@@ -9,6 +9,7 @@
 #include "address_space.h"
 #include "file_space.h"
 #include "file_system_space.h"
+#include "huge_pages.h"
 #include "pool_files.h"
 #include "region_align.h"
 #include "region_detach.h"
@@ -204,6 +205,22 @@ static bool seems_full(struct memkind_region_pool *pool,
            atomic_load_explicit(&place->counts_space, memory_order_relaxed);
 }
 
+/* Whole grains that have none: `missing` is `size`. */
+static int take_huge_pages(struct memkind_region_pool *pool,
+                           const struct region *region, size_t offset,
+                           size_t size, size_t missing)
+{
+    assert(missing == size);
+    int result = huge_pages_take(region->base + offset, size);
+    if (result != 0) {
+        region_space_credit(pool, missing);
+        /* Others may give some back. */
+        atomic_fetch_add_explicit(&pool->refusals.passing, 1,
+                                  memory_order_relaxed);
+    }
+    return result;
+}
+
 int region_space_take_rest(struct memkind_region_pool *pool,
                            struct region *region, size_t offset, size_t size,
                            size_t held)
@@ -220,6 +237,8 @@ int region_space_take_rest(struct memkind_region_pool *pool,
         pmem_memset_nodrain(region->base + offset, 0, size);
         return 0;
     }
+    if (pool->has_huge_pages)
+        return take_huge_pages(pool, region, offset, size, missing);
     if (region->fd < 0)
         return 0;
     int result = seems_full(pool, region, missing)
@@ -257,7 +276,9 @@ int region_space_give(struct memkind_region_pool *pool, struct region *region,
     if (region_detach_is_needed(region, offset, size))
         return -EBUSY;
     /* The space of a device is the device's; it is cleared when taken. */
-    if (region->fd < 0)
+    if (pool->has_huge_pages)
+        result = huge_pages_give(region->base + offset, size);
+    else if (region->fd < 0)
         result = address_space_drop(region->base + offset, size);
     else if (pool->backing != REGION_DEVICE)
         result = region_space_punch(region, offset, size);

@@ -125,23 +125,92 @@ static void read_set(const char *path, struct numa_set *set)
         *set = (struct numa_set){{0}};
 }
 
-/* In MB/s, to the nearest CPUs; 0 if the firmware says nothing of it. */
-static int64_t bandwidth_of(unsigned node)
+/* A number for reading from the nearest CPUs, or else for writing; 0 if the
+ * firmware says nothing of it. */
+static int64_t read_access(unsigned node, const char *reading,
+                           const char *writing)
 {
     char text[32];
-    if (!read_node_file(node, "access0/initiators/read_bandwidth", text,
-                        sizeof text) &&
-        !read_node_file(node, "access0/initiators/write_bandwidth", text,
-                        sizeof text))
+    if (!read_node_file(node, reading, text, sizeof text) &&
+        !read_node_file(node, writing, text, sizeof text))
         return 0;
     return strtoll(text, NULL, 10);
 }
 
+/* In MB/s. */
+static int64_t bandwidth_of(unsigned node)
+{
+    return read_access(node, "access0/initiators/read_bandwidth",
+                       "access0/initiators/write_bandwidth");
+}
+
+/* In nanoseconds. */
+static int64_t latency_of(unsigned node)
+{
+    return read_access(node, "access0/initiators/read_latency",
+                       "access0/initiators/write_latency");
+}
+
+/* Bytes of memory, used or not; 0 if that is not known. */
+static size_t node_size(unsigned node)
+{
+    char text[512];
+    const char *total = read_node_file(node, "meminfo", text, sizeof text)
+                            ? strstr(text, "MemTotal:")
+                            : NULL;
+    return total != NULL
+               ? (size_t)strtoull(total + strlen("MemTotal:"), NULL, 10) << 10
+               : 0;
+}
+
+/* Whether CPUs of a node are among those that get at the memory of another one
+ * best. */
+static bool is_initiator(unsigned cpu_node, unsigned node)
+{
+    char name[48], cpus[32];
+    snprintf(name, sizeof name, "access0/initiators/node%u/cpulist", cpu_node);
+    return read_node_file(node, name, cpus, sizeof cpus);
+}
+
+/* ---- distances ---------------------------------------------------------- */
+
+static struct numa_set online;
+
+/* Those of a set that are nearest to a node: all of it if that is not known.
+ * The file of the node has a number for each node that is online. */
+static void find_nearest(unsigned node, const struct numa_set *among,
+                         struct numa_set *nearest)
+{
+    char text[NUMA_NODES_MOST * 4];
+    long least = LONG_MAX;
+    *nearest = *among;
+    if (!read_node_file(node, "distance", text, sizeof text))
+        return;
+    struct numa_set found = {{0}};
+    char *at = text;
+    for (unsigned to = 0; to < NUMA_NODES_MOST; to++) {
+        if (!numa_set_has(&online, to))
+            continue;
+        char *end;
+        const long distance = strtol(at, &end, 10);
+        if (end == at)
+            break;
+        at = end;
+        if (!numa_set_has(among, to) || distance > least)
+            continue;
+        if (distance < least)
+            found = (struct numa_set){{0}};
+        least = distance;
+        numa_set_add(&found, to);
+    }
+    if (!numa_set_is_empty(&found))
+        *nearest = found;
+}
+
 /* ---- which nodes -------------------------------------------------------- */
 
-struct numa_set numa_sets[NUMA_SORTS];
+static struct numa_set numa_sets[NUMA_SORTS];
 static bool is_bad[NUMA_SORTS]; /* what the environment says of one */
-static struct numa_set online;
 static pthread_once_t sorts_once = PTHREAD_ONCE_INIT;
 
 static void find_fast_nodes(void)
@@ -173,6 +242,105 @@ static bool nodes_are_named(enum option option, enum numa_sort sort)
     return true;
 }
 
+/* ---- the best ones ------------------------------------------------------ */
+
+#define FIRST_OF_DOMAIN NUMA_LARGEST_OF_DOMAIN
+#define NO_NODE 0
+
+/* By the number of a node with CPUs: 1 + that of the best one of its domain. */
+static uint16_t best_of_domain[NUMA_SORTS - FIRST_OF_DOMAIN][NUMA_NODES_MOST];
+
+static bool is_of_domain(enum numa_sort sort)
+{
+    return sort >= FIRST_OF_DOMAIN;
+}
+
+static void find_largest(struct numa_set *largest)
+{
+    size_t most = 1;
+    for (unsigned node = 0; node < NUMA_NODES_MOST; node++) {
+        const size_t size =
+            numa_set_has(&numa_sets[NUMA_ANY], node) ? node_size(node) : 0;
+        if (size < most)
+            continue;
+        if (size > most)
+            *largest = (struct numa_set){{0}};
+        most = size;
+        numa_set_add(largest, node);
+    }
+}
+
+/* The nodes with CPUs whose domains one with memory is in. */
+static void find_domains(unsigned node, const struct numa_set *with_cpu,
+                         struct numa_set *domains)
+{
+    *domains = (struct numa_set){{0}};
+    if (numa_set_has(with_cpu, node)) {
+        numa_set_add(domains, node);
+        return;
+    }
+    for (unsigned cpu_node = 0; cpu_node < NUMA_NODES_MOST; cpu_node++)
+        if (numa_set_has(with_cpu, cpu_node) && is_initiator(cpu_node, node))
+            numa_set_add(domains, cpu_node);
+    if (numa_set_is_empty(domains))
+        find_nearest(node, with_cpu, domains);
+}
+
+/* Whether so much is known of a node that it can be compared with others. */
+static bool is_comparable(enum numa_sort sort, unsigned node)
+{
+    if (sort == NUMA_LARGEST_OF_DOMAIN)
+        return node_size(node) != 0;
+    return (sort == NUMA_LOWEST_LATENCY_OF_DOMAIN ? latency_of(node)
+                                                  : bandwidth_of(node)) != 0;
+}
+
+static bool is_better(enum numa_sort sort, unsigned node, unsigned than)
+{
+    const size_t size = node_size(node), other_size = node_size(than);
+    if (sort == NUMA_LARGEST_OF_DOMAIN)
+        return size != other_size ? size > other_size
+                                  : latency_of(node) > latency_of(than);
+    const int64_t gain = sort == NUMA_LOWEST_LATENCY_OF_DOMAIN
+                             ? latency_of(than) - latency_of(node)
+                             : bandwidth_of(node) - bandwidth_of(than);
+    return gain != 0 ? gain > 0 : size < other_size;
+}
+
+/* Notes a node for the domains in which it is the best one so far. */
+static void compare_in_domains(enum numa_sort sort, unsigned node,
+                               const struct numa_set *domains)
+{
+    if (!is_comparable(sort, node))
+        return;
+    for (unsigned domain = 0; domain < NUMA_NODES_MOST; domain++) {
+        uint16_t *best = &best_of_domain[sort - FIRST_OF_DOMAIN][domain];
+        if (numa_set_has(domains, domain) &&
+            (*best == NO_NODE || is_better(sort, node, *best - 1U)))
+            *best = (uint16_t)(node + 1);
+    }
+}
+
+static void find_best_of_domains(const struct numa_set *with_cpu)
+{
+    for (unsigned node = 0; node < NUMA_NODES_MOST; node++) {
+        struct numa_set domains;
+        if (!numa_set_has(&numa_sets[NUMA_ANY], node))
+            continue;
+        find_domains(node, with_cpu, &domains);
+        for (unsigned sort = FIRST_OF_DOMAIN; sort < NUMA_SORTS; sort++)
+            compare_in_domains((enum numa_sort)sort, node, &domains);
+    }
+    for (unsigned sort = FIRST_OF_DOMAIN; sort < NUMA_SORTS; sort++)
+        for (unsigned domain = 0; domain < NUMA_NODES_MOST; domain++)
+            if (best_of_domain[sort - FIRST_OF_DOMAIN][domain] != NO_NODE)
+                numa_set_add(&numa_sets[sort],
+                             best_of_domain[sort - FIRST_OF_DOMAIN][domain] -
+                                 1U);
+}
+
+/* ---- all of them -------------------------------------------------------- */
+
 static void find_sorts(void)
 {
     read_set(NODES "online", &online);
@@ -190,6 +358,8 @@ static void find_sorts(void)
         else if (!named && !numa_set_has(&numa_sets[NUMA_HIGH_BANDWIDTH], node))
             numa_set_add(&numa_sets[NUMA_MEMORY_ONLY], node);
     }
+    find_largest(&numa_sets[NUMA_LARGEST]);
+    find_best_of_domains(&with_cpu);
 }
 
 const struct numa_set *numa_nodes_of(enum numa_sort sort)
@@ -221,52 +391,30 @@ bool numa_nodes_are_valid(enum numa_sort sort)
     return false;
 }
 
-/* ---- distances ---------------------------------------------------------- */
+/* ---- what is asked ------------------------------------------------------ */
 
-/* The file of a node has a number for each node that is online. */
-void numa_nodes_nearest(const struct numa_set *among, struct numa_set *nearest)
+void numa_nodes_nearest(enum numa_sort sort, struct numa_set *nearest)
 {
-    char text[NUMA_NODES_MOST * 4];
     unsigned node = 0;
-    long least = LONG_MAX;
-    *nearest = *among;
-    if (sys.getcpu(NULL, &node) != 0 ||
-        !read_node_file(node, "distance", text, sizeof text))
+    *nearest = *numa_nodes_of(sort);
+    if (sys.getcpu(NULL, &node) != 0)
         return;
-    struct numa_set found = {{0}};
-    char *at = text;
-    for (unsigned to = 0; to < NUMA_NODES_MOST; to++) {
-        if (!numa_set_has(&online, to))
-            continue;
-        char *end;
-        const long distance = strtol(at, &end, 10);
-        if (end == at)
-            break;
-        at = end;
-        if (!numa_set_has(among, to) || distance > least)
-            continue;
-        if (distance < least)
-            found = (struct numa_set){{0}};
-        least = distance;
-        numa_set_add(&found, to);
+    const unsigned best = is_of_domain(sort) && node < NUMA_NODES_MOST
+                              ? best_of_domain[sort - FIRST_OF_DOMAIN][node]
+                              : NO_NODE;
+    if (best == NO_NODE) {
+        find_nearest(node, numa_nodes_of(sort), nearest);
+        return;
     }
-    if (!numa_set_is_empty(&found))
-        *nearest = found;
+    *nearest = (struct numa_set){{0}};
+    numa_set_add(nearest, best - 1);
 }
-
-/* ---- sizes -------------------------------------------------------------- */
 
 size_t numa_nodes_size(const struct numa_set *set)
 {
     size_t size = 0;
-    for (unsigned node = 0; node < NUMA_NODES_MOST; node++) {
-        char text[512];
-        if (!numa_set_has(set, node) ||
-            !read_node_file(node, "meminfo", text, sizeof text))
-            continue;
-        const char *total = strstr(text, "MemTotal:");
-        if (total != NULL)
-            size += strtoull(total + strlen("MemTotal:"), NULL, 10) << 10;
-    }
+    for (unsigned node = 0; node < NUMA_NODES_MOST; node++)
+        if (numa_set_has(set, node))
+            size += node_size(node);
     return size;
 }

@@ -47,21 +47,28 @@ enum numa_sort {
     /* MEMKIND_DAX_KMEM_NODES, or those that have memory, but neither CPUs nor a
      * high bandwidth. */
     NUMA_MEMORY_ONLY,
+    NUMA_LARGEST, /* that have the most memory */
+    /* The best one of each domain, which is a node with CPUs and the nodes
+     * without any whose memory is its, as the firmware says, or else as the
+     * distances do. As to latency and bandwidth, those for which the firmware
+     * names it. */
+    NUMA_LARGEST_OF_DOMAIN,        /* of equal ones the slower */
+    NUMA_LOWEST_LATENCY_OF_DOMAIN, /* of equal ones the smaller */
+    NUMA_HIGH_BANDWIDTH_OF_DOMAIN, /* likewise */
     NUMA_SORTS,
 };
 
-/* Those nodes; none if the kernel knows of no nodes. By the function the set is
- * found first; its place is always the same. */
-extern struct numa_set numa_sets[NUMA_SORTS];
+/* Those nodes; none if the kernel knows of no nodes. */
 const struct numa_set *numa_nodes_of(enum numa_sort sort);
 
 /* Whether the variable that names nodes of that sort can be used. If not, the
  * set is empty, and the reason is said (last_error.h). */
 bool numa_nodes_are_valid(enum numa_sort sort);
 
-/* Those of a set that are nearest to the CPU that the caller runs on: all of it
- * if that cannot be found out. */
-void numa_nodes_nearest(const struct numa_set *among, struct numa_set *nearest);
+/* Those of a sort that are nearest to the CPU that the caller runs on: all of
+ * them if that cannot be found out. If the best ones of domains are meant, that
+ * of the CPU's own, if there is one. */
+void numa_nodes_nearest(enum numa_sort sort, struct numa_set *nearest);
 
 /* Bytes of memory that the nodes of a set have, used or not. */
 size_t numa_nodes_size(const struct numa_set *set);

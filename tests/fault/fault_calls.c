@@ -64,6 +64,7 @@ static const struct {
     [FAULT_POPULATE] = {"madvise(MADV_POPULATE_WRITE)",
                         {EFAULT, ENOMEM, EINVAL, EHWPOISON, EINTR, ENOSYS}},
     [FAULT_MPROTECT] = {"mprotect", {ENOMEM, EACCES}},
+    [FAULT_MBIND] = {"mbind", {ENOMEM, EPERM, EINVAL, ENOSYS}},
     [FAULT_PTHREAD_CREATE] = {"pthread_create", {EAGAIN, EPERM}},
     [FAULT_PMEM_MAP] = {"pmem_map_file",
                         {ENOMEM, EAGAIN, ENOENT, EACCES, EINVAL, EMFILE}},
@@ -495,6 +496,12 @@ static int fault_pthread_create(pthread_t *thread,
     return real.pthread_create(thread, attributes, start, argument);
 }
 
+static int fault_mbind(void *addr, size_t len, int mode,
+                       const unsigned long *nodes, unsigned long bits)
+{
+    return fails(FAULT_MBIND) ? -1 : real.mbind(addr, len, mode, nodes, bits);
+}
+
 static void *fault_pmem_map_file(const char *path, size_t len, int flags,
                                  mode_t mode, size_t *mapped_len, int *is_pmem)
 {
@@ -561,6 +568,7 @@ void fault_install(struct fault_world what)
     sys.mincore = fault_mincore;
     sys.madvise = fault_madvise;
     sys.mprotect = fault_mprotect;
+    sys.mbind = fault_mbind;
     sys.pthread_create = fault_pthread_create;
     sys.pmem_map_file = fault_pmem_map_file;
     sys.pmem_unmap = fault_pmem_unmap;

@@ -24,13 +24,23 @@
 
 #include "fault_calls.h"
 #include "file_system.h"
+#include "huge_pages.h"
 #include "jemalloc_private.h"
 #include "late_space.h"
 #include "layer_test.h"
+#include "sys_calls.h"
 
 #define LIMIT (16 * MIB)
 
-enum backing { DIRECTORY, CALLERS_FILE, BUFFER, DRAM, BLOCKS };
+enum backing {
+    DIRECTORY,
+    CALLERS_FILE,
+    BUFFER,
+    DRAM,
+    BLOCKS,
+    NODES,
+    HUGE_PAGES
+};
 
 struct place {
     const char *name;
@@ -83,6 +93,8 @@ static bool is_documented(int err)
     case MEMKIND_ERROR_MALLOC:
     case MEMKIND_ERROR_ARENAS_CREATE:
         return true;
+    case MEMKIND_ERROR_HUGETLB:
+        return place->backing == HUGE_PAGES;
     default:
         return false;
     }
@@ -148,6 +160,43 @@ static int create_kind_of_dram(memkind_t *kind)
                                (memkind_bits_t)0, kind);
 }
 
+/* ---- huge pages that are none ------------------------------------------ */
+
+/* A number that says how many are set aside. */
+static int open_number(const char *path, int flags, mode_t mode)
+{
+    return open(strstr(path, "hugepages") != NULL ? "/proc/sys/kernel/pid_max"
+                                                  : path,
+                flags, mode);
+}
+
+static void *map_other_pages(void *addr, size_t size, int prot, int flags,
+                             int fd, off_t offset)
+{
+    if ((flags & MAP_HUGETLB) == 0)
+        return mmap(addr, size, prot, flags, fd, offset);
+    char *room = mmap(NULL, size + HUGE_PAGE_SIZE, prot,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (room == MAP_FAILED)
+        return room;
+    char *start = room + (-(uintptr_t)room & (HUGE_PAGE_SIZE - 1));
+    if (start != room)
+        munmap(room, (size_t)(start - room));
+    munmap(start + size, (size_t)(room + HUGE_PAGE_SIZE - start));
+    return start;
+}
+
+static struct sys_calls before_pretence;
+
+static void pretend_huge_pages(void)
+{
+    before_pretence = sys;
+    sys.open = open_number;
+    sys.mmap = map_other_pages;
+}
+
+/* ---- any of them ------------------------------------------------------- */
+
 static memkind_t create(void)
 {
     memkind_t kind = NULL;
@@ -167,6 +216,16 @@ static memkind_t create(void)
         break;
     case BLOCKS:
         err = create_on_blocks(&kind);
+        break;
+    case NODES:
+        err = memkind_create_kind(
+            MEMKIND_MEMTYPE_DEFAULT | MEMKIND_MEMTYPE_HIGH_BANDWIDTH,
+            MEMKIND_POLICY_INTERLEAVE_ALL, (memkind_bits_t)0, &kind);
+        break;
+    case HUGE_PAGES:
+        err = memkind_create_kind(MEMKIND_MEMTYPE_DEFAULT,
+                                  MEMKIND_POLICY_PREFERRED_LOCAL,
+                                  MEMKIND_MASK_PAGE_SIZE_2MB, &kind);
         break;
     }
     if (worked(err == MEMKIND_SUCCESS, "a kind cannot be made"))
@@ -662,8 +721,10 @@ static void everything(void)
         FAULT_BIT(FAULT_CAPGET) | FAULT_BIT(FAULT_PTHREAD_CREATE) |
         FAULT_BIT(FAULT_SYNC_RANGE) | FAULT_BIT(FAULT_MINCORE) |
         FAULT_BIT(FAULT_GETCPU) | FAULT_BIT(FAULT_MEMFD) |
-        FAULT_BIT(FAULT_SEAL) | FAULT_BIT(FAULT_PREAD) |
-        FAULT_BIT(FAULT_MREMAP);
+        FAULT_BIT(FAULT_SEAL) |
+        (memkind_check_available(MEMKIND_HBW) == MEMKIND_SUCCESS
+             ? 0
+             : FAULT_BIT(FAULT_MBIND));
     printf("%lu fault points, %lu failures ", all_points, all_injections);
     for (int call = 0; call < FAULT_CALLS; call++)
         if ((calls_met & FAULT_BIT(call)) == 0 &&
@@ -804,8 +865,26 @@ WALK(callers_file, .name = "caller's file", .backing = CALLERS_FILE,
      .limit = LIMIT)
 WALK(fixed, .name = "fixed", .backing = BUFFER, .limit = LIMIT)
 WALK(dram, .name = "DRAM", .backing = DRAM)
+WALK(many_nodes, .name = "nodes", .backing = NODES)
+WALK(set_aside, .name = "huge pages set aside", .backing = HUGE_PAGES)
 WALK(blocks, .name = "blocks", .backing = BLOCKS)
 WALK(threads, .name = "threads", .limit = 32 * MIB, .threads = 4)
+
+/* The environment names all nodes there are. */
+static void nodes(void)
+{
+    if (memkind_check_available(MEMKIND_HBW) == MEMKIND_SUCCESS)
+        many_nodes();
+    else
+        printf("skipped: no NUMA nodes ");
+}
+
+static void huge_pages_set_aside_for_kinds(void)
+{
+    pretend_huge_pages();
+    set_aside();
+    sys = before_pretence;
+}
 
 static const struct test_case tests[] = {
     {"limited", limited},
@@ -822,6 +901,8 @@ static const struct test_case tests[] = {
     {"caller's file", callers_file},
     {"fixed", fixed},
     {"DRAM", dram},
+    {"NUMA nodes", nodes},
+    {"huge pages that are set aside", huge_pages_set_aside_for_kinds},
     {"blocks of an own mmap operation", blocks},
     {"threads", threads},
     {"arenas that cannot be made", arenas_that_cannot_be_made},

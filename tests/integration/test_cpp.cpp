@@ -227,7 +227,7 @@ void refuse_handles()
                           MEMKIND_SUCCESS);
     CU_ASSERT_EQUAL(memkind_destroy_kind(destroyed), MEMKIND_SUCCESS);
     CU_ASSERT(throws<std::invalid_argument>([=] { User bad(destroyed); }));
-    for (memkind_t missing : {MEMKIND_HBW, MEMKIND_HUGETLB, MEMKIND_DAX_KMEM})
+    for (memkind_t missing : {MEMKIND_HBW, MEMKIND_GBTLB, MEMKIND_DAX_KMEM})
         CU_ASSERT(throws<std::runtime_error>([=] { User bad(missing); }));
     User good(MEMKIND_REGULAR);
     CU_ASSERT_PTR_EQUAL(good.get(), MEMKIND_REGULAR);

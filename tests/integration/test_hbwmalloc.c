@@ -105,7 +105,9 @@ static int check_arguments(bool huge_pages)
     NEED(hbw_posix_memalign_psize(&ptr, 64, 10, HBW_PAGESIZE_1GB_STRICT) ==
          EINVAL);
     const int refused = huge_pages ? ENOMEM : EINVAL;
-    NEED(hbw_posix_memalign_psize(&ptr, 64, 10, HBW_PAGESIZE_2MB) == refused);
+    if (memkind_check_available(MEMKIND_HUGETLB) != MEMKIND_SUCCESS)
+        NEED(hbw_posix_memalign_psize(&ptr, 64, 10, HBW_PAGESIZE_2MB) ==
+             refused);
     NEED(hbw_posix_memalign_psize(&ptr, 64, 10, HBW_PAGESIZE_1GB) == refused);
     NEED(hbw_posix_memalign_psize(&ptr, 64, GIB, HBW_PAGESIZE_1GB_STRICT) ==
          refused);
@@ -309,9 +311,15 @@ static int create_kinds(void)
         NEED(hbw_verify_memory_region(object, 100000, HBW_TOUCH_PAGES) == 0);
         memkind_free(kind, object);
         NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
-        NEED(memkind_create_kind(MEMKIND_MEMTYPE_HIGH_BANDWIDTH, policies[i],
-                                 MEMKIND_MASK_PAGE_SIZE_2MB,
-                                 &kind) == MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE);
+        int err =
+            memkind_create_kind(MEMKIND_MEMTYPE_HIGH_BANDWIDTH, policies[i],
+                                MEMKIND_MASK_PAGE_SIZE_2MB, &kind);
+        if (policies[i] == MEMKIND_POLICY_INTERLEAVE_ALL)
+            NEED(err == MEMKIND_ERROR_INVALID);
+        else if (memkind_check_available(MEMKIND_HBW_ALL_HUGETLB) != 0)
+            NEED(err == MEMKIND_ERROR_HUGETLB);
+        else
+            NEED(err == 0 && memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
     }
     return 0;
 }

@@ -573,21 +573,20 @@ static void test_no_object(void)
 static void test_kinds_that_cannot_be_had(void)
 {
     errno = 0;
-    CHECK_NULL(memkind_malloc(MEMKIND_HBW_HUGETLB, 8));
+    CHECK_NULL(memkind_malloc(MEMKIND_HBW_GBTLB, 8));
     CHECK_EQ(errno, ENOMEM);
     errno = 0;
-    CHECK_NULL(memkind_calloc(MEMKIND_HUGETLB, 8, 8));
+    CHECK_NULL(memkind_calloc(MEMKIND_HBW_PREFERRED_GBTLB, 8, 8));
     CHECK_EQ(errno, ENOMEM);
     errno = 0;
     CHECK_NULL(memkind_realloc(MEMKIND_GBTLB, NULL, 8));
     CHECK_EQ(errno, ENOMEM);
     errno = UNTOUCHED;
-    check_aligned_fails(MEMKIND_HIGHEST_CAPACITY, 64, 8, ENOMEM);
-    check_aligned_fails(MEMKIND_HIGHEST_CAPACITY, 3, 8, EINVAL);
-    check_aligned_fails(MEMKIND_HIGHEST_CAPACITY, 64, 0, 0);
-    CHECK_EQ(memkind_posix_memalign(MEMKIND_HIGHEST_CAPACITY, NULL, 64, 8),
-             EINVAL);
-    memkind_free(MEMKIND_HBW_HUGETLB, NULL);
+    check_aligned_fails(MEMKIND_GBTLB, 64, 8, ENOMEM);
+    check_aligned_fails(MEMKIND_GBTLB, 3, 8, EINVAL);
+    check_aligned_fails(MEMKIND_GBTLB, 64, 0, 0);
+    CHECK_EQ(memkind_posix_memalign(MEMKIND_GBTLB, NULL, 64, 8), EINVAL);
+    memkind_free(MEMKIND_HBW_GBTLB, NULL);
     CHECK_EQ(errno, UNTOUCHED);
 }
 

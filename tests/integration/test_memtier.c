@@ -343,7 +343,7 @@ static void test_refused(void)
     CHECK_NULL(memtier_kind_malloc(NULL, 1));
     CHECK_EQ(errno, EINVAL);
     CHECK_NULL(memtier_kind_realloc(NULL, NULL, 1));
-    CHECK_NULL(memtier_kind_malloc(MEMKIND_HUGETLB, 1));
+    CHECK_NULL(memtier_kind_malloc(MEMKIND_GBTLB, 1));
     /* An object that cannot grow stays, and so does its count. */
     ptr = memtier_malloc(memory, 100);
     const size_t size = memtier_usable_size(ptr);

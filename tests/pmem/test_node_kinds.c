@@ -8,9 +8,12 @@
 #include <hbwmalloc.h>
 #include <memkind.h>
 #include <memkind_memtier.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "test_child.h"
@@ -189,6 +192,250 @@ static void test_tiers(void)
     memtier_delete_memtier_memory(memory);
 }
 
+/* ---- the largest, the fastest ------------------------------------------- */
+
+/* Whether all of an object of a kind is on one node. */
+static void check_object_node(memkind_t kind, int node)
+{
+    size_t counts[NODES];
+    CHECK_EQ(memkind_check_available(kind), MEMKIND_SUCCESS);
+    char *object = memkind_malloc(kind, 10 * MIB);
+    REQUIRE_NOT_NULL(object);
+    count_pages(object, 10 * MIB, counts);
+    for (int other = 0; other < NODES; other++)
+        CHECK(other == node || counts[other] == 0);
+    memkind_free(kind, object);
+    CHECK_EQ(memkind_purge_kind(kind), MEMKIND_SUCCESS);
+}
+
+static void test_best_nodes(void)
+{
+    if (!nodes_are_there())
+        return;
+    check_object_node(MEMKIND_HIGHEST_CAPACITY, 0);
+    check_object_node(MEMKIND_HIGHEST_CAPACITY_PREFERRED, 0);
+    check_object_node(MEMKIND_HIGHEST_CAPACITY_LOCAL, 0);
+    check_object_node(MEMKIND_HIGHEST_CAPACITY_LOCAL_PREFERRED, 0);
+    check_node(MEMKIND_LOWEST_LATENCY_LOCAL, 1);
+    check_node(MEMKIND_LOWEST_LATENCY_LOCAL_PREFERRED, 1);
+    check_node(MEMKIND_HIGHEST_BANDWIDTH_LOCAL, 1);
+    check_node(MEMKIND_HIGHEST_BANDWIDTH_LOCAL_PREFERRED, 1);
+    check_object_node(MEMKIND_REGULAR, 0);
+    CHECK_GT(memkind_get_capacity(MEMKIND_HIGHEST_CAPACITY),
+             (ssize_t)(2 * NODE_SIZE));
+}
+
+/* ---- huge pages --------------------------------------------------------- */
+
+#define HUGE_PAGE (2 * MIB)
+
+static bool set_huge_pages(int node, int count)
+{
+    char path[128];
+    int got = -1;
+    snprintf(path, sizeof path,
+             "/sys/devices/system/node/node%d/hugepages/hugepages-2048kB/"
+             "nr_hugepages",
+             node);
+    FILE *file = fopen(path, "r+");
+    if (file == NULL || fprintf(file, "%d\n", count) < 0 || fclose(file) != 0)
+        return false;
+    file = fopen(path, "r");
+    if (file == NULL || fscanf(file, "%d", &got) != 1 || fclose(file) != 0)
+        return false;
+    return got == count;
+}
+
+/* A number of /proc/meminfo. */
+static long huge_pages(const char *name)
+{
+    char line[128];
+    long count = -1;
+    FILE *file = fopen("/proc/meminfo", "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, name, strlen(name)) == 0)
+            count = strtol(line + strlen(name), NULL, 10);
+    if (file != NULL)
+        fclose(file);
+    return count;
+}
+
+/* Bytes of a page at an address, in KiB. */
+static long page_size_at(const char *object)
+{
+    char line[256];
+    bool is_there = false;
+    long size = 0;
+    FILE *file = fopen("/proc/self/smaps", "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        uintptr_t from, to;
+        if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+            is_there = (uintptr_t)object >= from && (uintptr_t)object < to;
+        else if (is_there)
+            (void)sscanf(line, "KernelPageSize: %ld kB", &size);
+    }
+    if (file != NULL)
+        fclose(file);
+    return size;
+}
+
+/* What a kind has reserved is reserved until its process ends: each of these
+ * runs in one of its own. */
+
+static bool is_huge(memkind_t kind)
+{
+    static const size_t sizes[] = {100, 5000, 300 << 10, 5 << 20, 20 << 20};
+    if (memkind_check_available(kind) != MEMKIND_SUCCESS)
+        return false;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        char *object = memkind_malloc(kind, sizes[i]);
+        if (object == NULL)
+            return false;
+        memset(object, 1, sizes[i]);
+        if (page_size_at(object) != 2048 ||
+            page_size_at(object + sizes[i] - 1) != 2048)
+            return false;
+        memkind_free(kind, object);
+    }
+    return true;
+}
+
+static int use_huge_pages(void)
+{
+    NEED(memkind_get_capacity(MEMKIND_HUGETLB) == 40 * HUGE_PAGE);
+    NEED(memkind_check_available(MEMKIND_HBW_HUGETLB) == MEMKIND_ERROR_HUGETLB);
+    NEED(memkind_malloc(MEMKIND_HBW_HUGETLB, 1) == NULL);
+    NEED(is_huge(MEMKIND_HUGETLB));
+    const long before = huge_pages("HugePages_Free:");
+    NEED(memkind_purge_kind(MEMKIND_HUGETLB) == MEMKIND_SUCCESS);
+    NEED(huge_pages("HugePages_Free:") > before);
+    NEED(huge_pages("HugePages_Free:") >= 38);
+    return 0;
+}
+
+static int use_huge_pages_of_node(void)
+{
+    NEED(is_huge(MEMKIND_HBW_HUGETLB));
+    NEED(is_huge(MEMKIND_HBW_PREFERRED_HUGETLB));
+    (void)hbw_set_policy(HBW_POLICY_BIND);
+    NEED(hbw_get_policy() == HBW_POLICY_BIND);
+    void *object = NULL;
+    NEED(hbw_posix_memalign_psize(&object, 64, 100, HBW_PAGESIZE_2MB) == 0);
+    NEED(memkind_detect_kind(object) == MEMKIND_HBW_HUGETLB);
+    NEED(hbw_verify_memory_region(object, 100, 0) == 0);
+    hbw_free(object);
+    return 0;
+}
+
+static void test_huge_pages(void)
+{
+    if (!nodes_are_there())
+        return;
+    CHECK_EQ(memkind_check_available(MEMKIND_HUGETLB), MEMKIND_ERROR_HUGETLB);
+    CHECK_NULL(memkind_malloc(MEMKIND_HUGETLB, 1));
+    REQUIRE(set_huge_pages(0, 40));
+    CHECK_EQ(child_run(use_huge_pages), 0);
+    REQUIRE(set_huge_pages(1, 40));
+    CHECK_EQ(child_run(use_huge_pages_of_node), 0);
+    REQUIRE(set_huge_pages(0, 0));
+    CHECK(set_huge_pages(1, 0));
+}
+
+/* Stores never fail for want of pages: allocations do. */
+static memkind_t used_up;
+static unsigned objects_least, objects_most;
+
+static int use_up(void)
+{
+    char *objects[256];
+    unsigned count = 0;
+    while (count < 256 &&
+           (objects[count] = memkind_malloc(used_up, MIB)) != NULL)
+        memset(objects[count++], 1, MIB);
+    NEED(errno == ENOMEM);
+    NEED(count >= objects_least && count <= objects_most);
+    for (unsigned i = 0; i < count; i++)
+        memkind_free(used_up, objects[i]);
+    NEED(memkind_purge_kind(used_up) == MEMKIND_SUCCESS);
+    return 0;
+}
+
+static void test_huge_pages_used_up(void)
+{
+    if (!nodes_are_there())
+        return;
+    REQUIRE(set_huge_pages(0, 60));
+    REQUIRE(set_huge_pages(1, 20));
+    used_up = MEMKIND_HUGETLB;
+    objects_least = 120;
+    objects_most = 160;
+    CHECK_EQ(child_run(use_up), 0);
+    /* Those of node 0 are free all the time. */
+    used_up = MEMKIND_HBW_ALL_HUGETLB;
+    objects_least = 30;
+    objects_most = 40;
+    CHECK_EQ(child_run(use_up), 0);
+    REQUIRE(set_huge_pages(0, 0));
+    CHECK(set_huge_pages(1, 0));
+}
+
+/* A parent keeps what it has, although there are no pages for a child. */
+static int fork_with_pages(void)
+{
+    const size_t size = 10 * HUGE_PAGE;
+    int ends[2], status = -1;
+    char *object = memkind_malloc(MEMKIND_HUGETLB, size);
+    NEED(object != NULL);
+    memset(object, 1, size);
+    (void)set_huge_pages(0, 1);
+    NEED(huge_pages("HugePages_Free:") <= 1);
+    NEED(pipe(ends) == 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        char byte;
+        (void)close(ends[1]);
+        _exit(read(ends[0], &byte, 1) == 0 ? 0 : 1);
+    }
+    NEED(child > 0);
+    memset(object, 2, size);
+    for (size_t at = 0; at < size; at += 4096)
+        NEED(object[at] == 2);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    NEED(waitpid(child, &status, 0) == child && status == 0);
+    return 0;
+}
+
+/* If there are, a child has a copy as of other memory. */
+static int fork_with_spare_pages(void)
+{
+    const size_t size = 5 * HUGE_PAGE;
+    int status = -1;
+    char *object = memkind_malloc(MEMKIND_HUGETLB, size);
+    NEED(object != NULL);
+    memset(object, 1, size);
+    const pid_t child = fork();
+    if (child == 0) {
+        char *own = memkind_malloc(MEMKIND_HUGETLB, MIB);
+        memset(object, 3, size);
+        _exit(own != NULL && object[size - 1] == 3 ? 0 : 1);
+    }
+    NEED(waitpid(child, &status, 0) == child && status == 0);
+    for (size_t at = 0; at < size; at += 4096)
+        NEED(object[at] == 1);
+    return 0;
+}
+
+static void test_huge_pages_and_fork(void)
+{
+    if (!nodes_are_there())
+        return;
+    REQUIRE(set_huge_pages(0, 40));
+    CHECK_EQ(child_run(fork_with_spare_pages), 0);
+    CHECK_EQ(child_run(fork_with_pages), 0);
+    CHECK(set_huge_pages(0, 0));
+}
+
 /* The command, with what the machine has for a ratio. */
 static void test_command(void)
 {
@@ -208,6 +455,10 @@ static const struct test_case tests[] = {
     {"created_kind", test_created_kind},
     {"policies", test_policies},
     {"tiers", test_tiers},
+    {"best_nodes", test_best_nodes},
+    {"huge_pages", test_huge_pages},
+    {"huge_pages_used_up", test_huge_pages_used_up},
+    {"huge_pages_and_fork", test_huge_pages_and_fork},
     {"command", test_command},
     {NULL, NULL},
 };

@@ -3,6 +3,7 @@
 # count it say so themselves, wherever they are run.
 memkind_suite(test_address_table unit INTERNAL)
 memkind_suite(test_numa_nodes unit INTERNAL ENVIRONMENT ${memkind_forks})
+memkind_suite(test_huge_kinds unit INTERNAL ENVIRONMENT ${memkind_forks})
 memkind_suite(test_region_file unit INTERNAL)
 memkind_suite(test_file_system unit INTERNAL)
 memkind_suite(test_place_node unit INTERNAL)

@@ -98,6 +98,54 @@ static const struct fake_file large[] = {
     {NULL, NULL},
 };
 
+/* Two sockets (0 and 1), of which the second one has more memory; a node of
+ * high bandwidth for each (2 and 3), and a large one behind the first (4), as
+ * the firmware says. Node 5 has memory of which it says nothing; it is nearer
+ * to node 1. Distances alone would mislead: node 4 is as far from node 0 as
+ * node 1 is. */
+static const struct fake_file mixed[] = {
+    {"online", "0-5\n"},
+    {"has_memory", "0-5\n"},
+    {"has_cpu", "0-1\n"},
+    {"node0/meminfo", "Node 0 MemTotal:   1000 kB\n"},
+    {"node1/meminfo", "Node 1 MemTotal:   2000 kB\n"},
+    {"node2/meminfo", "Node 2 MemTotal:   500 kB\n"},
+    {"node3/meminfo", "Node 3 MemTotal:   500 kB\n"},
+    {"node4/meminfo", "Node 4 MemTotal:   2000 kB\n"},
+    {"node5/meminfo", "Node 5 MemTotal:   1500 kB\n"},
+    {"node0/access0/initiators/node0/cpulist", "0-3\n"},
+    {"node0/access0/initiators/read_bandwidth", "100\n"},
+    {"node0/access0/initiators/read_latency", "80\n"},
+    {"node1/access0/initiators/node1/cpulist", "4-7\n"},
+    {"node1/access0/initiators/read_bandwidth", "100\n"},
+    {"node1/access0/initiators/write_latency", "90\n"},
+    {"node2/access0/initiators/node0/cpulist", "0-3\n"},
+    {"node2/access0/initiators/read_bandwidth", "400\n"},
+    {"node2/access0/initiators/read_latency", "120\n"},
+    {"node3/access0/initiators/node1/cpulist", "4-7\n"},
+    {"node3/access0/initiators/read_bandwidth", "100\n"},
+    {"node3/access0/initiators/read_latency", "90\n"},
+    {"node4/access0/initiators/node0/cpulist", "0-3\n"},
+    {"node4/access0/initiators/read_bandwidth", "20\n"},
+    {"node4/access0/initiators/read_latency", "300\n"},
+    {"node0/distance", "10 21 13 23 21 24\n"},
+    {"node1/distance", "21 10 23 13 17 24\n"},
+    {"node5/distance", "31 28 40 40 40 10\n"},
+    {NULL, NULL},
+};
+
+/* What happens if the firmware says nothing at all. */
+static const struct fake_file silent[] = {
+    {"online", "0-2\n"},
+    {"has_memory", "0-2\n"},
+    {"has_cpu", "0-1\n"},
+    {"node0/meminfo", "Node 0 MemTotal:   1000 kB\n"},
+    {"node1/meminfo", "Node 1 MemTotal:   1000 kB\n"},
+    {"node2/meminfo", "Node 2 MemTotal:   3000 kB\n"},
+    {"node2/distance", "17 28 10\n"},
+    {NULL, NULL},
+};
+
 static const struct fake_file small[] = {
     {"online", "0\n"},          {"has_memory", "0\n"}, {"has_cpu", "0\n"},
     {"node0/distance", "10\n"}, {NULL, NULL},
@@ -246,7 +294,7 @@ static bool nearest_is(unsigned from, enum numa_sort sort, const char *text)
 {
     struct numa_set nearest;
     cpu_node = from;
-    numa_nodes_nearest(numa_nodes_of(sort), &nearest);
+    numa_nodes_nearest(sort, &nearest);
     return is_set(&nearest, text);
 }
 
@@ -267,6 +315,50 @@ static int find_nearest(void)
 static void test_nearest(void)
 {
     CHECK_EQ(child_run(find_nearest), 0);
+}
+
+/* ---- the best ones ------------------------------------------------------ */
+
+static int find_best(void)
+{
+    become(mixed);
+    NEED(nodes_are(NUMA_LARGEST, "1,4"));
+    NEED(nodes_are(NUMA_LARGEST_OF_DOMAIN, "1,4"));
+    NEED(nodes_are(NUMA_LOWEST_LATENCY_OF_DOMAIN, "0,3"));
+    NEED(nodes_are(NUMA_HIGH_BANDWIDTH_OF_DOMAIN, "2-3"));
+    NEED(nearest_is(0, NUMA_LARGEST, "1,4"));
+    NEED(nearest_is(1, NUMA_LARGEST, "1"));
+    NEED(nearest_is(0, NUMA_LARGEST_OF_DOMAIN, "4"));
+    NEED(nearest_is(1, NUMA_LARGEST_OF_DOMAIN, "1"));
+    /* The smaller one, if two are as fast. */
+    NEED(nearest_is(0, NUMA_LOWEST_LATENCY_OF_DOMAIN, "0"));
+    NEED(nearest_is(1, NUMA_LOWEST_LATENCY_OF_DOMAIN, "3"));
+    NEED(nearest_is(0, NUMA_HIGH_BANDWIDTH_OF_DOMAIN, "2"));
+    NEED(nearest_is(1, NUMA_HIGH_BANDWIDTH_OF_DOMAIN, "3"));
+    NEED(open_files == 0);
+    return 0;
+}
+
+static int find_best_in_silence(void)
+{
+    become(silent);
+    NEED(nodes_are(NUMA_LARGEST, "2"));
+    NEED(nodes_are(NUMA_LARGEST_OF_DOMAIN, "1-2"));
+    NEED(nearest_is(0, NUMA_LARGEST_OF_DOMAIN, "2"));
+    NEED(nearest_is(1, NUMA_LARGEST_OF_DOMAIN, "1"));
+    NEED(nodes_are(NUMA_LOWEST_LATENCY_OF_DOMAIN, ""));
+    NEED(nodes_are(NUMA_HIGH_BANDWIDTH_OF_DOMAIN, ""));
+    NEED(memkind_check_available(MEMKIND_LOWEST_LATENCY_LOCAL) ==
+         MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE);
+    NEED(memkind_check_available(MEMKIND_HIGHEST_BANDWIDTH_LOCAL_PREFERRED) ==
+         MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE);
+    return 0;
+}
+
+static void test_best(void)
+{
+    CHECK_EQ(child_run(find_best), 0);
+    CHECK_EQ(child_run(find_best_in_silence), 0);
 }
 
 /* ---- binding ------------------------------------------------------------ */
@@ -292,7 +384,7 @@ static int fake_mbind(void *addr, size_t len, int mode,
 static bool binds(enum region_numa_mode mode, int policy, const char *nodes)
 {
     static char memory[4096];
-    const struct region_numa numa = {mode, &numa_sets[NUMA_HIGH_BANDWIDTH]};
+    const struct region_numa numa = {mode, NUMA_HIGH_BANDWIDTH};
     return region_numa_apply(&numa, memory, 1) == 0 && bound.mode == policy &&
            is_set(&bound.nodes, nodes);
 }
@@ -310,6 +402,54 @@ static int bind_memory(void)
     cpu_node = 5; /* both are as near */
     NEED(binds(REGION_NUMA_NEAREST, MPOL_BIND, "4-5"));
     NEED(binds(REGION_NUMA_PREFERRED, MPOL_PREFERRED, "4"));
+    return 0;
+}
+
+/* Whether a new heap of a kind is bound so. */
+static bool kind_binds(memkind_t kind, int policy, const char *nodes)
+{
+    bound.calls = 0;
+    void *ptr = memkind_malloc(kind, 100);
+    memkind_free(kind, ptr);
+    return ptr != NULL && bound.calls > 0 && bound.mode == policy &&
+           is_set(&bound.nodes, nodes);
+}
+
+static int bind_kinds(void)
+{
+    become(mixed);
+    sys.mbind = fake_mbind;
+    NEED(kind_binds(MEMKIND_HIGHEST_CAPACITY, MPOL_BIND, "1,4"));
+    NEED(kind_binds(MEMKIND_HIGHEST_CAPACITY_PREFERRED, MPOL_PREFERRED, "1"));
+    NEED(kind_binds(MEMKIND_HIGHEST_CAPACITY_LOCAL, MPOL_BIND, "4"));
+    NEED(kind_binds(MEMKIND_HIGHEST_CAPACITY_LOCAL_PREFERRED, MPOL_PREFERRED,
+                    "4"));
+    NEED(kind_binds(MEMKIND_LOWEST_LATENCY_LOCAL, MPOL_BIND, "0"));
+    cpu_node = 1;
+    NEED(kind_binds(MEMKIND_LOWEST_LATENCY_LOCAL_PREFERRED, MPOL_PREFERRED,
+                    "3"));
+    NEED(kind_binds(MEMKIND_HIGHEST_BANDWIDTH_LOCAL, MPOL_BIND, "3"));
+    cpu_node = 0;
+    NEED(kind_binds(MEMKIND_HIGHEST_BANDWIDTH_LOCAL_PREFERRED, MPOL_PREFERRED,
+                    "2"));
+    NEED(kind_binds(MEMKIND_REGULAR, MPOL_BIND, "0-1"));
+    NEED(memkind_get_capacity(MEMKIND_HIGHEST_CAPACITY) == 4000 << 10);
+    NEED(memkind_get_capacity(MEMKIND_REGULAR) == 3000 << 10);
+    return 0;
+}
+
+/* Where all memory is ordinary, that kind needs no nodes, and works in a
+ * sandbox, too. */
+static int bind_nothing(void)
+{
+    become(small);
+    sys.mbind = fake_mbind;
+    bound.error = EPERM;
+    void *ptr = memkind_malloc(MEMKIND_REGULAR, 100);
+    NEED(ptr != NULL && bound.calls == 0);
+    memkind_free(MEMKIND_REGULAR, ptr);
+    NEED(memkind_get_capacity(MEMKIND_REGULAR) ==
+         memkind_get_capacity(MEMKIND_DEFAULT));
     return 0;
 }
 
@@ -341,6 +481,8 @@ static int refuse_unbound(void)
 static void test_binding(void)
 {
     CHECK_EQ(child_run(bind_memory), 0);
+    CHECK_EQ(child_run(bind_kinds), 0);
+    CHECK_EQ(child_run(bind_nothing), 0);
     CHECK_EQ(child_run(refuse_unbound), 0);
 }
 
@@ -381,8 +523,13 @@ static void test_pages(void)
 }
 
 static const struct test_case tests[] = {
-    {"lists", test_lists},     {"sorts", test_sorts}, {"nearest", test_nearest},
-    {"binding", test_binding}, {"pages", test_pages}, {NULL, NULL},
+    {"lists", test_lists},
+    {"sorts", test_sorts},
+    {"nearest", test_nearest},
+    {"best ones", test_best},
+    {"binding", test_binding},
+    {"pages", test_pages},
+    {NULL, NULL},
 };
 
 int main(int argc, char **argv)

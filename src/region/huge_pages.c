@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "huge_pages.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "address_space.h"
+#include "cancellation.h"
+#include "kernel_number.h"
+#include "sys_calls.h"
+
+/* New in Linux 5.14; headers may not have it. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+#define POOL "hugepages/hugepages-2048kB/"
+
+/* The number in a file; 0 if there is none. */
+static size_t read_count(const char *path)
+{
+    long long count = 0;
+    const int saved_errno = errno, cancellation = cancellation_disable();
+    const bool is_known = kernel_number_read(path, &count);
+    cancellation_restore(cancellation);
+    errno = saved_errno;
+    return is_known && count > 0 ? (size_t)count : 0;
+}
+
+size_t huge_pages_set_aside(const struct numa_set *nodes)
+{
+    size_t count = read_count("/sys/kernel/mm/" POOL "nr_overcommit_hugepages");
+    if (nodes == NULL)
+        count += read_count("/sys/kernel/mm/" POOL "nr_hugepages");
+    for (unsigned node = 0; node < NUMA_NODES_MOST; node++) {
+        char path[96];
+        if (nodes == NULL || !numa_set_has(nodes, node))
+            continue;
+        snprintf(path, sizeof path,
+                 "/sys/devices/system/node/node%u/" POOL "nr_hugepages", node);
+        count += read_count(path);
+    }
+    return count * HUGE_PAGE_SIZE;
+}
+
+/*
+ * A mapping that is refused at a fixed address may have unmapped what was
+ * there, and another thread may have got the address by then. So the pages are
+ * mapped anywhere, and moved.
+ */
+int huge_pages_map(void *addr, size_t size)
+{
+    void *mapped = sys.mmap(NULL, size, PROT_READ | PROT_WRITE,
+                            HUGE_PAGE_MAP_FLAGS, -1, 0);
+    if (mapped == MAP_FAILED)
+        return -errno;
+    if (sys.mremap(mapped, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, addr) !=
+        MAP_FAILED)
+        return 0;
+    const int error = errno;
+    sys.munmap(mapped, size);
+    return -error;
+}
+
+int huge_pages_take(void *addr, size_t size)
+{
+    int result = address_space_advise(addr, size, MADV_POPULATE_WRITE);
+    if (result == 0)
+        return 0;
+    (void)huge_pages_give(addr, size);
+    /* -EFAULT: a store would raise SIGBUS */
+    return result == -EFAULT ? -ENOMEM : result;
+}
+
+int huge_pages_give(void *addr, size_t size)
+{
+    int result = address_space_drop(addr, size);
+    return result == -EINVAL ? -EOPNOTSUPP : result;
+}
+
+void huge_pages_unmap(void *addr, size_t size)
+{
+    (void)sys.mmap(addr, size, PROT_NONE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+                   0);
+}
