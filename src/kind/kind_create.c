@@ -310,6 +310,14 @@ static inline bool has_or_makes_heap(struct memkind *kind, const char *function)
     return false;
 }
 
+void kind_create_heap(struct memkind *kind)
+{
+    const int saved_errno = errno;
+    if (kind_heap_of(kind) == NULL && kind->lost_heap == NULL)
+        (void)make_heap_late(kind, "memkind_init_once");
+    errno = saved_errno;
+}
+
 void *memkind_default_malloc(struct memkind *kind, size_t size)
 {
     return has_or_makes_heap(kind, "memkind_malloc")

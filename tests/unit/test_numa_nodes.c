@@ -7,9 +7,16 @@
 #include <errno.h>
 #include <linux/mempolicy.h>
 #include <memkind.h>
+#include <memkind/internal/memkind_dax_kmem.h>
+#include <memkind/internal/memkind_default.h>
+#include <memkind/internal/memkind_hbw.h>
+#include <memkind/internal/memkind_hugetlb.h>
+#include <memkind/internal/memkind_interleave.h>
+#include <memkind/internal/memkind_regular.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "last_error.h"
 #include "numa_nodes.h"
@@ -438,6 +445,170 @@ static int bind_kinds(void)
     return 0;
 }
 
+/* ---- what operations consist of ------------------------------------------ */
+
+static int mask_calls;
+
+static int own_nodemask(struct memkind *kind, unsigned long *nodemask,
+                        unsigned long maxnode)
+{
+    (void)kind;
+    mask_calls++;
+    memset(nodemask, 0, maxnode / 8);
+    nodemask[0] = 0x30;
+    return MEMKIND_SUCCESS;
+}
+
+static int refuse_nodemask(struct memkind *kind, unsigned long *nodemask,
+                           unsigned long maxnode)
+{
+    (void)kind, (void)nodemask, (void)maxnode;
+    return MEMKIND_ERROR_RUNTIME;
+}
+
+typedef int mask_function(struct memkind *kind, unsigned long *nodemask,
+                          unsigned long maxnode);
+
+static bool gives_mask(mask_function *function, struct memkind *kind,
+                       unsigned long expected)
+{
+    unsigned long mask[3] = {~0UL, ~0UL, ~0UL};
+    return function(kind, mask, 128) == MEMKIND_SUCCESS &&
+           mask[0] == expected && mask[1] == 0 && mask[2] == ~0UL &&
+           function(kind, NULL, 0) == MEMKIND_SUCCESS;
+}
+
+static int know_masks(void)
+{
+    unsigned long mask = ~0UL;
+    int number = -1;
+    setenv("MEMKIND_HBW_NODES", "4,5", 1);
+    become(large);
+    NEED(gives_mask(memkind_hbw_all_get_mbind_nodemask, NULL, 0x30));
+    NEED(gives_mask(memkind_hbw_get_mbind_nodemask, MEMKIND_HBW, 0x10));
+    NEED(gives_mask(memkind_dax_kmem_all_get_mbind_nodemask, NULL, 0x80));
+    NEED(gives_mask(memkind_regular_all_get_mbind_nodemask, NULL, 0x3));
+    NEED(gives_mask(memkind_default_get_mbind_nodemask, MEMKIND_HBW_ALL, 0x30));
+    NEED(gives_mask(memkind_default_get_mbind_nodemask, MEMKIND_DEFAULT, 0xb3));
+    /* No more bits than there is room for. */
+    NEED(memkind_hbw_all_get_mbind_nodemask(NULL, &mask, 5) == 0);
+    NEED(mask == (~0UL & ~0xfUL));
+    NEED(memkind_hbw_check_available(MEMKIND_HBW) == MEMKIND_SUCCESS);
+    NEED(memkind_default_get_mbind_mode(NULL, &number) == 0);
+    NEED(number == MPOL_BIND);
+    NEED(memkind_preferred_get_mbind_mode(NULL, &number) == 0);
+    NEED(number == MPOL_PREFERRED);
+    NEED(memkind_interleave_get_mbind_mode(NULL, &number) == 0);
+    NEED(number == MPOL_INTERLEAVE);
+    NEED(memkind_default_get_mbind_mode(NULL, NULL) == MEMKIND_ERROR_INVALID);
+    NEED(memkind_hugetlb_get_mmap_flags(NULL, &number) == MEMKIND_SUCCESS);
+    NEED((number & MAP_HUGETLB) != 0 && (number & MAP_PRIVATE) != 0);
+    NEED(memkind_hugetlb_get_mmap_flags(NULL, NULL) == MEMKIND_ERROR_INVALID);
+    NEED(memkind_hugetlb_check_available_2mb(NULL) == MEMKIND_ERROR_HUGETLB);
+    NEED(memkind_hugetlb_check_available_2mb(MEMKIND_DEFAULT) ==
+         MEMKIND_ERROR_HUGETLB);
+    NEED(memkind_hbw_hugetlb_check_available(NULL) == MEMKIND_ERROR_HUGETLB);
+    NEED(memkind_default_get_mbind_nodemask(NULL, &mask, 64) ==
+         MEMKIND_ERROR_INVALID);
+    return 0;
+}
+
+static int know_no_masks(void)
+{
+    unsigned long mask = 77;
+    become(small);
+    NEED(memkind_hbw_all_get_mbind_nodemask(NULL, &mask, 64) ==
+         MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE);
+    NEED(memkind_hbw_get_mbind_nodemask(NULL, &mask, 64) ==
+         MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE);
+    NEED(memkind_dax_kmem_all_get_mbind_nodemask(NULL, &mask, 64) ==
+         MEMKIND_ERROR_UNAVAILABLE);
+    NEED(memkind_hbw_check_available(NULL) ==
+         MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE);
+    NEED(memkind_hbw_hugetlb_check_available(NULL) ==
+         MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE);
+    NEED(mask == 77);
+    NEED(memkind_regular_all_get_mbind_nodemask(NULL, &mask, 64) == 0);
+    NEED(mask == 1);
+    return 0;
+}
+
+static int know_nothing(void)
+{
+    become(nothing);
+    NEED(memkind_regular_all_get_mbind_nodemask(NULL, NULL, 0) ==
+         MEMKIND_ERROR_UNAVAILABLE);
+    setenv("MEMKIND_HBW_NODES", "x", 1);
+    NEED(memkind_hbw_all_get_mbind_nodemask(NULL, NULL, 0) != 0);
+    return 0;
+}
+
+static int bind_by_operations(void)
+{
+    static char memory[4096];
+    struct memkind_ops ops = {.get_mbind_nodemask = own_nodemask};
+    struct memkind kind = {.ops = &ops};
+    become(large);
+    sys.mbind = fake_mbind;
+    NEED(memkind_default_mbind(&kind, memory, 1) == MEMKIND_SUCCESS);
+    NEED(bound.mode == MPOL_BIND && is_set(&bound.nodes, "4-5"));
+    ops.get_mbind_mode = memkind_interleave_get_mbind_mode;
+    NEED(memkind_default_mbind(&kind, memory, 1) == MEMKIND_SUCCESS);
+    NEED(bound.mode == MPOL_INTERLEAVE && mask_calls == 2);
+    NEED(memkind_default_mbind(MEMKIND_HBW_ALL, memory, 1) == MEMKIND_SUCCESS);
+    NEED(bound.mode == MPOL_BIND && is_set(&bound.nodes, "4-5"));
+    NEED(memkind_default_mbind(MEMKIND_DEFAULT, memory, 1) ==
+         MEMKIND_ERROR_BADOPS);
+    NEED(memkind_default_mbind(NULL, memory, 1) == MEMKIND_ERROR_INVALID);
+    bound.error = EPERM;
+    errno = 0;
+    NEED(memkind_default_mbind(&kind, memory, 1) == MEMKIND_ERROR_MBIND);
+    NEED(errno == EPERM);
+    errno = 0;
+    NEED(memkind_default_mbind(MEMKIND_HBW_ALL, memory, 1) ==
+         MEMKIND_ERROR_MBIND);
+    NEED(errno == EPERM);
+    ops.get_mbind_nodemask = refuse_nodemask;
+    NEED(memkind_default_mbind(&kind, memory, 1) == MEMKIND_ERROR_RUNTIME);
+    return 0;
+}
+
+static int make_heaps(void)
+{
+    become(large);
+    sys.mbind = fake_mbind;
+    memkind_default_init_once();
+    NEED(bound.calls == 0);
+    errno = 77;
+    memkind_hbw_init_once();
+    memkind_hbw_init_once();
+    memkind_hbw_all_init_once();
+    memkind_hbw_preferred_init_once();
+    memkind_hbw_interleave_init_once();
+    memkind_interleave_init_once();
+    memkind_hbw_hugetlb_init_once(); /* there are no huge pages */
+    memkind_hbw_all_hugetlb_init_once();
+    memkind_hbw_preferred_hugetlb_init_once();
+    memkind_hugetlb_init_once();
+    NEED(errno == 77);
+    static memkind_t *const made[] = {
+        &MEMKIND_DEFAULT,       &MEMKIND_HBW,        &MEMKIND_HBW_ALL,
+        &MEMKIND_HBW_PREFERRED, &MEMKIND_INTERLEAVE, &MEMKIND_HBW_INTERLEAVE};
+    for (size_t i = 0; i < sizeof made / sizeof made[0]; i++)
+        NEED((*made[i])->heap != NULL);
+    NEED(MEMKIND_HUGETLB->heap == NULL && MEMKIND_HBW_HUGETLB->heap == NULL);
+    return 0;
+}
+
+static void test_operations(void)
+{
+    CHECK_EQ(child_run(know_masks), 0);
+    CHECK_EQ(child_run(know_no_masks), 0);
+    CHECK_EQ(child_run(know_nothing), 0);
+    CHECK_EQ(child_run(bind_by_operations), 0);
+    CHECK_EQ(child_run(make_heaps), 0);
+}
+
 /* Where all memory is ordinary, that kind needs no nodes, and works in a
  * sandbox, too. */
 static int bind_nothing(void)
@@ -523,13 +694,10 @@ static void test_pages(void)
 }
 
 static const struct test_case tests[] = {
-    {"lists", test_lists},
-    {"sorts", test_sorts},
-    {"nearest", test_nearest},
-    {"best ones", test_best},
-    {"binding", test_binding},
-    {"pages", test_pages},
-    {NULL, NULL},
+    {"lists", test_lists},     {"sorts", test_sorts},
+    {"nearest", test_nearest}, {"operations", test_operations},
+    {"best ones", test_best},  {"binding", test_binding},
+    {"pages", test_pages},     {NULL, NULL},
 };
 
 int main(int argc, char **argv)

@@ -56,6 +56,35 @@ int memkind_posix_check_alignment(struct memkind *kind, size_t alignment);
 /** MADV_NOHUGEPAGE for a block. */
 int memkind_nohugepage_madvise(struct memkind *kind, void *addr, size_t size);
 
+/**
+ * Binds memory to NUMA nodes by mbind(2): with ops->get_mbind_nodemask and
+ * ops->get_mbind_mode (NULL: MPOL_BIND) if the first one is there, and else as
+ * the memory of the kind is.
+ * @return MEMKIND_SUCCESS; MEMKIND_ERROR_MBIND with errno set;
+ *         MEMKIND_ERROR_BADOPS if the kind has no nodes of its own; or what
+ *         kept the operations, or the kind, from having nodes
+ */
+int memkind_default_mbind(struct memkind *kind, void *ptr, size_t size);
+
+/* Set *mode to a mode of mbind(2): MPOL_BIND, MPOL_PREFERRED,
+ * MPOL_INTERLEAVE. MEMKIND_ERROR_INVALID for NULL. */
+int memkind_default_get_mbind_mode(struct memkind *kind, int *mode);
+int memkind_preferred_get_mbind_mode(struct memkind *kind, int *mode);
+int memkind_interleave_get_mbind_mode(struct memkind *kind, int *mode);
+
+/**
+ * The nodes that the kind's memory is on, or may be on.
+ * @param nodemask receives `maxnode` bits, 1 for each node; may be NULL
+ * @return MEMKIND_SUCCESS; MEMKIND_ERROR_UNAVAILABLE if the system knows of no
+ *         nodes, or what memkind_check_available() says
+ */
+int memkind_default_get_mbind_nodemask(struct memkind *kind,
+                                       unsigned long *nodemask,
+                                       unsigned long maxnode);
+
+/** Makes the heap of MEMKIND_DEFAULT. May be called again. */
+void memkind_default_init_once(void);
+
 /** The operations of MEMKIND_DEFAULT. */
 extern struct memkind_ops MEMKIND_DEFAULT_OPS;
 
