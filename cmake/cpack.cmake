@@ -98,7 +98,7 @@ such programs, and the link by which LLVM's OpenMP runtime finds it.")
 set(CPACK_DEBIAN_MEMKIND_TOOLS_PACKAGE_NAME memkind-pmem)
 set(CPACK_DEBIAN_MEMKIND_TOOLS_PACKAGE_SECTION utils)
 set(CPACK_DEBIAN_MEMKIND_TOOLS_PACKAGE_DEPENDS "libmemkind-pmem0 (>= ${PROJECT_VERSION})")
-# Both have /usr/bin/memtier.
+# Both have the same programs, but for memkind-pmem.
 set(CPACK_DEBIAN_MEMKIND_TOOLS_PACKAGE_CONFLICTS "libmemkind-progs")
 set(CPACK_DEBIAN_MEMKIND_TOOLS_PACKAGE_REPLACES "libmemkind-progs")
 set(CPACK_DEBIAN_MEMKIND_TOOLS_DESCRIPTION "malloc for memory-mapped files on persistent memory: command-line tool
@@ -110,7 +110,9 @@ ${_about}This package has the program memkind-pmem. Its commands:
   run        starts a program that is not changed with its malloc in files
   version    which library, jemalloc and libpmem programs get
 All of them but run also print JSON.
-The program memtier runs other programs with their memory in two tiers.")
+The program memtier runs other programs with their memory in two tiers;
+memkind-hbw-nodes and memkind-auto-dax-kmem-nodes print which NUMA nodes there
+are.")
 
 # What Debian wants in /usr/share/doc, and its compression.
 set(MEMKIND_DEBIAN_FILES ${PROJECT_SOURCE_DIR}/cmake/debian)

@@ -14,7 +14,8 @@ install(TARGETS memkind_static memkind_ndctl EXPORT memkindStaticTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 
 if(MEMKIND_BUILD_TOOL)
-  install(TARGETS memkind_pmem_tool COMPONENT memkind_tools)
+  install(TARGETS memkind_pmem_tool memkind_hbw_nodes memkind_dax_nodes
+    COMPONENT memkind_tools)
 endif()
 # In a folder beside the library, where the tool looks for it: nobody links with it.
 if(MEMKIND_BUILD_PRELOAD)
@@ -46,6 +47,8 @@ include(${CMAKE_CURRENT_LIST_DIR}/man_redirects.cmake)
 # A program's page is in the program's component.
 if(MEMKIND_BUILD_TOOL)
   install(FILES ${PROJECT_SOURCE_DIR}/man/memkind-pmem.1
+    ${PROJECT_SOURCE_DIR}/man/memkind-hbw-nodes.1
+    ${PROJECT_SOURCE_DIR}/man/memkind-auto-dax-kmem-nodes.1
     DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT memkind_tools)
 endif()
 if(MEMKIND_BUILD_PRELOAD)

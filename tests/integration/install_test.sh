@@ -205,6 +205,11 @@ for page in "$root"/man/*.[0-9]; do
     [[ $page != *.1 ]] || [ -x "$prefix/bin/memkind-pmem" ] || continue
     check "${page##*/}" cmp "$page" "$prefix/share/man/man${page##*.}/${page##*/}" || true
 done
+if [ -x "$prefix/bin/memkind-pmem" ]; then
+    for program in memkind-hbw-nodes memkind-auto-dax-kmem-nodes; do
+        check "$program finds the library" "$prefix/bin/$program" --help || true
+    done
+fi
 # "man memkind_malloc" finds memkind(3); the function is in that page.
 leads() {
     local function page

@@ -174,6 +174,10 @@ for page in $(inside dpkg -L $names | grep '/man/.*\.gz$'); do
 done
 if [ -x "$bare/usr/bin/memkind-pmem" ]; then
     check "memkind-pmem version" inside memkind-pmem version || true
+    # Those of libmemkind-progs, which the package replaces.
+    for program in memkind-hbw-nodes memkind-auto-dax-kmem-nodes memtier; do
+        check "$program --help" inside $program --help || true
+    done
     describes_commands() {
         local shown names name
         shown=$(inside apt-cache show memkind-pmem) &&
