@@ -29,15 +29,16 @@ else
 fi
 
 # ---- Debian's packages --------------------------------------------------------------
-packages=(libmemkind-dev libmemkind0)
+packages=(libmemkind-dev libmemkind0 libmemkind-progs)
 debs=$build/tests/debian
 . "$root/cmake/apt_sources.sh"
-if [ ! -d "$debs" ]; then
+if [ -z "$(find "$debs" -name 'libmemkind-progs*' 2>/dev/null)" ]; then
     command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
         skip_all "no apt-get and dpkg-deb to get Debian's libmemkind with"
     apt_download "$work/apt" "$work/debs" "${packages[@]}" >"$work/log" 2>&1 ||
         skip_all "Debian's libmemkind cannot be downloaded: $(tail -n 1 "$work/log")"
     mkdir -p "${debs%/*}"
+    rm -rf "$debs"
     mv "$work/debs" "$debs"
 fi
 echo "beside $(basename "$debs"/libmemkind0_*)"
@@ -121,6 +122,53 @@ for example in "$examples"/*.c*; do
 done
 [ $number -ge 23 ] || fail "only $number examples in libmemkind-dev"
 
+# ---- a client that uses tiers and high-bandwidth memory ------------------------------
+client_says() { runs "$1" && grep -qE '^tiers: 1:(2.9[89]|3.0[01])' "$work/log"; }
+for from in ours theirs; do
+    declare -n options=$from
+    check "a client of tiers and hbwmalloc, $from: build" "${cc[@]}" -D_GNU_SOURCE "$here/dropin_client.c" \
+        -o "$work/program" "${options[@]}" -lmemkind -pthread &&
+        check "a client of tiers and hbwmalloc, $from" client_says "$work/program" || true
+    if [ -e /sys/devices/system/node/has_memory ]; then
+        check "a client of tiers and hbwmalloc, $from, any node" \
+            env MEMKIND_HBW_NODES=all LD_LIBRARY_PATH="$build/src" "$work/program" "$MEMKIND_TEST_DIR" || true
+    fi
+done
+
+# ---- programs ------------------------------------------------------------------------
+# both_print STATUS OUTPUT VARIABLE=VALUE NAME [ARGUMENT...]: this library's program, and
+# Debian's with this library if it finds what it needs besides.
+both_print() {
+    local expected=$1 output=$2 setting=$3 name=$4 program status printed
+    shift 4
+    for program in "$build/src/tool/$name" "$debian/usr/bin/$name"; do
+        ! LD_LIBRARY_PATH=$build/src ldd "$program" | grep 'not found' || continue
+        status=0
+        printed=$(env LD_LIBRARY_PATH="$build/src" "$setting" timeout 60 "$program" "$@" 2>"$work/errors") || status=$?
+        echo "$program: $status, '$printed', $(head -n 1 "$work/errors")"
+        [ "$status" = "$expected" ] && [[ $printed == $output ]] || return
+    done
+}
+if [ -x "$build/src/tool/memkind-hbw-nodes" ]; then
+    nodes=$(cat /sys/devices/system/node/has_memory 2>/dev/null || true)
+    for program in memkind-hbw-nodes memkind-auto-dax-kmem-nodes; do
+        check "$program: an option that is none" both_print 2 "*" LC_ALL=C $program -x || true
+        prints_help() { "$build/src/tool/$program" "$1" | grep -F "usage: $program"; }
+        check "$program -h" prints_help -h || true
+        check "$program --help" prints_help --help || true
+    done
+    if [ -z "$nodes" ]; then
+        skipped "which nodes there are (none)"
+    else
+        check "memkind-hbw-nodes: one" both_print 0 0 MEMKIND_HBW_NODES=0 memkind-hbw-nodes || true
+        check "memkind-auto-dax-kmem-nodes: one" both_print 0 0 MEMKIND_DAX_KMEM_NODES=0 memkind-auto-dax-kmem-nodes || true
+    fi
+    if [ "$nodes" = 0 ]; then
+        check "memkind-hbw-nodes: none" both_print 1 "" LC_ALL=C memkind-hbw-nodes || true
+        check "memkind-auto-dax-kmem-nodes: none" both_print 3 "" LC_ALL=C memkind-auto-dax-kmem-nodes || true
+    fi
+fi
+
 # ---- the interface ------------------------------------------------------------------
 headers() { printf '#include <%s>\n' memkind.h memkind_memtier.h hbwmalloc.h; }
 # preprocessed INCLUDE-DIRECTORY: the headers and what they include of their own.
@@ -171,16 +219,23 @@ same_types() {
         [ -z "$(comm -23 "$work/types.theirs" "$work/types.ours" | tee -a /dev/stderr)" ]
 }
 # What is not in this list of Debian's symbols is what the manual calls added.
-# What Debian's library exports besides is in no header of the package: tables and
-# parts of operations of kinds. This is all of it that is not here.
-only_parts_missing() {
-    LC_ALL=C comm -23 "$here/dropin_exports.txt" <(LC_ALL=C sort "$work/exported") | tee /dev/stderr |
-        grep -vxE 'MEMKIND_\w+_OPS|memkind_\w+_(init_once|get_mbind_nodemask|get_mbind_mode|get_mmap_flags|check_available|check_available_2mb)|memkind_default_mbind|memkind_set_arena_map_len' >&2 && return 1
-    return 0
+missing() { grep -v '^#' "$here/dropin_missing.txt"; }
+listed_missing() {
+    LC_ALL=C comm -23 "$here/dropin_exports.txt" <(LC_ALL=C sort "$work/exported") | diff <(missing | LC_ALL=C sort) -
+}
+# No header, page of the manual or program of Debian's names what is missing.
+nobody_needs_missing() {
+    local pages
+    missing >"$work/missing" && [ -s "$work/missing" ] || return
+    mapfile -t pages < <(find "$debian/usr/share/man" -name '*.gz')
+    [ ${#pages[@]} -gt 15 ] || return
+    ! { gunzip -c "${pages[@]}" && cat "$debian"/usr/include/*.h && nm -D "$debian"/usr/bin/*; } |
+        grep -wFf "$work/missing"
 }
 same_exports() { exported "$debian_libs/libmemkind.so" | LC_ALL=C sort | diff "$here/dropin_exports.txt" -; }
 check "all that Debian's headers declare is exported" everything_declared || true
-check "what is not exported are parts of operations" only_parts_missing || true
+check "dropin_missing.txt is what is not exported" listed_missing || true
+check "no program can have that from Debian's headers" nobody_needs_missing || true
 check "dropin_exports.txt is what Debian's library exports" same_exports || true
 check "the constants' values" same_values || true
 if "${cc[@]}" -dM -E -x c /dev/null | grep __clang__ >/dev/null; then
