@@ -8,6 +8,7 @@
 #include "address_space.h"
 #include "file_space.h"
 #include "fork_mark.h"
+#include "kernel_number.h"
 #include "mapping_count.h"
 #include "own_pages.h"
 #include "page_bits.h"
@@ -65,6 +66,15 @@ static void forget_attached_runs(struct region *region)
 
 /* ---- mapping ---- */
 
+/* A new mapping has none of the old one's. */
+static void renew_advice(struct memkind_region_pool *pool,
+                         const struct region *region, size_t offset,
+                         size_t size)
+{
+    region_dump_renew(region, offset, size);
+    region_readahead_renew(pool, region, offset, size);
+}
+
 static int map_pages(struct memkind_region_pool *pool,
                      const struct region *region, size_t page, size_t end,
                      int flags)
@@ -75,8 +85,7 @@ static int map_pages(struct memkind_region_pool *pool,
                  flags | MAP_FIXED, region->fd,
                  (off_t)(region->file_offset + offset)) == MAP_FAILED)
         return -errno;
-    region_dump_renew(region, offset, size);
-    region_readahead_renew(pool, region, offset, size);
+    renew_advice(pool, region, offset, size);
     return 0;
 }
 
@@ -95,11 +104,45 @@ static void move_aside(struct region *region, size_t page, size_t end)
     atomic_store(&region->old_size, size);
 }
 
+/* Whether the kernel counts private memory when it is mapped. */
+static bool counts_memory(void)
+{
+    enum { NEVER_TOO_MUCH = 2 };
+    long long mode;
+    return !kernel_number_read("/proc/sys/vm/overcommit_memory", &mode) ||
+           mode == NEVER_TOO_MUCH;
+}
+
+/* mmap(2) over a mapping unmaps that first: if it turns out then that there may
+ * be no more private memory, there is nothing any more (before Linux 6.12). So
+ * the new mapping is made elsewhere, and moved. If addresses lack for that, and
+ * memory does not count, it is made in place. */
+static int map_detached(struct memkind_region_pool *pool,
+                        const struct region *region, size_t page, size_t end)
+{
+    const size_t page_size = region_page_size();
+    const size_t offset = page * page_size, size = (end - page) * page_size;
+    void *fresh = sys.mmap(NULL, size, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_NORESERVE, region->fd,
+                           (off_t)(region->file_offset + offset));
+    if (fresh == MAP_FAILED)
+        return counts_memory() ? -ENOMEM
+                               : map_pages(pool, region, page, end,
+                                           MAP_PRIVATE | MAP_NORESERVE);
+    if (sys.mremap(fresh, size, size, MREMAP_MAYMOVE | MREMAP_FIXED,
+                   region->base + offset) == MAP_FAILED) {
+        sys.munmap(fresh, size);
+        return -ENOMEM;
+    }
+    renew_advice(pool, region, offset, size);
+    return 0;
+}
+
 static bool detach_run(struct memkind_region_pool *pool, struct region *region,
                        size_t page, size_t end)
 {
     move_aside(region, page, end);
-    if (map_pages(pool, region, page, end, MAP_PRIVATE | MAP_NORESERVE) != 0)
+    if (map_detached(pool, region, page, end) != 0)
         return false;
     note(region, page, end, true);
     return true;
