@@ -4,11 +4,14 @@
 #include <fcntl.h>
 
 #include "descriptor.h"
+#include "mapping_reserve.h"
+#include "pool_state.h"
 #include "ranked_lock.h"
 #include "sys_calls.h"
 
 static struct ranked_lock list_lock = RANKED_LOCK_INITIALIZER(RANK_POOL_LIST);
 static struct memkind_region_pool *pools; /* guarded by list_lock */
+static unsigned with_files;               /* how many have files; likewise */
 
 void pool_list_lock(void)
 {
@@ -34,6 +37,8 @@ void pool_list_add(struct memkind_region_pool *pool)
     if (pools != NULL)
         pools->prev = pool;
     pools = pool;
+    if (pool_has_files(pool))
+        mapping_reserve_fit(++with_files);
     ranked_lock_release(&list_lock);
 }
 
@@ -136,5 +141,7 @@ void pool_list_remove(struct memkind_region_pool *pool)
         pools = pool->next;
     if (pool->next != NULL)
         pool->next->prev = pool->prev;
+    if (pool_has_files(pool))
+        mapping_reserve_fit(--with_files);
     ranked_lock_release(&list_lock);
 }

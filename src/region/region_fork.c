@@ -30,6 +30,7 @@
 #include "fork_mark.h"
 #include "late_close.h"
 #include "mapping_count.h"
+#include "mapping_reserve.h"
 #include "pool_list.h"
 #include "region_copy.h"
 #include "region_detach.h"
@@ -355,6 +356,7 @@ static void end_snapshots(void)
 static void prepare_fork(void)
 {
     pool_list_lock();
+    mapping_reserve_release();
     if (LOCKS_ARE_HELD)
         lock_all();
     for (struct memkind_region_pool *pool = pool_list_first(); pool != NULL;
@@ -376,6 +378,7 @@ static void continue_in_parent(void)
              i++)
             region_copy_drop(&pool->regions[i]);
     end_snapshots();
+    mapping_reserve_renew();
     if (LOCKS_ARE_HELD)
         unlock_all();
     pool_list_unlock();

@@ -291,6 +291,68 @@ static void test_a_grandchild_outlives_its_parent(void)
     check_and_destroy(4);
 }
 
+/* Each generation forks the next one, and then changes all beside it. */
+static int chain_of(void *argument)
+{
+    const uint64_t *time = argument;
+    const uint64_t later = *time + 1;
+    NEED(count_wrong(*time) == 0);
+    if (later == 10)
+        return 0;
+    NEED(change_all(later));
+    pid_t child = fork();
+    NEED(child >= 0);
+    if (child == 0) {
+        alarm(300);
+        _exit(chain_of(&(uint64_t){later}));
+    }
+    NEED(change_all(100 + later));
+    memkind_purge_kind(kind);
+    NEED(child_wait(child) == 0);
+    NEED(count_wrong(100 + later) == 0);
+    return 0;
+}
+
+static void test_a_chain_of_forks(void)
+{
+    setup(0);
+    CHECK_EQ(child_run_with(chain_of, &(uint64_t){1}), 0);
+    REQUIRE(change_all(2));
+    CHECK_EQ(memkind_attach_kind(kind), MEMKIND_SUCCESS);
+    check_and_destroy(2);
+}
+
+/* Wherever a child is at its end, its parent learns of it. */
+static void test_children_are_killed(void)
+{
+    struct test_resources before, after;
+    setup(0);
+    CHECK_EQ(child_run(sees_1), 0);
+    REQUIRE(change_all(2));
+    CHECK_EQ(memkind_attach_kind(kind), MEMKIND_SUCCESS);
+    test_resources_take(&before);
+    for (unsigned i = 0; i < 100; i++) {
+        fflush(NULL);
+        pid_t child = fork();
+        REQUIRE(child >= 0);
+        if (child == 0) {
+            alarm(300);
+            for (;;)
+                (void)change_all(3);
+        }
+        usleep(i * 30);
+        REQUIRE(change_all(2));
+        kill(child, SIGKILL);
+        CHECK_EQ(child_wait(child), CHILD_KILLED + SIGKILL);
+        if (i % 10 == 9)
+            CHECK_EQ(memkind_attach_kind(kind), MEMKIND_SUCCESS);
+    }
+    CHECK_EQ(detached(), 0);
+    test_resources_take(&after);
+    CHECK_EQ(after.fds, before.fds);
+    check_and_destroy(2);
+}
+
 /* A process that makes a kind, forks, changes all, and ends first. */
 static int ends_before_its_child(void)
 {
@@ -471,6 +533,18 @@ static void test_a_child_closes_all_descriptors(void)
 
 /* ---- programs that are started ------------------------------------------ */
 
+/* A function of its own: vfork() returns twice. */
+__attribute__((noinline)) static pid_t start_by_vfork(char *const arguments[])
+{
+    /* NOLINTNEXTLINE(clang-analyzer-security.insecureAPI.vfork) */
+    pid_t child = vfork();
+    if (child == 0) {
+        execv("/bin/true", arguments);
+        _exit(127);
+    }
+    return child;
+}
+
 static void test_starting_a_program_costs_nothing(void)
 {
     setup(0);
@@ -483,6 +557,7 @@ static void test_starting_a_program_costs_nothing(void)
     FILE *lines = popen("true", "r");
     REQUIRE_NOT_NULL(lines);
     CHECK_EQ(pclose(lines), 0);
+    CHECK_EQ(child_wait(start_by_vfork(arguments)), 0);
     REQUIRE(change_all(2));
     CHECK_EQ(detached(), 0);
     check_and_destroy(2);
@@ -684,6 +759,173 @@ static void test_no_descriptor_is_left(void)
     check_and_destroy(2);
 }
 
+/* A program that closes all descriptors closes the kind's and the mark's. What
+ * it has stays, and kinds that it makes later are as ever. */
+static int closes_all_descriptors(void)
+{
+    kind = NULL;
+    NEED(kind_try(&(struct kind_settings){.fork = MEMKIND_FORK_SNAPSHOT},
+                  &kind) == MEMKIND_SUCCESS);
+    NEED(make_all(1));
+    struct waiting_child child = start_waiting(sees_1);
+    NEED(change_all(2));
+    for (int fd = 3; fd < 1024; fd++)
+        if (fd != child.word)
+            close(fd);
+    NEED(change_all(3));
+    NEED(memkind_purge_kind(kind) == MEMKIND_SUCCESS);
+    NEED(memkind_attach_kind(kind) == MEMKIND_ERROR_OPERATION_FAILED);
+    NEED(change_all(4));
+    NEED(write(child.word, "", 1) == 1);
+    NEED(child_wait(child.pid) == 0);
+    /* A child cannot have the kind, and gets nothing of it, unless all that is
+     * in use is detached still. */
+    pid_t without = fork();
+    NEED(without >= 0);
+    if (without == 0)
+        _exit((memkind_malloc(kind, 100) == NULL || count_wrong(4) == 0) &&
+                      memkind_destroy_kind(kind) == MEMKIND_SUCCESS
+                  ? 0
+                  : 1);
+    NEED(change_all(5));
+    NEED(child_wait(without) == 0);
+    NEED(count_wrong(5) == 0);
+    NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
+    NEED(kind_try(&(struct kind_settings){.fork = MEMKIND_FORK_SNAPSHOT},
+                  &kind) == MEMKIND_SUCCESS);
+    NEED(make_all(1));
+    child = start_waiting(sees_1);
+    NEED(change_all(2));
+    NEED(write(child.word, "", 1) == 1);
+    NEED(child_wait(child.pid) == 0);
+    NEED(count_wrong(2) == 0);
+    return 0;
+}
+
+static void test_all_descriptors_are_closed(void)
+{
+    CHECK_EQ(child_run(closes_all_descriptors), 0);
+}
+
+/* ---- a process that has all its mappings -------------------------------- */
+
+/* Takes all mappings that the process may have. False if they are too many. */
+static bool take_all_mappings(void)
+{
+    enum { MOST = 70000 };
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *pages = mmap(NULL, MOST * 2 * page, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    for (size_t i = 0; pages != MAP_FAILED && i < MOST; i++)
+        if (mprotect(pages + 2 * i * page, page, PROT_READ) != 0)
+            return true;
+    return false;
+}
+
+static int uses_what_it_has(void)
+{
+    volatile uint64_t sum = 0;
+    for (size_t i = 0; i < OBJECTS; i++)
+        for (size_t word = 0; word < objects[i].words; word++)
+            sum += objects[i].start[word];
+    NEED(change_all(7));
+    NEED(count_wrong(7) == 0);
+    return 0;
+}
+
+static int looks_and_uses(void)
+{
+    NEED(count_wrong(1) == 0);
+    return uses_what_it_has();
+}
+
+static int forks_without_mappings(void *argument)
+{
+    const memkind_fork_policy *policy = argument;
+    kind = NULL;
+    NEED(kind_try(&(struct kind_settings){.fork = *policy}, &kind) ==
+         MEMKIND_SUCCESS);
+    NEED(make_all(1));
+    /* Sanitizers and emulators need some for themselves. */
+    if (SANITIZED || getenv("MEMKIND_TEST_EMULATED") != NULL ||
+        !take_all_mappings())
+        return TEST_SKIPPED;
+    for (int i = 0; i < 3; i++) {
+        NEED(child_run(*policy == MEMKIND_FORK_PRIVATE ? uses_what_it_has
+                                                       : looks_and_uses) == 0);
+        NEED(change_all(2));
+        NEED(count_wrong(2) == 0);
+        NEED(change_all(1));
+    }
+    return 0;
+}
+
+/* fork() itself copes with that, and so does a child with the kind. */
+static void test_no_mapping_is_left(void)
+{
+    static const memkind_fork_policy policies[] = {
+        MEMKIND_FORK_PRIVATE, MEMKIND_FORK_COPY, MEMKIND_FORK_SNAPSHOT};
+    for (size_t i = 0; i < sizeof policies / sizeof policies[0]; i++) {
+        memkind_fork_policy policy = policies[i];
+        const int status = child_run_with(forks_without_mappings, &policy);
+        CHECK(status == 0 || status == TEST_SKIPPED);
+    }
+}
+
+/* Takes all the memory that the kernel counts, but for so much. Shared memory
+ * is not counted anew by a fork. */
+static bool take_memory_but(size_t rest)
+{
+    const int flags = MAP_SHARED | MAP_ANONYMOUS;
+    void *kept = mmap(NULL, rest, PROT_READ | PROT_WRITE, flags, -1, 0);
+    for (size_t size = 256 * MIB; size >= MIB; size /= 2)
+        while (mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0) !=
+               MAP_FAILED)
+            continue;
+    return kept != MAP_FAILED && munmap(kept, rest) == 0;
+}
+
+/* With vm.overcommit_memory=2, private mappings count as memory. If there is
+ * too little, fork() fails, or its child has no kind, and nothing is lost. */
+static int forks_without_memory(void)
+{
+    const size_t size = 64 * MIB;
+    kind = NULL;
+    NEED(kind_try(&(struct kind_settings){.fork = MEMKIND_FORK_SNAPSHOT},
+                  &kind) == MEMKIND_SUCCESS);
+    NEED(make_all(1));
+    unsigned char *large = memkind_malloc(kind, size);
+    NEED(large != NULL);
+    test_fill(large, size, 5);
+    NEED(take_memory_but(size / 4));
+    for (int i = 0; i < 3; i++) {
+        pid_t child = fork();
+        NEED(child >= 0 || errno == ENOMEM);
+        if (child == 0)
+            _exit(memkind_malloc(kind, 100) == NULL || count_wrong(1) == 0 ? 0
+                                                                           : 1);
+        NEED(count_wrong(1) == 0);
+        NEED(test_check(large, size, 5));
+        NEED(change_all(2));
+        NEED(child < 0 || child_wait(child) == 0);
+        NEED(change_all(1));
+    }
+    return 0;
+}
+
+/* In the guest "overcommit" of tests/pmem/run.sh. */
+static void test_memory_is_counted(void)
+{
+    char mode = 0;
+    FILE *file = fopen("/proc/sys/vm/overcommit_memory", "r");
+    if (file != NULL) {
+        mode = (char)fgetc(file);
+        fclose(file);
+    }
+    if (mode == '2')
+        CHECK_EQ(child_run(forks_without_memory), 0);
+}
+
 static void test_the_callers_file(void)
 {
     char path[] = "/snapshot-XXXXXX";
@@ -774,10 +1016,12 @@ static void test_attach_needs_a_kind(void)
 
 static void test_many_kinds(void)
 {
-    enum { KINDS = 200 };
-    static memkind_t kinds[KINDS];
-    static int *values[KINDS];
-    for (int i = 0; i < KINDS; i++) {
+    enum { MOST = 512 };
+    static memkind_t kinds[MOST];
+    static int *values[MOST];
+    /* On DAX, each takes 2 MiB. */
+    const int count = test_free_space() >= 1200 * MIB ? MOST : 200;
+    for (int i = 0; i < count; i++) {
         kinds[i] = kind_make(.fork = MEMKIND_FORK_SNAPSHOT);
         values[i] = memkind_malloc(kinds[i], sizeof(int));
         REQUIRE_NOT_NULL(values[i]);
@@ -787,22 +1031,23 @@ static void test_many_kinds(void)
     REQUIRE_EQ(pipe(ends), 0);
     fflush(NULL);
     pid_t child = fork();
+    REQUIRE(child >= 0);
     if (child == 0) {
         char byte;
         int wrong = 0;
         if (read(ends[0], &byte, 1) != 1)
             _exit(2);
-        for (int i = 0; i < KINDS; i++)
+        for (int i = 0; i < count; i++)
             wrong += *values[i] != i;
         _exit(wrong != 0);
     }
-    for (int i = 0; i < KINDS; i++)
+    for (int i = 0; i < count; i++)
         *values[i] = -i;
     CHECK_EQ(write(ends[1], "", 1), 1);
     CHECK_EQ(child_wait(child), 0);
     close(ends[0]);
     close(ends[1]);
-    for (int i = 0; i < KINDS; i++) {
+    for (int i = 0; i < count; i++) {
         CHECK_EQ(memkind_attach_kind(kinds[i]), MEMKIND_SUCCESS);
         CHECK_EQ(*values[i], -i);
         kind_destroy(kinds[i]);
@@ -837,6 +1082,8 @@ static const struct test_case tests[] = {
     {"what is freed stays for the child",
      test_what_is_freed_stays_for_the_child},
     {"a grandchild outlives its parent", test_a_grandchild_outlives_its_parent},
+    {"a chain of forks", test_a_chain_of_forks},
+    {"children are killed", test_children_are_killed},
     {"a parent ends first", test_a_parent_ends_first},
     {"a kind is destroyed before its child ends",
      test_a_kind_is_destroyed_before_its_child_ends},
@@ -851,6 +1098,9 @@ static const struct test_case tests[] = {
     {"threads use kinds meanwhile", test_threads_use_kinds_meanwhile},
     {"a full kind", test_a_full_kind},
     {"no descriptor is left", test_no_descriptor_is_left},
+    {"all descriptors are closed", test_all_descriptors_are_closed},
+    {"no mapping is left", test_no_mapping_is_left},
+    {"memory is counted", test_memory_is_counted},
     {"the caller's file", test_the_callers_file},
     {"a copy sees it as well", test_a_copy_sees_it_as_well},
     {"private is no snapshot", test_private_is_no_snapshot},

@@ -25,6 +25,14 @@ memkind_suite(test_region_fork unit INTERNAL
 add_test(NAME test_region_fork_grains COMMAND memkind_test_region_fork)
 memkind_set_test(test_region_fork_grains unit
   ENVIRONMENT PMEM_IS_PMEM_FORCE=1 ${memkind_forks})
+memkind_suite(test_region_detach unit INTERNAL
+  ENVIRONMENT PMEM_IS_PMEM_FORCE=0 ${memkind_forks})
+add_test(NAME test_region_detach_grains COMMAND memkind_test_region_detach)
+memkind_set_test(test_region_detach_grains unit
+  ENVIRONMENT PMEM_IS_PMEM_FORCE=1 ${memkind_forks})
+memkind_suite(test_fork_mark unit INTERNAL ENVIRONMENT ${memkind_forks})
+memkind_suite(test_own_pages unit INTERNAL)
+memkind_suite(test_mapping_reserve unit INTERNAL)
 memkind_suite(test_region_descriptors unit INTERNAL
   ENVIRONMENT PMEM_IS_PMEM_FORCE=0 ${memkind_forks})
 memkind_suite(test_region_outlived unit INTERNAL
