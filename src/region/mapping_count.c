@@ -2,11 +2,9 @@
 #include "mapping_count.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 
+#include "kernel_number.h"
 #include "ranked_lock.h"
-#include "sys_calls.h"
 
 /* One in so many of the mappings that a process may have. */
 #define SHARE_LITTLE 32
@@ -36,14 +34,11 @@ void mapping_count_renew_lock(void)
 /* A limit of a billion is not made use of: the usual number will do. */
 static size_t read_most(void)
 {
-    char text[32] = "";
-    int fd = sys.open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC, 0);
-    if (fd < 0)
+    long long most;
+    if (!kernel_number_read("/proc/sys/vm/max_map_count", &most) || most <= 0 ||
+        most > MAPPINGS_DEFAULT)
         return MAPPINGS_DEFAULT;
-    ssize_t length = sys.pread(fd, text, sizeof text - 1, 0);
-    sys.close(fd);
-    size_t most = length > 0 ? strtoul(text, NULL, 10) : 0;
-    return most != 0 && most < MAPPINGS_DEFAULT ? most : MAPPINGS_DEFAULT;
+    return (size_t)most;
 }
 
 bool mapping_count_allows(enum mapping_need need)
