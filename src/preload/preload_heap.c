@@ -45,13 +45,22 @@ size_t preload_heap_shortages(void)
     return shortages;
 }
 
+static size_t statistic(memkind_stat_type type)
+{
+    size_t value = 0;
+    memkind_get_stat(preload_heap.kind, type, &value);
+    return value;
+}
+
 size_t preload_heap_allocated(void)
 {
-    size_t allocated = 0;
     memkind_update_cached_stats();
-    memkind_get_stat(preload_heap.kind, MEMKIND_STAT_TYPE_ALLOCATED,
-                     &allocated);
-    return allocated;
+    return statistic(MEMKIND_STAT_TYPE_ALLOCATED);
+}
+
+size_t preload_heap_detached(void)
+{
+    return statistic(MEMKIND_STAT_TYPE_DETACHED);
 }
 
 size_t preload_heap_file_space(void)

@@ -37,4 +37,8 @@ size_t preload_heap_allocated(void);
 size_t preload_heap_file_space(void);
 size_t preload_heap_most_file_space(void);
 
+/* Bytes of DRAM that the kind takes beside its file because of fork(), when
+ * preload_heap_allocated() was called last. */
+size_t preload_heap_detached(void);
+
 #endif

@@ -94,6 +94,8 @@ static void report_make(struct report_text *text)
                    preload_heap_file_space(), preload_heap_most_file_space());
         report_add(text, "  no room in it: %zu times\n",
                    preload_heap_shortages());
+        report_add(text, "  detached by fork: %zu bytes in DRAM\n",
+                   preload_heap_detached());
     }
     report_add(text, "  in DRAM: %zu bytes of objects\n",
                dram.uordblks + dram.hblkhd);

@@ -38,9 +38,18 @@ writer=$!
 some_pairs() { [ -n "$(call get "pair:$((RANDOM % pairs)):a")" ]; }
 await 10 some_pairs || fail "the writer of pairs does not begin"
 
+# The digest of the moment in which the child is forked: no writer comes between, and
+# all go on at once afterwards.
+save_with_digest() {
+    call client pause 3600000 write >/dev/null
+    digest=$(call debug digest)
+    call bgsave >/dev/null
+    call client unpause >/dev/null
+}
+
 snapshots=0
 for ((round = 0; round < rounds; round++)); do
-    call bgsave >/dev/null
+    save_with_digest
     call eval "local n = 0; for i = 1, 100000 do n = n + i end; return n" 0 >/dev/null
     await 120 idle rdb_bgsave_in_progress || fail "the background save does not end"
     ok rdb_last_bgsave_status
@@ -51,8 +60,9 @@ for ((round = 0; round < rounds; round++)); do
     cp "$work/data/dump.rdb" "$work/other"
     heap_server=$server
     launch "$plain" "$work/other"
+    [ "$(redis-cli -s "$plain" debug digest)" = "$digest" ] || fail "snapshot $((round + 1)): not what there was at the fork"
     client "$plain" verify $keys $size >/dev/null
-    echo "snapshot $((round + 1)): $(client "$plain" check-pairs $pairs) pairs agree"
+    echo "snapshot $((round + 1)): the digest at the fork, $(client "$plain" check-pairs $pairs) pairs agree"
     shut_down "$plain" "$server"
     server=$heap_server
     snapshots=$((snapshots + 1))

@@ -22,10 +22,10 @@ import sys
 class Redis:
     def __init__(self, address):
         if address.isdigit():
-            self.socket = socket.create_connection(("127.0.0.1", int(address)), timeout=60)
+            self.socket = socket.create_connection(("127.0.0.1", int(address)), timeout=600)
         else:
             self.socket = socket.socket(socket.AF_UNIX)
-            self.socket.settimeout(60)
+            self.socket.settimeout(600)
             self.socket.connect(address)
         self.file = self.socket.makefile("rb")
 
