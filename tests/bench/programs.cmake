@@ -61,6 +61,23 @@ foreach(pattern numbers cubes server stress rpmix handover scratch replace)
   memkind_set_test(bench_program_${pattern} bench)
 endforeach()
 
+# What fork() means for a heap, and costs: fork.sh makes a table of it.
+memkind_program(bench_fork bench/bench_fork.c bench/bench_heap.c)
+memkind_program(bench_fork_malloc bench/bench_fork.c bench/bench_heap.c)
+foreach(program bench_fork bench_fork_malloc)
+  target_compile_definitions(memkind_${program} PRIVATE _GNU_SOURCE)
+  target_link_options(memkind_${program} PRIVATE -Wl,--enable-new-dtags)
+  target_link_libraries(memkind_${program} PRIVATE memkind_warnings ${CMAKE_DL_LIBS})
+endforeach()
+target_compile_definitions(memkind_bench_fork PRIVATE BENCH_MEMKIND)
+target_link_libraries(memkind_bench_fork PRIVATE memkind::memkind)
+add_test(NAME bench_fork
+  COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/bench/fork.sh -m 16 -n 2
+    ${CMAKE_CURRENT_BINARY_DIR} ${MEMKIND_TEST_DIR})
+memkind_set_test(bench_fork bench ENVIRONMENT ${memkind_forks})
+set_tests_properties(bench_fork PROPERTIES PASS_REGULAR_EXPRESSION
+  "private [|] [0-9]+ wrong [|] right [|].*snapshot [|] right [|] right [|].*copy [|] right [|] right [|].*malloc [|] right [|] right [|]")
+
 # How steps grow with sizes, threads and kinds that no machine here has.
 if(TARGET memkind_internal)
   memkind_program(bench_scale bench/bench_scale.c bench/fake_space.c

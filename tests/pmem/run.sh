@@ -4,6 +4,7 @@
 #
 #   tests/pmem/run.sh [NAME...]     of: ext4 xfs device set-aside no-fallocate no-holes overcommit tool numa programs hmat
 #   tests/pmem/run.sh bench         patterns of tests/bench on DAX, beside libmemkind 1.14
+#   tests/pmem/run.sh fork          what fork() means there with each policy, and costs
 #
 # MEMKIND_BUILD    build directory   [build/pmem]
 # Exits with 77 if no guest can be booted.
@@ -85,7 +86,7 @@ run_no-fallocate() { guest "no fallocate (ext2)" ext2 "" no-fallocate /mnt/pmem 
 # not outside a guest.)
 run_overcommit() {
     overcommit=2 memory_size=3072M guest "overcommit_memory=2" ext4 "$ext4_options" dax /mnt/pmem \
-        test_process_limits test_limits test_detect test_stats test_threads
+        test_process_limits test_limits test_detect test_stats test_threads test_fork_snapshot
 }
 # Kinds of NUMA nodes, and tiers of them: three nodes, as the firmware describes them.
 run_hmat() {
@@ -130,18 +131,41 @@ run_programs() {
     return $status
 }
 
-# Both libraries by turns, in one guest.
-run_bench() {
-    local debs
+# fetch_old FOLDER: libmemkind 1.14, and what it needs.
+fetch_old() {
+    local debs status=0
     debs=$(mktemp -d)
     . "$root/cmake/apt_sources.sh"
     (apt_download "$debs/apt" "$debs/debs" libmemkind0 libnuma1 libhwloc15 libdaxctl1 >/dev/null 2>&1 &&
-        for deb in "$debs"/debs/*.deb; do dpkg-deb -x "$deb" "$debs"; done) || {
-        echo "skipped: libmemkind 1.14 cannot be fetched"
-        return 77
-    }
-    mkdir "$payload/libmemkind-1.14"
-    find "$debs" -name 'lib*.so.*' -exec cp -L {} "$payload/libmemkind-1.14" \;
+        for deb in "$debs"/debs/*.deb; do dpkg-deb -x "$deb" "$debs"; done) || status=77
+    mkdir -p "$1"
+    find "$debs" -name 'lib*.so.*' -exec cp -L {} "$1" \;
+    rm -rf "$debs"
+    [ $status = 0 ] || echo "libmemkind 1.14 cannot be fetched"
+    return $status
+}
+
+# What fork() means with each policy, and costs: tables.
+run_fork() {
+    local folder fs place status=0
+    folder=$(mktemp -d)
+    cp "$build/tests/"{bench_fork,bench_fork_malloc} "$root/tests/bench/fork.sh" "$folder"
+    cp -L "$build/src/libmemkind.so.0" "$folder"
+    fetch_old "$folder/libmemkind-1.14" || true
+    for fs in ext4 xfs devdax; do
+        local options=${fs}_options place=/mnt/pmem
+        [ $fs != devdax ] || place=/dev/dax0.0
+        echo "---- $fs"
+        "$here/guest.sh" -s 768M -m 1024M -t 900 -f $fs --mkfs-opts "${!options:-}" -e LD_LIBRARY_PATH=/payload \
+            "$folder" -- sh fork.sh -m 64 -n 20 -l /payload/libmemkind-1.14 . $place || status=$?
+    done
+    rm -rf "$folder"
+    return $status
+}
+
+# Both libraries by turns, in one guest.
+run_bench() {
+    fetch_old "$payload/libmemkind-1.14" || return $?
     cat >"$payload/bench.sh" <<'SH'
 for round in 1 2 3; do
     for pattern in pair batch churn big; do
@@ -167,7 +191,6 @@ awk '{ w = $1 " " $2; n[w]++; v[w, n[w]] = $3 + 0; if ($3 == "failed") bad[$1] =
                else printf "%s on DAX ext4: %.0f ns here, %.0f ns libmemkind 1.14: %.1f times as fast\n", p, h, o, o / h } }' /tmp/lines
 SH
     "$here/guest.sh" -s 512M -t 300 --mkfs-opts "$ext4_options" "$payload" -- sh bench.sh
-    rm -rf "$debs"
 }
 
 # A guest keeps one CPU busy.
