@@ -463,6 +463,75 @@ static int read_after_free(memkind_fork_policy policy, int *answer)
     return 0;
 }
 
+/* As with a copy, the child has what there was; what the parent has freed stays
+ * in the file as long as the child lives, and is the parent's again then. */
+static int a_snapshot_outlives_the_parents_objects(void)
+{
+    int answer = -1;
+    NEED(read_after_free(MEMKIND_FORK_SNAPSHOT, &answer) == 0);
+    NEED(answer == 0);
+    return 0;
+}
+
+/* Both go on where there is no room: the parent changes what it has, and frees
+ * and allocates; no store is a signal. */
+static int a_snapshot_on_a_full_file_system(void)
+{
+    int turn[2];
+    char byte;
+    memkind_t kind;
+    struct object *list = NULL, *more = NULL;
+    struct memkind_config *config = memkind_config_new();
+    const size_t used = used_space();
+    memkind_config_set_path(config, mount_point);
+    memkind_config_set_fork_policy(config, MEMKIND_FORK_SNAPSHOT);
+    NEED(memkind_create_pmem_with_config(config, &kind) == MEMKIND_SUCCESS);
+    memkind_config_delete(config);
+    NEED(fill_kind(kind, &list, 64, 100000) >= 40 * MIB);
+    NEED(pipe(turn) == 0);
+    fflush(NULL);
+    pid_t child = fork();
+    NEED(child >= 0);
+    if (child == 0) {
+        alarm(300);
+        close(turn[1]);
+        int status = read(turn[0], &byte, 1) != 1;
+        status |= !empty_kind(kind, &list) ? 2 : 0;
+        char *object = memkind_calloc(kind, 1, MIB);
+        status |= object == NULL ? 4 : 0;
+        if (object != NULL)
+            memset(object, 1, MIB);
+        _exit(status);
+    }
+    for (int round = 0; round < 3; round++) {
+        size_t i = 0;
+        for (struct object **at = &list; *at != NULL; i++) {
+            struct object *object = *at;
+            memset(object + 1, 0x77, object->size - sizeof *object);
+            ((char *)object)[object->size / 2] = 0x11;
+            if (i % 3 != 0) {
+                at = &object->next;
+                continue;
+            }
+            *at = object->next;
+            memkind_free(kind, object);
+        }
+        NEED(memkind_purge_kind(kind) == MEMKIND_SUCCESS);
+        fill_kind(kind, &more, 64, 100000);
+    }
+    NEED(write(turn[1], "", 1) == 1);
+    NEED(child_wait(child) == 0);
+    NEED(memkind_attach_kind(kind) == MEMKIND_SUCCESS);
+    NEED(empty_kind(kind, &list));
+    NEED(empty_kind(kind, &more));
+    NEED(memkind_purge_kind(kind) == MEMKIND_SUCCESS);
+    NEED(fill_kind(kind, &list, 64, 100000) >= 40 * MIB);
+    NEED(empty_kind(kind, &list));
+    NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
+    NEED(used_space() <= used + 64 * 1024);
+    return 0;
+}
+
 static int a_copy_outlives_the_parents_objects(void)
 {
     int answer = -1;
@@ -503,6 +572,8 @@ static const struct scenario scenarios[] = {
     {"a sparse kind gives way", sparse_kind_gives_way, NULL},
     {"child on a full file system", child_on_a_full_file_system, NULL},
     {"copy", a_copy_outlives_the_parents_objects, NULL},
+    {"snapshot", a_snapshot_outlives_the_parents_objects, NULL},
+    {"snapshot when full", a_snapshot_on_a_full_file_system, NULL},
     {"private", a_private_kind_loses_what_the_parent_frees, NULL},
 };
 
@@ -575,6 +646,12 @@ static void test_copy(void)
     CHECK_EQ(run_there("copy"), 0);
 }
 
+static void test_snapshot(void)
+{
+    CHECK_EQ(run_there("snapshot"), 0);
+    CHECK_EQ(run_there("snapshot when full"), 0);
+}
+
 static void test_private(void)
 {
     CHECK_EQ(run_there("private"), 0);
@@ -593,6 +670,7 @@ static const struct test_case tests[] = {
     {"a sparse kind gives way", test_sparse_kind},
     {"a child on a full file system", test_child},
     {"a copy outlives the parent's objects", test_copy},
+    {"a snapshot on a full file system", test_snapshot},
     {"a private kind loses what the parent frees", test_private},
     {NULL, NULL},
 };
