@@ -47,12 +47,12 @@ size_t huge_pages_set_aside(const struct numa_set *nodes)
 /*
  * A mapping that is refused at a fixed address may have unmapped what was
  * there, and another thread may have got the address by then. So the pages are
- * mapped anywhere, and moved.
+ * mapped anywhere, and moved. If the process locks its memory, all that can be
+ * touched has its pages at once, and from any node.
  */
 int huge_pages_map(void *addr, size_t size)
 {
-    void *mapped = sys.mmap(NULL, size, PROT_READ | PROT_WRITE,
-                            HUGE_PAGE_MAP_FLAGS, -1, 0);
+    void *mapped = sys.mmap(NULL, size, PROT_NONE, HUGE_PAGE_MAP_FLAGS, -1, 0);
     if (mapped == MAP_FAILED)
         return -errno;
     if (sys.mremap(mapped, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, addr) !=

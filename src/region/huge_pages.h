@@ -28,9 +28,10 @@
  * has no pages of that size. */
 size_t huge_pages_set_aside(const struct numa_set *nodes);
 
-/* Maps such pages over reserved addresses. They are reserved for the mapping:
- * -ENOMEM if so many are not free. If a node is wanted, it may have none all
- * the same. Needs Linux 5.16. */
+/* Maps such pages over reserved addresses, which cannot be touched until
+ * address_space_open(); before that, they can be bound to nodes. They are
+ * reserved for the mapping: -ENOMEM if so many are not free. If a node is
+ * wanted, it may have none all the same. Needs Linux 5.16. */
 int huge_pages_map(void *addr, size_t size);
 
 /* Has pages under a mapping that had none, so that no store to it fails.

@@ -69,6 +69,8 @@ static int open_huge_pages(struct memkind_region_pool *pool, char *from,
     }
     if (pool->numa != NULL)
         result = region_numa_apply(pool->numa, from, size);
+    if (result == 0)
+        result = address_space_open(from, size);
     if (result != 0)
         huge_pages_unmap(from, size);
     return result;

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -327,6 +328,16 @@ static int use_huge_pages_of_node(void)
     return 0;
 }
 
+/* A process that locks its memory has pages as soon as they are mapped. */
+static int use_huge_pages_locked(void)
+{
+    NEED(mlockall(MCL_FUTURE) == 0);
+    void *object = memkind_malloc(MEMKIND_HBW_HUGETLB, 3 * MIB);
+    NEED(object != NULL);
+    NEED(hbw_verify_memory_region(object, 3 * MIB, HBW_TOUCH_PAGES) == 0);
+    return 0;
+}
+
 static void test_huge_pages(void)
 {
     if (!nodes_are_there())
@@ -337,6 +348,7 @@ static void test_huge_pages(void)
     CHECK_EQ(child_run(use_huge_pages), 0);
     REQUIRE(set_huge_pages(1, 40));
     CHECK_EQ(child_run(use_huge_pages_of_node), 0);
+    CHECK_EQ(child_run(use_huge_pages_locked), 0);
     REQUIRE(set_huge_pages(0, 0));
     CHECK(set_huge_pages(1, 0));
 }

@@ -32,6 +32,7 @@ static struct {
     unsigned taken;    /* pages that are there */
     unsigned on_node;  /* pages of the node that is asked for; total if 0 */
     unsigned maps;
+    unsigned binds, late_binds; /* of memory that could be touched before */
     bool cannot_drop;
     int mbind_error;
 } machine;
@@ -85,10 +86,24 @@ static int fake_close(int fd)
     return fd == FD ? 0 : close(fd);
 }
 
+/* Whether a locked process would have pages there. */
+static bool can_be_touched(const void *addr)
+{
+    int ends[2];
+    if (pipe(ends) != 0)
+        abort();
+    const bool can = write(ends[1], addr, 1) == 1;
+    close(ends[0]);
+    close(ends[1]);
+    return can;
+}
+
 static int fake_mbind(void *addr, size_t len, int mode,
                       const unsigned long *nodes, unsigned long bits)
 {
-    (void)addr, (void)len, (void)mode, (void)nodes, (void)bits;
+    (void)len, (void)mode, (void)nodes, (void)bits;
+    machine.binds++;
+    machine.late_binds += can_be_touched(addr);
     errno = machine.mbind_error;
     return machine.mbind_error == 0 ? 0 : -1;
 }
@@ -350,6 +365,7 @@ static int use_node(void)
     char *object = memkind_malloc(MEMKIND_HBW_HUGETLB, 4 * MIB);
     NEED(object != NULL && is_backed(object, 4 * MIB));
     memkind_free(MEMKIND_HBW_HUGETLB, object);
+    NEED(machine.binds != 0 && machine.late_binds == 0);
     machine.mbind_error = EPERM;
     NEED(memkind_malloc(MEMKIND_HBW_ALL_HUGETLB, 100) == NULL);
     return 0;
