@@ -10,6 +10,7 @@
 #include "jemalloc_ctl.h"
 #include "page_traffic.h"
 #include "pool_files.h"
+#include "rounding.h"
 #include "sys_calls.h"
 #include "tls_model.h"
 
@@ -284,8 +285,10 @@ static void *source_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
     (void)arena_ind;
     struct extent_supply *supply = supply_of(hooks);
     size_t room = size + (alignment - region_page_size());
-    if (new_addr != NULL || room < size)
+    if (new_addr != NULL || room < size ||
+        room > SIZE_MAX - supply->source.unit)
         return NULL;
+    room = round_up(room, supply->source.unit);
     void *base = supply->source.map(supply->source.context, room);
     if (base == NULL)
         return NULL;

@@ -37,7 +37,8 @@ struct block_source {
     /* A committed, page-aligned block; NULL with errno set. */
     void *(*map)(void *context, size_t size);
     void *context;
-    bool unmap; /* blocks are unmapped when the heap goes */
+    size_t unit; /* of the size of a block: a power of two, a page at least */
+    bool unmap;  /* blocks are unmapped when the heap goes */
 };
 
 /* jemalloc hands each hook the address of its table, which leads here. */

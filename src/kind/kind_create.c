@@ -18,6 +18,7 @@
 #include "hardening.h"
 #include "heap.h"
 #include "heap_create.h"
+#include "huge_pages.h"
 #include "kind_arenas.h"
 #include "kind_error.h"
 #include "kind_heap.h"
@@ -125,6 +126,16 @@ static void *map_by_operation(void *context, size_t size)
     return block == MAP_FAILED ? NULL : block;
 }
 
+/* What blocks are made of. They are mapped and unmapped by whole pages. */
+static size_t unit_of_blocks(struct memkind *kind)
+{
+    int flags = 0;
+    if (kind->ops->get_mmap_flags == NULL ||
+        kind->ops->get_mmap_flags(kind, &flags) != 0)
+        flags = 0;
+    return huge_pages_unit(flags);
+}
+
 static int open_dram_pool(struct memkind_region_pool *pool, const void *source,
                           struct memkind *kind)
 {
@@ -188,6 +199,7 @@ static int create_heap(struct memkind *kind, extent_hooks_t *hooks,
     const struct block_source source = {
         .map = map_by_operation,
         .context = kind,
+        .unit = unit_of_blocks(kind),
         .unmap = kind_has(kind, KIND_UNMAPS_BLOCKS),
     };
     struct heap_config config = {

@@ -3,8 +3,11 @@
 #include <memkind/internal/memkind_default.h>
 
 #include <errno.h>
+#include <stdint.h>
 #include <sys/mman.h>
 
+#include "huge_pages.h"
+#include "rounding.h"
 #include "sys_calls.h"
 
 int memkind_default_get_mmap_flags(struct memkind *kind, int *flags)
@@ -24,6 +27,12 @@ void *memkind_default_mmap(struct memkind *kind, void *addr, size_t size)
         errno = EINVAL;
         return MAP_FAILED;
     }
+    const size_t unit = huge_pages_unit(flags);
+    if (size > SIZE_MAX - unit) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    size = round_up(size, unit);
     void *block = sys.mmap(addr, size, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (block == MAP_FAILED)
         return MAP_FAILED;

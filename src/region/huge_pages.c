@@ -8,6 +8,7 @@
 #include "address_space.h"
 #include "cancellation.h"
 #include "kernel_number.h"
+#include "page_size.h"
 #include "sys_calls.h"
 
 /* New in Linux 5.14; headers may not have it. */
@@ -26,6 +27,18 @@ static size_t read_count(const char *path)
     cancellation_restore(cancellation);
     errno = saved_errno;
     return is_known && count > 0 ? (size_t)count : 0;
+}
+
+#define SIZE_SHIFT 26 /* in flags: the binary logarithm of a page's size */
+#define SIZE_MASK 63
+
+/* If no size is named, the system's own is meant: that is most likely this. */
+size_t huge_pages_unit(int mmap_flags)
+{
+    const unsigned exponent = (unsigned)mmap_flags >> SIZE_SHIFT & SIZE_MASK;
+    if ((mmap_flags & MAP_HUGETLB) == 0)
+        return region_page_size();
+    return exponent != 0 ? (size_t)1 << exponent : HUGE_PAGE_SIZE;
 }
 
 size_t huge_pages_set_aside(const struct numa_set *nodes)

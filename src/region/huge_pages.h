@@ -19,6 +19,10 @@
 #define MAP_HUGE_2MB (21 << 26)
 #endif
 
+/* Bytes of a page of a mapping with such flags: mmap(2) rounds its length up to
+ * whole ones; munmap(2) and mbind(2) refuse a part of one. */
+size_t huge_pages_unit(int mmap_flags);
+
 /* By which mmap(2) maps such pages. */
 #define HUGE_PAGE_MAP_FLAGS                                                    \
     (MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB)

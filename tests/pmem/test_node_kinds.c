@@ -7,6 +7,10 @@
 #include <errno.h>
 #include <hbwmalloc.h>
 #include <memkind.h>
+#include <memkind/internal/memkind_arena.h>
+#include <memkind/internal/memkind_default.h>
+#include <memkind/internal/memkind_hbw.h>
+#include <memkind/internal/memkind_hugetlb.h>
 #include <memkind_memtier.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -328,6 +332,35 @@ static int use_huge_pages_of_node(void)
     return 0;
 }
 
+/* Operations that map such pages, and bind them, leave none behind. */
+static int use_operations(void)
+{
+    struct memkind kind = {0};
+    struct memkind_ops ops = MEMKIND_DEFAULT_OPS;
+    ops.create = memkind_arena_create;
+    ops.destroy = memkind_arena_destroy;
+    ops.malloc = memkind_arena_malloc;
+    ops.calloc = memkind_arena_calloc;
+    ops.posix_memalign = memkind_arena_posix_memalign;
+    ops.realloc = memkind_arena_realloc;
+    ops.free = memkind_arena_free;
+    ops.get_mmap_flags = memkind_hugetlb_get_mmap_flags;
+    ops.get_mbind_nodemask = memkind_hbw_get_mbind_nodemask;
+    ops.mbind = memkind_default_mbind;
+    const long before = huge_pages("HugePages_Free:");
+    NEED(ops.create(&kind, &ops, "own") == MEMKIND_SUCCESS);
+    for (size_t size = 100; size < 8 * MIB; size = size * 5 / 2) {
+        char *object = memkind_malloc(&kind, size);
+        NEED(object != NULL);
+        memset(object, 1, size);
+        NEED(hbw_verify_memory_region(object, size, 0) == 0);
+    }
+    NEED(huge_pages("HugePages_Free:") < before);
+    NEED(memkind_destroy_kind(&kind) == MEMKIND_SUCCESS);
+    NEED(huge_pages("HugePages_Free:") == before);
+    return 0;
+}
+
 /* A process that locks its memory has pages as soon as they are mapped. */
 static int use_huge_pages_locked(void)
 {
@@ -349,6 +382,7 @@ static void test_huge_pages(void)
     REQUIRE(set_huge_pages(1, 40));
     CHECK_EQ(child_run(use_huge_pages_of_node), 0);
     CHECK_EQ(child_run(use_huge_pages_locked), 0);
+    CHECK_EQ(child_run(use_operations), 0);
     REQUIRE(set_huge_pages(0, 0));
     CHECK(set_huge_pages(1, 0));
 }

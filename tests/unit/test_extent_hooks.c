@@ -406,7 +406,8 @@ static void *source_map(void *context, size_t size)
 
 static void open_source(bool unmap)
 {
-    const struct block_source source = {source_map, &source_state, unmap};
+    const struct block_source source = {source_map, &source_state,
+                                        region_page_size(), unmap};
     memset(&source_state, 0, sizeof source_state);
     extent_supply_init(&extents, NULL, &source, &owner);
 }
@@ -518,7 +519,8 @@ static void *map_from_pool(void *context, size_t size)
 
 static void test_source_in_a_pool(void)
 {
-    const struct block_source source = {map_from_pool, &pool, false};
+    const struct block_source source = {map_from_pool, &pool,
+                                        region_page_size(), false};
     bool zero = false, commit = false;
     REQUIRE_EQ(region_pool_open_files(&pool, test_dir(), 32 * MIB, &owner), 0);
     extent_supply_init(&extents, &pool, &source, &owner);

@@ -6,6 +6,9 @@
  */
 #include <errno.h>
 #include <memkind.h>
+#include <memkind/internal/memkind_arena.h>
+#include <memkind/internal/memkind_default.h>
+#include <memkind/internal/memkind_hugetlb.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,6 +152,51 @@ static void *fake_mmap(void *addr, size_t size, int prot, int flags, int fd,
         munmap(room, (size_t)(start - room));
     munmap(start + size, (size_t)(room + HUGE_PAGE_SIZE - start));
     return start;
+}
+
+/* What operations of a test's own have mapped, which nothing moves. */
+static struct {
+    char *base;
+    size_t size;
+} blocks[64];
+static unsigned block_count;
+
+static void *map_block(void *addr, size_t size, int prot, int flags, int fd,
+                       off_t offset)
+{
+    /* As the kernel does. */
+    if ((flags & MAP_HUGETLB) != 0)
+        size = (size + HUGE_PAGE_SIZE - 1) & ~(HUGE_PAGE_SIZE - 1);
+    void *block = fake_mmap(addr, size, prot, flags, fd, offset);
+    if ((flags & MAP_HUGETLB) == 0 || block == MAP_FAILED)
+        return block;
+    if (block_count == sizeof blocks / sizeof blocks[0])
+        abort();
+    blocks[block_count].base = block;
+    blocks[block_count++].size = size;
+    return block;
+}
+
+static int unmap_block(void *addr, size_t size)
+{
+    unsigned i = 0;
+    while (i < block_count && blocks[i].base != addr)
+        i++;
+    if (i == block_count)
+        return munmap(addr, size);
+    if (blocks[i].size != size) {
+        errno = EINVAL;
+        return -1;
+    }
+    machine.reserved -= (unsigned)(size / HUGE_PAGE_SIZE);
+    blocks[i] = blocks[--block_count];
+    return munmap(addr, size);
+}
+
+static int bind_block(struct memkind *kind, void *addr, size_t size)
+{
+    (void)kind;
+    return is_aligned(addr, size) ? machine.mbind_error : EINVAL;
 }
 
 static bool is_huge(char *addr)
@@ -313,12 +361,44 @@ static int keep_them(void)
     return 0;
 }
 
+/* Operations of a program's own map and unmap whole pages. */
+static int use_operations(void)
+{
+    struct memkind kind = {0};
+    struct memkind_ops ops = MEMKIND_DEFAULT_OPS;
+    ops.create = memkind_arena_create;
+    ops.destroy = memkind_arena_destroy;
+    ops.malloc = memkind_arena_malloc;
+    ops.calloc = memkind_arena_calloc;
+    ops.posix_memalign = memkind_arena_posix_memalign;
+    ops.realloc = memkind_arena_realloc;
+    ops.free = memkind_arena_free;
+    ops.get_mmap_flags = memkind_hugetlb_get_mmap_flags;
+    ops.mbind = bind_block;
+    become(64);
+    sys.mmap = map_block;
+    sys.munmap = unmap_block;
+    NEED(ops.create(&kind, &ops, "own") == MEMKIND_SUCCESS);
+    for (size_t size = 100; size < 8 * MIB; size = size * 5 / 2)
+        NEED(memkind_malloc(&kind, size) != NULL);
+    NEED(block_count != 0 && machine.reserved != 0);
+    machine.mbind_error = EPERM;
+    const unsigned reserved = machine.reserved;
+    NEED(memkind_malloc(&kind, 16 * MIB) == NULL);
+    NEED(memkind_default_mmap(&kind, NULL, 3 * MIB + 1) == MAP_FAILED);
+    NEED(machine.reserved == reserved);
+    NEED(memkind_destroy_kind(&kind) == MEMKIND_SUCCESS);
+    NEED(block_count == 0 && machine.reserved == 0);
+    return 0;
+}
+
 static void test_pages(void)
 {
     CHECK_EQ(child_run(use_pages), 0);
     CHECK_EQ(child_run(use_up), 0);
     CHECK_EQ(child_run(get_more), 0);
     CHECK_EQ(child_run(keep_them), 0);
+    CHECK_EQ(child_run(use_operations), 0);
 }
 
 /* ---- without ------------------------------------------------------------ */
