@@ -101,6 +101,11 @@ int numa_kind_find(struct memkind *kind, const struct numa_place **place)
                           "(vm.nr_hugepages, vm.nr_overcommit_hugepages)");
         return MEMKIND_ERROR_HUGETLB;
     }
+    if (found->has_huge_pages && !huge_pages_can_move()) {
+        last_error_reason("mappings of huge pages cannot be moved, which needs "
+                          "Linux 5.16");
+        return MEMKIND_ERROR_HUGETLB;
+    }
     *place = found;
     return MEMKIND_SUCCESS;
 }

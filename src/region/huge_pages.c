@@ -2,6 +2,7 @@
 #include "huge_pages.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
 
@@ -55,6 +56,35 @@ size_t huge_pages_set_aside(const struct numa_set *nodes)
         count += read_count(path);
     }
     return count * HUGE_PAGE_SIZE;
+}
+
+/*
+ * A kernel that cannot move such a mapping unmaps what is at the new address
+ * before it says so, and another thread may have got that by then: reserved
+ * addresses of a pool would be no longer its own. So it is tried with addresses
+ * that nothing needs, and which are left alone if it fails. Takes no page.
+ */
+bool huge_pages_can_move(void)
+{
+    static atomic_bool has_moved;
+    const int flags = HUGE_PAGE_MAP_FLAGS | MAP_NORESERVE;
+    if (atomic_load(&has_moved))
+        return true;
+    const int saved_errno = errno;
+    void *from = sys.mmap(NULL, HUGE_PAGE_SIZE, PROT_NONE, flags, -1, 0);
+    void *to = from != MAP_FAILED
+                   ? sys.mmap(NULL, HUGE_PAGE_SIZE, PROT_NONE, flags, -1, 0)
+                   : MAP_FAILED;
+    if (to != MAP_FAILED &&
+        sys.mremap(from, HUGE_PAGE_SIZE, HUGE_PAGE_SIZE,
+                   MREMAP_MAYMOVE | MREMAP_FIXED, to) != MAP_FAILED) {
+        atomic_store(&has_moved, true);
+        from = to;
+    }
+    if (from != MAP_FAILED)
+        sys.munmap(from, HUGE_PAGE_SIZE);
+    errno = saved_errno;
+    return atomic_load(&has_moved);
 }
 
 /*

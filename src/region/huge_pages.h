@@ -7,6 +7,7 @@
 #ifndef HUGE_PAGES_H
 #define HUGE_PAGES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/mman.h>
 
@@ -32,10 +33,15 @@ size_t huge_pages_unit(int mmap_flags);
  * has no pages of that size. */
 size_t huge_pages_set_aside(const struct numa_set *nodes);
 
+/* Whether mappings of such pages can be moved, as huge_pages_map() does: since
+ * Linux 5.16. */
+bool huge_pages_can_move(void);
+
 /* Maps such pages over reserved addresses, which cannot be touched until
  * address_space_open(); before that, they can be bound to nodes. They are
  * reserved for the mapping: -ENOMEM if so many are not free. If a node is
- * wanted, it may have none all the same. Needs Linux 5.16. */
+ * wanted, it may have none all the same. huge_pages_can_move() has to be true.
+ */
 int huge_pages_map(void *addr, size_t size);
 
 /* Has pages under a mapping that had none, so that no store to it fails.

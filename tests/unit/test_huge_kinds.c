@@ -137,7 +137,8 @@ static void *fake_mmap(void *addr, size_t size, int prot, int flags, int fd,
     if (addr != NULL || (flags & MAP_FIXED) != 0 || !is_aligned(addr, size))
         abort();
     machine.maps++;
-    const unsigned count = (unsigned)(size / HUGE_PAGE_SIZE);
+    const unsigned count =
+        (flags & MAP_NORESERVE) != 0 ? 0 : (unsigned)(size / HUGE_PAGE_SIZE);
     if (count > machine.total - machine.reserved) {
         errno = ENOMEM;
         return MAP_FAILED;
@@ -421,9 +422,54 @@ static int find_none(void)
     return 0;
 }
 
+/* What another thread has mapped where a kernel has unmapped something. */
+static char *others[64];
+static unsigned other_count;
+
+/* Before Linux 5.16. */
+static void *cannot_move(void *addr, size_t size, size_t new_size, int flags,
+                         void *to)
+{
+    (void)addr, (void)size, (void)flags;
+    munmap(to, new_size);
+    if (other_count == sizeof others / sizeof others[0])
+        abort();
+    char *other =
+        mmap(to, new_size, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (other != to)
+        abort();
+    other[0] = 1;
+    others[other_count++] = other;
+    errno = EINVAL;
+    return MAP_FAILED;
+}
+
+static int find_old_kernel(void)
+{
+    memkind_t kind = NULL;
+    become(16);
+    sys.mremap = cannot_move;
+    for (unsigned round = 0; round < 4; round++)
+        NEED(memkind_malloc(MEMKIND_HUGETLB, 100) == NULL && errno == ENOMEM);
+    /* None of it has been unmapped, or can be. */
+    for (unsigned i = 0; i < other_count; i++) {
+        NEED(can_be_touched(others[i]) && others[i][0] == 1);
+        for (unsigned j = 0; j < i; j++)
+            NEED(others[i] != others[j]);
+    }
+    NEED(memkind_check_available(MEMKIND_HUGETLB) == MEMKIND_ERROR_HUGETLB);
+    NEED(strstr(memkind_last_error(), "5.16") != NULL);
+    NEED(memkind_create_kind(
+             MEMKIND_MEMTYPE_DEFAULT, MEMKIND_POLICY_PREFERRED_LOCAL,
+             MEMKIND_MASK_PAGE_SIZE_2MB, &kind) == MEMKIND_ERROR_HUGETLB);
+    return 0;
+}
+
 static void test_no_pages(void)
 {
     CHECK_EQ(child_run(find_none), 0);
+    CHECK_EQ(child_run(find_old_kernel), 0);
 }
 
 /* ---- on nodes ----------------------------------------------------------- */
