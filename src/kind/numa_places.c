@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "huge_pages.h"
+#include "kind_registry.h"
 #include "last_error.h"
 #include "no_kind.h"
 #include "numa_nodes.h"
@@ -42,11 +43,6 @@ static const struct numa_place places[MEMKIND_NUM_BASE_KIND] = {
 #undef PLACE
 };
 
-static bool is_static(const struct memkind *kind)
-{
-    return kind->partition < MEMKIND_NUM_BASE_KIND;
-}
-
 /* The nodes of a place; NULL: any. */
 static const struct numa_set *nodes_of(const struct numa_place *place)
 {
@@ -54,11 +50,11 @@ static const struct numa_set *nodes_of(const struct numa_place *place)
 }
 
 /* Whether memory of those nodes is all that there is, or none of them is
- * known. */
+ * known; or nothing is said of the partition. */
 static bool is_simply_dram(const struct numa_place *place)
 {
     if (!place->may_be_anywhere)
-        return false;
+        return !place->has_nodes && !place->has_huge_pages;
     const struct numa_set *nodes = numa_nodes_of(place->numa.sort);
     return numa_set_is_empty(nodes) ||
            memcmp(nodes, numa_nodes_of(NUMA_ANY), sizeof *nodes) == 0;
@@ -86,10 +82,13 @@ int numa_kind_find(struct memkind *kind, const struct numa_place **place)
     *place = NULL;
     if (!numa_kind_is(kind->ops))
         return MEMKIND_SUCCESS;
-    if (!is_static(kind)) {
+    if (kind_storage_owns(kind)) {
         *place = kind->priv;
         return MEMKIND_SUCCESS;
     }
+    /* A program may have copied the operations for a kind of its own. */
+    if (kind->partition >= MEMKIND_NUM_BASE_KIND)
+        return MEMKIND_SUCCESS;
     const struct numa_place *found = &places[kind->partition];
     if (is_simply_dram(found))
         return MEMKIND_SUCCESS;

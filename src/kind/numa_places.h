@@ -25,8 +25,9 @@ struct numa_place {
 };
 
 /* Sets *place to the sort of memory that a kind has, NULL: simply DRAM.
- * For a static kind that is found out; for others it is what their source,
- * kind->priv, says. Returns MEMKIND_SUCCESS, or why the kind cannot be had. */
+ * For a static kind that is found out; for others of the library's it is what
+ * their source, kind->priv, says; those of a program's own are of DRAM. Returns
+ * MEMKIND_SUCCESS, or why the kind cannot be had. */
 int numa_kind_find(struct memkind *kind, const struct numa_place **place);
 
 /* Bytes of memory, or of huge pages, on the nodes of such a kind. False: it is

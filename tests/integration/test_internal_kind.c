@@ -448,6 +448,30 @@ static void test_no_kinds_inside(void)
     CHECK_EQ(ops.destroy(&kind), MEMKIND_SUCCESS);
 }
 
+/* Operations of a kind of certain nodes; the kind is of DRAM nevertheless. */
+static void test_copied_operations(void)
+{
+    char own_data[256];
+    unsigned long nodes[16] = {0};
+    struct memkind_ops ops = *MEMKIND_HBW->ops;
+    ops.create = memkind_arena_create;
+    ops.destroy = memkind_arena_destroy;
+    memset(own_data, 0x5a, sizeof own_data);
+    for (unsigned i = 0; i < 2; i++) {
+        struct memkind kind = {.partition = i == 0 ? 0 : MEMKIND_MAX_KIND};
+        REQUIRE_EQ(ops.create(&kind, &ops, "copied"), MEMKIND_SUCCESS);
+        if (i != 0)
+            kind.priv = own_data;
+        CHECK(works(&kind));
+        CHECK_EQ(memkind_check_available(&kind), MEMKIND_SUCCESS);
+        CHECK(memkind_get_capacity(&kind) > 0);
+        (void)memkind_default_get_mbind_nodemask(&kind, nodes, 1024);
+        CHECK_EQ(memkind_default_mbind(&kind, own_data, 1),
+                 MEMKIND_ERROR_BADOPS);
+        CHECK_EQ(memkind_destroy_kind(&kind), MEMKIND_SUCCESS);
+    }
+}
+
 static void test_only_what_is_needed(void)
 {
     struct memkind kind = {0};
@@ -806,6 +830,7 @@ static const struct test_case tests[] = {
     {"incomplete operations", test_incomplete_operations},
     {"names", test_names},
     {"own heap operations", test_own_heap_operations},
+    {"copied operations", test_copied_operations},
     {"own mmap in the files", test_own_mmap_in_the_files},
     {"an area by mmap", test_an_area_by_mmap},
     {"no kind is made or destroyed inside", test_no_kinds_inside},
