@@ -3,7 +3,6 @@
  * What operations of kinds on NUMA nodes consist of: which nodes, how memory is
  * bound to them. The library's own kinds need none of it.
  */
-#include <errno.h>
 #include <linux/mempolicy.h>
 
 #include <memkind/internal/memkind_dax_kmem.h>
@@ -17,7 +16,6 @@
 #include "kind_create.h"
 #include "numa_places.h"
 #include "static_kinds.h"
-#include "sys_calls.h"
 
 /* ---- nodes -------------------------------------------------------------- */
 
@@ -118,40 +116,6 @@ int memkind_interleave_get_mbind_mode(struct memkind *kind, int *mode)
 {
     (void)kind;
     return set_number(mode, MPOL_INTERLEAVE);
-}
-
-static int bind_as_kind(struct memkind *kind, void *ptr, size_t size)
-{
-    const struct numa_place *place;
-    int err = numa_kind_find(kind, &place);
-    if (err != MEMKIND_SUCCESS)
-        return err;
-    if (place == NULL || !place->has_nodes)
-        return MEMKIND_ERROR_BADOPS;
-    int result = region_numa_apply(&place->numa, ptr, size);
-    if (result == 0)
-        return MEMKIND_SUCCESS;
-    errno = -result;
-    return MEMKIND_ERROR_MBIND;
-}
-
-int memkind_default_mbind(struct memkind *kind, void *ptr, size_t size)
-{
-    struct numa_set nodes = {{0}};
-    int mode = MPOL_BIND;
-    if (kind == NULL || kind->ops == NULL)
-        return MEMKIND_ERROR_INVALID;
-    const struct memkind_ops *ops = kind->ops;
-    if (ops->get_mbind_nodemask == NULL)
-        return bind_as_kind(kind, ptr, size);
-    int err = ops->get_mbind_nodemask(kind, nodes.bits, NUMA_NODES_MOST);
-    if (err == MEMKIND_SUCCESS && ops->get_mbind_mode != NULL)
-        err = ops->get_mbind_mode(kind, &mode);
-    if (err != MEMKIND_SUCCESS)
-        return err;
-    return sys.mbind(ptr, size, mode, nodes.bits, NUMA_MASK_BITS) == 0
-               ? MEMKIND_SUCCESS
-               : MEMKIND_ERROR_MBIND;
 }
 
 /* ---- whether there is such memory --------------------------------------- */

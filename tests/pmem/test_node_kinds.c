@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <hbwmalloc.h>
 #include <memkind.h>
-#include <memkind/internal/memkind_arena.h>
 #include <memkind/internal/memkind_default.h>
 #include <memkind/internal/memkind_hbw.h>
 #include <memkind/internal/memkind_hugetlb.h>
@@ -336,14 +335,7 @@ static int use_huge_pages_of_node(void)
 static int use_operations(void)
 {
     struct memkind kind = {0};
-    struct memkind_ops ops = MEMKIND_DEFAULT_OPS;
-    ops.create = memkind_arena_create;
-    ops.destroy = memkind_arena_destroy;
-    ops.malloc = memkind_arena_malloc;
-    ops.calloc = memkind_arena_calloc;
-    ops.posix_memalign = memkind_arena_posix_memalign;
-    ops.realloc = memkind_arena_realloc;
-    ops.free = memkind_arena_free;
+    struct memkind_ops ops = kind_arena_operations();
     ops.get_mmap_flags = memkind_hugetlb_get_mmap_flags;
     ops.get_mbind_nodemask = memkind_hbw_get_mbind_nodemask;
     ops.mbind = memkind_default_mbind;
@@ -361,13 +353,22 @@ static int use_operations(void)
     return 0;
 }
 
-/* A process that locks its memory has pages as soon as they are mapped. */
-static int use_huge_pages_locked(void)
+/* A process that locks its memory has pages as soon as they can be touched. */
+static int use_pages_locked(void)
 {
+    struct memkind kind = {0};
+    struct memkind_ops ops = kind_arena_operations();
+    ops.get_mbind_nodemask = memkind_hbw_get_mbind_nodemask;
+    ops.mbind = memkind_default_mbind;
     NEED(mlockall(MCL_FUTURE) == 0);
     void *object = memkind_malloc(MEMKIND_HBW_HUGETLB, 3 * MIB);
     NEED(object != NULL);
     NEED(hbw_verify_memory_region(object, 3 * MIB, HBW_TOUCH_PAGES) == 0);
+    NEED(ops.create(&kind, &ops, "own") == MEMKIND_SUCCESS);
+    object = memkind_malloc(&kind, 3 * MIB);
+    NEED(object != NULL);
+    NEED(hbw_verify_memory_region(object, 3 * MIB, HBW_TOUCH_PAGES) == 0);
+    NEED(memkind_destroy_kind(&kind) == MEMKIND_SUCCESS);
     return 0;
 }
 
@@ -381,7 +382,7 @@ static void test_huge_pages(void)
     CHECK_EQ(child_run(use_huge_pages), 0);
     REQUIRE(set_huge_pages(1, 40));
     CHECK_EQ(child_run(use_huge_pages_of_node), 0);
-    CHECK_EQ(child_run(use_huge_pages_locked), 0);
+    CHECK_EQ(child_run(use_pages_locked), 0);
     CHECK_EQ(child_run(use_operations), 0);
     REQUIRE(set_huge_pages(0, 0));
     CHECK(set_huge_pages(1, 0));

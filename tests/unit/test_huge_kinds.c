@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <memkind.h>
-#include <memkind/internal/memkind_arena.h>
 #include <memkind/internal/memkind_default.h>
 #include <memkind/internal/memkind_hugetlb.h>
 #include <stdint.h>
@@ -366,14 +365,7 @@ static int keep_them(void)
 static int use_operations(void)
 {
     struct memkind kind = {0};
-    struct memkind_ops ops = MEMKIND_DEFAULT_OPS;
-    ops.create = memkind_arena_create;
-    ops.destroy = memkind_arena_destroy;
-    ops.malloc = memkind_arena_malloc;
-    ops.calloc = memkind_arena_calloc;
-    ops.posix_memalign = memkind_arena_posix_memalign;
-    ops.realloc = memkind_arena_realloc;
-    ops.free = memkind_arena_free;
+    struct memkind_ops ops = kind_arena_operations();
     ops.get_mmap_flags = memkind_hugetlb_get_mmap_flags;
     ops.mbind = bind_block;
     become(64);
