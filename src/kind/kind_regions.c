@@ -5,11 +5,13 @@
 #include <sys/mman.h>
 
 #include "allocator_gate.h"
+#include "cancellation.h"
 #include "hardening.h"
 #include "heap.h"
 #include "jemalloc_private.h"
 #include "kind_error.h"
 #include "last_error.h"
+#include "late_close.h"
 
 int kind_regions_set_source(struct memkind *kind, const void *source)
 {
@@ -47,11 +49,15 @@ int kind_regions_new(struct memkind *kind, const void *source,
 
 void kind_regions_delete(struct memkind_region_pool *pool)
 {
+    const int cancellation = cancellation_disable();
     bool entered = allocator_enter();
-    region_pool_close(pool);
+    struct late_close *late = region_pool_close(pool);
     JE_NAME(dallocx)(pool, 0);
     if (entered)
         allocator_leave();
+    if (late != NULL)
+        late_close_start(late);
+    cancellation_restore(cancellation);
 }
 
 static bool pool_is_on(const struct memkind_region_pool *pool,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "late_close.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 
 #include "file_space.h"
@@ -15,41 +17,48 @@
 
 struct late_close {
     size_t size; /* of the list itself, bytes */
-    unsigned count;
+    struct late_close *next;
+    pthread_cond_t begins;
+    pthread_barrier_t all; /* of the threads */
+    bool has_begun;
     bool is_stuck; /* a mapping cannot be undone */
+    unsigned count;
+    atomic_uint dropped, closed; /* the first that no thread has taken */
+    atomic_uint threads;         /* that are not done */
     struct late_region list[];
 };
 
 /* Guards what follows, and mappings that are about to go. */
 static struct ranked_lock late_lock = RANKED_LOCK_INITIALIZER(RANK_LATE_CLOSE);
-static struct late_close *running; /* NULL: none */
+static struct late_close *lists; /* under way, or waiting for their turn */
 
 struct late_close *late_close_new(unsigned count)
 {
     const size_t size =
         sizeof(struct late_close) + count * sizeof(struct late_region);
-    while (!late_space_begin())
-        (void)late_space_wait();
     struct late_close *list = sys.mmap(NULL, size, PROT_READ | PROT_WRITE,
                                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (list == MAP_FAILED) {
-        late_space_end();
+    if (list == MAP_FAILED)
         return NULL;
-    }
     list->size = size;
+    pthread_cond_init(&list->begins, NULL);
+    ranked_lock_take(&late_lock);
+    list->next = lists;
+    lists = list;
+    ranked_lock_release(&late_lock);
     return list;
 }
 
 void late_close_add(struct late_close *list, const struct late_region *region)
 {
+    ranked_lock_take(&late_lock);
     list->list[list->count++] = *region;
+    ranked_lock_release(&late_lock);
 }
 
 /* Without pages in it, a mapping is undone in a moment. */
-static void drop_pages(void *context, unsigned index)
+static void drop_pages(const struct late_region *region)
 {
-    const struct late_close *list = context;
-    const struct late_region *region = &list->list[index];
     for (size_t at = 0; at < region->used; at += STEP) {
         const size_t left = region->used - at;
         (void)sys.madvise(region->base + at, left < STEP ? left : STEP,
@@ -67,10 +76,9 @@ static void undo_mapping(struct late_close *list, struct late_region *region)
     ranked_lock_release(&late_lock);
 }
 
-static void close_file(void *context, unsigned index)
+static void close_file(const struct late_close *list,
+                       const struct late_region *region)
 {
-    const struct late_close *list = context;
-    const struct late_region *region = &list->list[index];
     /* The program may have closed it, and have another file by the number. */
     if (region->fd < 0 || !descriptor_is_of(region->fd, &region->identity))
         return;
@@ -79,32 +87,79 @@ static void close_file(void *context, unsigned index)
     sys.close(region->fd);
 }
 
-static void do_all(struct late_close *list)
+static void finish(struct late_close *list)
 {
-    parallel_do(list->count, drop_pages, list);
-    for (unsigned i = 0; i < list->count; i++)
-        undo_mapping(list, &list->list[i]);
-    parallel_do(list->count, close_file, list);
+    pthread_barrier_destroy(&list->all);
+    pthread_cond_destroy(&list->begins);
     ranked_lock_take(&late_lock);
-    running = NULL;
+    struct late_close **link = &lists;
+    while (*link != list)
+        link = &(*link)->next;
+    *link = list->next;
     sys.munmap(list, list->size);
     ranked_lock_release(&late_lock);
     late_space_end();
 }
 
-static void *do_in_thread(void *list)
+/* What each of the threads does. Others may wait for the space with any lock
+ * held, even one of the program's malloc(): so this takes none but late_lock,
+ * and allocates nothing. */
+static void do_share(struct late_close *list)
 {
-    do_all(list);
+    unsigned i;
+    late_space_is_from_here(true);
+    while ((i = atomic_fetch_add(&list->dropped, 1)) < list->count)
+        drop_pages(&list->list[i]);
+    if (pthread_barrier_wait(&list->all) == PTHREAD_BARRIER_SERIAL_THREAD)
+        for (i = 0; i < list->count; i++)
+            undo_mapping(list, &list->list[i]);
+    pthread_barrier_wait(&list->all);
+    while ((i = atomic_fetch_add(&list->closed, 1)) < list->count)
+        close_file(list, &list->list[i]);
+    late_space_is_from_here(false);
+    if (atomic_fetch_sub(&list->threads, 1) == 1)
+        finish(list);
+}
+
+static void *do_in_thread(void *argument)
+{
+    struct late_close *list = argument;
+    ranked_lock_take(&late_lock);
+    while (!list->has_begun)
+        ranked_lock_wait(&late_lock, &list->begins);
+    ranked_lock_release(&late_lock);
+    do_share(list);
     return NULL;
 }
 
+/* A signal handler in this thread does not wait for it either. */
+static void begin_in_turn(void)
+{
+    for (;;) {
+        late_space_is_from_here(true);
+        if (late_space_begin())
+            return;
+        late_space_is_from_here(false);
+        (void)late_space_wait();
+    }
+}
+
+/* To make a thread takes memory of the program's malloc(): nothing waits for
+ * this list's space yet. */
 void late_close_start(struct late_close *list)
 {
+    const unsigned made = parallel_start(list->count, do_in_thread, list);
+    begin_in_turn();
     ranked_lock_take(&late_lock);
-    running = list;
+    atomic_store(&list->threads, made != 0 ? made : 1);
+    pthread_barrier_init(&list->all, NULL, made != 0 ? made : 1);
+    list->has_begun = true;
+    pthread_cond_broadcast(&list->begins);
     ranked_lock_release(&late_lock);
-    if (!parallel_start(do_in_thread, list))
-        do_all(list);
+    if (made == 0)
+        do_share(list);
+    else
+        late_space_is_from_here(false);
 }
 
 /* ---- fork ---- */
@@ -124,13 +179,9 @@ void late_close_renew_lock(void)
     (void)ranked_lock_renew(&late_lock, RANK_LATE_CLOSE);
 }
 
-void late_close_child(void)
+static void drop_in_child(struct late_close *list)
 {
-    struct late_close *list = running;
-    ranked_lock_assert_held(&late_lock);
-    running = NULL;
-    late_space_end();
-    for (unsigned i = 0; list != NULL && i < list->count; i++) {
+    for (unsigned i = 0; i < list->count; i++) {
         const struct late_region *region = &list->list[i];
         if (region->mapping.base != NULL)
             sys.munmap(region->mapping.base,
@@ -138,6 +189,16 @@ void late_close_child(void)
         if (region->fd >= 0 && descriptor_is_of(region->fd, &region->identity))
             sys.close(region->fd);
     }
-    if (list != NULL)
-        sys.munmap(list, list->size);
+    sys.munmap(list, list->size);
+}
+
+void late_close_child(void)
+{
+    ranked_lock_assert_held(&late_lock);
+    late_space_end();
+    while (lists != NULL) {
+        struct late_close *list = lists;
+        lists = list->next;
+        drop_in_child(list);
+    }
 }

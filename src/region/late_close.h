@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Regions of a pool that has been closed, whose memory is given back by a
- * thread while the closer goes on. Nobody finds them by an address any more;
+ * Regions of a pool that has been closed, whose memory is given back by
+ * threads while the closer goes on. Nobody finds them by an address any more;
  * they only take space.
  *
  * One pool at a time: so no more than one pool's space is held by pools that
@@ -24,13 +24,14 @@ struct late_region {
 
 struct late_close;
 
-/* Starts a list of up to so many regions, when the list before it has been
- * done. NULL if it cannot be made. */
+/* Makes a list of up to so many regions. NULL if it cannot be made. */
 struct late_close *late_close_new(unsigned count);
 
 void late_close_add(struct late_close *list, const struct late_region *region);
 
-/* Hands the list to a thread; if none can be made, does all there is to do. */
+/* Hands the list to threads, when the list before it has been done; if none can
+ * be made, does all there is to do. To be called where fork() need not wait,
+ * without a lock, and with cancellation disabled. */
 void late_close_start(struct late_close *list);
 
 /* Around fork(2). A child has the mappings and files, too: it gives them back

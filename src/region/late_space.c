@@ -5,10 +5,13 @@
 #include <stddef.h>
 #include <time.h>
 
+#include "tls_model.h"
+
 /* What waits looks as often as this. */
 #define WAIT_NS 500000
 
 static atomic_bool is_coming;
+static __thread bool is_own TLS_MODEL;
 
 bool late_space_begin(void)
 {
@@ -20,9 +23,14 @@ void late_space_end(void)
     atomic_store(&is_coming, false);
 }
 
+void late_space_is_from_here(bool is_from_here)
+{
+    is_own = is_from_here;
+}
+
 bool late_space_wait(void)
 {
-    if (!atomic_load(&is_coming))
+    if (is_own || !atomic_load(&is_coming))
         return false;
     while (atomic_load(&is_coming))
         nanosleep(&(struct timespec){.tv_nsec = WAIT_NS}, NULL);

@@ -172,7 +172,7 @@ int region_pool_open_places(struct memkind_region_pool *pool,
         result = use_further_place(pool, place, dirs[i]);
     }
     if (result != 0)
-        region_pool_close(pool);
+        (void)region_pool_close(pool);
     return result;
 }
 
@@ -374,7 +374,7 @@ static void close_regions(struct memkind_region_pool *pool, unsigned count)
             close_file_of_region(&closing, i);
 }
 
-/* Leaves that to a thread. */
+/* Leaves that to late_close_start(). */
 static void close_regions_late(struct memkind_region_pool *pool, unsigned count,
                                struct late_close *list)
 {
@@ -391,7 +391,6 @@ static void close_regions_late(struct memkind_region_pool *pool, unsigned count,
         (void)pool_remove_region(pool, region, &late.mapping);
         late_close_add(list, &late);
     }
-    late_close_start(list);
 }
 
 /* A device or a caller's file is the caller's again when the pool is closed. */
@@ -404,7 +403,7 @@ static struct late_close *begin_late(const struct memkind_region_pool *pool,
     return late_close_new(count);
 }
 
-void region_pool_close(struct memkind_region_pool *pool)
+struct late_close *region_pool_close(struct memkind_region_pool *pool)
 {
     pool_list_remove(pool);
     const unsigned count = atomic_load(&pool->count);
@@ -419,4 +418,5 @@ void region_pool_close(struct memkind_region_pool *pool)
     drop_places(pool);
     ranked_lock_destroy(&pool->lock);
     ranked_lock_destroy(&pool->readahead_lock);
+    return late;
 }

@@ -57,11 +57,12 @@ void region_pool_set_numa(struct memkind_region_pool *pool,
 /* What is committed goes into core dumps. Called before the pool is in use. */
 void region_pool_dump_objects(struct memkind_region_pool *pool);
 
-/* Closing the pool leaves it to a thread to give the memory back. Called before
+/* Closing the pool leaves it to others to give the memory back. Called before
  * the pool is in use. */
 void region_pool_set_closes_late(struct memkind_region_pool *pool);
 
-/* Unmaps all regions and gives their file space back. */
-void region_pool_close(struct memkind_region_pool *pool);
+/* Unmaps all regions and gives their file space back. Returns NULL, or what is
+ * left to do, for late_close_start(). */
+struct late_close *region_pool_close(struct memkind_region_pool *pool);
 
 #endif

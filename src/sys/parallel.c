@@ -66,11 +66,14 @@ void parallel_do(unsigned count, parallel_work *work, void *context)
         pthread_join(threads[i], NULL);
 }
 
-bool parallel_start(void *(*work)(void *), void *argument)
+unsigned parallel_start(unsigned most, void *(*work)(void *), void *argument)
 {
-    pthread_t thread;
-    if (make_threads(&thread, 1, work, argument) == 0)
-        return false;
-    pthread_detach(thread);
-    return true;
+    pthread_t threads[THREADS_MOST];
+    unsigned wanted = most < cpu_count() ? most : cpu_count();
+    if (wanted > THREADS_MOST)
+        wanted = THREADS_MOST;
+    const unsigned made = make_threads(threads, wanted, work, argument);
+    for (unsigned i = 0; i < made; i++)
+        pthread_detach(threads[i]);
+    return made;
 }

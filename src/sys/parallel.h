@@ -3,8 +3,6 @@
 #ifndef PARALLEL_H
 #define PARALLEL_H
 
-#include <stdbool.h>
-
 typedef void parallel_work(void *context, unsigned index);
 
 /*
@@ -16,8 +14,10 @@ typedef void parallel_work(void *context, unsigned index);
  */
 void parallel_do(unsigned count, parallel_work *work, void *context);
 
-/* Starts a thread that blocks all signals and ends by itself. Returns false if
- * there can be none. */
-bool parallel_start(void *(*work)(void *argument), void *argument);
+/* Starts up to so many threads, and no more than there are CPUs, that do the
+ * same. They block all signals and end by themselves. Returns how many there
+ * are. */
+unsigned parallel_start(unsigned most, void *(*work)(void *argument),
+                        void *argument);
 
 #endif

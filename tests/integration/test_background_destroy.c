@@ -6,15 +6,19 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <memkind.h>
 #include <memkind/internal/memkind_pmem.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "allocator_gate.h"
 #include "late_space.h"
 #include "sys_calls.h"
 #include "test_child.h"
@@ -275,6 +279,136 @@ static void test_fork(void)
     CHECK(!is_mapped(object_before_fork));
 }
 
+/* A kind that waits for its turn is nothing to a child either, and fork() does
+ * not wait for it. */
+static void test_fork_before_its_turn(void)
+{
+    pthread_t thread;
+    const int patience = allocator_gate_patience;
+    begin();
+    memkind_t first = make_kind(true), second = make_kind(true);
+    (void)fill(first);
+    object_before_fork = fill(second);
+    CHECK_EQ(memkind_destroy_kind(first), MEMKIND_SUCCESS);
+    wait_until_held_up();
+    REQUIRE_EQ(pthread_create(&thread, NULL, destroy_one, second), 0);
+    for (int i = 0; i < 200; i++)
+        pause_shortly();
+    allocator_gate_patience = INT_MAX / 2;
+    CHECK_EQ(child_run(has_nothing_of_it), 0);
+    CHECK(atomic_load(&is_held_up));
+    allocator_gate_patience = patience;
+    atomic_store(&is_held_up, false);
+    pthread_join(thread, NULL);
+    end();
+}
+
+static memkind_t programs_heap;
+static atomic_bool is_full; /* until a file is closed in the background */
+
+static int fallocate_if_not_full(int fd, int mode, off_t offset, off_t size)
+{
+    if (mode == 0 && atomic_load(&is_full)) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return real.fallocate(fd, mode, offset, size);
+}
+
+static int close_and_make_room(int fd)
+{
+    const int result = real.close(fd);
+    if (!pthread_equal(pthread_self(), main_thread))
+        atomic_store(&is_full, false);
+    return result;
+}
+
+/* As the C library's does where malloc() is memkind_malloc(). */
+static int thread_with_memory(pthread_t *thread,
+                              const pthread_attr_t *attributes,
+                              void *(*run)(void *), void *argument)
+{
+    memkind_free(programs_heap, memkind_malloc(programs_heap, MIB));
+    return real.pthread_create(thread, attributes, run, argument);
+}
+
+static memkind_t make_kind_of_two(char dirs[2][PATH_MAX])
+{
+    memkind_t kind = NULL;
+    struct memkind_config *config = memkind_config_new();
+    REQUIRE_NOT_NULL(config);
+    for (int i = 0; i < 2; i++) {
+        snprintf(dirs[i], PATH_MAX, "%s/directoryXXXXXX", test_dir());
+        REQUIRE_NOT_NULL(mkdtemp(dirs[i]));
+    }
+    memkind_config_set_path(config, dirs[0]);
+    memkind_config_add_path(config, dirs[1]);
+    memkind_config_set_background_destroy(config, true);
+    REQUIRE_EQ(memkind_create_pmem_with_config(config, &kind), MEMKIND_SUCCESS);
+    memkind_config_delete(config);
+    return kind;
+}
+
+/* What gives the space back takes no memory, which may be what is lacking. */
+static void test_its_threads_take_no_memory(void)
+{
+    char dirs[2][PATH_MAX];
+    begin();
+    atomic_store(&is_held_up, false);
+    memkind_t kind = make_kind_of_two(dirs);
+    for (int i = 0; i < 8; i++)
+        memset(memkind_malloc(kind, 16 * MIB), 1, 16 * MIB);
+    programs_heap = make_kind(false);
+    sys.fallocate = fallocate_if_not_full;
+    sys.close = close_and_make_room;
+    sys.pthread_create = thread_with_memory;
+    atomic_store(&is_full, true);
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_NOT_NULL(memkind_malloc(programs_heap, SIZE));
+    CHECK(!atomic_load(&is_full));
+    CHECK_EQ(memkind_destroy_kind(programs_heap), MEMKIND_SUCCESS);
+    end();
+    for (int i = 0; i < 2; i++)
+        rmdir(dirs[i]);
+}
+
+static void *stuck;
+static size_t stuck_size;
+
+static int stuck_munmap(void *addr, size_t size)
+{
+    if (pthread_equal(pthread_self(), main_thread) || size < SIZE)
+        return real.munmap(addr, size);
+    stuck = addr;
+    stuck_size = size;
+    errno = ENOMEM;
+    return -1;
+}
+
+static int full_ftruncate(int fd, off_t size)
+{
+    if (pthread_equal(pthread_self(), main_thread))
+        return real.ftruncate(fd, size);
+    errno = ENOSPC;
+    return -1;
+}
+
+/* It does not wait for itself if it lacks space. */
+static void test_emptying_takes_space(void)
+{
+    begin();
+    atomic_store(&is_held_up, false);
+    memkind_t kind = make_kind(true);
+    (void)fill(kind);
+    sys.munmap = stuck_munmap;
+    sys.ftruncate = full_ftruncate;
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    (void)late_space_wait();
+    CHECK_NOT_NULL(stuck);
+    real.munmap(stuck, stuck_size);
+    end();
+}
+
 static int ends_at_once(void)
 {
 #ifdef __SANITIZE_THREAD__
@@ -306,6 +440,9 @@ static const struct test_case tests[] = {
     {"one at a time", test_one_at_a_time},
     {"from many threads", test_from_many_threads},
     {"fork", test_fork},
+    {"fork before its turn", test_fork_before_its_turn},
+    {"its threads take no memory", test_its_threads_take_no_memory},
+    {"emptying takes space", test_emptying_takes_space},
     {"the process ends meanwhile", test_ends_meanwhile},
     {NULL, NULL},
 };
