@@ -8,6 +8,7 @@
 #include "jemalloc_ctl.h"
 #include "pool_state.h"
 #include "pool_stripes.h"
+#include "snapshot_lock.h"
 
 /* jemalloc has 4,095 arenas for a process, one of which holds the library's own
  * data. A heap's first arena can always be had. Further ones can be had only as
@@ -63,6 +64,7 @@ void heap_arenas_destroy(struct heap_arenas *arenas)
 {
     const unsigned count = atomic_load(&arenas->count);
     extent_supply_retire(&arenas->extents);
+    snapshot_lock_begin_moving();
     for (unsigned i = 0; i < count; i++) {
         const unsigned index = arenas->slots[i].index;
         /* Without decay each slab is done with while it is at hand, instead of
@@ -73,6 +75,7 @@ void heap_arenas_destroy(struct heap_arenas *arenas)
         if (result != 0)
             debug_log("arena %u cannot be destroyed: %d", index, result);
     }
+    snapshot_lock_end_moving();
     atomic_fetch_sub(&extra_arenas, count - 1);
     extent_supply_fini(&arenas->extents);
     ranked_lock_destroy(&arenas->lock);

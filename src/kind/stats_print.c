@@ -9,6 +9,7 @@
 #include "cancellation.h"
 #include "heap_stat.h"
 #include "jemalloc_private.h"
+#include "snapshot_lock.h"
 #include "stats_places.h"
 #include "stats_text.h"
 #include "thread_cache.h"
@@ -88,7 +89,10 @@ int memkind_arena_stats_print(void (*write_cb)(void *, const char *),
     if (!allocator_enter())
         return MEMKIND_ERROR_OPERATION_FAILED;
     struct stats_text text = {0};
+    /* It aborts if an arena goes meanwhile. */
+    snapshot_lock_begin_snapshot();
     JE_NAME(malloc_stats_print)(keep_piece, &text, chosen);
+    snapshot_lock_end_snapshot();
     allocator_leave();
     add_own_figures(&text, (opts & MEMKIND_STAT_PRINT_JSON_FORMAT) != 0);
     if (text.bytes == NULL)

@@ -499,6 +499,31 @@ static void test_text(void)
     CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
 }
 
+static void *make_and_destroy_kinds(void *unused)
+{
+    while (atomic_load(&looking)) {
+        memkind_t kind = kind_make(.limit = 0);
+        memkind_free(kind, memkind_malloc(kind, 100));
+        CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    }
+    return unused;
+}
+
+/* jemalloc aborts if an arena that it prints is gone. */
+static void test_text_while_kinds_go(void)
+{
+    pthread_t threads[3];
+    atomic_store(&looking, true);
+    for (int i = 0; i < 3; i++)
+        REQUIRE_EQ(
+            pthread_create(&threads[i], NULL, make_and_destroy_kinds, NULL), 0);
+    for (int i = 0; i < 100; i++)
+        print(0);
+    atomic_store(&looking, false);
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+}
+
 static void test_json(void)
 {
     memkind_t kind = kind_make(.limit = 0);
@@ -586,6 +611,7 @@ static const struct test_case tests[] = {
     {"kinds that cannot be had", test_kinds_that_cannot_be_had},
     {"before a snapshot", test_before_a_snapshot},
     {"text", test_text},
+    {"text while kinds go", test_text_while_kinds_go},
     {"JSON", test_json},
     {"a directory with an odd name", test_odd_directory},
     {"bad options", test_bad_options},
