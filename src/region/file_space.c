@@ -27,10 +27,11 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-/* Whether what kinds that are gone still hold may be what is lacking. */
-static bool is_shortage(int result)
+/* Whether there may be space by now: it was lacking, and what kinds that are
+ * gone still held has been waited for. */
+static bool is_worth_another_try(int result)
 {
-    return result == -ENOSPC || result == -EDQUOT;
+    return (result == -ENOSPC || result == -EDQUOT) && late_space_wait();
 }
 
 static int resize(int fd, size_t size)
@@ -50,7 +51,7 @@ static int resize(int fd, size_t size)
 int file_space_resize(int fd, size_t size)
 {
     int result = resize(fd, size);
-    if (is_shortage(result) && late_space_wait())
+    if (is_worth_another_try(result))
         result = resize(fd, size);
     return result;
 }
@@ -181,7 +182,7 @@ static int allocate_by_fallocate(int fd, size_t offset, size_t size)
 int file_space_complete(int fd, size_t offset, size_t size)
 {
     int result = allocate_by_fallocate(fd, offset, size);
-    if (is_shortage(result) && late_space_wait())
+    if (is_worth_another_try(result))
         result = allocate_by_fallocate(fd, offset, size);
     return result;
 }
@@ -204,7 +205,7 @@ static int allocate_once(int fd, size_t offset, size_t size, bool *no_fallocate)
 int file_space_allocate(int fd, size_t offset, size_t size, bool *no_fallocate)
 {
     int result = allocate_once(fd, offset, size, no_fallocate);
-    if (is_shortage(result) && late_space_wait())
+    if (is_worth_another_try(result))
         result = allocate_once(fd, offset, size, no_fallocate);
     return result;
 }

@@ -32,6 +32,13 @@ static void *do_pieces(void *argument)
     }
 }
 
+/* How many threads are of use for so many pieces of work. */
+static unsigned useful_threads(unsigned pieces, unsigned most)
+{
+    const unsigned cpus = cpu_count() < most ? cpu_count() : most;
+    return pieces < cpus ? pieces : cpus;
+}
+
 /* Makes so many threads; returns how many there are. */
 static unsigned make_threads(pthread_t *threads, unsigned wanted,
                              void *(*work)(void *), void *argument)
@@ -56,9 +63,8 @@ void parallel_do(unsigned count, parallel_work *work, void *context)
 {
     struct job job = {.work = work, .context = context, .count = count};
     pthread_t threads[THREADS_MOST];
-    unsigned wanted = count < cpu_count() ? count : cpu_count();
-    if (wanted > THREADS_MOST + 1)
-        wanted = THREADS_MOST + 1;
+    /* The caller is one of them. */
+    const unsigned wanted = useful_threads(count, THREADS_MOST + 1);
     const unsigned made =
         make_threads(threads, wanted == 0 ? 0 : wanted - 1, do_pieces, &job);
     (void)do_pieces(&job);
@@ -69,10 +75,8 @@ void parallel_do(unsigned count, parallel_work *work, void *context)
 unsigned parallel_start(unsigned most, void *(*work)(void *), void *argument)
 {
     pthread_t threads[THREADS_MOST];
-    unsigned wanted = most < cpu_count() ? most : cpu_count();
-    if (wanted > THREADS_MOST)
-        wanted = THREADS_MOST;
-    const unsigned made = make_threads(threads, wanted, work, argument);
+    const unsigned made = make_threads(
+        threads, useful_threads(most, THREADS_MOST), work, argument);
     for (unsigned i = 0; i < made; i++)
         pthread_detach(threads[i]);
     return made;

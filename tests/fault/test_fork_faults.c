@@ -233,17 +233,23 @@ static void writing(void)
     walk_all((struct fault_world){.no_fallocate = true});
 }
 
-/* It is not known which pages were stored to, and fallocate() fails: what is in
- * the file alone stays there. */
-static void attaching_fails_twice(void)
+/* A kind of snapshots, with objects and a child that looks at them. */
+static pid_t begin_with_child(int *word)
 {
-    int word;
     fault_install((struct fault_world){.no_punch = false});
     complaint = NULL;
     kind = kind_make(.limit = LIMIT, .fork = MEMKIND_FORK_SNAPSHOT);
     for (size_t i = 0; i < OBJECTS; i++)
         make_object(i, 1);
-    pid_t child = start_child(&word);
+    return start_child(word);
+}
+
+/* It is not known which pages were stored to, and fallocate() fails: what is in
+ * the file alone stays there. */
+static void attaching_fails_twice(void)
+{
+    int word;
+    pid_t child = begin_with_child(&word);
     end_child(child, word);
     for (unsigned at = 1; at < 3; at++) {
         fault_set(FAULT_BIT(FAULT_OPEN) | FAULT_BIT(FAULT_FALLOCATE), 1, true,
@@ -265,12 +271,7 @@ static void attaching_fails_twice(void)
 static void destroying_fails(void)
 {
     int word;
-    fault_install((struct fault_world){.no_punch = false});
-    complaint = NULL;
-    kind = kind_make(.limit = LIMIT, .fork = MEMKIND_FORK_SNAPSHOT);
-    for (size_t i = 0; i < OBJECTS; i++)
-        make_object(i, 1);
-    pid_t child = start_child(&word);
+    pid_t child = begin_with_child(&word);
     fault_set(FAULT_BIT(FAULT_MUNMAP) | FAULT_BIT(FAULT_PMEM_UNMAP), 1, true,
               0);
     (void)memkind_destroy_kind(kind);

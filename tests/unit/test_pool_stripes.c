@@ -734,7 +734,8 @@ static int full_madvise(void *addr, size_t length, int advice)
     return real.madvise(addr, length, advice);
 }
 
-static void test_a_full_place_comes_last(void)
+/* Opens two places; a block lies in the first one, which is full. */
+static void open_two_places_first_full(void)
 {
     begin_with(2);
     open_two_places();
@@ -744,6 +745,11 @@ static void test_a_full_place_comes_last(void)
     sys.fallocate = full_fallocate;
     sys.madvise = full_madvise;
     CHECK_EQ(region_pool_commit(&pool, one, page()), -ENOSPC);
+}
+
+static void test_a_full_place_comes_last(void)
+{
+    open_two_places_first_full();
     CHECK(!region_pool_lacks_space(&pool));
     CHECK(!pool_stripes_suit(&pool, 1));
     /* A block that is to be committed, and those to come. */
@@ -774,14 +780,7 @@ static void test_a_full_place_comes_last(void)
 /* A used up budget is no reason to grow, whichever place is full. */
 static void test_no_growth_for_want_of_budget(void)
 {
-    begin_with(2);
-    open_two_places();
-    char *one = block_for(1, MIB);
-    REQUIRE_EQ(index_of(one), 0);
-    full_fd = pool.regions[0].fd;
-    sys.fallocate = full_fallocate;
-    sys.madvise = full_madvise;
-    CHECK_EQ(region_pool_commit(&pool, one, page()), -ENOSPC);
+    open_two_places_first_full();
     atomic_fetch_add(&pool.charged, BUDGET);
     for (unsigned i = 0; i < 4; i++) {
         bool commit = true, zeroed = false;
