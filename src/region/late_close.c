@@ -110,7 +110,8 @@ static void do_share(struct late_close *list)
     late_space_is_from_here(true);
     while ((i = atomic_fetch_add(&list->dropped, 1)) < list->count)
         drop_pages(&list->list[i]);
-    if (pthread_barrier_wait(&list->all) == PTHREAD_BARRIER_SERIAL_THREAD)
+    /* In one of them the result is PTHREAD_BARRIER_SERIAL_THREAD. */
+    if (pthread_barrier_wait(&list->all) != 0)
         for (i = 0; i < list->count; i++)
             undo_mapping(list, &list->list[i]);
     pthread_barrier_wait(&list->all);
