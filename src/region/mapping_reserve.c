@@ -42,10 +42,12 @@ static void make(void)
     errno = saved_errno;
 }
 
+/* If it cannot be unmapped, that does no harm: the next one lies elsewhere. */
 void mapping_reserve_release(void)
 {
-    if (reserve != NULL && sys.munmap(reserve, reserve_bytes()) == 0)
-        reserve = NULL;
+    if (reserve != NULL)
+        sys.munmap(reserve, reserve_bytes());
+    reserve = NULL;
 }
 
 void mapping_reserve_renew(void)
@@ -64,8 +66,6 @@ void mapping_reserve_fit(unsigned pools)
         (mappings >= needed || mappings == MAPPINGS_MOST))
         return;
     mapping_reserve_release();
-    if (reserve != NULL)
-        return;
     mappings = 0;
     if (pools != 0) {
         mappings = wanted < MAPPINGS_MOST ? wanted : MAPPINGS_MOST;

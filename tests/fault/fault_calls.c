@@ -390,11 +390,12 @@ static void *fault_mmap(void *addr, size_t len, int prot, int flags, int fd,
     return real.mmap(addr, len, prot, flags, fd, offset);
 }
 
-/* What could not be unmapped, and is in use no more. */
+/* What could not be unmapped, and is in use no more. The address is NULL if the
+ * library has unmapped it later, after all. */
 #define REFUSED_MAX 4096
 
 static struct {
-    void *addr;
+    void *_Atomic addr;
     size_t len;
     bool by_libpmem;
 } refused[REFUSED_MAX];
@@ -405,26 +406,40 @@ static int refuse_unmap(void *addr, size_t len, bool by_libpmem)
     int saved_errno = errno;
     unsigned i = atomic_fetch_add(&refused_count, 1);
     if (i < REFUSED_MAX) {
-        refused[i].addr = addr;
         refused[i].len = len;
         refused[i].by_libpmem = by_libpmem;
+        atomic_store(&refused[i].addr, addr);
     }
     errno = saved_errno;
     return -1;
 }
 
+static void forget_refused(void *addr)
+{
+    const unsigned count = atomic_load(&refused_count);
+    for (unsigned i = 0; i < count && i < REFUSED_MAX; i++) {
+        void *expected = addr;
+        (void)atomic_compare_exchange_strong(&refused[i].addr, &expected, NULL);
+    }
+}
+
 void fault_unmap_refused(void)
 {
     unsigned count = atomic_exchange(&refused_count, 0);
-    for (unsigned i = 0; i < count && i < REFUSED_MAX; i++)
-        (void)(refused[i].by_libpmem ? real.pmem_unmap : real.munmap)(
-            refused[i].addr, refused[i].len);
+    for (unsigned i = 0; i < count && i < REFUSED_MAX; i++) {
+        void *addr = atomic_exchange(&refused[i].addr, NULL);
+        if (addr != NULL)
+            (void)(refused[i].by_libpmem ? real.pmem_unmap
+                                         : real.munmap)(addr, refused[i].len);
+    }
 }
 
 static int fault_munmap(void *addr, size_t len)
 {
-    return fails(FAULT_MUNMAP) ? refuse_unmap(addr, len, false)
-                               : real.munmap(addr, len);
+    if (fails(FAULT_MUNMAP))
+        return refuse_unmap(addr, len, false);
+    forget_refused(addr);
+    return real.munmap(addr, len);
 }
 
 static void *fault_mremap(void *addr, size_t len, size_t new_len, int flags,
