@@ -2,6 +2,7 @@
 #include "grain_pages.h"
 
 #include "grain_sets.h"
+#include "grain_small_pages.h"
 #include "page_map.h"
 #include "region_readahead.h"
 #include "region_space.h"
@@ -47,6 +48,13 @@ struct page_range inner_units(const struct memkind_region_pool *pool,
 
 /* ---- keeping the tables ---- */
 
+bool grain_is_part(const struct memkind_region_pool *pool,
+                   const struct region *region, size_t grain)
+{
+    return region->grain_space[grain] != 0 &&
+           region->grain_space[grain] < pages_per_grain(pool);
+}
+
 /* Grains of a range that have space, but not for all of their pages; 0 if it
  * does not matter. */
 static size_t part_grains(const struct memkind_region_pool *pool,
@@ -56,8 +64,7 @@ static size_t part_grains(const struct memkind_region_pool *pool,
     if (!region_readahead_matters(pool))
         return 0;
     for (size_t i = first_grain(pool, pages); i < end_grain(pool, pages); i++)
-        count += region->grain_space[i] != 0 &&
-                 region->grain_space[i] < pages_per_grain(pool);
+        count += grain_is_part(pool, region, i);
     return count;
 }
 
@@ -109,11 +116,20 @@ int grain_pages_take(struct memkind_region_pool *pool, struct region *region,
                      struct page_range pages)
 {
     const size_t page_size = region_page_size();
+    const size_t first = first_grain(pool, pages);
+    const size_t last = end_grain(pool, pages) - 1;
+    const bool first_is_new = region->grain_space[first] == 0;
+    const bool last_is_new = region->grain_space[last] == 0;
     int result = region_space_take(pool, region, pages.first * page_size,
                                    (pages.end - pages.first) * page_size);
-    if (result == 0)
-        note_space(pool, region, pages, true);
-    return result;
+    if (result != 0)
+        return result;
+    note_space(pool, region, pages, true);
+    if (first_is_new && grain_is_part(pool, region, first))
+        grain_small_pages_map(pool, region, first);
+    if (last != first && last_is_new && grain_is_part(pool, region, last))
+        grain_small_pages_map(pool, region, last);
+    return 0;
 }
 
 int grain_pages_give(struct memkind_region_pool *pool, struct region *region,

@@ -6,6 +6,7 @@
 
 #include "file_system_space.h"
 #include "grain_sets.h"
+#include "grain_small_pages.h"
 #include "payment.h"
 #include "region_owed.h"
 #include "region_readahead.h"
@@ -193,10 +194,13 @@ static int give_idle(struct memkind_region_pool *pool, struct region *region,
     const struct page_range grain = grain_range(pool, i);
     const bool is_whole = region->grain_space[i] == pages_per_grain(pool);
     struct page_range head = grain, tail = grain;
-    if (wanted.first >= grain.end || wanted.end <= grain.first)
-        return region->grain_live[i] == 0
-                   ? grain_pages_give(pool, region, grain)
-                   : grain_split_give_unused(pool, region, grain, is_whole);
+    const bool is_wanted = wanted.first < grain.end && wanted.end > grain.first;
+    if (!is_wanted && region->grain_live[i] == 0)
+        return grain_pages_give(pool, region, grain);
+    if (is_whole)
+        grain_small_pages_map(pool, region, i);
+    if (!is_wanted)
+        return grain_split_give_unused(pool, region, grain, is_whole);
     head.end = wanted.first > grain.first ? wanted.first : grain.first;
     tail.first = wanted.end < grain.end ? wanted.end : grain.end;
     int result = grain_split_give_unused(pool, region, head, is_whole);

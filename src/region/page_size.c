@@ -17,6 +17,12 @@ size_t region_page_size(void)
     return size;
 }
 
+/* A table is a page of entries of 8 bytes. */
+size_t region_large_page_size(void)
+{
+    return region_page_size() / 8 * region_page_size();
+}
+
 size_t physical_memory_size(void)
 {
     long pages = sys.sysconf(_SC_PHYS_PAGES);

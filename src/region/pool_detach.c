@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "grain_small_pages.h"
 #include "region_detach.h"
 
 static unsigned region_count(const struct memkind_region_pool *pool)
@@ -15,8 +16,12 @@ int region_pool_attach_all(struct memkind_region_pool *pool)
     int result = 0;
     if (pool->is_inherited && pool->fork_policy != REGION_FORK_SHARED)
         return -EOPNOTSUPP;
-    for (unsigned i = 0; i < region_count(pool) && result == 0; i++)
+    for (unsigned i = 0; i < region_count(pool) && result == 0; i++) {
         result = region_detach_attach_all(pool, &pool->regions[i]);
+        ranked_lock_take(&pool->regions[i].grain_lock);
+        grain_small_pages_map_all(pool, &pool->regions[i]);
+        ranked_lock_release(&pool->regions[i].grain_lock);
+    }
     return result;
 }
 

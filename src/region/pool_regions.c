@@ -9,6 +9,7 @@
 #include "descriptor.h"
 #include "file_space.h"
 #include "fork_mark.h"
+#include "grain_small_pages.h"
 #include "grain_tables.h"
 #include "leak_roots.h"
 #include "memory_marks.h"
@@ -157,8 +158,7 @@ size_t pool_region_unit(const struct memkind_region_pool *pool)
 /* Chooses the grain on DAX by the first region. */
 static size_t dax_grain(const struct memkind_region_pool *pool)
 {
-    const size_t page_size = region_page_size();
-    const size_t large = page_size / sizeof(uint64_t) * page_size;
+    const size_t large = region_large_page_size();
     const size_t size = pool->regions[0].size;
     if (large <= REGION_ALIGN_GRAIN || large > DAX_GRAIN_MOST ||
         size % large != 0 || size / large < DAX_GRAINS_LEAST ||
@@ -238,6 +238,8 @@ int pool_add_region(struct memkind_region_pool *pool,
     };
     if (count == 0 && pool_has_files(pool))
         choose_grain(pool, region);
+    if (pool_has_files(pool))
+        grain_small_pages_advise(pool, region, 0, region->size);
     int result = fd < 0 ? 0 : descriptor_identify(fd, &region->identity);
     if (result == 0)
         result = region_tags_make(pool, region);

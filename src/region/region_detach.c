@@ -8,6 +8,7 @@
 #include "address_space.h"
 #include "file_space.h"
 #include "fork_mark.h"
+#include "grain_small_pages.h"
 #include "kernel_number.h"
 #include "mapping_count.h"
 #include "own_pages.h"
@@ -73,6 +74,7 @@ static void renew_advice(struct memkind_region_pool *pool,
 {
     region_dump_renew(region, offset, size);
     region_readahead_renew(pool, region, offset, size);
+    grain_small_pages_advise(pool, region, offset, size);
 }
 
 static int map_pages(struct memkind_region_pool *pool,
@@ -393,6 +395,7 @@ static int write_window(struct memkind_region_pool *pool,
                  (off_t)(region->file_offset + page * page_size));
     if (window == MAP_FAILED)
         return -errno;
+    grain_small_pages_only(region, window, size);
     int result = 0;
     for (size_t at = page; result == 0 && at < end; at += OWN_PAGES_MOST) {
         const size_t pages =

@@ -28,6 +28,7 @@
 #include "debug_log.h"
 #include "file_mapping.h"
 #include "fork_mark.h"
+#include "grain_small_pages.h"
 #include "late_close.h"
 #include "mapping_count.h"
 #include "mapping_reserve.h"
@@ -178,12 +179,15 @@ static void close_files(struct memkind_region_pool *pool)
     }
 }
 
-/* A file that parent and child share grows for the parent. */
+/* A file that parent and child share grows for the parent. The child has its
+ * mappings, without their page tables. */
 static void share_files(struct memkind_region_pool *pool)
 {
     unsigned count = atomic_load(&pool->count);
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
         pool->regions[i].is_parents_file = true;
+        grain_small_pages_map_all(pool, &pool->regions[i]);
+    }
 }
 
 static void inherit_pool(struct memkind_region_pool *pool)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <memkind.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,9 @@
 #include "test_kinds.h"
 
 #define LIMIT (64 * MIB)
+
+/* What a file system may take for itself, for a file of many pieces. */
+#define OWN_BLOCKS (64 * KIB)
 
 /* ---- lists of objects -------------------------------------------------- */
 
@@ -201,7 +205,7 @@ static void fill_twice(size_t least, size_t most)
     CHECK_NOT_NULL(half);
     if (half != NULL)
         memset(half, 1, LIMIT / 2);
-    CHECK_LE(test_file_space(), LIMIT);
+    CHECK_LE(test_file_space(), LIMIT + OWN_BLOCKS);
     memkind_free(filling.kind, half);
     CHECK_EQ(memkind_destroy_kind(filling.kind), MEMKIND_SUCCESS);
     CHECK_EQ(test_file_space(), 0);
@@ -230,6 +234,41 @@ static void test_refill_64_kib(void)
 static void test_refill_mib(void)
 {
     fill_twice(MIB, MIB);
+}
+
+/* On DAX, a store may reach over 2 MiB: it finds holes that it must not fill.
+ */
+static void test_stores_beside_holes(void)
+{
+    enum { COUNT = 14336 }; /* pages; the rest is for what jemalloc keeps */
+    static char *pages[COUNT];
+    memkind_t kind = kind_make(.limit = LIMIT);
+    for (size_t i = 0; i < COUNT; i++) {
+        pages[i] = memkind_malloc(kind, 4096);
+        REQUIRE_NOT_NULL(pages[i]);
+        test_fill(pages[i], 4095, (unsigned)i);
+    }
+    for (size_t i = 0; i < COUNT; i++)
+        if ((uintptr_t)pages[i] % (2 * MIB) < MIB) {
+            memkind_free(kind, pages[i]);
+            pages[i] = NULL;
+        }
+    /* This takes the place of what was freed. */
+    char *half = memkind_malloc(kind, LIMIT / 3);
+    CHECK_NOT_NULL(half);
+    for (size_t i = 0; i < COUNT; i++) /* stores come before reads */
+        if (pages[i] != NULL)
+            pages[i][4095] = 77;
+    if (half != NULL)
+        memset(half, 1, LIMIT / 3);
+    CHECK_LE(test_file_space(), LIMIT + OWN_BLOCKS);
+    for (size_t i = 0; i < COUNT; i++)
+        if (pages[i] != NULL) {
+            CHECK(test_check(pages[i], 4095, (unsigned)i));
+            CHECK_EQ(pages[i][4095], 77);
+        }
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    CHECK_EQ(test_file_space(), 0);
 }
 
 /* A kind changes over from one size to the next, with nothing else left. */
@@ -364,6 +403,7 @@ static const struct test_case tests[] = {
     {"refill with pages", test_refill_pages},
     {"refill with objects of 64 KiB", test_refill_64_kib},
     {"refill with objects of 1 MiB", test_refill_mib},
+    {"stores beside holes", test_stores_beside_holes},
     {"one size after the other", test_one_size_after_the_other},
     {"conservative kinds give back at once",
      test_conservative_kinds_give_back_at_once},

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "grain_small_pages.h"
+
+#include <stdbool.h>
+#include <sys/mman.h>
+
+#include "address_space.h"
+#include "grain_pages.h"
+#include "page_map.h"
+#include "sys_calls.h"
+
+/* New in Linux 5.14; headers may not have it. Without it, nothing is mapped. */
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+
+static bool matters(const struct region *region)
+{
+    return region->is_pmem && !region->is_private && region->grain_live != NULL;
+}
+
+/* A page of the grain that has space: reading it takes none, on whatever file
+ * system libpmem was told to take for DAX. */
+static size_t page_with_space(const struct memkind_region_pool *pool,
+                              const struct region *region, size_t grain)
+{
+    const struct page_range pages = grain_range(pool, grain);
+    const struct page_map space = space_map_of(pool, region);
+    size_t page = pages.first;
+    while (page + 1 < pages.end && !page_map_has(&space, page))
+        page++;
+    return page;
+}
+
+/* No large page is mapped across the border of two mappings, and one that is
+ * mapped already is unmapped: so there is such a border for a moment. */
+void grain_small_pages_map(const struct memkind_region_pool *pool,
+                           const struct region *region, size_t grain)
+{
+    const size_t page_size = region_page_size();
+    if (!matters(region))
+        return;
+    char *start = region->base + grain * pool->grain;
+    char *page =
+        region->base + page_with_space(pool, region, grain) * page_size;
+    if (sys.madvise(start, page_size, MADV_RANDOM) != 0)
+        return;
+    (void)address_space_advise(page, page_size, MADV_POPULATE_READ);
+    (void)sys.madvise(start, page_size, MADV_NORMAL);
+}
+
+void grain_small_pages_map_all(const struct memkind_region_pool *pool,
+                               const struct region *region)
+{
+    ranked_lock_assert_held(&region->grain_lock);
+    if (!matters(region))
+        return;
+    for (size_t i = 0; i < region->grain_end; i++)
+        if (grain_is_part(pool, region, i))
+            grain_small_pages_map(pool, region, i);
+}
+
+void grain_small_pages_advise(const struct memkind_region_pool *pool,
+                              const struct region *region, size_t offset,
+                              size_t size)
+{
+    if (pool->grain < region_large_page_size())
+        grain_small_pages_only(region, region->base + offset, size);
+}
+
+void grain_small_pages_only(const struct region *region, void *addr,
+                            size_t size)
+{
+    if (region->is_pmem)
+        (void)sys.madvise(addr, size, MADV_NOHUGEPAGE);
+}
