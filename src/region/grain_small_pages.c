@@ -19,8 +19,8 @@ static bool matters(const struct region *region)
     return region->is_pmem && !region->is_private && region->grain_live != NULL;
 }
 
-/* A page of the grain that has space: reading it takes none, on whatever file
- * system libpmem was told to take for DAX. */
+/* A page of the grain that has space: to read it takes none, even on a file
+ * system that is no DAX (PMEM_IS_PMEM_FORCE). */
 static size_t page_with_space(const struct memkind_region_pool *pool,
                               const struct region *region, size_t grain)
 {

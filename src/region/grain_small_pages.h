@@ -5,8 +5,8 @@
  * A store to a place that nothing is mapped at yet makes the kernel try a large
  * page first: it asks the file system for the blocks of all of it. If the page
  * begins with a hole, ext4 and xfs allocate that hole, and only then find that
- * the rest does not fit. The space is the file's from then on, and nobody has
- * counted it. Where there is a table of small pages, no large one is tried.
+ * the rest does not fit. The space is the file's from then on, and in no
+ * budget. Where there is a table of small pages, no large one is tried.
  */
 #ifndef GRAIN_SMALL_PAGES_H
 #define GRAIN_SMALL_PAGES_H
@@ -21,8 +21,8 @@
 void grain_small_pages_map(const struct memkind_region_pool *pool,
                            const struct region *region, size_t grain);
 
-/* The same for all grains of a region that have a part of their space, when it
- * has been mapped anew. The grain_lock is held. */
+/* Makes those tables in a region that has been mapped anew, for all grains that
+ * have a part of their space. The grain_lock is held. */
 void grain_small_pages_map_all(const struct memkind_region_pool *pool,
                                const struct region *region);
 

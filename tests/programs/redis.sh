@@ -5,7 +5,7 @@
 need redis-server redis-cli redis-benchmark redis-check-rdb redis-check-aof setpriv /usr/bin/python3
 redis-server --version
 keys=100000 pairs=5000 rounds=1
-[ -z "$long" ] || keys=1000000 pairs=50000 rounds=10
+[ -z "$long" ] || keys=1000000 pairs=50000 rounds=10 limit=3000
 size=100
 need_space "$heap_dir" $((64 + keys / 600)) || exit 77
 socket=$work/socket plain=$work/plain-socket
