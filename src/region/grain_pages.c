@@ -48,13 +48,6 @@ struct page_range inner_units(const struct memkind_region_pool *pool,
 
 /* ---- keeping the tables ---- */
 
-bool grain_is_part(const struct memkind_region_pool *pool,
-                   const struct region *region, size_t grain)
-{
-    return region->grain_space[grain] != 0 &&
-           region->grain_space[grain] < pages_per_grain(pool);
-}
-
 /* Grains of a range that have space, but not for all of their pages; 0 if it
  * does not matter. */
 static size_t part_grains(const struct memkind_region_pool *pool,

@@ -44,10 +44,6 @@ static inline size_t end_grain(const struct memkind_region_pool *pool,
     return (pages.end - 1) / pages_per_grain(pool) + 1;
 }
 
-/* Whether a grain has space, but not for all of its pages. */
-bool grain_is_part(const struct memkind_region_pool *pool,
-                   const struct region *region, size_t grain);
-
 /* The part of a range that lies in one grain. */
 struct page_range grain_part(const struct memkind_region_pool *pool,
                              struct page_range pages, size_t grain);

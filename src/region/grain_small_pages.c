@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 
 #include "address_space.h"
-#include "grain_pages.h"
+#include "grain_tables.h"
 #include "page_map.h"
 #include "sys_calls.h"
 
@@ -24,10 +24,10 @@ static bool matters(const struct region *region)
 static size_t page_with_space(const struct memkind_region_pool *pool,
                               const struct region *region, size_t grain)
 {
-    const struct page_range pages = grain_range(pool, grain);
     const struct page_map space = space_map_of(pool, region);
-    size_t page = pages.first;
-    while (page + 1 < pages.end && !page_map_has(&space, page))
+    size_t page = grain * space.per_grain;
+    const size_t last = page + space.per_grain - 1;
+    while (page < last && !page_map_has(&space, page))
         page++;
     return page;
 }

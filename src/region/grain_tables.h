@@ -48,6 +48,14 @@ dirty_map_of(const struct memkind_region_pool *pool,
                              pages_per_grain(pool)};
 }
 
+/* Whether a grain has space, but not for all of its pages. */
+static inline bool grain_is_part(const struct memkind_region_pool *pool,
+                                 const struct region *region, size_t grain)
+{
+    return region->grain_space[grain] != 0 &&
+           region->grain_space[grain] < pages_per_grain(pool);
+}
+
 /*
  * For assertions: whether the tables, if there are any, are consistent. Counts
  * are those of the bits, what is committed or may hold something has file

@@ -320,11 +320,18 @@ static void test_full_file_system(void)
 
 /* ---- which grains are split ---------------------------------------------- */
 
-static size_t punches;
+/* New in Linux 5.14; headers may not have it. */
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+
+static size_t punches, mapped_small;
 
 static int counted_remove(void *addr, size_t size, int advice)
 {
     punches += advice == MADV_REMOVE;
+    /* Before anything is punched. */
+    mapped_small += advice == MADV_POPULATE_READ && punches == 0;
     return madvise(addr, size, advice);
 }
 
@@ -342,7 +349,7 @@ static char *open_with_idle_pages(size_t grains)
     for (size_t i = 0; i < grains; i++)
         CHECK_EQ(region_pool_commit(&pool, block + i * GRAIN, page()), 0);
     CHECK(holds(grains));
-    punches = 0;
+    punches = mapped_small = 0;
     sys.madvise = counted_remove;
     return block;
 }
@@ -388,6 +395,7 @@ static void test_as_many_grains_as_needed_are_split(void)
     char *block = open_with_idle_pages(8), *more = block + 8 * GRAIN;
     CHECK_EQ(region_pool_commit(&pool, more, page()), 0);
     CHECK_EQ(punches, 1);
+    CHECK_EQ(mapped_small, 1);
     CHECK_EQ(region_pool_charged(&pool), 7 * GRAIN + 2 * page());
     /* The rest of that grain, and then another one. */
     CHECK_EQ(region_pool_commit(&pool, more + page(), idle - page()), 0);
@@ -402,6 +410,67 @@ static void test_as_many_grains_as_needed_are_split(void)
     CHECK_EQ(region_pool_commit(&pool, more + 3 * GRAIN, 2 * idle), 0);
     CHECK_EQ(punches, 4);
     CHECK_EQ(region_pool_charged(&pool), 8 * GRAIN);
+    sys = real;
+    region_pool_close(&pool);
+}
+
+static size_t large_pages;     /* advice against them */
+static int advice_error = -1;  /* advice that fails */
+static size_t mapping_borders; /* that are there at the moment */
+
+static int advised(void *addr, size_t size, int advice)
+{
+    if (advice_error == advice) {
+        errno = ENOMEM;
+        return -1;
+    }
+    large_pages += advice == MADV_NOHUGEPAGE;
+    if (advice == MADV_RANDOM) {
+        CHECK_EQ((uintptr_t)addr % GRAIN, 0);
+        CHECK_EQ(size, page());
+        mapping_borders++;
+    } else if (advice == MADV_NORMAL) {
+        mapping_borders--;
+    } else if (advice == MADV_POPULATE_READ) {
+        CHECK_EQ(mapping_borders, 1);
+        mapped_small++;
+    }
+    return madvise(addr, size, advice);
+}
+
+/* A grain that gets its first pages alone is mapped by small pages then, once;
+ * one that is taken as a whole is not. */
+static void test_parts_are_mapped_by_small_pages(void)
+{
+    const struct sys_calls real = sys;
+    mapped_small = large_pages = mapping_borders = 0;
+    sys.madvise = advised;
+    char *block = open_pool(2 * GRAIN, 8 * GRAIN);
+    CHECK_EQ(region_pool_commit(&pool, block, 2 * GRAIN - 3 * page()), 0);
+    CHECK_EQ(mapped_small, 0);
+    CHECK_EQ(region_pool_commit(&pool, block + 3 * GRAIN, page()), 0);
+    CHECK_EQ(mapped_small, 2); /* the grain that is split, and this one */
+    CHECK_EQ(region_pool_commit(&pool, block + 3 * GRAIN + page(), page()), 0);
+    CHECK_EQ(mapped_small, 2);
+    /* Over a border; the first of the two has pages already. */
+    CHECK_EQ(region_pool_decommit(&pool, block, page()), 0);
+    CHECK_EQ(region_pool_decommit(&pool, block + 3 * GRAIN + page(), page()),
+             0);
+    CHECK_EQ(region_pool_commit(&pool, block + 4 * GRAIN - page(), 2 * page()),
+             0);
+    CHECK_EQ(mapped_small, 3);
+    CHECK_EQ(mapping_borders, 0);
+    /* If it fails, the commit does not. */
+    CHECK_EQ(region_pool_decommit(&pool, block + page(), 2 * page()), 0);
+    advice_error = MADV_RANDOM;
+    CHECK_EQ(region_pool_commit(&pool, block + 5 * GRAIN, page()), 0);
+    advice_error = MADV_POPULATE_READ;
+    CHECK_EQ(region_pool_commit(&pool, block + 6 * GRAIN, page()), 0);
+    advice_error = -1;
+    CHECK_EQ(mapped_small, 3);
+    CHECK_EQ(mapping_borders, 0);
+    /* Those are for grains that are smaller than large pages. */
+    CHECK_EQ(large_pages != 0, region_large_page_size() > GRAIN);
     sys = real;
     region_pool_close(&pool);
 }
@@ -748,6 +817,7 @@ static const struct test_case tests[] = {
     {"no grain is split in vain", test_no_grain_is_split_in_vain},
     {"as many grains as needed are split",
      test_as_many_grains_as_needed_are_split},
+    {"parts are mapped by small pages", test_parts_are_mapped_by_small_pages},
     {"split grains become whole", test_split_grains_become_whole},
     {"no walk over a region", test_no_walk_over_a_region},
     {"random against model", test_random_against_model},
