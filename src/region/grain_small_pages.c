@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "grain_small_pages.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <sys/mman.h>
 
@@ -9,7 +10,7 @@
 #include "page_map.h"
 #include "sys_calls.h"
 
-/* New in Linux 5.14; headers may not have it. Without it, nothing is mapped. */
+/* New in Linux 5.14; headers may not have it. */
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
 #endif
@@ -32,6 +33,19 @@ static size_t page_with_space(const struct memkind_region_pool *pool,
     return page;
 }
 
+/* What does not know the advice refuses it for any size. */
+static bool kernel_populates(char *page)
+{
+    return sys.madvise(page, 0, MADV_POPULATE_READ) == 0;
+}
+
+/* What the page holds is no object's, to AddressSanitizer. */
+__attribute__((no_sanitize("address", "thread"))) static void
+read_page(const char *page)
+{
+    (void)*(const volatile char *)page;
+}
+
 /* No large page is mapped across the border of two mappings, and one that is
  * mapped already is unmapped: so there is such a border for a moment. */
 void grain_small_pages_map(const struct memkind_region_pool *pool,
@@ -45,7 +59,9 @@ void grain_small_pages_map(const struct memkind_region_pool *pool,
         region->base + page_with_space(pool, region, grain) * page_size;
     if (sys.madvise(start, page_size, MADV_RANDOM) != 0)
         return;
-    (void)address_space_advise(page, page_size, MADV_POPULATE_READ);
+    if (address_space_advise(page, page_size, MADV_POPULATE_READ) == -EINVAL &&
+        !kernel_populates(page))
+        read_page(page);
     (void)sys.madvise(start, page_size, MADV_NORMAL);
 }
 
@@ -64,7 +80,7 @@ void grain_small_pages_advise(const struct memkind_region_pool *pool,
                               const struct region *region, size_t offset,
                               size_t size)
 {
-    if (pool->grain < region_large_page_size())
+    if (pool->grain < region_large_page_size() || atomic_load(&pool->is_shared))
         grain_small_pages_only(region, region->base + offset, size);
 }
 

@@ -27,7 +27,7 @@ void grain_small_pages_map_all(const struct memkind_region_pool *pool,
                                const struct region *region);
 
 /* A part of a region has been mapped: if large pages are larger than grains
- * there, none are used. */
+ * there, or a child shares the files, none are used. */
 void grain_small_pages_advise(const struct memkind_region_pool *pool,
                               const struct region *region, size_t offset,
                               size_t size);

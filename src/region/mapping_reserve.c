@@ -42,11 +42,12 @@ static void make(void)
     errno = saved_errno;
 }
 
-/* If it cannot be unmapped, that does no harm: the next one lies elsewhere. */
+/* If it cannot be unmapped, it is left there. The next one is not made before
+ * the next pool is. */
 void mapping_reserve_release(void)
 {
-    if (reserve != NULL)
-        sys.munmap(reserve, reserve_bytes());
+    if (reserve != NULL && sys.munmap(reserve, reserve_bytes()) != 0)
+        mappings = 0;
     reserve = NULL;
 }
 

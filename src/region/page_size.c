@@ -17,10 +17,14 @@ size_t region_page_size(void)
     return size;
 }
 
-/* A table is a page of entries of 8 bytes. */
+/* A table is a page of entries of 8 bytes; POWER's are smaller. */
 size_t region_large_page_size(void)
 {
+#ifdef __powerpc64__
+    return (size_t)2 << 20;
+#else
     return region_page_size() / 8 * region_page_size();
+#endif
 }
 
 size_t physical_memory_size(void)

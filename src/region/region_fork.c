@@ -179,15 +179,12 @@ static void close_files(struct memkind_region_pool *pool)
     }
 }
 
-/* A file that parent and child share grows for the parent. The child has its
- * mappings, without their page tables. */
+/* A file that parent and child share grows for the parent. */
 static void share_files(struct memkind_region_pool *pool)
 {
     unsigned count = atomic_load(&pool->count);
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count; i++)
         pool->regions[i].is_parents_file = true;
-        grain_small_pages_map_all(pool, &pool->regions[i]);
-    }
 }
 
 static void inherit_pool(struct memkind_region_pool *pool)
@@ -357,6 +354,17 @@ static void end_snapshots(void)
 
 /* ---- handlers ---- */
 
+/* Each side may split grains that the other has mapped, which that is not
+ * told. */
+static void prepare_to_share(struct memkind_region_pool *pool)
+{
+    if (atomic_exchange(&pool->is_shared, true))
+        return;
+    for (unsigned i = 0; i < atomic_load(&pool->count); i++)
+        grain_small_pages_only(&pool->regions[i], pool->regions[i].base,
+                               pool->regions[i].size);
+}
+
 static void prepare_fork(void)
 {
     pool_list_lock();
@@ -366,7 +374,7 @@ static void prepare_fork(void)
     for (struct memkind_region_pool *pool = pool_list_first(); pool != NULL;
          pool = pool->next) {
         if (pool->fork_policy == REGION_FORK_SHARED)
-            atomic_store(&pool->is_shared, true);
+            prepare_to_share(pool);
         for (unsigned i = 0; is_copied(pool) && i < atomic_load(&pool->count);
              i++)
             region_copy_make(&pool->regions[i]);

@@ -382,16 +382,20 @@ static ssize_t fault_pwrite(int fd, const void *buf, size_t count, off_t offset)
     return -1;
 }
 
+static void forget_refused(const void *addr, size_t len);
+
 static void *fault_mmap(void *addr, size_t len, int prot, int flags, int fd,
                         off_t offset)
 {
     if (fails(FAULT_MMAP))
         return MAP_FAILED;
+    if ((flags & MAP_FIXED) != 0)
+        forget_refused(addr, len);
     return real.mmap(addr, len, prot, flags, fd, offset);
 }
 
 /* What could not be unmapped, and is in use no more. The address is NULL if the
- * library has unmapped it later, after all. */
+ * library has unmapped it later, or mapped something there. */
 #define REFUSED_MAX 4096
 
 static struct {
@@ -414,12 +418,16 @@ static int refuse_unmap(void *addr, size_t len, bool by_libpmem)
     return -1;
 }
 
-static void forget_refused(void *addr)
+static void forget_refused(const void *addr, size_t len)
 {
     const unsigned count = atomic_load(&refused_count);
+    const uintptr_t from = (uintptr_t)addr;
     for (unsigned i = 0; i < count && i < REFUSED_MAX; i++) {
-        void *expected = addr;
-        (void)atomic_compare_exchange_strong(&refused[i].addr, &expected, NULL);
+        void *there = atomic_load(&refused[i].addr);
+        if (there != NULL && (uintptr_t)there < from + len &&
+            from < (uintptr_t)there + refused[i].len)
+            (void)atomic_compare_exchange_strong(&refused[i].addr, &there,
+                                                 NULL);
     }
 }
 
@@ -438,7 +446,7 @@ static int fault_munmap(void *addr, size_t len)
 {
     if (fails(FAULT_MUNMAP))
         return refuse_unmap(addr, len, false);
-    forget_refused(addr);
+    forget_refused(addr, len);
     return real.munmap(addr, len);
 }
 
@@ -535,8 +543,10 @@ static void *fault_pmem_map_file(const char *path, size_t len, int flags,
 
 static int fault_pmem_unmap(void *addr, size_t len)
 {
-    return fails(FAULT_PMEM_UNMAP) ? refuse_unmap(addr, len, true)
-                                   : real.pmem_unmap(addr, len);
+    if (fails(FAULT_PMEM_UNMAP))
+        return refuse_unmap(addr, len, true);
+    forget_refused(addr, len);
+    return real.pmem_unmap(addr, len);
 }
 
 static int fault_pmem_msync(const void *addr, size_t len)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "test_kinds.h"
@@ -236,39 +237,77 @@ static void test_refill_mib(void)
     fill_twice(MIB, MIB);
 }
 
+static void store_to_all(char *const *pages, size_t count, size_t last)
+{
+    for (size_t i = 0; i < count; i++)
+        if (pages[i] != NULL)
+            pages[i][last] = 77;
+}
+
 /* On DAX, a store may reach over 2 MiB: it finds holes that it must not fill.
- */
-static void test_stores_beside_holes(void)
+ * A child that shares the files is not told of holes. */
+static void store_beside_holes(bool by_child)
 {
     enum { COUNT = 14336 }; /* pages; the rest is for what jemalloc keeps */
     static char *pages[COUNT];
-    memkind_t kind = kind_make(.limit = LIMIT);
+    const size_t size = test_fitting(4096), last = size - 1;
+    int begin[2];
+    char byte = 0;
+    memkind_t kind = kind_make(.limit = LIMIT, .fork = MEMKIND_FORK_SHARED);
+    REQUIRE_EQ(pipe(begin), 0);
     for (size_t i = 0; i < COUNT; i++) {
-        pages[i] = memkind_malloc(kind, 4096);
+        pages[i] = memkind_malloc(kind, size);
         REQUIRE_NOT_NULL(pages[i]);
-        test_fill(pages[i], 4095, (unsigned)i);
+        test_fill(pages[i], last, (unsigned)i);
     }
     for (size_t i = 0; i < COUNT; i++)
         if ((uintptr_t)pages[i] % (2 * MIB) < MIB) {
             memkind_free(kind, pages[i]);
             pages[i] = NULL;
         }
+    if (test_is_hardened()) /* freed objects wait */
+        CHECK_EQ(memkind_purge_kind(kind), MEMKIND_SUCCESS);
+    const pid_t child = by_child ? fork() : 0;
+    REQUIRE_NE(child, -1);
+    if (by_child && child == 0) {
+        if (read(begin[0], &byte, 1) != 1)
+            _exit(1);
+        store_to_all(pages, COUNT, last);
+        _exit(0);
+    }
     /* This takes the place of what was freed. */
-    char *half = memkind_malloc(kind, LIMIT / 3);
-    CHECK_NOT_NULL(half);
-    for (size_t i = 0; i < COUNT; i++) /* stores come before reads */
-        if (pages[i] != NULL)
-            pages[i][4095] = 77;
-    if (half != NULL)
-        memset(half, 1, LIMIT / 3);
+    char *third = memkind_malloc(kind, LIMIT / 3);
+    CHECK_NOT_NULL(third);
+    if (by_child) {
+        int status = -1;
+        CHECK_EQ(write(begin[1], &byte, 1), 1);
+        CHECK_EQ(waitpid(child, &status, 0), child);
+        CHECK_EQ(status, 0);
+    } else { /* stores come before reads */
+        store_to_all(pages, COUNT, last);
+    }
+    close(begin[0]);
+    close(begin[1]);
+    if (third != NULL)
+        memset(third, 1, LIMIT / 3);
     CHECK_LE(test_file_space(), LIMIT + OWN_BLOCKS);
     for (size_t i = 0; i < COUNT; i++)
         if (pages[i] != NULL) {
-            CHECK(test_check(pages[i], 4095, (unsigned)i));
-            CHECK_EQ(pages[i][4095], 77);
+            CHECK(test_check(pages[i], last, (unsigned)i));
+            CHECK_EQ(pages[i][last], 77);
         }
     CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
     CHECK_EQ(test_file_space(), 0);
+}
+
+static void test_stores_beside_holes(void)
+{
+    store_beside_holes(false);
+}
+
+static void test_childs_stores_beside_holes(void)
+{
+    store_beside_holes(true);
 }
 
 /* A kind changes over from one size to the next, with nothing else left. */
@@ -404,6 +443,7 @@ static const struct test_case tests[] = {
     {"refill with objects of 64 KiB", test_refill_64_kib},
     {"refill with objects of 1 MiB", test_refill_mib},
     {"stores beside holes", test_stores_beside_holes},
+    {"a child's stores beside holes", test_childs_stores_beside_holes},
     {"one size after the other", test_one_size_after_the_other},
     {"conservative kinds give back at once",
      test_conservative_kinds_give_back_at_once},
