@@ -18,7 +18,6 @@ for suite in "$@"; do
     case $suite in
         test_kinds) set -- '-as many kinds' '-thousands of kinds' ;;
         test_threads) set -- '-thousands of short lives' '-kinds destroyed under' ;;
-        test_environment) set -- -hogging ;;
         test_detect) set -- '-while kinds come and go' ;;
         test_cache) set -- '-all kinds by many threads' ;;
         test_core_dump) set -- '-many ranges' ;;

@@ -40,7 +40,7 @@ trap 'rm -rf "$payload"' EXIT
 # The suites of the public interface, and those of layers that depend on the
 # memory. (The others replace what they are about.)
 suites=(test_pmem test_heap test_kinds test_limits test_detect test_stats
-        test_defrag test_internal_kind test_threads test_cpp test_environment
+        test_defrag test_internal_kind test_threads test_cpp
         test_fork test_fork_snapshot test_cache test_region_grains test_large_units test_core_dump)
 cp "${suites[@]/#/$build/tests/}" "$build/tests/test_process_limits" "$build/tests/test_nodes" \
     "$build/tests/bench_memkind" "$payload"
@@ -77,7 +77,7 @@ run_ext4() { guest "DAX ext4" ext4 "$ext4_options" dax /mnt/pmem "${suites[@]}" 
 # What xfs does in its own way: file space, holes, faults.
 run_xfs() {
     guest "DAX xfs" xfs "$xfs_options" dax /mnt/pmem test_pmem test_heap test_limits test_stats \
-        test_fork test_fork_snapshot test_region_grains test_large_units
+        test_fork_snapshot test_region_grains test_large_units
 }
 run_device() { guest "device DAX" devdax "" device /dev/dax0.0 test_pmem "${static[@]}"; }
 run_set-aside() { guest "device DAX, no NVDIMM" hmem "" device /dev/dax0.0 test_pmem "${static[@]}"; }
@@ -86,7 +86,7 @@ run_no-fallocate() { guest "no fallocate (ext2)" ext2 "" no-fallocate /mnt/pmem 
 # not outside a guest.)
 run_overcommit() {
     overcommit=2 memory_size=3072M guest "overcommit_memory=2" ext4 "$ext4_options" dax /mnt/pmem \
-        test_process_limits test_limits test_detect test_stats test_threads test_fork_snapshot
+        test_process_limits test_limits test_detect test_stats test_fork_snapshot
 }
 # Kinds of NUMA nodes, and tiers of them: three nodes, as the firmware describes them.
 run_hmat() {
