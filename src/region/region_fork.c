@@ -358,11 +358,13 @@ static void end_snapshots(void)
  * told. */
 static void prepare_to_share(struct memkind_region_pool *pool)
 {
+    const int saved_errno = errno;
     if (atomic_exchange(&pool->is_shared, true))
         return;
     for (unsigned i = 0; i < atomic_load(&pool->count); i++)
         grain_small_pages_only(&pool->regions[i], pool->regions[i].base,
                                pool->regions[i].size);
+    errno = saved_errno;
 }
 
 static void prepare_fork(void)
