@@ -65,13 +65,14 @@ void grain_small_pages_map(const struct memkind_region_pool *pool,
     (void)sys.madvise(start, page_size, MADV_NORMAL);
 }
 
-void grain_small_pages_map_all(const struct memkind_region_pool *pool,
-                               const struct region *region)
+void grain_small_pages_map_parts(const struct memkind_region_pool *pool,
+                                 const struct region *region, size_t first,
+                                 size_t end)
 {
     ranked_lock_assert_held(&region->grain_lock);
     if (!matters(region))
         return;
-    for (size_t i = 0; i < region->grain_end; i++)
+    for (size_t i = first; i < end; i++)
         if (grain_is_part(pool, region, i))
             grain_small_pages_map(pool, region, i);
 }

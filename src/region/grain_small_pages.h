@@ -21,10 +21,11 @@
 void grain_small_pages_map(const struct memkind_region_pool *pool,
                            const struct region *region, size_t grain);
 
-/* Makes those tables in a region that has been mapped anew, for all grains that
- * have a part of their space. The grain_lock is held. */
-void grain_small_pages_map_all(const struct memkind_region_pool *pool,
-                               const struct region *region);
+/* Makes those tables in what has been mapped anew: for the grains of [first,
+ * end) that have a part of their space. The grain_lock is held. */
+void grain_small_pages_map_parts(const struct memkind_region_pool *pool,
+                                 const struct region *region, size_t first,
+                                 size_t end);
 
 /* A part of a region has been mapped: if large pages are larger than grains
  * there, or a child shares the files, none are used. */
@@ -32,7 +33,7 @@ void grain_small_pages_advise(const struct memkind_region_pool *pool,
                               const struct region *region, size_t offset,
                               size_t size);
 
-/* No large pages in a mapping of a region's file beside the region. */
+/* No large pages in a mapping of a region's file: the region's, or another. */
 void grain_small_pages_only(const struct region *region, void *addr,
                             size_t size);
 

@@ -11,6 +11,14 @@ static unsigned region_count(const struct memkind_region_pool *pool)
     return atomic_load_explicit(&pool->count, memory_order_acquire);
 }
 
+static void map_parts(const struct memkind_region_pool *pool,
+                      struct region *region)
+{
+    ranked_lock_take(&region->grain_lock);
+    grain_small_pages_map_parts(pool, region, 0, region->grain_end);
+    ranked_lock_release(&region->grain_lock);
+}
+
 int region_pool_attach_all(struct memkind_region_pool *pool)
 {
     int result = 0;
@@ -18,9 +26,7 @@ int region_pool_attach_all(struct memkind_region_pool *pool)
         return -EOPNOTSUPP;
     for (unsigned i = 0; i < region_count(pool) && result == 0; i++) {
         result = region_detach_attach_all(pool, &pool->regions[i]);
-        ranked_lock_take(&pool->regions[i].grain_lock);
-        grain_small_pages_map_all(pool, &pool->regions[i]);
-        ranked_lock_release(&pool->regions[i].grain_lock);
+        map_parts(pool, &pool->regions[i]);
     }
     return result;
 }

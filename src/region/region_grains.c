@@ -155,9 +155,8 @@ static void attach_pages(struct memkind_region_pool *pool,
     pages = with_idle_grains(pool, region, pages);
     (void)region_detach_attach(pool, region, pages.first * page_size,
                                (pages.end - pages.first) * page_size, false);
-    for (size_t i = first_grain(pool, pages); i < end_grain(pool, pages); i++)
-        if (grain_is_part(pool, region, i))
-            grain_small_pages_map(pool, region, i);
+    grain_small_pages_map_parts(pool, region, first_grain(pool, pages),
+                                end_grain(pool, pages));
 }
 
 /* ---- commit ---- */
