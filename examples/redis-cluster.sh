@@ -125,7 +125,11 @@ links_up() {
         ! cli "$port" info replication | tr -d '\r' | grep -q '^master_link_status:down' || return 1
     done
 }
-for i in 0 1 2 3 4 5; do await 60 is_ok $i || die "the cluster does not get ready"; done
+# Each server hears of the others' roles from them.
+knows_all() { [ "$(cli "$1" cluster nodes | grep -c ' [a-z,]*slave ')" = 3 ]; }
+for i in 0 1 2 3 4 5; do
+    await 60 is_ok $i && await 60 knows_all "${ports[$i]}" || die "the cluster does not get ready"
+done
 await 60 links_up || die "a replica does not find its master"
 echo "6 servers on ports ${ports[*]}, heaps in $dir"
 cli "${ports[0]}" cluster nodes | awk '$3 ~ /master/ { sub(/@.*/, "", $2); print "  master " $2 ": slots " $9 }'
@@ -285,6 +289,7 @@ node_of() { cli "${ports[$other]}" cluster nodes | awk -v port=":$1@" 'index($2,
 id=$(node_of "$victim_port" | awk '{ print $1 }')
 replica_port=$(cli "${ports[$other]}" cluster nodes | awk -v id="$id" '$4 == id { sub(/.*:/, "", $2); sub(/@.*/, "", $2); print $2 }')
 echo "killed: the master on port $victim_port, process ${pids[$victim]}, with $(cli "$victim_port" dbsize) keys"
+[ -n "$replica_port" ] || die "the master on port $victim_port has no replica"
 client more "$keys" >"$work/more" &
 writer=$!
 sleep 0.3
@@ -310,11 +315,22 @@ echo "back: port $victim_port is a replica with $(cli "$victim_port" dbsize) key
 total=$((keys + keys / 10))
 client verify $total || die "keys are lost"
 
-# And now the other way round: the one that came back takes over, as told.
-cli "$victim_port" cluster failover >/dev/null
-await 60 is_ok "$victim"
+# And now the other way round: the one that came back takes over, as told. Its master
+# agrees once it knows it for its replica. redis gives up after 5 s; it is then asked again.
+is_known() {
+    cli "$replica_port" cluster nodes | awk -v port=":$victim_port@" '
+        $3 ~ /myself/ { id = $1 }
+        index($2, port) { of = $4 }
+        END { exit of != id }'
+}
+await 60 is_known || die "the server that came back is not known to its master"
 is_back() { node_of "$victim_port" | grep -q ' [a-z,]*master '; }
-await 60 is_back || die "the server that came back does not take over"
+take_over() {
+    cli "$victim_port" cluster failover >/dev/null
+    await 8 is_back
+}
+take_over || take_over || take_over || die "the server that came back does not take over"
+await 60 is_ok "$victim"
 client verify $total || die "keys are lost"
 
 for i in 0 1 2 3 4 5; do
