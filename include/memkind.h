@@ -633,6 +633,31 @@ int memkind_purge_kind(memkind_t kind);
 int memkind_attach_kind(memkind_t kind);
 
 /**
+ * For programs and libraries that close descriptors they do not know: finds
+ * those that are kinds' own. If they are closed, kinds go on, but a forked
+ * child cannot be given its objects by each of the policies. Not in
+ * libmemkind 1.14. Any thread may call it, and a signal handler, and a child of
+ * vfork(2).
+ * @param first, last the numbers that are of interest; the library does not
+ * keep account of those from 4096 on
+ * @return the lowest descriptor from `first` to `last` that is one; -1 if none
+ * is.
+ */
+int memkind_next_descriptor(int first, int last);
+
+/**
+ * Chooses the numbers of the descriptors that the library keeps open from now
+ * on, so that those which a program expects to be free are free. Without it
+ * they are the lowest free ones above the standard ones. If the process can
+ * have none of those, the library takes others. Any thread may call it. Not in
+ * libmemkind 1.14.
+ * @param least the least number
+ * @return MEMKIND_SUCCESS; MEMKIND_ERROR_INVALID if it is below 3, or not below
+ *         the process's limit (RLIMIT_NOFILE).
+ */
+int memkind_set_least_descriptor(int least);
+
+/**
  * Starts or stops background threads that give freed space back without
  * holding up the callers. The environment variable
  * MEMKIND_BACKGROUND_THREAD_LIMIT bounds their number.

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <memkind/internal/memkind_arena.h>
@@ -13,6 +14,7 @@
 
 #include "call_result.h"
 #include "heap.h"
+#include "kept_descriptors.h"
 #include "kind_heap.h"
 #include "kind_shortage.h"
 #include "last_error.h"
@@ -137,6 +139,27 @@ int memkind_attach_kind(memkind_t kind)
     last_error_begin();
     return call_finish_keeping(__func__, memkind_arena_attach(kind),
                                saved_errno);
+}
+
+int memkind_next_descriptor(int first, int last)
+{
+    return kept_descriptors_next(first, last);
+}
+
+int memkind_set_least_descriptor(int least)
+{
+    const int saved_errno = errno;
+    struct rlimit limit;
+    if (least <= STDERR_FILENO)
+        return call_refuse_argument(__func__, "a standard descriptor's number");
+    if (sys.get_descriptor_limit(&limit) == 0 &&
+        (rlim_t)least >= limit.rlim_cur) {
+        errno = saved_errno;
+        return call_refuse_argument(__func__, "a number above RLIMIT_NOFILE");
+    }
+    kept_descriptors_set_least(least);
+    errno = saved_errno;
+    return MEMKIND_SUCCESS;
 }
 
 int memkind_purge_kind(memkind_t kind)

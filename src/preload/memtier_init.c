@@ -10,6 +10,7 @@
 #include "libc_malloc.h"
 #include "memtier_heap.h"
 #include "memtier_settings.h"
+#include "preload_descriptors.h"
 
 /* Without the C library's streams, which the program may not have set up. */
 static _Noreturn void end_process(const char *problem)
@@ -30,6 +31,7 @@ __attribute__((constructor)) static void start(void)
         return;
     memtier_heap_prepare();
     libc_malloc_find();
+    preload_descriptors_start();
     const char *tiers = getenv(SETTINGS_TIERS);
     if (tiers == NULL)
         end_process(SETTINGS_TIERS " is not set: see libmemtier(7)");

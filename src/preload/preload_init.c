@@ -11,14 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "libc_malloc.h"
+#include "preload_descriptors.h"
 #include "preload_heap.h"
 #include "preload_report.h"
 #include "preload_settings.h"
-#include "sys_calls.h"
 
 /* What a command of a shell that cannot be run exits with. */
 #define EXIT_OF_BAD_SETTING 126
@@ -38,16 +37,6 @@ static bool malloc_is_ours(void)
     return preload_heap.was_asked;
 }
 
-/* Programs that give descriptors fixed numbers, as shells' scripts do, or that
- * expect the lowest free one, find those that they would have without the heap.
- */
-static void leave_low_descriptors(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= 1024)
-        sys_least_descriptor = 512;
-}
-
 static int make_kind_with_policy(memkind_fork_policy policy, memkind_t *kind)
 {
     struct memkind_config *config = memkind_config_new();
@@ -64,7 +53,7 @@ static int make_kind_with_policy(memkind_fork_policy policy, memkind_t *kind)
 /* A device DAX, and a process without memfd_create(2), have no snapshots. */
 static int make_process_kind(memkind_t *kind)
 {
-    leave_low_descriptors();
+    preload_descriptors_start();
     int result = make_kind_with_policy(settings.fork_policy, kind);
     if (result == MEMKIND_SUCCESS ||
         settings.fork_policy != MEMKIND_FORK_SNAPSHOT)

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "kept_descriptors.h"
 #include "sys_calls.h"
 
 int descriptor_identify(int fd, struct file_identity *identity)
@@ -36,19 +37,27 @@ bool descriptor_is_of(int fd, const struct file_identity *identity)
  * not go into a file of ours. */
 int descriptor_above_standard(int fd)
 {
-    if (fd < 0 || fd >= sys_least_descriptor)
+    if (fd < 0)
         return fd;
-    int above = descriptor_duplicate(fd);
+    int above = fd;
+    if (fd < kept_descriptors_least())
+        above = descriptor_duplicate(fd);
     if (above < 0 && fd > STDERR_FILENO)
-        return fd;
-    sys.close(fd);
+        above = fd;
+    if (above != fd)
+        sys.close(fd);
+    if (above >= 0)
+        kept_descriptors_note(above);
     return above;
 }
 
 int descriptor_duplicate(int fd)
 {
     int copy = sys.dup_cloexec(fd);
-    return copy >= 0 ? copy : -errno;
+    if (copy < 0)
+        return -errno;
+    kept_descriptors_note(copy);
+    return copy;
 }
 
 int descriptor_open_directory(const char *path)

@@ -16,6 +16,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "kept_descriptors.h"
+
 static int real_open(const char *path, int flags, mode_t mode)
 {
     return open(path, flags, mode);
@@ -26,12 +28,17 @@ static int real_openat(int dir, const char *name, int flags, mode_t mode)
     return openat(dir, name, flags, mode);
 }
 
-int sys_least_descriptor = STDERR_FILENO + 1;
+static int real_close(int fd)
+{
+    kept_descriptors_forget(fd);
+    return close(fd);
+}
 
+/* Any number will do if none of those is free, or may be had. */
 static int real_dup_cloexec(int fd)
 {
-    const int copy = fcntl(fd, F_DUPFD_CLOEXEC, sys_least_descriptor);
-    return copy >= 0 || errno != EINVAL
+    const int copy = fcntl(fd, F_DUPFD_CLOEXEC, kept_descriptors_least());
+    return copy >= 0 || (errno != EINVAL && errno != EMFILE)
                ? copy
                : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 }
@@ -129,7 +136,7 @@ struct sys_calls sys = {
     .open = real_open,
     .openat = real_openat,
     .unlinkat = unlinkat,
-    .close = close,
+    .close = real_close,
     .dup_cloexec = real_dup_cloexec,
     .get_flags = real_get_flags,
     .flock = flock,

@@ -40,8 +40,10 @@ struct sys_calls {
     int (*openat)(int dir, const char *name, int flags, mode_t mode);
     int (*unlinkat)(int dir, const char *name, int flags);
     int (*close)(int fd);
-    int (*dup_cloexec)(int fd); /* to a number from sys_least_descriptor on */
-    int (*get_flags)(int fd);   /* fcntl(2)'s F_GETFL */
+    /* To a number from kept_descriptors_least() on, or any but the standard
+     * ones if the process can have no such number. */
+    int (*dup_cloexec)(int fd);
+    int (*get_flags)(int fd); /* fcntl(2)'s F_GETFL */
     int (*flock)(int fd, int operation);
     int (*fchmod)(int fd, mode_t mode);
     int (*stat)(const char *path, struct stat *st);
@@ -95,11 +97,5 @@ struct sys_calls {
 
 /* Replaced only while no other thread runs. */
 extern struct sys_calls sys;
-
-/* The least number that a descriptor of the library's may have: the one after
- * the standard ones, or a greater one, set before there is a kind. If the
- * process may have no such number, it is the one after the standard ones all
- * the same. */
-extern int sys_least_descriptor;
 
 #endif

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What a process loads with the libraries to be preloaded, in which order that starts, and
-# that no report ends it.
+# What a process loads with the libraries to be preloaded, in which order that starts, that
+# no report ends it, and that programs find the descriptors that they expect.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/install_common.sh"
 
@@ -27,6 +27,35 @@ check "the size of an early object" asks_early "$library" \
     "MEMKIND_PRELOAD_DIR=$MEMKIND_TEST_DIR" || true
 check "the size of an early object: libmemtier" asks_early "$build/src/preload/libmemtier.so.0" \
     LD_LIBRARY_PATH="$build/src" "MEMKIND_MEM_TIERS=KIND:DRAM,RATIO:1;POLICY:STATIC_RATIO" || true
+
+# ---- descriptors ----------------------------------------------------------------------
+check "a daemon: build" "${cc[@]}" -O1 -D_GNU_SOURCE "$here/preload_daemon.c" -o "$work/daemon" || finish
+tiers="KIND:DRAM,RATIO:1;KIND:FS_DAX,PATH:$MEMKIND_TEST_DIR,RATIO:4;POLICY:STATIC_RATIO"
+# same_with VARIABLES... -- COMMAND...: what it prints is what it prints without a library.
+same_with() {
+    local variables=()
+    while [ "$1" != -- ]; do
+        variables+=("$1")
+        shift
+    done
+    shift
+    "$@" >"$work/without" && env "${variables[@]}" "$@" >"$work/with" && diff "$work/without" "$work/with"
+}
+with_heap=("LD_PRELOAD=$library" "MEMKIND_PRELOAD_DIR=$MEMKIND_TEST_DIR")
+with_tiers=("LD_PRELOAD=$build/src/preload/libmemtier.so.0" "LD_LIBRARY_PATH=$build/src" "MEMKIND_MEM_TIERS=$tiers")
+fixed_number='exec 5<"$0"; x=$(head -n 1 <&5); echo "$x"'
+# With few descriptors, those of the heap are among the lowest.
+few() { [ "$(ulimit -n 64 && env "${with_heap[@]}" "$work/daemon" "$1" | cut -d ' ' -f 4,5)" = "1 3" ]; }
+for way in close closefrom close_range listed; do
+    check "a daemon: $way" same_with "${with_heap[@]}" -- "$work/daemon" $way || true
+    for policy in copy private; do
+        check "a daemon: $way, $policy" same_with "${with_heap[@]}" MEMKIND_PRELOAD_FORK=$policy -- "$work/daemon" $way || true
+    done
+    check "a daemon: $way, few descriptors" few $way || true
+    check "a daemon: $way, libmemtier" same_with "${with_tiers[@]}" -- "$work/daemon" $way || true
+done
+check "a script gives a number" same_with "${with_heap[@]}" -- sh -c "$fixed_number" "$root/LICENSE" || true
+check "a script gives a number: libmemtier" same_with "${with_tiers[@]}" -- sh -c "$fixed_number" "$root/LICENSE" || true
 
 # ---- reports that cannot be written ---------------------------------------------------
 # with_stats FILE: the exit status of a program that reports there.

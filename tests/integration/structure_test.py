@@ -27,7 +27,8 @@ SHARED_NAMES = {"main"}
 # src/preload defines these in place of the C library, whose functions all others mean.
 OF_THE_C_LIBRARY = {"malloc", "calloc", "realloc", "reallocarray", "free", "free_sized",
                     "free_aligned_sized", "posix_memalign", "aligned_alloc", "memalign",
-                    "valloc", "pvalloc", "malloc_usable_size"}
+                    "valloc", "pvalloc", "malloc_usable_size",
+                    "close", "close_range", "closefrom"}
 # Functions of others that src/README.md names.
 FOREIGN_NAMES = {"fork", "mallctl", "malloc", "free"}
 

@@ -123,6 +123,7 @@ target_include_directories(memkind_test_errno PRIVATE unit fault)
 memkind_suite(test_threads integration)
 memkind_suite(test_fork integration ENVIRONMENT ${memkind_forks})
 # By pages, by grains, and on a disk.
+memkind_suite(test_kept_descriptors integration ENVIRONMENT ${memkind_forks})
 memkind_suite(test_fork_snapshot integration ENVIRONMENT ${memkind_forks})
 add_test(NAME test_fork_snapshot_grains COMMAND memkind_test_fork_snapshot)
 memkind_set_test(test_fork_snapshot_grains integration
