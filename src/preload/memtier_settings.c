@@ -140,7 +140,19 @@ struct tier_text {
 };
 
 /* A child that goes on beside its parent finds the memory as it was: nothing of
- * what the parent stores later. */
+ * what the parent stores later. Where there are no snapshots, that takes a
+ * copy. */
+static int make_kind_for_children(struct memkind_config *config,
+                                  memkind_t *kind)
+{
+    memkind_config_set_fork_policy(config, MEMKIND_FORK_SNAPSHOT);
+    const int err = memkind_create_pmem_with_config(config, kind);
+    if (err == 0)
+        return 0;
+    memkind_config_set_fork_policy(config, MEMKIND_FORK_COPY);
+    return memkind_create_pmem_with_config(config, kind);
+}
+
 static bool make_file_kind(struct settings *settings,
                            const struct tier_text *text, memkind_t *kind)
 {
@@ -161,8 +173,7 @@ static bool make_file_kind(struct settings *settings,
         return reject(settings, "no memory for the settings");
     memkind_config_set_path(config, path);
     memkind_config_set_size(config, limit);
-    memkind_config_set_fork_policy(config, MEMKIND_FORK_COPY);
-    const int err = memkind_create_pmem_with_config(config, kind);
+    const int err = make_kind_for_children(config, kind);
     memkind_config_delete(config);
     return err == 0 || reject(settings, "FS_DAX: %s", memkind_last_error());
 }

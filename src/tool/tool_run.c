@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <memkind.h>
@@ -18,6 +19,7 @@
 #include "tool_text.h"
 
 #define PRELOAD_NAME "libmemkind_preload.so"
+#define TIERS_NAME "libmemtier.so.0"
 
 /* What the options say, as variables of the preloaded library. */
 enum run_option {
@@ -28,6 +30,7 @@ enum run_option {
     RUN_FORK,
     RUN_STATS,
     RUN_STATS_SIGNAL,
+    RUN_TIERS,
     RUN_VERBOSE,
     RUN_HELP,
 };
@@ -40,6 +43,7 @@ static const struct option run_long_options[] = {
     {"fork", required_argument, NULL, RUN_FORK},
     {"stats", optional_argument, NULL, RUN_STATS},
     {"stats-signal", no_argument, NULL, RUN_STATS_SIGNAL},
+    {"tiers", required_argument, NULL, RUN_TIERS},
     {"verbose", no_argument, NULL, RUN_VERBOSE},
     {"help", no_argument, NULL, RUN_HELP},
     {NULL, 0, NULL, 0},
@@ -66,6 +70,8 @@ static const struct run_setting {
     {RUN_VERBOSE, "MEMKIND_PRELOAD_VERBOSE", false, NULL},
 };
 
+static const char *tiers_ratio; /* what --tiers says, or NULL */
+
 static const struct {
     unsigned indent;
     const char *text;
@@ -91,6 +97,9 @@ static const struct {
     {20, "  --stats[=FILE]    at the end of each process, append to FILE (or "
          "write to stderr) what lies where"},
     {20, "  --stats-signal    do so at SIGUSR1, too"},
+    {20,
+     "  --tiers NEAR:FAR  keep the bytes in DRAM and those in files at this "
+     "ratio, such as 1:4; with --dir and --size alone; see libmemtier(7)"},
     {20, "  --verbose         say on stderr what each process does"},
     {20, "  --help            print this text"},
     {0, ""},
@@ -143,8 +152,38 @@ static const char *name_of_option(int option)
     return row->name;
 }
 
+static bool is_ratio_part(const char *text, size_t length)
+{
+    unsigned long part;
+    char *end;
+    errno = 0;
+    if (length == 0 || strspn(text, "0123456789") != length)
+        return false;
+    part = strtoul(text, &end, 10);
+    return errno == 0 && part != 0 && part <= UINT_MAX;
+}
+
+static bool is_ratio(const char *text)
+{
+    const char *colon = strchr(text, ':');
+    return colon != NULL && is_ratio_part(text, (size_t)(colon - text)) &&
+           is_ratio_part(colon + 1, strlen(colon + 1));
+}
+
+static bool set_tiers_ratio(const char *value)
+{
+    if (!is_ratio(value))
+        return run_complain("--tiers: '%s' is not two numbers from 1 to %u "
+                            "with a colon between them",
+                            text_escape(value), UINT_MAX);
+    tiers_ratio = value;
+    return true;
+}
+
 static bool set_run_option(int option, const char *value)
 {
+    if (option == RUN_TIERS)
+        return set_tiers_ratio(value);
     const struct run_setting *setting = run_settings;
     while ((int)setting->option != option)
         setting++;
@@ -176,14 +215,42 @@ static bool refuse_run_option(char **argv, int result)
         optopt != 0 ? "%s: it takes no value" : "%s: no such option", word);
 }
 
-/* Variables that are there from before are not this command's. */
-static void clear_settings(void)
+static void unset_variables(void)
 {
     for (size_t i = 0; i < sizeof run_settings / sizeof run_settings[0]; i++)
         unsetenv(run_settings[i].variable);
+}
+
+/* Variables that are there from before are not this command's. */
+static void clear_settings(void)
+{
+    unset_variables();
     const char *dir = getenv("PMEM_DIR");
     setenv("MEMKIND_PRELOAD_DIR",
            dir != NULL && dir[0] != '\0' ? from_root(dir) : "/dev/shm", 1);
+}
+
+/* Tiers have settings of their own; what they do not have is not left out
+ * without a word. */
+static bool tiers_can_be_set(void)
+{
+    struct stat status;
+    const char *dir = getenv("MEMKIND_PRELOAD_DIR");
+    for (size_t i = 0; i < sizeof run_settings / sizeof run_settings[0]; i++) {
+        const struct run_setting *setting = &run_settings[i];
+        if (setting->option != RUN_DIR && setting->option != RUN_SIZE &&
+            getenv(setting->variable) != NULL)
+            return run_complain("--tiers: not together with --%s",
+                                name_of_option((int)setting->option));
+    }
+    if (strpbrk(dir, ",;") != NULL)
+        return run_complain("--tiers: a directory with a comma or semicolon in "
+                            "its name cannot be set");
+    if (stat(dir, &status) == 0 ? !S_ISDIR(status.st_mode)
+                                : strchr(dir, ':') != NULL)
+        return run_complain("--tiers: '%s' is not one directory",
+                            text_escape(dir));
+    return true;
 }
 
 /* Sets the variables. Returns false, with a message, if the command line makes
@@ -204,7 +271,8 @@ static bool parse_run_options(int argc, char **argv, bool *help)
         if (!set_run_option(option, optarg))
             return false;
     }
-    return optind < argc || run_complain("no program given");
+    return (tiers_ratio == NULL || tiers_can_be_set()) &&
+           (optind < argc || run_complain("no program given"));
 }
 
 /* ---- starting ---- */
@@ -227,10 +295,29 @@ static bool heap_can_be_made(void)
     return false;
 }
 
-/* The library lies beside the one that this program is linked with, or, if it
- * is installed, in a folder there. */
-static const char *preload_path(void)
+/* Makes the tiers' variable of the ratio and of those for one heap. */
+static void set_tiers_variable(void)
 {
+    const char *ratio = tiers_ratio;
+    const char *limit = "", *text = getenv("MEMKIND_PRELOAD_SIZE");
+    const char *colon = strchr(ratio, ':');
+    size_t size;
+    if (text != NULL && size_text_parse(text, &size))
+        limit = text_format(",PMEM_SIZE_LIMIT:%zu", size);
+    text = text_format("KIND:DRAM,RATIO:%.*s;KIND:FS_DAX,PATH:%s%s,RATIO:%s;"
+                       "POLICY:STATIC_RATIO",
+                       (int)(colon - ratio), ratio,
+                       getenv("MEMKIND_PRELOAD_DIR"), limit, colon + 1);
+    unset_variables();
+    unsetenv("MEMKIND_MEM_THRESHOLDS");
+    setenv("MEMKIND_MEM_TIERS", text, 1);
+}
+
+/* The library lies beside the one that this program is linked with; if it is
+ * installed, or was built, perhaps in a folder there. */
+static const char *preload_path(const char *name)
+{
+    static const char *const folders[] = {"", "memkind-pmem/", "preload/"};
     Dl_info info;
     __extension__ void *address = (void *)memkind_get_version;
     if (dladdr(address, &info) == 0 || info.dli_fname == NULL)
@@ -239,20 +326,21 @@ static const char *preload_path(void)
     if (realpath(info.dli_fname, folder) == NULL)
         return NULL;
     *(strrchr(folder, '/') + 1) = '\0';
-    const char *path = text_format("%s" PRELOAD_NAME, folder);
-    if (access(path, R_OK) != 0)
-        path = text_format("%smemkind-pmem/" PRELOAD_NAME, folder);
-    return access(path, R_OK) == 0 ? path : NULL;
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        const char *path = text_format("%s%s%s", folder, folders[i], name);
+        if (access(path, R_OK) == 0)
+            return path;
+    }
+    return NULL;
 }
 
 /* Puts the library before others that are to be preloaded. */
-static bool set_preload(void)
+static bool set_preload(const char *name)
 {
-    const char *path = preload_path();
+    const char *path = preload_path(name);
     if (path == NULL) {
-        fputs("memkind-pmem: run: there is no " PRELOAD_NAME
-              " beside the library\n",
-              stderr);
+        fprintf(stderr,
+                "memkind-pmem: run: there is no %s beside the library\n", name);
         return false;
     }
     if (strpbrk(path, " :") != NULL) {
@@ -286,8 +374,11 @@ enum tool_exit tool_run(int argc, char **argv)
         return TOOL_OK;
     }
     char **program = argv + optind;
-    if (!heap_can_be_made() || !set_preload())
+    if (!heap_can_be_made() ||
+        !set_preload(tiers_ratio != NULL ? TIERS_NAME : PRELOAD_NAME))
         return TOOL_NO;
+    if (tiers_ratio != NULL)
+        set_tiers_variable();
     execvp(program[0], program);
     const int error = errno;
     fprintf(stderr, "memkind-pmem: run: %s: %s\n", text_escape(program[0]),

@@ -17,6 +17,7 @@ mkdir "$work/bin" "$work/place" "$work/mounted"
 cp "$build/src/tool/memkind-pmem" "$work/bin"
 cp -L "$build/src/libmemkind.so.0" "$work/bin"
 [ ! -e "$build/src/libmemkind_preload.so" ] || cp "$build/src/libmemkind_preload.so" "$work/bin"
+[ ! -e "$build/src/preload/libmemtier.so.0" ] || cp "$build/src/preload/libmemtier.so.0" "$work/bin"
 export LD_LIBRARY_PATH=$work/bin
 unset COLUMNS # as shells have it
 tool=$work/bin/memkind-pmem
@@ -621,6 +622,28 @@ runs_programs() {
     exits 0 "$tool" run --help && for word in $(grep -oE -- '--[a-z]+(-[a-z]+)?' "$out" | sort -u); do
         grep -qF -- "${word//-/\\-}" "$root/man/memkind-pmem.1" || { echo "no $word in the page"; return 1; }
     done
+    # Tiers of the program's own stay.
+    MEMKIND_MEM_TIERS=mine MEMKIND_MEM_THRESHOLDS=own exits 0 "$tool" run --dir "$place" -- env &&
+        grep -qx MEMKIND_MEM_TIERS=mine "$out" && grep -qx MEMKIND_MEM_THRESHOLDS=own "$out" || return
+    # In tiers.
+    if [ -e "$work/bin/libmemtier.so.0" ]; then
+        MEMKIND_MEM_THRESHOLDS=x exits 0 "$tool" run --dir "$place" --size 64M --tiers 1:4 -- \
+            sh -c 'sort "$0" && env' "$root/README.md" &&
+            grep -qx "MEMKIND_MEM_TIERS=KIND:DRAM,RATIO:1;KIND:FS_DAX,PATH:$place,PMEM_SIZE_LIMIT:67108864,RATIO:4;POLICY:STATIC_RATIO" "$out" &&
+            grep -q "^LD_PRELOAD=.*/bin/libmemtier.so.0" "$out" && ! grep -q "MEMKIND_PRELOAD\|THRESHOLDS" "$out" &&
+            grep -qFx "# memkind-pmem" "$out" && [ ! -s "$errors" ] || return
+        for word in 1 1:0 0:1 :1 1: 1:2:3 1:-2 1:4294967296 a:b; do
+            wrong_usage run --tiers $word true && grep -qF -- "'$word'" "$errors" || return
+        done
+        for word in --stats --full=null --fork=copy --min-size=1K --verbose --stats-signal; do
+            wrong_usage run $word --tiers 1:4 true && grep -q -- "--tiers: not together with ${word%=*}" "$errors" || return
+        done
+        wrong_usage run --tiers 1:4 --dir "$place:$work/second" true && grep -q "not one directory" "$errors" || return
+        exits 1 "$tool" run --tiers 1:4 --dir "$work/missing" echo started && grep -q "missing: No such file" "$errors" &&
+            [ ! -s "$out" ] || return
+    else
+        skipped "run --tiers, as this build has no libmemtier"
+    fi
     # Without the library, or where the dynamic linker could not name it.
     mkdir "$work/bare" "$work/with blank" || return
     cp "$work/bin/memkind-pmem" "$work/bin/libmemkind.so.0" "$work/bare" || return
