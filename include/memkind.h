@@ -658,6 +658,15 @@ int memkind_next_descriptor(int first, int last);
 int memkind_set_least_descriptor(int least);
 
 /**
+ * Whether the calling thread is in a function of the library already: the
+ * caller is called by it (a hook, or a malloc() that a library which it uses
+ * calls), or is a signal handler that has interrupted it. It gets no memory
+ * from a kind then. Not in libmemkind 1.14. Any thread may call it, and a
+ * signal handler.
+ */
+bool memkind_is_inside(void);
+
+/**
  * Starts or stops background threads that give freed space back without
  * holding up the callers. The environment variable
  * MEMKIND_BACKGROUND_THREAD_LIMIT bounds their number.

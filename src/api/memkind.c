@@ -12,6 +12,7 @@
 #include <memkind/internal/memkind_default.h>
 #include <memkind/internal/memkind_pmem.h>
 
+#include "allocator_gate.h"
 #include "call_result.h"
 #include "heap.h"
 #include "kept_descriptors.h"
@@ -139,6 +140,11 @@ int memkind_attach_kind(memkind_t kind)
     last_error_begin();
     return call_finish_keeping(__func__, memkind_arena_attach(kind),
                                saved_errno);
+}
+
+bool memkind_is_inside(void)
+{
+    return allocator_is_inside();
 }
 
 int memkind_next_descriptor(int first, int last)

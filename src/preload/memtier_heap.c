@@ -6,9 +6,9 @@
  *
  * The C library's heap serves what the tiers cannot: calls before they are
  * there (in the dynamic linker, in constructors of other libraries), calls out
- * of the library (by libpmem, say), calls of other handlers while fork() runs,
- * and those of a thread whose part of the library has ended. A variable of
- * each thread says so.
+ * of the library (by libpmem, say), which the program may have called itself,
+ * calls of other handlers while fork() runs, and those of a thread whose part
+ * of the library has ended. A variable of each thread says so.
  */
 #include "memtier_heap.h"
 
@@ -85,9 +85,13 @@ static __attribute__((noinline)) bool may_enter_slowly(void)
     return is_known;
 }
 
+/* The program may have called a function of the library, which calls libpmem.
+ */
 static inline bool may_enter(void)
 {
-    return __builtin_expect(state == THREAD_IS_OUT, 1) || may_enter_slowly();
+    return (__builtin_expect(state == THREAD_IS_OUT, 1) ||
+            may_enter_slowly()) &&
+           !memkind_is_inside();
 }
 
 static void *checked(void *ptr)

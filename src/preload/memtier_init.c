@@ -27,11 +27,12 @@ __attribute__((constructor)) static void start(void)
 {
     const int saved_errno = errno;
     char problem[SETTINGS_PROBLEM_SIZE];
+    preload_descriptors_find();
     if (getauxval(AT_SECURE) != 0)
         return;
     memtier_heap_prepare();
     libc_malloc_find();
-    preload_descriptors_start();
+    preload_descriptors_set_apart();
     const char *tiers = getenv(SETTINGS_TIERS);
     if (tiers == NULL)
         end_process(SETTINGS_TIERS " is not set: see libmemtier(7)");

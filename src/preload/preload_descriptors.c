@@ -25,12 +25,18 @@
 static int (*next_close)(int fd);
 static void (*next_closefrom)(int low);
 
-void preload_descriptors_start(void)
+void preload_descriptors_find(void)
 {
-    struct rlimit limit;
     /* (POSIX has objects' and functions' pointers alike.) */
     next_close = __extension__(int (*)(int)) dlsym(RTLD_NEXT, "close");
     next_closefrom = __extension__(void (*)(int)) dlsym(RTLD_NEXT, "closefrom");
+    /* There may be none, about which the program need not hear. */
+    (void)dlerror();
+}
+
+void preload_descriptors_set_apart(void)
+{
+    struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= 1024)
         (void)memkind_set_least_descriptor(512);
 }

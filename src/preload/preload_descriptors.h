@@ -12,7 +12,10 @@
 #ifndef PRELOAD_DESCRIPTORS_H
 #define PRELOAD_DESCRIPTORS_H
 
-/* Before there is a heap, at the library's start. */
-void preload_descriptors_start(void);
+/* At the library's start, whether or not there will be a heap. */
+void preload_descriptors_find(void);
+
+/* Before there is a heap. */
+void preload_descriptors_set_apart(void);
 
 #endif

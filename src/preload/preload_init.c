@@ -53,7 +53,7 @@ static int make_kind_with_policy(memkind_fork_policy policy, memkind_t *kind)
 /* A device DAX, and a process without memfd_create(2), have no snapshots. */
 static int make_process_kind(memkind_t *kind)
 {
-    preload_descriptors_start();
+    preload_descriptors_set_apart();
     int result = make_kind_with_policy(settings.fork_policy, kind);
     if (result == MEMKIND_SUCCESS ||
         settings.fork_policy != MEMKIND_FORK_SNAPSHOT)
@@ -99,6 +99,7 @@ static void start_heap(void)
  * file, before those of the program. */
 __attribute__((constructor)) static void preload_init(void)
 {
+    preload_descriptors_find();
     /* The environment is the caller's, and the privileges are not. */
     if (getauxval(AT_SECURE) != 0)
         return;

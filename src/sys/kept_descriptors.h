@@ -5,8 +5,8 @@
  *
  * A program may close one all the same, and its own file then gets the number:
  * so a number counts only as long as it leads to the file that it was noted
- * for. All of this may be called by any thread, from signal handlers, and
- * between vfork(2) and execve(2); errno stays as it is.
+ * for, opened in the same way. All of this may be called by any thread, from
+ * signal handlers, and between vfork(2) and execve(2); errno stays as it is.
  */
 #ifndef KEPT_DESCRIPTORS_H
 #define KEPT_DESCRIPTORS_H

@@ -99,7 +99,8 @@ static const struct {
     {20, "  --stats-signal    do so at SIGUSR1, too"},
     {20,
      "  --tiers NEAR:FAR  keep the bytes in DRAM and those in files at this "
-     "ratio, such as 1:4; with --dir and --size alone; see libmemtier(7)"},
+     "ratio, such as 1:4; with --dir and --size alone; NULL if the files are "
+     "full; see libmemtier(7)"},
     {20, "  --verbose         say on stderr what each process does"},
     {20, "  --help            print this text"},
     {0, ""},

@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
+#include <memkind.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -31,12 +32,17 @@
 
 static void *(*kind_of)(void *ptr);
 static size_t (*allocated)(void *kind);
+static int (*update_stats)(void);
+static int (*get_stat)(void *kind, memkind_stat_type type, size_t *value);
 static void *dram;
 
 static void find_library(void)
 {
     *(void **)&kind_of = dlsym(RTLD_DEFAULT, "memkind_detect_kind");
     *(void **)&allocated = dlsym(RTLD_DEFAULT, "memtier_kind_allocated_size");
+    *(void **)&get_stat = dlsym(RTLD_DEFAULT, "memkind_get_stat");
+    *(void **)&update_stats =
+        dlsym(RTLD_DEFAULT, "memkind_update_cached_stats");
     void **handle = dlsym(RTLD_DEFAULT, "MEMKIND_DEFAULT");
     NEED(kind_of != NULL && allocated != NULL && handle != NULL);
     dram = *handle;
@@ -236,6 +242,14 @@ static void *allocate_on(void *stop)
     return NULL;
 }
 
+static size_t detached(void)
+{
+    size_t size = 0;
+    NEED(update_stats() == 0);
+    NEED(get_stat(far_kind, MEMKIND_STAT_TYPE_DETACHED, &size) == 0);
+    return size;
+}
+
 /* The child has the memory as it was, whatever the parent does to it. */
 static void check_fork(void)
 {
@@ -255,6 +269,7 @@ static void check_fork(void)
     NEED(child >= 0);
     if (child == 0) {
         char byte;
+        close(started[1]);
         NEED(read(started[0], &byte, 1) == 1); /* the parent has written */
         for (unsigned i = 0; i < COUNT; i++) {
             NEED(*objects[i] == i);
@@ -265,8 +280,13 @@ static void check_fork(void)
             free(objects[i]);
         _exit(7);
     }
-    for (unsigned i = 0; i < COUNT; i++)
+    bool is_in_files = false;
+    for (unsigned i = 0; i < COUNT; i++) {
         *objects[i] = ~i;
+        is_in_files |= kind_of(objects[i]) != dram;
+    }
+    /* That was no copy of all of it: what is stored to is in DRAM now. */
+    NEED(!is_in_files || detached() > 0);
     NEED(write(started[1], "", 1) == 1);
     NEED(waitpid(child, &status, 0) == child);
     NEED(WIFEXITED(status) && WEXITSTATUS(status) == 7);
@@ -274,6 +294,25 @@ static void check_fork(void)
     NEED(pthread_join(thread, NULL) == 0);
     for (unsigned i = 0; i < COUNT; i++)
         free(objects[i]);
+}
+
+/* A kind of the program's own: libpmem, which maps its file, calls malloc(). */
+static void check_kinds(void)
+{
+    int (*make)(const char *, size_t, void **);
+    int (*destroy)(void *);
+    void *(*kind_malloc)(void *, size_t), *kind = NULL;
+    *(void **)&make = dlsym(RTLD_DEFAULT, "memkind_create_pmem");
+    *(void **)&destroy = dlsym(RTLD_DEFAULT, "memkind_destroy_kind");
+    *(void **)&kind_malloc = dlsym(RTLD_DEFAULT, "memkind_malloc");
+    for (int i = 0; i < 3; i++) {
+        NEED(make(getenv("MEMKIND_TEST_DIR"), 0, &kind) == 0);
+        char *text = kind_malloc(kind, 100000);
+        NEED(text != NULL && kind_of(text) == kind);
+        strcpy(text, "of the program's kind");
+        free(text); /* by its address */
+        NEED(destroy(kind) == 0);
+    }
 }
 
 static void say_ok(void)
@@ -293,6 +332,7 @@ int main(int argc, char **argv)
     check_alignment();
     check_ratio(atof(argv[1]));
     check_thread_ends();
+    check_kinds();
     check_fork();
     return 0;
 }

@@ -33,7 +33,7 @@ check "nothing but malloc and its family, close and its, is exported" nothing_el
 check "soname" soname || true
 
 # ---- a program of ours --------------------------------------------------------------
-check "the program: build" "${cc[@]}" -O1 -fno-builtin -D_GNU_SOURCE "$here/libmemtier_program.c" \
+check "the program: build" "${cc[@]}" -O1 -fno-builtin -D_GNU_SOURCE -I"$root/include" "$here/libmemtier_program.c" \
     -o "$work/program" -pthread -ldl || finish
 says_ok() { [ "$(preloaded "$@")" = ok ]; }
 check "1:4, threads, fork, thread and process exit" says_ok "$quarter" "$work/program" 4 || true

@@ -7,11 +7,13 @@
  *     preload_daemon close | closefrom | close_range | listed
  *
  * Prints the number that its first file gets, how many of the numbers from 3 to
- * 511 are in use before and after, and how many children found their objects.
+ * 511 are in use before and after, whether a high one was closed, how many
+ * children found their objects, and whether close() ends a cancelled thread.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,9 +60,11 @@ static void close_listed(void)
 
 static void close_each(void)
 {
-    for (int fd = STDERR_FILENO + 1; fd < END; fd++)
+    for (int fd = STDERR_FILENO + 1; fd < END; fd++) {
+        errno = 0;
         if (close(fd) != 0 && errno != EBADF)
             abort();
+    }
 }
 
 /* In several steps, of which the heap's lie at borders and in between. */
@@ -80,6 +84,22 @@ static void close_ranges(void)
     if (close_range(3, LOW_END, 0) != 0 || close_range(3, END, 2) != 0 ||
         close_range(3, ~0U, 0) != 0 || close_range(1U << 31, ~0U, 0) != 0)
         abort();
+}
+
+/* close() is a cancellation point. */
+static void *close_cancelled(void *unused)
+{
+    pthread_cancel(pthread_self());
+    (void)close(-1);
+    return unused;
+}
+
+static bool is_cancelled(void)
+{
+    pthread_t thread;
+    void *result = NULL;
+    return pthread_create(&thread, NULL, close_cancelled, NULL) == 0 &&
+           pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED;
 }
 
 static int count_low(void)
@@ -138,6 +158,7 @@ int main(int argc, char **argv)
             found = -1;
         fill(i + 2);
     }
-    printf("%d %d %d %d %d\n", first, before, count_low(), closed, found);
+    printf("%d %d %d %d %d %d\n", first, before, count_low(), closed, found,
+           is_cancelled());
     return 0;
 }

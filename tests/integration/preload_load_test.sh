@@ -29,7 +29,7 @@ check "the size of an early object: libmemtier" asks_early "$build/src/preload/l
     LD_LIBRARY_PATH="$build/src" "MEMKIND_MEM_TIERS=KIND:DRAM,RATIO:1;POLICY:STATIC_RATIO" || true
 
 # ---- descriptors ----------------------------------------------------------------------
-check "a daemon: build" "${cc[@]}" -O1 -D_GNU_SOURCE "$here/preload_daemon.c" -o "$work/daemon" || finish
+check "a daemon: build" "${cc[@]}" -O1 -D_GNU_SOURCE "$here/preload_daemon.c" -o "$work/daemon" -pthread || finish
 tiers="KIND:DRAM,RATIO:1;KIND:FS_DAX,PATH:$MEMKIND_TEST_DIR,RATIO:4;POLICY:STATIC_RATIO"
 # same_with VARIABLES... -- COMMAND...: what it prints is what it prints without a library.
 same_with() {
@@ -45,9 +45,10 @@ with_heap=("LD_PRELOAD=$library" "MEMKIND_PRELOAD_DIR=$MEMKIND_TEST_DIR")
 with_tiers=("LD_PRELOAD=$build/src/preload/libmemtier.so.0" "LD_LIBRARY_PATH=$build/src" "MEMKIND_MEM_TIERS=$tiers")
 fixed_number='exec 5<"$0"; x=$(head -n 1 <&5); echo "$x"'
 # With few descriptors, those of the heap are among the lowest.
-few() { [ "$(ulimit -n 64 && env "${with_heap[@]}" "$work/daemon" "$1" | cut -d ' ' -f 4,5)" = "1 3" ]; }
+few() { [ "$(ulimit -n 64 && env "${with_heap[@]}" "$work/daemon" "$1" | cut -d ' ' -f 4-)" = "1 3 1" ]; }
 for way in close closefrom close_range listed; do
     check "a daemon: $way" same_with "${with_heap[@]}" -- "$work/daemon" $way || true
+    check "a daemon: $way, no heap" same_with "${with_heap[0]}" -- "$work/daemon" $way || true
     for policy in copy private; do
         check "a daemon: $way, $policy" same_with "${with_heap[@]}" MEMKIND_PRELOAD_FORK=$policy -- "$work/daemon" $way || true
     done

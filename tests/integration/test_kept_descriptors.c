@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <memkind.h>
+#include <memkind/internal/memkind_pmem.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -110,19 +111,64 @@ static void test_known(void)
     CHECK_EQ(count_kept(), before);
 }
 
-/* A number that the program has taken is the program's. */
+/* A number that the program has taken is the program's, whatever it leads to:
+ * another device, a file of the same one, or the kind's directory. */
+static void take(int taken, int fd, int kept)
+{
+    REQUIRE_GE(fd, 0);
+    CHECK_EQ(dup2(fd, taken), taken);
+    CHECK_EQ(close(fd), 0);
+    CHECK_EQ(memkind_next_descriptor(taken, taken), -1);
+    CHECK_EQ(count_kept(), kept - 1);
+}
+
 static void test_taken(void)
 {
     memkind_t one = kind_make(.fork = MEMKIND_FORK_PRIVATE);
     const int kept = count_kept();
     const int taken = memkind_next_descriptor(FIRST, NUMBERS);
     REQUIRE_GE(taken, FIRST);
-    CHECK_EQ(dup2(STDIN_FILENO, taken), taken);
-    CHECK_EQ(memkind_next_descriptor(taken, taken), -1);
-    CHECK_EQ(count_kept(), kept - 1);
+    take(taken, open("/dev/null", O_RDONLY), kept);
+    take(taken, open(test_dir(), O_RDONLY | O_DIRECTORY), kept);
+    take(taken, open(test_path("file"), O_CREAT | O_RDWR, 0600), kept);
+    CHECK_EQ(unlink(test_path("file")), 0);
     kind_destroy(one);
     CHECK(is_open(taken));
     CHECK_EQ(close(taken), 0);
+}
+
+/* Numbers of a kind that is gone mean nothing, even if the program opens its
+ * directory as the library does. */
+static void test_gone(void)
+{
+    const int before = count_kept();
+    int fds[4];
+    kind_destroy(kind_make(.fork = MEMKIND_FORK_PRIVATE));
+    for (int i = 0; i < 4; i++) {
+        fds[i] = open(test_dir(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+        CHECK_EQ(memkind_next_descriptor(fds[i], fds[i]), -1);
+    }
+    CHECK_EQ(count_kept(), before);
+    for (int i = 0; i < 4; i++)
+        CHECK_EQ(close(fds[i]), 0);
+}
+
+/* A kind has a copy of a caller's descriptor: that is the library's. */
+static void test_callers(void)
+{
+    static struct memkind in_file;
+    const int before = count_kept();
+    const int file = open(test_dir(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    REQUIRE_GE(file, 0);
+    const struct memkind_pmem_source source = {.fd = file};
+    CHECK_EQ(memkind_pmem_set_source(&in_file, &source), MEMKIND_SUCCESS);
+    REQUIRE_EQ(memkind_pmem_create(&in_file, &MEMKIND_PMEM_OPS, "in_file"),
+               MEMKIND_SUCCESS);
+    CHECK_EQ(count_kept(), before + 1);
+    CHECK_EQ(memkind_next_descriptor(file, file), -1);
+    CHECK_EQ(close(file), 0);
+    CHECK_EQ(memkind_pmem_destroy(&in_file), MEMKIND_SUCCESS);
+    CHECK_EQ(count_kept(), before);
 }
 
 static void test_daemon(void)
@@ -192,6 +238,8 @@ int main(int argc, char **argv)
     static const struct test_case tests[] = {
         {"a kind's descriptors are known", test_known},
         {"a number that the program has taken", test_taken},
+        {"numbers of a kind that is gone", test_gone},
+        {"a caller's descriptor", test_callers},
         {"a program that closes what it does not know forks", test_daemon},
         {"numbers that cannot be", test_refused},
         {"the least number", test_least},

@@ -632,6 +632,9 @@ runs_programs() {
             grep -qx "MEMKIND_MEM_TIERS=KIND:DRAM,RATIO:1;KIND:FS_DAX,PATH:$place,PMEM_SIZE_LIMIT:67108864,RATIO:4;POLICY:STATIC_RATIO" "$out" &&
             grep -q "^LD_PRELOAD=.*/bin/libmemtier.so.0" "$out" && ! grep -q "MEMKIND_PRELOAD\|THRESHOLDS" "$out" &&
             grep -qFx "# memkind-pmem" "$out" && [ ! -s "$errors" ] || return
+        # A program that makes kinds itself: this one.
+        exits 0 "$tool" run --dir "$place" --tiers 1:4 -- "$tool" run --dir "$place" -- echo inner && grep -qx inner "$out" || return
+        exits 0 "$tool" run --dir "$place" --tiers 1:4 -- "$tool" run --dir "$place" --tiers 2:1 -- echo inner && grep -qx inner "$out" || return
         for word in 1 1:0 0:1 :1 1: 1:2:3 1:-2 1:4294967296 a:b; do
             wrong_usage run --tiers $word true && grep -qF -- "'$word'" "$errors" || return
         done
