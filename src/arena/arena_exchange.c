@@ -25,47 +25,49 @@ static bool has_taken(unsigned size_class, struct page_traffic before)
                                 : size_class_has_own_pages(size_class);
 }
 
-static void give_counted(struct heap_arenas *arenas, unsigned size_class,
-                         void *ptr)
+static void give_counted(struct heap_arenas *arenas, unsigned number,
+                         unsigned size_class, void *ptr)
 {
-    struct arena_returns *returns = &arenas->returns;
+    struct return_tally *tally = arena_returns_tally(&arenas->returns, number);
     const size_t pages = pages_of(size_class, ptr);
     const struct page_traffic before = page_traffic_now();
     JE_NAME(dallocx)(ptr, JE_TCACHE_NONE);
     if (has_given(before))
-        atomic_fetch_add(&returns->free_pages, pages);
-    atomic_fetch_add(&returns->classes[size_class].objects, 1);
+        atomic_fetch_add(&tally->free_pages, pages);
+    atomic_fetch_add(&tally->classes[size_class].objects, 1);
 }
 
-bool arena_exchange_give(struct heap_arenas *arenas, unsigned size_class,
-                         void *ptr)
+bool arena_exchange_give(struct heap_arenas *arenas, unsigned tally,
+                         unsigned size_class, void *ptr)
 {
     /* A smaller object shares its tag with others of its slab. */
     if (size_class >= size_class_first_large)
         object_tag_clear_large(arenas->extents.pool, ptr);
     heap_arenas_note_free_pages(arenas);
     if (__builtin_expect(arena_returns_are_counted(&arenas->returns), 0)) {
-        give_counted(arenas, size_class, ptr);
+        give_counted(arenas, tally, size_class, ptr);
         return true;
     }
     JE_NAME(dallocx)(ptr, JE_TCACHE_NONE);
     return false;
 }
 
-void arena_exchange_return(struct heap_arenas *arenas, unsigned size_class,
-                           void *ptr)
+void arena_exchange_return(struct heap_arenas *arenas, unsigned tally,
+                           unsigned size_class, void *ptr)
 {
     const size_t pages = pages_of(size_class, ptr);
-    if (!arena_exchange_give(arenas, size_class, ptr))
+    if (!arena_exchange_give(arenas, tally, size_class, ptr))
         arena_returns_note(&arenas->returns, size_class, pages);
 }
 
 struct arena_fetch arena_exchange_begin_fetch(const struct heap_arenas *arenas,
+                                              unsigned tally,
                                               unsigned size_class)
 {
     const struct arena_returns *returns = &arenas->returns;
     struct arena_fetch fetch = {
         .is_counted = arena_returns_are_counted(returns),
+        .tally = tally,
         .size_class = size_class,
     };
     if (__builtin_expect(fetch.is_counted, 0)) {
@@ -77,33 +79,34 @@ struct arena_fetch arena_exchange_begin_fetch(const struct heap_arenas *arenas,
 }
 
 void arena_exchange_end_fetch(struct heap_arenas *arenas,
-                              const struct arena_fetch *fetch)
+                              const struct arena_fetch *fetch, const void *ptr)
 {
     struct arena_returns *returns = &arenas->returns;
     const unsigned size_class = fetch->size_class;
     if (__builtin_expect(!arena_returns_are_counted(returns), 1))
         return;
-    arena_returns_note_fetched(returns, size_class);
+    arena_returns_note_fetched(returns, fetch->tally, size_class, ptr);
     if (size_class > SIZE_CLASS_LAST)
         return;
+    struct return_tally *tally = arena_returns_tally(returns, fetch->tally);
     const size_t pages = size_class_pages[size_class];
     if (!PAGE_TRAFFIC_IS_SEEN || !fetch->is_counted ||
         has_taken(size_class, fetch->traffic))
-        arena_returns_note_renewed(returns, size_class);
+        arena_returns_note_renewed(returns, fetch->tally, size_class);
     if (!fetch->is_counted) {
         /* Counting has begun meanwhile. */
-        atomic_fetch_add(&returns->free_pages, pages);
+        atomic_fetch_add(&tally->free_pages, pages);
     } else if (extent_commits != fetch->commits) {
         /* Another thread may have had a slab ready meanwhile. jemalloc has
          * freed the new one then. */
         if (!size_class_has_own_pages(size_class) && has_given(fetch->traffic))
-            atomic_fetch_add(&returns->free_pages, pages);
+            atomic_fetch_add(&tally->free_pages, pages);
     } else if (has_taken(size_class, fetch->traffic) &&
                heap_arenas_knows_pages(arenas)) {
         /* Pages that needed no commit are some that had become free. If they
          * are free again, a purge may have missed them meanwhile. */
         if (PAGE_TRAFFIC_IS_SEEN && has_given(fetch->traffic))
-            atomic_fetch_add(&returns->free_pages, pages);
+            atomic_fetch_add(&tally->free_pages, pages);
         else
             arena_returns_note_reused(returns, fetch->reused, pages);
     }
@@ -111,42 +114,90 @@ void arena_exchange_end_fetch(struct heap_arenas *arenas,
 
 /* ---- parked objects ----------------------------------------------------- */
 
-static void *unpark(struct heap_arenas *arenas, unsigned size_class)
+/* What a tally has: the object's class above its address. No processor gives a
+ * program addresses of more than 56 bits. */
+#define CLASS_SHIFT 56
+
+static uint64_t parked_value(unsigned size_class, const void *ptr)
+{
+    return (uint64_t)size_class << CLASS_SHIFT | (uintptr_t)ptr;
+}
+
+static void *parked_object(uint64_t value)
+{
+    return (void *)(uintptr_t)(value & (((uint64_t)1 << CLASS_SHIFT) - 1));
+}
+
+bool arena_exchange_is_parked(struct heap_arenas *arenas, unsigned size_class,
+                              const void *ptr)
 {
     struct arena_returns *returns = &arenas->returns;
-    void *_Atomic *place = &returns->classes[size_class].parked;
-    if (atomic_load_explicit(place, memory_order_relaxed) == NULL)
+    const unsigned count = atomic_load(&returns->tally_count);
+    const uint64_t value = parked_value(size_class, ptr);
+    for (unsigned i = 0; i < count; i++)
+        if (atomic_load(&arena_returns_tally(returns, i)->parked) == value)
+            return true;
+    return false;
+}
+
+/* Takes out what is parked in `from` if it is of that class. */
+static void *take(struct heap_arenas *arenas, unsigned from, unsigned tally,
+                  unsigned size_class)
+{
+    struct arena_returns *returns = &arenas->returns;
+    _Atomic uint64_t *place = &arena_returns_tally(returns, from)->parked;
+    uint64_t value = atomic_load_explicit(place, memory_order_relaxed);
+    if (value == 0 || value >> CLASS_SHIFT != size_class ||
+        !atomic_compare_exchange_strong(place, &value, 0))
         return NULL;
-    void *ptr = atomic_exchange(place, NULL);
-    if (ptr != NULL)
-        atomic_fetch_sub(&returns->parked, 1);
+    void *ptr = parked_object(value);
+    arena_returns_note_fetched(returns, tally, size_class, ptr);
     return ptr;
 }
 
-void *arena_exchange_take_parked(struct heap_arenas *arenas,
+void *arena_exchange_take_parked(struct heap_arenas *arenas, unsigned tally,
                                  unsigned size_class)
 {
-    void *ptr = unpark(arenas, size_class);
-    if (ptr != NULL)
-        arena_returns_note_fetched(&arenas->returns, size_class);
+    const unsigned count = atomic_load(&arenas->returns.tally_count);
+    void *ptr = NULL;
+    for (unsigned i = 0; ptr == NULL && i < count; i++)
+        ptr = take(arenas, (tally + i) % count, tally, size_class);
     return ptr;
 }
 
-bool arena_exchange_park(struct heap_arenas *arenas, unsigned size_class,
-                         void *ptr)
+enum parked arena_exchange_find_parked(struct heap_arenas *arenas,
+                                       unsigned size_class)
 {
     struct arena_returns *returns = &arenas->returns;
-    void *none = NULL;
+    const unsigned count = atomic_load(&returns->tally_count);
+    enum parked found = PARKED_NONE;
+    for (unsigned i = 0; i < count; i++) {
+        const uint64_t value =
+            atomic_load(&arena_returns_tally(returns, i)->parked);
+        if (value != 0 && value >> CLASS_SHIFT == size_class)
+            return PARKED_WANTED;
+        if (value != 0)
+            found = PARKED_OTHER;
+    }
+    return found;
+}
+
+bool arena_exchange_park(struct heap_arenas *arenas, unsigned tally,
+                         unsigned size_class, void *ptr)
+{
+    struct arena_returns *returns = &arenas->returns;
+    struct return_tally *place = arena_returns_tally(returns, tally);
+    const uint64_t value = parked_value(size_class, ptr);
+    uint64_t none = 0;
     if ((size_class >= size_class_first_large &&
          !heap_arenas_keep_pages(arenas)) ||
-        atomic_load_explicit(&returns->wanted, memory_order_relaxed) !=
+        atomic_load_explicit(&place->wanted, memory_order_relaxed) !=
             size_class ||
         !arena_returns_are_counted(returns) || memory_marks_need_locks() ||
-        !atomic_compare_exchange_strong(&returns->classes[size_class].parked,
-                                        &none, ptr))
+        parked_object(value) != ptr ||
+        !atomic_compare_exchange_strong(&place->parked, &none, value))
         return false;
-    atomic_fetch_add(&returns->parked, 1);
-    atomic_fetch_add(&returns->classes[size_class].objects, 1);
+    atomic_fetch_add(&place->classes[size_class].objects, 1);
     /* What was parked when counting ended has gone back. */
     if (atomic_load(&returns->epoch) % 2 == 0)
         arena_exchange_unpark_all(arenas);
@@ -155,11 +206,14 @@ bool arena_exchange_park(struct heap_arenas *arenas, unsigned size_class,
 
 void arena_exchange_unpark_all(struct heap_arenas *arenas)
 {
-    if (!arena_exchange_has_parked(arenas))
-        return;
-    for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_LAST; i++) {
-        void *ptr = unpark(arenas, i);
-        if (ptr != NULL)
-            arena_exchange_return(arenas, i, ptr);
+    struct arena_returns *returns = &arenas->returns;
+    const unsigned count = atomic_load(&returns->tally_count);
+    for (unsigned i = 0; i < count; i++) {
+        _Atomic uint64_t *place = &arena_returns_tally(returns, i)->parked;
+        const uint64_t value =
+            atomic_load(place) != 0 ? atomic_exchange(place, 0) : 0;
+        if (value != 0)
+            arena_exchange_return(arenas, i, (unsigned)(value >> CLASS_SHIFT),
+                                  parked_object(value));
     }
 }

@@ -9,48 +9,63 @@
 
 /* Gives an object back to its arena. If it is not counted, false is returned,
  * and arena_returns_note() is called after it or some of its class. */
-bool arena_exchange_give(struct heap_arenas *arenas, unsigned size_class,
-                         void *ptr);
+bool arena_exchange_give(struct heap_arenas *arenas, unsigned tally,
+                         unsigned size_class, void *ptr);
 
 /* Does both. */
-void arena_exchange_return(struct heap_arenas *arenas, unsigned size_class,
-                           void *ptr);
+void arena_exchange_return(struct heap_arenas *arenas, unsigned tally,
+                           unsigned size_class, void *ptr);
 
 /* Bracket taking an object of a class out of an arena. */
 struct arena_fetch {
     bool is_counted;
-    unsigned size_class;
+    unsigned tally, size_class;
     unsigned commits; /* by this thread */
     struct page_traffic traffic;
     uint64_t reused;
 };
 struct arena_fetch arena_exchange_begin_fetch(const struct heap_arenas *arenas,
+                                              unsigned tally,
                                               unsigned size_class);
 void arena_exchange_end_fetch(struct heap_arenas *arenas,
-                              const struct arena_fetch *fetch);
+                              const struct arena_fetch *fetch, const void *ptr);
 
 /* ---- parked objects ----------------------------------------------------- */
 
 /*
  * A program that gets NULL and then frees an object often frees one of the
- * class that it wants. While returns are counted, one such object of each class
- * is parked, and not given back: any thread takes it again without an arena.
+ * class that it wants. While returns are counted, one such object is parked in
+ * each tally, and not given back: any thread takes it again without an arena.
  */
 
 /* Parks an object of a class. Returns false if it is to go back. */
-bool arena_exchange_park(struct heap_arenas *arenas, unsigned size_class,
-                         void *ptr);
+bool arena_exchange_park(struct heap_arenas *arenas, unsigned tally,
+                         unsigned size_class, void *ptr);
 
-/* Takes out the object of a class that is parked, or NULL. */
-void *arena_exchange_take_parked(struct heap_arenas *arenas,
+/* Whether an object of a class is parked. */
+bool arena_exchange_is_parked(struct heap_arenas *arenas, unsigned size_class,
+                              const void *ptr);
+
+/* Takes out an object of a class that is parked, in that tally or in another
+ * one; or NULL. */
+void *arena_exchange_take_parked(struct heap_arenas *arenas, unsigned tally,
                                  unsigned size_class);
 
 /* Gives all parked objects back to their arenas. */
 void arena_exchange_unpark_all(struct heap_arenas *arenas);
 
-static inline bool arena_exchange_has_parked(const struct heap_arenas *arenas)
+/* Whether an object is parked: of that class, or else of another one. */
+enum parked {
+    PARKED_NONE,
+    PARKED_OTHER,
+    PARKED_WANTED,
+};
+enum parked arena_exchange_find_parked(struct heap_arenas *arenas,
+                                       unsigned size_class);
+
+static inline bool arena_exchange_has_parked(struct heap_arenas *arenas)
 {
-    return atomic_load(&arenas->returns.parked) != 0;
+    return arena_exchange_find_parked(arenas, SIZE_CLASS_NONE) != PARKED_NONE;
 }
 
 #endif

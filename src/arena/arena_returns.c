@@ -1,15 +1,70 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "arena_returns.h"
 
+#include "jemalloc_private.h"
+
 /* More than any heap has. */
 #define UNKNOWN_PAGES ((size_t)1 << 47)
+
+void arena_returns_init(struct arena_returns *returns, unsigned arenas)
+{
+    returns->tallies_most =
+        arenas < RETURN_TALLIES_MOST ? arenas : RETURN_TALLIES_MOST;
+    atomic_store(&returns->tallies_opened, 1);
+    atomic_store(&returns->tally_count, 1);
+}
+
+void arena_returns_fini(struct arena_returns *returns)
+{
+    struct return_tallies *others = atomic_exchange(&returns->others, NULL);
+    if (others != NULL)
+        JE_NAME(dallocx)(others, 0);
+}
+
+/* If a tally is opened just when they are made, either thread sees the other's.
+ */
+static void count_tallies(struct arena_returns *returns)
+{
+    const unsigned opened = atomic_load(&returns->tallies_opened);
+    unsigned count = atomic_load(&returns->tally_count);
+    if (atomic_load(&returns->others) == NULL)
+        return;
+    while (count < opened && !atomic_compare_exchange_weak(
+                                 &returns->tally_count, &count, opened)) {
+    }
+}
+
+void arena_returns_open_tally(struct arena_returns *returns, unsigned number)
+{
+    if (atomic_load(&returns->tallies_opened) > number)
+        return;
+    atomic_store(&returns->tallies_opened, number + 1);
+    count_tallies(returns);
+}
+
+/* If there is no DRAM for more than one tally, one will do. */
+static void make_tallies(struct arena_returns *returns)
+{
+    struct return_tallies *none = NULL, *others;
+    if (atomic_load(&returns->others) != NULL)
+        return;
+    const size_t count = returns->tallies_most - 1;
+    others =
+        JE_NAME(mallocx)(sizeof *others + count * sizeof others->tallies[0],
+                         JE_ZERO | JE_LG_ALIGN(6));
+    if (others != NULL &&
+        !atomic_compare_exchange_strong(&returns->others, &none, others))
+        JE_NAME(dallocx)(others, 0);
+}
 
 void arena_returns_begin(struct arena_returns *returns)
 {
     unsigned epoch = atomic_load(&returns->epoch);
     if (epoch % 2 != 0)
         return;
-    atomic_fetch_add(&returns->free_pages, UNKNOWN_PAGES);
+    make_tallies(returns);
+    count_tallies(returns);
+    atomic_fetch_add(&returns->first.free_pages, UNKNOWN_PAGES);
     /* If it fails, another thread has begun. */
     (void)atomic_compare_exchange_strong(&returns->epoch, &epoch, epoch + 1);
 }
@@ -29,9 +84,65 @@ void arena_returns_note(struct arena_returns *returns, unsigned size_class,
     atomic_thread_fence(memory_order_seq_cst);
     if (!arena_returns_are_counted(returns))
         return;
-    atomic_fetch_add(&returns->free_pages, pages);
-    atomic_fetch_add(&returns->classes[size_class].objects, 1);
-    arena_returns_note_renewed(returns, size_class);
+    atomic_fetch_add(&returns->first.free_pages, pages);
+    atomic_fetch_add(&returns->first.classes[size_class].objects, 1);
+    arena_returns_note_renewed(returns, 0, size_class);
+}
+
+/* ---- sums --------------------------------------------------------------- */
+
+struct class_returns arena_returns_of_class(struct arena_returns *returns,
+                                            unsigned size_class)
+{
+    struct class_returns sum = {0, 0, 0};
+    unsigned count = atomic_load(&returns->tally_count);
+    for (unsigned i = 0; i < count; i++)
+        sum.fetched += atomic_load(
+            &arena_returns_tally(returns, i)->classes[size_class].fetched);
+    /* There may be more by now. */
+    count = atomic_load(&returns->tally_count);
+    for (unsigned i = 0; i < count; i++) {
+        struct return_tally *tally = arena_returns_tally(returns, i);
+        sum.objects += atomic_load(&tally->classes[size_class].objects);
+        sum.renewed += atomic_load(&tally->classes[size_class].renewed);
+    }
+    return sum;
+}
+
+size_t arena_returns_free_pages(struct arena_returns *returns)
+{
+    size_t sum = 0;
+    const unsigned count = atomic_load(&returns->tally_count);
+    for (unsigned i = 0; i < count; i++)
+        sum += atomic_load(&arena_returns_tally(returns, i)->free_pages);
+    return sum;
+}
+
+unsigned arena_returns_failures(struct arena_returns *returns)
+{
+    unsigned sum = 0;
+    const unsigned count = atomic_load(&returns->tally_count);
+    for (unsigned i = 0; i < count; i++)
+        sum += atomic_load_explicit(&arena_returns_tally(returns, i)->failures,
+                                    memory_order_relaxed);
+    return sum;
+}
+
+int arena_returns_guess(struct arena_returns *returns, unsigned number,
+                        unsigned size_class)
+{
+    const unsigned count = atomic_load(&returns->tally_count);
+    for (unsigned i = 1; i < count; i++) {
+        struct return_tally *tally =
+            arena_returns_tally(returns, (number + i) % count);
+        const int arena_flags = atomic_load_explicit(
+            &tally->classes[size_class].arena_flags, memory_order_relaxed);
+        if (arena_flags != 0 &&
+            atomic_load(&tally->classes[size_class].objects) !=
+                atomic_load(&tally->classes[size_class].fetched))
+            return arena_flags;
+    }
+    return 0;
 }
 
 /* ---- what becomes of free pages ----------------------------------------- */
@@ -44,10 +155,10 @@ static size_t bytes_reused(uint64_t reused)
     return (size_t)(reused & (((uint64_t)1 << REUSED_BITS) - 1)) << REUSED_UNIT;
 }
 
-size_t arena_returns_spare(const struct arena_returns *returns)
+size_t arena_returns_spare(struct arena_returns *returns)
 {
     const size_t reused = bytes_reused(atomic_load(&returns->reused)),
-                 freed = atomic_load(&returns->free_pages) -
+                 freed = arena_returns_free_pages(returns) -
                          atomic_load(&returns->purged);
     return freed > reused ? freed - reused : 0;
 }

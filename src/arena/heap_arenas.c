@@ -52,6 +52,7 @@ int heap_arenas_create(struct heap_arenas *arenas, struct arena_slot *slots,
                            config->address_owner);
     extent_supply_set_decay(&arenas->extents, config->dirty_decay_ms != 0);
     ranked_lock_init(&arenas->lock, RANK_ARENAS);
+    arena_returns_init(&arenas->returns, config->limit);
     int result = add_arena(arenas);
     if (result != 0) {
         extent_supply_fini(&arenas->extents);
@@ -77,6 +78,7 @@ void heap_arenas_destroy(struct heap_arenas *arenas)
     }
     snapshot_lock_end_moving();
     atomic_fetch_sub(&extra_arenas, count - 1);
+    arena_returns_fini(&arenas->returns);
     extent_supply_fini(&arenas->extents);
     ranked_lock_destroy(&arenas->lock);
 }
@@ -120,6 +122,8 @@ unsigned heap_arenas_attach(struct heap_arenas *arenas, unsigned preferred)
             atomic_fetch_sub(&extra_arenas, 1);
     }
     arenas->slots[place].threads++;
+    arena_returns_open_tally(&arenas->returns,
+                             arena_returns_tally_of(&arenas->returns, place));
     ranked_lock_release(&arenas->lock);
     return place;
 }
@@ -144,7 +148,7 @@ bool heap_arenas_knows_pages(const struct heap_arenas *arenas)
 static void purge(struct heap_arenas *arenas, enum extent_purge_mode mode)
 {
     const unsigned count = heap_arenas_count(arenas);
-    const size_t freed = atomic_load(&arenas->returns.free_pages);
+    const size_t freed = arena_returns_free_pages(&arenas->returns);
     const struct extent_purge begun =
         extent_supply_begin_purge(&arenas->extents, mode);
     for (unsigned i = 0; i < count; i++)

@@ -62,9 +62,9 @@ static unsigned hash_place(const void *ptr)
                       (64 - RETURNED_LOG));
 }
 
-static void return_objects(struct heap_arenas *arenas, unsigned size_class,
-                           void *const *objects, uint32_t count,
-                           struct returned *returned)
+static void return_objects(struct heap_arenas *arenas, unsigned tally,
+                           unsigned size_class, void *const *objects,
+                           uint32_t count, struct returned *returned)
 {
     uint32_t not_counted = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -72,7 +72,8 @@ static void return_objects(struct heap_arenas *arenas, unsigned size_class,
         if (was_returned(arenas, returned, place, objects[i]))
             continue;
         returned->objects[place] = objects[i];
-        not_counted += !arena_exchange_give(arenas, size_class, objects[i]);
+        not_counted +=
+            !arena_exchange_give(arenas, tally, size_class, objects[i]);
     }
     if (not_counted != 0)
         arena_returns_note(&arenas->returns, size_class,
@@ -105,8 +106,8 @@ static void flush(struct magazines *magazines, unsigned size_class,
     if (count == 0)
         return;
     struct returned returned = {0};
-    return_objects(magazines->arenas, size_class, magazines->bases[size_class],
-                   count, &returned);
+    return_objects(magazines->arenas, magazines->tally, size_class,
+                   magazines->bases[size_class], count, &returned);
     close_gap(magazines, size_class, 0, count, &returned);
 }
 
@@ -358,8 +359,8 @@ static bool refill_from_depot(struct magazines *magazines, unsigned size_class)
         count = chunk->count;
     if (surplus != 0) {
         struct returned returned = {0};
-        return_objects(magazines->arenas, size_class, chunk->objects, surplus,
-                       &returned);
+        return_objects(magazines->arenas, magazines->tally, size_class,
+                       chunk->objects, surplus, &returned);
     }
     unseal(magazines, size_class);
     memcpy(magazines->bases[size_class], chunk->objects + surplus,
@@ -377,7 +378,8 @@ static size_t return_chunk(struct heap_arenas *arenas, struct depot *depot,
 {
     struct returned returned = {0};
     const size_t bytes = (size_t)chunk->count * size_class_sizes[size_class];
-    return_objects(arenas, size_class, chunk->objects, chunk->count, &returned);
+    return_objects(arenas, 0, size_class, chunk->objects, chunk->count,
+                   &returned);
     depot_release(depot, size_class, chunk);
     return bytes;
 }
@@ -416,11 +418,11 @@ static void *fetch(struct magazines *magazines, unsigned size_class, int flags)
     size_t size = size_class_sizes[size_class];
     struct heap_arenas *arenas = magazines->arenas;
     const struct arena_fetch begun =
-        arena_exchange_begin_fetch(arenas, size_class);
+        arena_exchange_begin_fetch(arenas, magazines->tally, size_class);
     void *ptr = JE_NAME(mallocx)(size, magazines->arena_flags | flags);
     if (ptr == NULL)
         return NULL;
-    arena_exchange_end_fetch(arenas, &begun);
+    arena_exchange_end_fetch(arenas, &begun, ptr);
     object_tag_write(arenas->extents.pool, ptr, size_class);
     return ptr;
 }
@@ -479,23 +481,31 @@ void *magazine_take(struct magazines *magazines, unsigned size_class, bool zero,
 
 /* ---- objects that are not kept ------------------------------------------ */
 
+/* All are looked at, so that the compiler compares several at once. */
+static bool is_noted(const struct returned_lately *lately, const void *ptr)
+{
+    bool is_noted = false;
+    for (unsigned i = 0; i < RETURNED_LATELY; i++)
+        is_noted |= lately->objects[i] == ptr;
+    return is_noted;
+}
+
 bool magazine_returned_lately(const struct magazines *magazines,
                               unsigned size_class, const void *ptr)
 {
     const struct arena_returns *returns = &magazines->arenas->returns;
     const struct returned_lately *lately = &magazines->returned;
     const unsigned epoch = atomic_load(&returns->epoch);
-    if (epoch % 2 != 0 &&
-        ptr == atomic_load(&returns->classes[size_class].parked))
-        return true;
-    if (epoch % 2 == 0 || lately->epoch != epoch)
+    if (epoch % 2 == 0)
         return false;
-    const unsigned fetched = atomic_load(&returns->classes[size_class].fetched);
-    for (unsigned i = 0; i < RETURNED_LATELY; i++)
-        if (lately->objects[i] == ptr && lately->classes[i] == size_class &&
-            lately->fetched[i] == fetched)
-            return true;
-    return false;
+    if (lately->epoch == epoch && is_noted(lately, ptr)) {
+        const uint64_t lives = arena_returns_lives(returns, size_class, ptr);
+        for (unsigned i = 0; i < RETURNED_LATELY; i++)
+            if (lately->objects[i] == ptr && lately->lives[i] == lives &&
+                lately->classes[i] == size_class)
+                return true;
+    }
+    return arena_exchange_is_parked(magazines->arenas, size_class, ptr);
 }
 
 /* Notes an object that is free from now on. */
@@ -508,22 +518,27 @@ static void note_lately(struct magazines *magazines, unsigned size_class,
     if (lately->epoch != epoch)
         *lately = (struct returned_lately){.epoch = epoch};
     const unsigned place = lately->next++ % RETURNED_LATELY;
-    lately->objects[place] = epoch % 2 != 0 ? ptr : NULL;
+    lately->objects[place] = NULL;
+    if (epoch % 2 == 0)
+        return;
+    lately->objects[place] = ptr;
     lately->classes[place] = (uint8_t)size_class;
-    lately->fetched[place] = atomic_load(&returns->classes[size_class].fetched);
+    lately->lives[place] = arena_returns_lives(returns, size_class, ptr);
 }
 
 static void return_at_once(struct magazines *magazines, unsigned size_class,
                            void *ptr)
 {
+    struct heap_arenas *arenas = magazines->arenas;
+    struct return_tally *tally =
+        arena_returns_tally(&arenas->returns, magazines->tally);
     note_lately(magazines, size_class, ptr);
-    if (arena_exchange_park(magazines->arenas, size_class, ptr))
+    if (arena_exchange_park(arenas, magazines->tally, size_class, ptr))
         return;
-    arena_exchange_return(magazines->arenas, size_class, ptr);
+    arena_exchange_return(arenas, magazines->tally, size_class, ptr);
     /* Most objects are from the thread's own arena. */
-    atomic_store_explicit(
-        &magazines->arenas->returns.classes[size_class].arena_flags,
-        magazines->arena_flags, memory_order_relaxed);
+    atomic_store_explicit(&tally->classes[size_class].arena_flags,
+                          magazines->arena_flags, memory_order_relaxed);
 }
 
 /* ---- in and out --------------------------------------------------------- */
@@ -562,7 +577,8 @@ void magazine_put(struct magazines *magazines, unsigned size_class, void *ptr)
     unseal(magazines, size_class);
     if (count_of(magazines, size_class) == capacity_of(magazines, size_class) &&
         !make_place(magazines, size_class))
-        arena_exchange_return(magazines->arenas, size_class, ptr);
+        arena_exchange_return(magazines->arenas, magazines->tally, size_class,
+                              ptr);
     else
         *magazines->tops[size_class]++ = ptr;
 }

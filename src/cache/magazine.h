@@ -37,16 +37,17 @@ struct magazines {
      * others hold nothing. */
     uint64_t open[(SIZE_CLASS_COUNT + 63) / 64];
     int arena_flags;  /* for mallocx(); see heap_arenas_flags() */
+    unsigned tally;   /* that is counted in; see arena_returns.h */
     size_t limit;     /* of bytes that the magazines may hold */
     size_t reserved;  /* bytes that they could hold by their capacities */
     bool is_bypassed; /* no objects are kept: all go back to the arenas */
     /* The last objects that were not kept. One is free as long as counting has
-     * not ended, and no object of its class was taken out. */
+     * not ended, and none at its address has come to live. */
     struct returned_lately {
         unsigned epoch; /* of arena_returns */
         unsigned next;
         void *objects[RETURNED_LATELY];
-        unsigned fetched[RETURNED_LATELY];
+        uint64_t lives[RETURNED_LATELY]; /* see arena_returns_lives() */
         uint8_t classes[RETURNED_LATELY];
     } returned;
     uint8_t refill_log[SIZE_CLASS_COUNT]; /* objects of the next refill */

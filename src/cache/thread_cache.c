@@ -356,6 +356,8 @@ static uint8_t first_gate(const struct heap_caches *home)
 static void attach(struct heap_caches *home, struct thread_cache *cache)
 {
     cache->arena_place = heap_arenas_attach(home->arenas, cache->arena_place);
+    cache->magazines.tally =
+        arena_returns_tally_of(&home->arenas->returns, cache->arena_place);
     cache->magazines.arena_flags =
         heap_arenas_flags(home->arenas, cache->arena_place);
 }

@@ -4,24 +4,13 @@
 #include "arena_exchange.h"
 #include "cache_visit.h"
 
-/* Calls of a thread, if none fails meanwhile, after which the heap is no longer
- * exhausted. */
+/* So many calls of a thread at a time: if no thread's has failed meanwhile, the
+ * heap is no longer exhausted. */
 #define CALM 256U
 
 /* Each so manieth allocation of a class is tried although it seems to be in
  * vain. */
 #define RETRY 1024U
-
-/* ---- failures ----------------------------------------------------------- */
-
-void exhaustion_note_failure(struct memkind_heap *heap, unsigned size_class)
-{
-    atomic_uint *wanted = &heap->arenas.returns.wanted;
-    if (atomic_load_explicit(wanted, memory_order_relaxed) != size_class)
-        atomic_store_explicit(wanted, size_class, memory_order_relaxed);
-    atomic_fetch_add_explicit(&heap->exhaustion.failures, 1,
-                              memory_order_relaxed);
-}
 
 /* ---- what is known ------------------------------------------------------ */
 
@@ -29,7 +18,6 @@ void exhaustion_note_failure(struct memkind_heap *heap, unsigned size_class)
 static bool caches_may_have_any(const struct memkind_heap *heap)
 {
     return cache_visit_may_find(&heap->caches) ||
-           arena_exchange_has_parked(&heap->arenas) ||
            atomic_load(&heap->exhaustion.is_reclaiming);
 }
 
@@ -48,7 +36,7 @@ static size_t pages_for(unsigned size_class, size_t size)
 }
 
 /* Whether the pages that are free, and the room there is, are too few. */
-static bool lacks_pages(const struct memkind_heap *heap, unsigned size_class,
+static bool lacks_pages(struct memkind_heap *heap, unsigned size_class,
                         size_t size,
                         size_t (*room)(const struct memkind_region_pool *pool))
 {
@@ -59,7 +47,7 @@ static bool lacks_pages(const struct memkind_heap *heap, unsigned size_class,
 }
 
 /* Whether the budget has no room for an object, whatever is purged. */
-static bool is_over_budget(const struct memkind_heap *heap, unsigned size_class,
+static bool is_over_budget(struct memkind_heap *heap, unsigned size_class,
                            size_t size)
 {
     return heap_arenas_knows_pages(&heap->arenas) &&
@@ -67,7 +55,7 @@ static bool is_over_budget(const struct memkind_heap *heap, unsigned size_class,
 }
 
 /* Whether the budget or the file system has none. */
-static bool is_over_space(const struct memkind_heap *heap, unsigned size_class,
+static bool is_over_space(struct memkind_heap *heap, unsigned size_class,
                           size_t size)
 {
     return heap_arenas_knows_pages(&heap->arenas) &&
@@ -75,48 +63,53 @@ static bool is_over_space(const struct memkind_heap *heap, unsigned size_class,
 }
 
 /* Whether arenas may have a free object of a class by now. */
-static bool may_have_objects(const struct memkind_heap *heap,
-                             unsigned size_class,
+static bool may_have_objects(const struct class_returns *now,
                              const struct vain_attempt *vain)
 {
-    const struct arena_returns *returns = &heap->arenas.returns;
-    const unsigned returned =
-                       atomic_load(&returns->classes[size_class].objects),
-                   fetched = atomic_load(&returns->classes[size_class].fetched),
-                   renewed = atomic_load(&returns->classes[size_class].renewed);
     /* An object that was the last one of its slab may not be fetched again, but
      * none can be that has not gone back. */
-    return returned - atomic_load(&vain->objects) !=
-               fetched - atomic_load(&vain->fetched) ||
-           renewed != atomic_load(&vain->renewed);
+    return now->objects - atomic_load(&vain->objects) !=
+               now->fetched - atomic_load(&vain->fetched) ||
+           now->renewed != atomic_load(&vain->renewed);
 }
 
-/* Whether nothing has gone back since that could be of use. */
-static bool still_holds(const struct memkind_heap *heap, unsigned size_class,
-                        size_t size, const struct vain_attempt *vain)
+void exhaustion_begin_attempt(struct memkind_heap *heap, unsigned size_class,
+                              struct exhaustion_attempt *attempt)
 {
-    const struct arena_returns *returns = &heap->arenas.returns;
-    if (atomic_load(&returns->epoch) != atomic_load(&vain->epoch) ||
-        size < atomic_load(&vain->size) ||
-        may_have_objects(heap, size_class, vain))
+    struct arena_returns *returns = &heap->arenas.returns;
+    const struct memkind_region_pool *pool = heap_pool(heap);
+    attempt->epoch = atomic_load(&returns->epoch);
+    attempt->counts = arena_returns_of_class(returns, size_class);
+    attempt->free_pages = arena_returns_free_pages(returns);
+    attempt->decommits = pool != NULL ? atomic_load(&pool->decommits) : 0;
+    attempt->refusals =
+        pool != NULL ? region_pool_refusals(pool) : (struct region_refusals){0};
+}
+
+/* Whether nothing had gone back by now that could be of use. */
+static bool still_holds(struct memkind_heap *heap, unsigned size_class,
+                        size_t size, const struct vain_attempt *vain,
+                        const struct exhaustion_attempt *now)
+{
+    if (now->epoch != atomic_load(&vain->epoch) ||
+        size < atomic_load(&vain->size) || may_have_objects(&now->counts, vain))
         return false;
-    return (atomic_load(&returns->free_pages) ==
-                atomic_load(&vain->free_pages) &&
-            atomic_load(&heap_pool(heap)->decommits) ==
-                atomic_load(&vain->decommits)) ||
+    return (now->free_pages == atomic_load(&vain->free_pages) &&
+            now->decommits == atomic_load(&vain->decommits)) ||
            is_over_budget(heap, size_class, size);
 }
 
 /* What the last attempt says. */
-static enum outlook outlook_by_note(const struct memkind_heap *heap,
+static enum outlook outlook_by_note(struct memkind_heap *heap,
                                     unsigned size_class, size_t size,
-                                    const struct vain_attempt *vain)
+                                    const struct vain_attempt *vain,
+                                    const struct exhaustion_attempt *now)
 {
     const struct memkind_region_pool *pool = heap_pool(heap);
     const unsigned version = atomic_load(&vain->version);
     const bool may_be_passing = atomic_load(&vain->may_be_passing);
     if (version % 2 != 0 || version == 0 ||
-        !still_holds(heap, size_class, size, vain) ||
+        !still_holds(heap, size_class, size, vain, now) ||
         atomic_load(&vain->version) != version)
         return OUTLOOK_OPEN;
     if (!may_be_passing)
@@ -134,52 +127,47 @@ static enum outlook outlook_by_note(const struct memkind_heap *heap,
                : OUTLOOK_NEW_SPACE;
 }
 
-/* Returns true for each RETRYth refusal. If threads count at once some may be
- * missed, but no number is left out. */
-static bool count_refusal(struct vain_attempt *vain)
+/* Returns true for each RETRYth refusal of a tally's. If threads count at once
+ * some may be missed, but no number is left out. */
+static bool count_refusal(struct return_tally *tally, unsigned size_class)
 {
-    const unsigned refusals =
-        atomic_load_explicit(&vain->refusals, memory_order_relaxed);
-    atomic_store_explicit(&vain->refusals, refusals + 1, memory_order_relaxed);
+    atomic_uint *count = &tally->classes[size_class].refusals;
+    const unsigned refusals = atomic_load_explicit(count, memory_order_relaxed);
+    atomic_store_explicit(count, refusals + 1, memory_order_relaxed);
     return refusals % RETRY == RETRY - 1;
 }
 
-enum outlook exhaustion_outlook(struct memkind_heap *heap, unsigned size_class,
-                                size_t size)
+enum outlook exhaustion_outlook(struct memkind_heap *heap, unsigned tally,
+                                unsigned size_class, size_t size,
+                                struct exhaustion_attempt *now)
 {
-    struct vain_attempt *vain = &heap->exhaustion.vain[size_class];
-    enum outlook outlook;
-    if (!exhaustion_holds(heap) || is_odd(size_class, size) ||
-        caches_may_have_any(heap))
+    struct arena_returns *returns = &heap->arenas.returns;
+    const struct vain_attempt *vain = &heap->exhaustion.vain[size_class];
+    enum outlook outlook = OUTLOOK_OPEN;
+    if (!exhaustion_holds(heap) || is_odd(size_class, size)) {
+        exhaustion_begin_attempt(heap, size_class, now);
         return OUTLOOK_OPEN;
-    if (size_class_has_own_pages(size_class) &&
-        is_over_budget(heap, size_class, size))
+    }
+    const enum parked parked =
+        arena_exchange_find_parked(&heap->arenas, size_class);
+    if (parked == PARKED_WANTED)
+        return OUTLOOK_PARKED;
+    const bool is_known = parked == PARKED_NONE && !caches_may_have_any(heap);
+    if (is_known && size_class_has_own_pages(size_class) &&
+        is_over_budget(heap, size_class, size)) {
         outlook = OUTLOOK_NONE;
-    else
-        outlook = outlook_by_note(heap, size_class, size, vain);
+    } else {
+        exhaustion_begin_attempt(heap, size_class, now);
+        if (is_known)
+            outlook = outlook_by_note(heap, size_class, size, vain, now);
+    }
     if (outlook == OUTLOOK_OPEN)
         return outlook;
-    exhaustion_note_failure(heap, size_class);
-    return count_refusal(vain) ? OUTLOOK_RETRY : outlook;
-}
-
-struct exhaustion_attempt
-exhaustion_begin_attempt(const struct memkind_heap *heap, unsigned size_class)
-{
-    const struct arena_returns *returns = &heap->arenas.returns;
-    const struct memkind_region_pool *pool = heap_pool(heap);
-    struct exhaustion_attempt attempt = {
-        .epoch = atomic_load(&returns->epoch),
-        .objects = atomic_load(&returns->classes[size_class].objects),
-        .fetched = atomic_load(&returns->classes[size_class].fetched),
-        .renewed = atomic_load(&returns->classes[size_class].renewed),
-        .free_pages = atomic_load(&returns->free_pages),
-    };
-    if (pool != NULL) {
-        attempt.decommits = atomic_load(&pool->decommits);
-        attempt.refusals = region_pool_refusals(pool);
-    }
-    return attempt;
+    arena_returns_note_failure(returns, tally, size_class);
+    if (!count_refusal(arena_returns_tally(returns, tally), size_class))
+        return outlook;
+    exhaustion_begin_attempt(heap, size_class, now);
+    return OUTLOOK_RETRY;
 }
 
 void exhaustion_note_vain(struct memkind_heap *heap,
@@ -196,10 +184,11 @@ void exhaustion_note_vain(struct memkind_heap *heap,
     if (!passing && refusals.lasting == attempt->refusals.lasting)
         return;
     /* An object that others have fetched may have been there before. */
-    const struct exhaustion_attempt now =
-        exhaustion_begin_attempt(heap, size_class);
-    if (now.objects != attempt->objects || now.fetched != attempt->fetched ||
-        now.renewed != attempt->renewed)
+    struct exhaustion_attempt now;
+    exhaustion_begin_attempt(heap, size_class, &now);
+    if (now.counts.objects != attempt->counts.objects ||
+        now.counts.fetched != attempt->counts.fetched ||
+        now.counts.renewed != attempt->counts.renewed)
         return;
     /* If another thread is at it, one note is enough. */
     unsigned version = atomic_load(&vain->version);
@@ -209,9 +198,9 @@ void exhaustion_note_vain(struct memkind_heap *heap,
     atomic_store(&vain->may_be_passing, passing);
     atomic_store(&vain->size, size_class == SIZE_CLASS_HUGE ? size : 0);
     atomic_store(&vain->epoch, attempt->epoch);
-    atomic_store(&vain->objects, attempt->objects);
-    atomic_store(&vain->fetched, attempt->fetched);
-    atomic_store(&vain->renewed, attempt->renewed);
+    atomic_store(&vain->objects, attempt->counts.objects);
+    atomic_store(&vain->fetched, attempt->counts.fetched);
+    atomic_store(&vain->renewed, attempt->counts.renewed);
     atomic_store(&vain->free_pages, attempt->free_pages);
     atomic_store(&vain->decommits, attempt->decommits);
     atomic_store(&vain->version, version + 2);
@@ -219,18 +208,22 @@ void exhaustion_note_vain(struct memkind_heap *heap,
 
 /* ---- reclaims ----------------------------------------------------------- */
 
-bool exhaustion_reclaim_may_help(const struct memkind_heap *heap,
-                                 unsigned size_class, size_t size)
+bool exhaustion_reclaim_may_help(struct memkind_heap *heap, unsigned size_class,
+                                 size_t size)
 {
-    if (!exhaustion_holds(heap) || caches_may_have_any(heap))
+    /* An attempt has seen what is parked of the class itself, or another thread
+     * has taken it. */
+    if (!exhaustion_holds(heap) || caches_may_have_any(heap) ||
+        arena_exchange_find_parked(&heap->arenas, size_class) == PARKED_OTHER)
         return true;
     return arena_returns_spare(&heap->arenas.returns) != 0 &&
            !is_over_space(heap, size_class, size);
 }
 
-bool exhaustion_reclaim_may_help_others(const struct memkind_heap *heap)
+bool exhaustion_reclaim_may_help_others(struct memkind_heap *heap)
 {
     return !exhaustion_holds(heap) || caches_may_have_any(heap) ||
+           arena_exchange_has_parked(&heap->arenas) ||
            arena_returns_spare(&heap->arenas.returns) != 0;
 }
 
@@ -244,13 +237,13 @@ void exhaustion_begin(struct memkind_heap *heap)
 void exhaustion_note_success(struct memkind_heap *heap,
                              struct thread_cache *cache)
 {
-    const unsigned failures =
-        atomic_load_explicit(&heap->exhaustion.failures, memory_order_relaxed);
+    if (++cache->calm < CALM)
+        return;
+    cache->calm = 0;
+    const unsigned failures = arena_returns_failures(&heap->arenas.returns);
     if (cache->failures_seen != failures) {
         cache->failures_seen = failures;
-        cache->calm = 0;
-    } else if (++cache->calm >= CALM) {
-        cache->calm = 0;
+    } else {
         arena_returns_end(&heap->arenas.returns);
         arena_exchange_unpark_all(&heap->arenas);
     }

@@ -23,9 +23,19 @@ static inline bool exhaustion_holds(const struct memkind_heap *heap)
     return arena_returns_are_counted(&heap->arenas.returns);
 }
 
+/* What there was when an attempt to take an object from the arenas began. */
+struct exhaustion_attempt {
+    unsigned epoch; /* of arena_returns */
+    struct class_returns counts;
+    unsigned decommits;
+    size_t free_pages;
+    struct region_refusals refusals;
+};
+
 /* What is known of an object, before the arenas are asked for it. */
 enum outlook {
     OUTLOOK_OPEN,
+    OUTLOOK_PARKED, /* an object of the class is; see arena_exchange.h */
     /* Again and again what seems to be in vain is tried all the same, with a
      * reclaim: what is known may be wrong if threads did several things at
      * once. */
@@ -38,36 +48,30 @@ enum outlook {
     OUTLOOK_OTHERS,
     OUTLOOK_NONE,
 };
-enum outlook exhaustion_outlook(struct memkind_heap *heap, unsigned size_class,
-                                size_t size);
+/* If there is no hope, a failure is noted in a tally: that of the thread's
+ * cache. Unless that is so or an object is parked, an attempt begins, which
+ * *attempt describes. */
+enum outlook exhaustion_outlook(struct memkind_heap *heap, unsigned tally,
+                                unsigned size_class, size_t size,
+                                struct exhaustion_attempt *attempt);
 
 /* Whether to reclaim memory may be of use to an allocation that has failed. It
  * may if another thread is at it. */
-bool exhaustion_reclaim_may_help(const struct memkind_heap *heap,
-                                 unsigned size_class, size_t size);
+bool exhaustion_reclaim_may_help(struct memkind_heap *heap, unsigned size_class,
+                                 size_t size);
 
 /* Whether a reclaim may help a heap on the same file system. */
-bool exhaustion_reclaim_may_help_others(const struct memkind_heap *heap);
+bool exhaustion_reclaim_may_help_others(struct memkind_heap *heap);
 
 /* Makes the heap exhausted; a reclaim follows. */
 void exhaustion_begin(struct memkind_heap *heap);
 
-/* Bracket an attempt to take an object from the arenas, which was in vain. */
-struct exhaustion_attempt {
-    unsigned epoch; /* of arena_returns */
-    unsigned objects, fetched, renewed, decommits;
-    size_t free_pages;
-    struct region_refusals refusals;
-};
-struct exhaustion_attempt
-exhaustion_begin_attempt(const struct memkind_heap *heap, unsigned size_class);
+/* Bracket an attempt that was in vain. */
+void exhaustion_begin_attempt(struct memkind_heap *heap, unsigned size_class,
+                              struct exhaustion_attempt *attempt);
 void exhaustion_note_vain(struct memkind_heap *heap,
                           const struct exhaustion_attempt *attempt,
                           unsigned size_class, size_t size);
-
-/* Notes that an allocation of a class was not served by the thread's own arena
- * as it was. exhaustion_outlook() does it for what it refuses. */
-void exhaustion_note_failure(struct memkind_heap *heap, unsigned size_class);
 
 /* Notes a call that was served without magazines. The cache is the thread's. */
 void exhaustion_note_success(struct memkind_heap *heap,

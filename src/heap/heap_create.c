@@ -15,7 +15,8 @@ static int build_heap(const struct heap_config *config,
                       struct memkind_heap **result_heap)
 {
     struct memkind_heap *heap = JE_NAME(mallocx)(
-        sizeof *heap + config->arenas.limit * sizeof heap->slots[0], JE_ZERO);
+        sizeof *heap + config->arenas.limit * sizeof heap->slots[0],
+        JE_ZERO | JE_LG_ALIGN(6));
     if (heap == NULL)
         return -ENOMEM;
 

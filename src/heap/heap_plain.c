@@ -17,6 +17,9 @@
 /* Another thread's decay may hold pages that are on their way back. */
 #define RECLAIM_ROUNDS 3
 
+/* What is parked is looked for so often, if others take it meanwhile. */
+#define PARKED_ROUNDS 4
+
 static bool is_cached_class(unsigned size_class)
 {
     return size_class <= SIZE_CLASS_LAST;
@@ -25,17 +28,17 @@ static bool is_cached_class(unsigned size_class)
 /* ---- one attempt -------------------------------------------------------- */
 
 /* Allocates from an arena, past the magazines. */
-static void *take_from_arena(struct memkind_heap *heap, size_t size,
-                             int arena_flags, int flags)
+static void *take_from_arena(struct memkind_heap *heap, unsigned tally,
+                             size_t size, int arena_flags, int flags)
 {
     const size_t usable = JE_NAME(nallocx)(size, flags);
     const unsigned size_class = size_class_of(usable);
     const struct arena_fetch begun =
-        arena_exchange_begin_fetch(&heap->arenas, size_class);
+        arena_exchange_begin_fetch(&heap->arenas, tally, size_class);
     void *ptr = JE_NAME(mallocx)(size, arena_flags | flags);
     if (ptr == NULL)
         return NULL;
-    arena_exchange_end_fetch(&heap->arenas, &begun);
+    arena_exchange_end_fetch(&heap->arenas, &begun, ptr);
     if (is_cached_class(size_class))
         object_tag_write(heap_pool(heap), ptr, size_class);
     else
@@ -76,14 +79,18 @@ static void *take_by_cache(struct thread_cache *cache, unsigned size_class,
 
 /* An object that another allocation of the class has been waiting for. */
 static void *take_parked(struct memkind_heap *heap, struct thread_cache *cache,
-                         unsigned size_class, size_t size, bool zero)
+                         size_t size, int flags)
 {
-    void *ptr = arena_exchange_take_parked(&heap->arenas, size_class);
+    const unsigned size_class = class_for(size, flags);
+    if (!exhaustion_holds(heap) || !is_cached_class(size_class))
+        return NULL;
+    void *ptr = arena_exchange_take_parked(&heap->arenas,
+                                           cache->magazines.tally, size_class);
     if (ptr == NULL)
         return NULL;
     if (thread_cache_is_usable(cache))
         exhaustion_note_success(heap, cache);
-    if (zero)
+    if ((flags & JE_ZERO) != 0)
         region_pool_clear(heap_pool(heap), ptr, size);
     return ptr;
 }
@@ -92,15 +99,13 @@ static void *attempt(struct memkind_heap *heap, struct thread_cache *cache,
                      size_t size, int flags)
 {
     unsigned size_class = class_for(size, flags);
-    if (exhaustion_holds(heap) && is_cached_class(size_class)) {
-        void *ptr =
-            take_parked(heap, cache, size_class, size, (flags & JE_ZERO) != 0);
-        if (ptr != NULL)
-            return ptr;
-    }
+    void *ptr = take_parked(heap, cache, size, flags);
+    if (ptr != NULL)
+        return ptr;
     if (is_cached_class(size_class) && thread_cache_is_usable(cache))
         return take_by_cache(cache, size_class, size, (flags & JE_ZERO) != 0);
-    return take_from_arena(heap, size, cache->magazines.arena_flags, flags);
+    return take_from_arena(heap, cache->magazines.tally, size,
+                           cache->magazines.arena_flags, flags);
 }
 
 /* From the heap's other arenas; first from one that may have got something. */
@@ -108,21 +113,20 @@ static void *attempt_elsewhere(struct memkind_heap *heap,
                                struct thread_cache *cache, size_t size,
                                int flags)
 {
-    _Atomic int *guess =
-        &heap->arenas.returns.classes[class_for(size, flags)].arena_flags;
+    const unsigned tally = cache->magazines.tally;
     const unsigned count = heap_arenas_count(&heap->arenas);
-    int arena_flags = atomic_load_explicit(guess, memory_order_relaxed);
+    int arena_flags = count > 2
+                          ? arena_returns_guess(&heap->arenas.returns, tally,
+                                                class_for(size, flags))
+                          : 0;
     void *ptr = NULL;
-    if (count > 2 && arena_flags != 0 &&
-        arena_flags != cache->magazines.arena_flags)
-        ptr = take_from_arena(heap, size, arena_flags, flags);
+    if (arena_flags != 0 && arena_flags != cache->magazines.arena_flags)
+        ptr = take_from_arena(heap, tally, size, arena_flags, flags);
     for (unsigned i = 1; ptr == NULL && i < count; i++) {
         arena_flags =
             heap_arenas_flags(&heap->arenas, (cache->arena_place + i) % count);
-        ptr = take_from_arena(heap, size, arena_flags, flags);
+        ptr = take_from_arena(heap, tally, size, arena_flags, flags);
     }
-    if (ptr != NULL)
-        atomic_store_explicit(guess, arena_flags, memory_order_relaxed);
     return ptr;
 }
 
@@ -145,8 +149,8 @@ static void *attempt_everywhere(struct memkind_heap *heap,
                                 struct thread_cache *cache, size_t size,
                                 int flags)
 {
-    const struct exhaustion_attempt begun =
-        exhaustion_begin_attempt(heap, class_for(size, flags));
+    struct exhaustion_attempt begun;
+    exhaustion_begin_attempt(heap, class_for(size, flags), &begun);
     void *ptr = attempt(heap, cache, size, flags);
     return ptr != NULL ? ptr
                        : continue_elsewhere(heap, cache, size, flags, &begun);
@@ -171,7 +175,8 @@ static void *drain_others_and_attempt(struct memkind_heap *heap,
                                       int flags)
 {
     if (!cache_visit_may_find(&heap->caches) &&
-        !arena_exchange_has_parked(&heap->arenas))
+        arena_exchange_find_parked(&heap->arenas, class_for(size, flags)) !=
+            PARKED_OTHER)
         return NULL;
     heap_reclaim_caches_locked(heap);
     return attempt_everywhere(heap, cache, size, flags);
@@ -261,33 +266,60 @@ static void *attempt_with_reclaim(struct memkind_heap *heap,
 /* Allocates, and gives up only if there is no space even after all that is free
  * was given back, by this heap and by those that share its file system. */
 static void *attempt_all(struct memkind_heap *heap, struct thread_cache *cache,
-                         size_t size, int flags, enum outlook outlook)
+                         size_t size, int flags, enum outlook outlook,
+                         const struct exhaustion_attempt *begun)
 {
-    const struct exhaustion_attempt begun =
-        exhaustion_begin_attempt(heap, class_for(size, flags));
     void *ptr = attempt(heap, cache, size, flags);
     if (__builtin_expect(ptr != NULL, 1) ||
         is_too_large(heap_pool(heap), size, flags))
         return ptr;
     if (outlook != OUTLOOK_NEW_SPACE)
-        ptr = continue_elsewhere(heap, cache, size, flags, &begun);
+        ptr = continue_elsewhere(heap, cache, size, flags, begun);
     if (ptr == NULL)
-        ptr = attempt_with_reclaim(heap, cache, size, flags, &begun,
+        ptr = attempt_with_reclaim(heap, cache, size, flags, begun,
                                    outlook == OUTLOOK_RETRY);
-    exhaustion_note_failure(heap, class_for(size, flags));
+    arena_returns_note_failure(&heap->arenas.returns, cache->magazines.tally,
+                               class_for(size, flags));
     return ptr;
 }
 
-/* What is known before the arenas are asked. */
+/* What is known before the arenas are asked; see exhaustion_outlook(). */
 static enum outlook outlook_of(struct memkind_heap *heap, size_t size,
-                               int flags)
+                               int flags, struct exhaustion_attempt *begun)
 {
     const struct memkind_region_pool *pool = heap_pool(heap);
+    const unsigned size_class = class_for(size, flags);
     if (pool != NULL && size > pool->budget)
         return OUTLOOK_NONE;
-    if (!exhaustion_holds(heap) || alignment_of(flags) > REGION_TAG_UNIT)
-        return OUTLOOK_OPEN;
-    return exhaustion_outlook(heap, class_for(size, flags), size);
+    if (exhaustion_holds(heap) && alignment_of(flags) <= REGION_TAG_UNIT)
+        return exhaustion_outlook(heap, heap_cache_known(heap)->magazines.tally,
+                                  size_class, size, begun);
+    exhaustion_begin_attempt(heap, size_class, begun);
+    return OUTLOOK_OPEN;
+}
+
+static void *attempt_by_outlook(struct memkind_heap *heap,
+                                struct thread_cache *cache, size_t size,
+                                int flags, enum outlook outlook,
+                                struct exhaustion_attempt *begun)
+{
+    /* Another thread may be quicker to take what is parked. */
+    for (int i = 0; outlook == OUTLOOK_PARKED; i++) {
+        void *ptr = take_parked(heap, cache, size, flags);
+        if (ptr != NULL)
+            return ptr;
+        if (i < PARKED_ROUNDS) {
+            outlook = outlook_of(heap, size, flags, begun);
+        } else {
+            exhaustion_begin_attempt(heap, class_for(size, flags), begun);
+            outlook = OUTLOOK_OPEN;
+        }
+    }
+    if (outlook == OUTLOOK_NONE)
+        return NULL;
+    return outlook == OUTLOOK_OTHERS
+               ? attempt_by_others(heap, cache, size, flags)
+               : attempt_all(heap, cache, size, flags, outlook, begun);
 }
 
 /* ---- malloc and free ---------------------------------------------------- */
@@ -331,7 +363,8 @@ void *heap_plain_malloc(struct memkind_heap *heap, size_t size, int flags)
     int saved_errno = errno;
     if (ptr != NULL)
         return ptr;
-    const enum outlook outlook = outlook_of(heap, size, flags);
+    struct exhaustion_attempt begun;
+    const enum outlook outlook = outlook_of(heap, size, flags, &begun);
     if (outlook == OUTLOOK_NONE)
         return refuse_at_once(heap);
     if (!allocator_enter()) {
@@ -340,9 +373,7 @@ void *heap_plain_malloc(struct memkind_heap *heap, size_t size, int flags)
     }
     struct thread_cache *cache = thread_cache_get(&heap->caches);
     if (allocator_may_allocate())
-        ptr = outlook == OUTLOOK_OTHERS
-                  ? attempt_by_others(heap, cache, size, flags)
-                  : attempt_all(heap, cache, size, flags, outlook);
+        ptr = attempt_by_outlook(heap, cache, size, flags, outlook, &begun);
     if (__builtin_expect(extent_found_full_place, 0) &&
         cache != &heap->caches.fallback)
         thread_cache_change_arena(cache);
@@ -408,7 +439,8 @@ enum heap_error heap_plain_free(struct memkind_heap *heap, void *ptr)
     if (thread_cache_is_usable(cache) && is_cached_class(size_class))
         error = put_by_cache(cache, size_class, ptr);
     else
-        arena_exchange_return(&heap->arenas, size_class, ptr);
+        arena_exchange_return(&heap->arenas, cache->magazines.tally, size_class,
+                              ptr);
     allocator_leave();
     return error;
 }
@@ -433,7 +465,9 @@ static bool resize_in_place(struct memkind_heap *heap, void *ptr, size_t size)
     if (wanted == 0 || JE_NAME(xallocx)(ptr, size, 0, JE_TCACHE_NONE) != wanted)
         return false;
     object_tag_write_large(heap_pool(heap), ptr, wanted);
-    arena_returns_note_fetched(&heap->arenas.returns, size_class_of(wanted));
+    arena_returns_note_fetched(&heap->arenas.returns,
+                               heap_cache_known(heap)->magazines.tally,
+                               size_class_of(wanted), ptr);
     if (wanted < before) {
         heap_arenas_note_free_pages(&heap->arenas);
         arena_returns_note(&heap->arenas.returns, SIZE_CLASS_HUGE,
@@ -550,11 +584,13 @@ static void *move_out(struct memkind_heap *heap, struct thread_cache *cache,
     if (!worth_moving(ptr))
         return NULL;
     size_t size = heap_plain_usable_size(heap, ptr);
-    void *moved = take_from_arena(heap, size, cache->magazines.arena_flags, 0);
+    void *moved = take_from_arena(heap, cache->magazines.tally, size,
+                                  cache->magazines.arena_flags, 0);
     if (moved == NULL)
         return NULL;
     memcpy(moved, ptr, size);
-    arena_exchange_return(&heap->arenas, size_class, ptr);
+    arena_exchange_return(&heap->arenas, cache->magazines.tally, size_class,
+                          ptr);
     return moved;
 }
 

@@ -45,7 +45,7 @@ void heap_reclaim(struct memkind_heap *heap)
     ranked_lock_release(&heap->reclaim_lock);
 }
 
-static bool may_help_others(const struct memkind_heap *heap)
+static bool may_help_others(struct memkind_heap *heap)
 {
     return exhaustion_reclaim_may_help_others(heap) ||
            region_pool_owes(heap_pool(heap)) ||

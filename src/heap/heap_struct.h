@@ -15,8 +15,7 @@ struct object_records;
 /* An attempt to take an object of a class from the arenas that was in vain:
  * when that was, by what had gone back until it began. */
 struct vain_attempt {
-    atomic_uint version; /* odd while it is written; 0: there was none */
-    atomic_uint refusals;
+    atomic_uint version;        /* odd while it is written; 0: there was none */
     atomic_bool may_be_passing; /* see struct region_refusals */
     atomic_uint epoch;          /* of arena_returns */
     atomic_uint objects, fetched, renewed, decommits;
@@ -26,7 +25,6 @@ struct vain_attempt {
 
 /* See exhaustion.h. */
 struct exhaustion {
-    atomic_uint failures;      /* to allocate */
     atomic_bool is_reclaiming; /* some thread is */
     struct vain_attempt vain[SIZE_CLASS_COUNT];
 };

@@ -22,7 +22,7 @@ static void let_go(struct memkind_heap *heap,
     struct marked_memory memory = red_zone_memory(record);
     memory_mark_open(&memory);
     red_zone_check_freed(heap, record);
-    arena_exchange_return(&heap->arenas, size_class_of(record->raw_size),
+    arena_exchange_return(&heap->arenas, 0, size_class_of(record->raw_size),
                           red_zone_raw(record));
 }
 

@@ -110,8 +110,7 @@ static bool unmap_old(struct memkind_region_pool *pool, int64_t end_ns)
 static bool is_at_limit(struct memkind_heap *heap)
 {
     const struct memkind_region_pool *pool = heap_pool(heap);
-    const unsigned failures =
-        atomic_load_explicit(&heap->exhaustion.failures, memory_order_relaxed);
+    const unsigned failures = arena_returns_failures(&heap->arenas.returns);
     const bool have_failed =
         atomic_exchange(&heap->upkeep.failures_seen, failures) != failures;
     return have_failed && pool != NULL && region_pool_is_limited(pool) &&

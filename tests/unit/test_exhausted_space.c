@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 #include <time.h>
 
+#include "allocator_gate.h"
 #include "arena_exchange.h"
 #include "heap.h"
 #include "heap_create.h"
@@ -282,8 +283,9 @@ static void test_each_class_is_tried_again(void)
         CHECK_NULL(allocate(20 * KIB));
         CHECK_NULL(allocate(20 * KIB));
     }
-    const struct vain_attempt *vain = heap->exhaustion.vain;
-    CHECK_GE(atomic_load(&vain[size_class_of(4 * KIB)].refusals), RETRY);
+    const struct return_tally *tally = &heap->arenas.returns.first;
+    CHECK_GE(atomic_load(&tally->classes[size_class_of(4 * KIB)].refusals),
+             RETRY);
     CHECK_GT(region_pool_refusals(&pool).lasting, before);
     end();
 }
@@ -524,7 +526,7 @@ static void test_upkeep_gives_it_back_after_failures(void)
     fill(16 * KIB);
     free_half(16 * KIB);
     CHECK_NOT_NULL(allocate(20 * KIB));
-    atomic_store(&heap->arenas.returns.wanted, size_class_of(1 * KIB));
+    atomic_store(&heap->arenas.returns.first.wanted, size_class_of(1 * KIB));
     release(allocate(1 * KIB));
     CHECK(arena_exchange_has_parked(&heap->arenas));
     for (int i = 0; (owed() != 0 || arena_exchange_has_parked(&heap->arenas)) &&
@@ -564,7 +566,7 @@ static void test_pages_are_counted_exactly(void)
     begin();
     fill(1 * KIB);
     CHECK_NULL(allocate(16 * KIB));
-    const struct arena_returns *returns = &heap->arenas.returns;
+    struct arena_returns *returns = &heap->arenas.returns;
     REQUIRE_EQ(arena_returns_spare(returns), 0);
     if (!PAGE_TRAFFIC_IS_SEEN) {
         end();
@@ -587,6 +589,132 @@ static void test_pages_are_counted_exactly(void)
     release(ptr);
     CHECK_EQ(arena_returns_spare(returns), 4 * KIB);
     end();
+}
+
+/* ---- tallies ------------------------------------------------------------ */
+
+static void *use_heap(void *unused)
+{
+    release(allocate(64));
+    return unused;
+}
+
+/* Frees an object, takes it again, and frees it when there is no room for more:
+ * then it is parked. */
+static void *park(void *object)
+{
+    size_t size = heap_usable_size(heap, object);
+    release(object);
+    CHECK_EQ(allocate(size), object);
+    CHECK_NULL(allocate(size));
+    release(object);
+    return NULL;
+}
+
+static void *release_again(void *object)
+{
+    CHECK_EQ(heap_free(heap, object), HEAP_DOUBLE_FREE);
+    return NULL;
+}
+
+/* A heap that is full, with a cache for the threads to come. */
+static void begin_with_two(size_t size)
+{
+    begin();
+    CHECK_NOT_NULL(allocate(64));
+    run_in_thread(use_heap, NULL);
+    fill(size);
+    CHECK_EQ(atomic_load(&heap->arenas.returns.tally_count), 2);
+}
+
+static void test_each_tally_parks_one(void)
+{
+    begin_with_two(4 * KIB);
+    run_in_thread(park, objects[1]);
+    release(objects[0]);
+    for (unsigned i = 0; i < 2; i++)
+        CHECK(atomic_load(
+                  &arena_returns_tally(&heap->arenas.returns, i)->parked) != 0);
+    CHECK_EQ(allocate(4 * KIB), objects[0]);
+    CHECK_EQ(allocate(4 * KIB), objects[1]);
+    CHECK_NULL(allocate(4 * KIB));
+    CHECK(!arena_exchange_has_parked(&heap->arenas));
+    end();
+}
+
+static void test_another_tallys_object_is_had_by_another_class(void)
+{
+    begin_with_two(16 * KIB);
+    run_in_thread(park, objects[0]);
+    CHECK_EQ(arena_exchange_find_parked(&heap->arenas, size_class_of(64)),
+             PARKED_OTHER);
+    CHECK_NOT_NULL(allocate(64));
+    end();
+}
+
+static void test_second_free_by_another_tally_is_seen(void)
+{
+    begin_with_two(4 * KIB);
+    run_in_thread(park, objects[1]);
+    release(objects[0]);
+    CHECK_EQ(heap_free(heap, objects[1]), HEAP_DOUBLE_FREE);
+    run_in_thread(release_again, objects[0]);
+    end();
+}
+
+/* What another thread has taken is no object that was freed lately. */
+static void test_object_may_be_freed_after_another_thread_took_it(void)
+{
+    enum { ROUNDS = 8, TAKEN = 3 };
+    begin_with_two(4 * KIB);
+    for (int i = 0; i < ROUNDS; i++) {
+        for (int j = 0; j < TAKEN; j++)
+            release(objects[j]); /* one is parked, others go back */
+        for (int j = 0; j < TAKEN; j++)
+            REQUIRE_NOT_NULL(objects[j] = run_in_thread(allocate_4k, NULL));
+        CHECK_NULL(allocate(4 * KIB));
+    }
+    release(objects[TAKEN]);
+    CHECK_EQ(heap_free(heap, objects[TAKEN]), HEAP_DOUBLE_FREE);
+    end();
+}
+
+static void test_tallies_are_summed(void)
+{
+    enum { ARENAS = 40, CLASS = 5, BEFORE = 3, LATER = 7 };
+    static struct arena_returns returns;
+    memset(&returns, 0, sizeof returns);
+    arena_returns_init(&returns, ARENAS);
+    CHECK_EQ(arena_returns_tally_of(&returns, RETURN_TALLIES_MOST + 2), 2);
+    arena_returns_open_tally(&returns, BEFORE);
+    CHECK_EQ(atomic_load(&returns.tally_count), 1);
+    REQUIRE(allocator_enter());
+    arena_returns_begin(&returns);
+    allocator_leave();
+    CHECK_EQ(atomic_load(&returns.tally_count), BEFORE + 1);
+    const uint64_t lives = arena_returns_lives(&returns, CLASS, &returns);
+    arena_returns_note_fetched(&returns, BEFORE, CLASS, &returns);
+    CHECK(arena_returns_lives(&returns, CLASS, &returns) != lives);
+    arena_returns_open_tally(&returns, LATER);
+    arena_returns_open_tally(&returns, 1);
+    CHECK_EQ(atomic_load(&returns.tally_count), LATER + 1);
+    arena_returns_note_fetched(&returns, LATER, CLASS, &returns);
+    arena_returns_note_renewed(&returns, LATER, CLASS);
+    arena_returns_note_failure(&returns, LATER, CLASS);
+    arena_returns_note_failure(&returns, 0, CLASS);
+    atomic_store(&arena_returns_tally(&returns, 1)->free_pages, 4 * KIB);
+    atomic_store(&arena_returns_tally(&returns, 2)->classes[CLASS].objects, 4);
+    const struct class_returns sum = arena_returns_of_class(&returns, CLASS);
+    CHECK_EQ(sum.fetched, 2);
+    CHECK_EQ(sum.renewed, 1);
+    CHECK_EQ(sum.objects, 4);
+    CHECK_EQ(arena_returns_failures(&returns), 2);
+    CHECK_EQ(arena_returns_free_pages(&returns) -
+                 atomic_load(&returns.first.free_pages),
+             4 * KIB);
+    REQUIRE(allocator_enter());
+    arena_returns_fini(&returns);
+    allocator_leave();
 }
 
 static const struct test_case tests[] = {
@@ -623,6 +751,14 @@ static const struct test_case tests[] = {
      test_upkeep_gives_it_back_after_failures},
     {"a purge gives all of it back", test_purge_gives_all_of_it_back},
     {"pages are counted exactly", test_pages_are_counted_exactly},
+    {"each tally parks one", test_each_tally_parks_one},
+    {"another tally's object is had by another class",
+     test_another_tallys_object_is_had_by_another_class},
+    {"a second free by another tally's thread is seen",
+     test_second_free_by_another_tally_is_seen},
+    {"an object may be freed after another thread took it",
+     test_object_may_be_freed_after_another_thread_took_it},
+    {"tallies are summed", test_tallies_are_summed},
     {NULL, NULL},
 };
 
