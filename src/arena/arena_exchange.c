@@ -125,6 +125,7 @@ static uint64_t parked_value(unsigned size_class, const void *ptr)
 
 static void *parked_object(uint64_t value)
 {
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): it has a class beside it */
     return (void *)(uintptr_t)(value & (((uint64_t)1 << CLASS_SHIFT) - 1));
 }
 

@@ -49,11 +49,11 @@ enum outlook {
     OUTLOOK_NONE,
 };
 /* If there is no hope, a failure is noted in a tally: that of the thread's
- * cache. Unless that is so or an object is parked, an attempt begins, which
- * *attempt describes. */
+ * cache. Unless that is so or an object is parked, an attempt begins, which *now
+ * describes. */
 enum outlook exhaustion_outlook(struct memkind_heap *heap, unsigned tally,
                                 unsigned size_class, size_t size,
-                                struct exhaustion_attempt *attempt);
+                                struct exhaustion_attempt *now);
 
 /* Whether to reclaim memory may be of use to an allocation that has failed. It
  * may if another thread is at it. */
