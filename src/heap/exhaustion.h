@@ -49,8 +49,8 @@ enum outlook {
     OUTLOOK_NONE,
 };
 /* If there is no hope, a failure is noted in a tally: that of the thread's
- * cache. Unless that is so or an object is parked, an attempt begins, which *now
- * describes. */
+ * cache. Unless that is so or an object is parked, an attempt begins, which
+ * *now describes. */
 enum outlook exhaustion_outlook(struct memkind_heap *heap, unsigned tally,
                                 unsigned size_class, size_t size,
                                 struct exhaustion_attempt *now);
