@@ -39,16 +39,15 @@ int descriptor_above_standard(int fd)
 {
     if (fd < 0)
         return fd;
-    int above = fd;
-    if (fd < kept_descriptors_least())
-        above = descriptor_duplicate(fd);
-    if (above < 0 && fd > STDERR_FILENO)
-        above = fd;
-    if (above != fd)
-        sys.close(fd);
-    if (above >= 0)
-        kept_descriptors_note(above);
-    return above;
+    if (fd < kept_descriptors_least()) {
+        int above = descriptor_duplicate(fd);
+        if (above >= 0 || fd <= STDERR_FILENO) {
+            sys.close(fd);
+            return above;
+        }
+    }
+    kept_descriptors_note(fd);
+    return fd;
 }
 
 int descriptor_duplicate(int fd)
