@@ -362,16 +362,22 @@ static void attach(struct heap_caches *home, struct thread_cache *cache)
         heap_arenas_flags(home->arenas, cache->arena_place);
 }
 
+/* A cache that visitors know. */
+static void attach_again(struct thread_cache *cache)
+{
+    ranked_lock_take(&cache->lock);
+    attach(cache->home, cache);
+    ranked_lock_release(&cache->lock);
+}
+
 void thread_cache_change_arena(struct thread_cache *cache)
 {
     const struct heap_caches *home = cache->home;
     extent_found_full_place = false;
     if (heap_arenas_suit(home->arenas, cache->arena_place))
         return;
-    ranked_lock_take(&cache->lock);
     heap_arenas_detach(home->arenas, cache->arena_place);
-    attach(cache->home, cache);
-    ranked_lock_release(&cache->lock);
+    attach_again(cache);
 }
 
 /* NULL if there is no DRAM. */
@@ -435,7 +441,7 @@ struct thread_cache *thread_cache_get(struct heap_caches *home)
     if (*entry == NULL) {
         struct thread_cache *cache = take_spare(home);
         if (cache != NULL)
-            attach(home, cache);
+            attach_again(cache);
         else
             cache = make_cache(home);
         if (cache == NULL)
