@@ -166,19 +166,19 @@ void *arena_exchange_take_parked(struct heap_arenas *arenas, unsigned tally,
     return ptr;
 }
 
-enum parked arena_exchange_find_parked(struct heap_arenas *arenas,
-                                       unsigned size_class)
+struct parked arena_exchange_find_parked(struct heap_arenas *arenas,
+                                         unsigned size_class)
 {
     struct arena_returns *returns = &arenas->returns;
     const unsigned count = atomic_load(&returns->tally_count);
-    enum parked found = PARKED_NONE;
+    struct parked found = {false, false};
     for (unsigned i = 0; i < count; i++) {
         const uint64_t value =
             atomic_load(&arena_returns_tally(returns, i)->parked);
         if (value != 0 && value >> CLASS_SHIFT == size_class)
-            return PARKED_WANTED;
-        if (value != 0)
-            found = PARKED_OTHER;
+            found.wanted = true;
+        else if (value != 0)
+            found.others = true;
     }
     return found;
 }

@@ -54,18 +54,16 @@ void *arena_exchange_take_parked(struct heap_arenas *arenas, unsigned tally,
 /* Gives all parked objects back to their arenas. */
 void arena_exchange_unpark_all(struct heap_arenas *arenas);
 
-/* Whether an object is parked: of that class, or else of another one. */
-enum parked {
-    PARKED_NONE,
-    PARKED_OTHER,
-    PARKED_WANTED,
+/* Which objects are parked: of that class, of other ones. */
+struct parked {
+    bool wanted, others;
 };
-enum parked arena_exchange_find_parked(struct heap_arenas *arenas,
-                                       unsigned size_class);
+struct parked arena_exchange_find_parked(struct heap_arenas *arenas,
+                                         unsigned size_class);
 
 static inline bool arena_exchange_has_parked(struct heap_arenas *arenas)
 {
-    return arena_exchange_find_parked(arenas, SIZE_CLASS_NONE) != PARKED_NONE;
+    return arena_exchange_find_parked(arenas, SIZE_CLASS_NONE).others;
 }
 
 #endif

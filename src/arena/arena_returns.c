@@ -10,7 +10,7 @@ void arena_returns_init(struct arena_returns *returns, unsigned arenas)
 {
     returns->tallies_most =
         arenas < RETURN_TALLIES_MOST ? arenas : RETURN_TALLIES_MOST;
-    atomic_store(&returns->tallies_opened, 1);
+    returns->tallies_opened = 1;
     atomic_store(&returns->tally_count, 1);
 }
 
@@ -21,52 +21,40 @@ void arena_returns_fini(struct arena_returns *returns)
         JE_NAME(dallocx)(others, 0);
 }
 
-/* If a tally is opened just when they are made, either thread sees the other's.
- */
-static void count_tallies(struct arena_returns *returns)
-{
-    const unsigned opened = atomic_load(&returns->tallies_opened);
-    unsigned count = atomic_load(&returns->tally_count);
-    if (atomic_load(&returns->others) == NULL)
-        return;
-    while (count < opened && !atomic_compare_exchange_weak(
-                                 &returns->tally_count, &count, opened)) {
-    }
-}
-
 void arena_returns_open_tally(struct arena_returns *returns, unsigned number)
 {
-    if (atomic_load(&returns->tallies_opened) > number)
+    if (returns->tallies_opened > number)
         return;
-    atomic_store(&returns->tallies_opened, number + 1);
-    count_tallies(returns);
+    returns->tallies_opened = number + 1;
+    if (atomic_load(&returns->others) != NULL)
+        atomic_store(&returns->tally_count, number + 1);
 }
 
-/* If there is no DRAM for more than one tally, one will do. */
+/* If there is no DRAM for more than one tally, one will do. Nothing is counted
+ * before the next beginning. */
 static void make_tallies(struct arena_returns *returns)
 {
-    struct return_tallies *none = NULL, *others;
-    if (atomic_load(&returns->others) != NULL)
-        return;
+    struct return_tallies *others = atomic_load(&returns->others);
     const size_t count = returns->tallies_most - 1;
+    if (others != NULL)
+        return;
     others =
         JE_NAME(mallocx)(sizeof *others + count * sizeof others->tallies[0],
                          JE_ZERO | JE_LG_ALIGN(6));
-    if (others != NULL &&
-        !atomic_compare_exchange_strong(&returns->others, &none, others))
-        JE_NAME(dallocx)(others, 0);
+    if (others == NULL)
+        return;
+    atomic_store(&returns->others, others);
+    atomic_store(&returns->tally_count, returns->tallies_opened);
 }
 
 void arena_returns_begin(struct arena_returns *returns)
 {
-    unsigned epoch = atomic_load(&returns->epoch);
+    const unsigned epoch = atomic_load(&returns->epoch);
     if (epoch % 2 != 0)
         return;
     make_tallies(returns);
-    count_tallies(returns);
     atomic_fetch_add(&returns->first.free_pages, UNKNOWN_PAGES);
-    /* If it fails, another thread has begun. */
-    (void)atomic_compare_exchange_strong(&returns->epoch, &epoch, epoch + 1);
+    atomic_store(&returns->epoch, epoch + 1);
 }
 
 void arena_returns_end(struct arena_returns *returns)

@@ -71,7 +71,7 @@ struct arena_returns {
     atomic_uint tally_count;               /* that there may be something in */
     struct return_tallies *_Atomic others; /* NULL: all use the first tally */
     unsigned tallies_most;
-    atomic_uint tallies_opened;
+    unsigned tallies_opened;           /* guarded by the arenas' lock */
     alignas(64) _Atomic size_t purged; /* of free_pages, by the last purge */
     _Atomic uint64_t reused;           /* see arena_returns_spare() */
     struct return_tally first;
@@ -82,7 +82,7 @@ void arena_returns_init(struct arena_returns *returns, unsigned arenas);
 void arena_returns_fini(struct arena_returns *returns);
 
 /* The tally for caches that are attached to an arena, by its place. It is
- * opened before it is used, by one thread at a time. */
+ * opened before it is used, under the arenas' lock. */
 static inline unsigned
 arena_returns_tally_of(const struct arena_returns *returns, unsigned place)
 {
@@ -92,7 +92,7 @@ arena_returns_tally_of(const struct arena_returns *returns, unsigned place)
 void arena_returns_open_tally(struct arena_returns *returns, unsigned number);
 
 /* Begins to count, if it has not begun. Until the purge that follows, any
- * number of pages may be free. Inside the allocator. */
+ * number of pages may be free. Inside the allocator, under the arenas' lock. */
 void arena_returns_begin(struct arena_returns *returns);
 void arena_returns_end(struct arena_returns *returns);
 

@@ -148,11 +148,11 @@ enum outlook exhaustion_outlook(struct memkind_heap *heap, unsigned tally,
         exhaustion_begin_attempt(heap, size_class, now);
         return OUTLOOK_OPEN;
     }
-    const enum parked parked =
+    const struct parked parked =
         arena_exchange_find_parked(&heap->arenas, size_class);
-    if (parked == PARKED_WANTED)
+    if (parked.wanted)
         return OUTLOOK_PARKED;
-    const bool is_known = parked == PARKED_NONE && !caches_may_have_any(heap);
+    const bool is_known = !parked.others && !caches_may_have_any(heap);
     if (is_known && size_class_has_own_pages(size_class) &&
         is_over_budget(heap, size_class, size)) {
         outlook = OUTLOOK_NONE;
@@ -214,7 +214,7 @@ bool exhaustion_reclaim_may_help(struct memkind_heap *heap, unsigned size_class,
     /* An attempt has seen what is parked of the class itself, or another thread
      * has taken it. */
     if (!exhaustion_holds(heap) || caches_may_have_any(heap) ||
-        arena_exchange_find_parked(&heap->arenas, size_class) == PARKED_OTHER)
+        arena_exchange_find_parked(&heap->arenas, size_class).others)
         return true;
     return arena_returns_spare(&heap->arenas.returns) != 0 &&
            !is_over_space(heap, size_class, size);
@@ -229,7 +229,11 @@ bool exhaustion_reclaim_may_help_others(struct memkind_heap *heap)
 
 void exhaustion_begin(struct memkind_heap *heap)
 {
+    if (exhaustion_holds(heap))
+        return;
+    ranked_lock_take(&heap->arenas.lock);
     arena_returns_begin(&heap->arenas.returns);
+    ranked_lock_release(&heap->arenas.lock);
 }
 
 /* ---- the end of it ------------------------------------------------------ */

@@ -14,6 +14,7 @@
 
 #include "allocator_gate.h"
 #include "arena_exchange.h"
+#include "exhaustion.h"
 #include "heap.h"
 #include "heap_create.h"
 #include "heap_stat.h"
@@ -646,9 +647,28 @@ static void test_another_tallys_object_is_had_by_another_class(void)
 {
     begin_with_two(16 * KIB);
     run_in_thread(park, objects[0]);
-    CHECK_EQ(arena_exchange_find_parked(&heap->arenas, size_class_of(64)),
-             PARKED_OTHER);
+    CHECK(arena_exchange_find_parked(&heap->arenas, size_class_of(64)).others);
     CHECK_NOT_NULL(allocate(64));
+    end();
+}
+
+/* What is parked of the class itself hides nothing. */
+static void test_all_that_is_parked_is_found(void)
+{
+    const unsigned small = size_class_of(1 * KIB),
+                   large = size_class_of(16 * KIB);
+    begin_with_two(16 * KIB);
+    run_in_thread(park, objects[0]);
+    atomic_store(&heap->arenas.returns.first.wanted, small);
+    CHECK(arena_exchange_park(&heap->arenas, 0, small, objects[1]));
+    for (int i = 0; i < 2; i++) {
+        const struct parked parked =
+            arena_exchange_find_parked(&heap->arenas, i == 0 ? small : large);
+        CHECK(parked.wanted);
+        CHECK(parked.others);
+        CHECK(exhaustion_reclaim_may_help(heap, i == 0 ? small : large, 1));
+    }
+    CHECK_EQ(arena_exchange_take_parked(&heap->arenas, 1, small), objects[1]);
     end();
 }
 
@@ -754,6 +774,7 @@ static const struct test_case tests[] = {
     {"each tally parks one", test_each_tally_parks_one},
     {"another tally's object is had by another class",
      test_another_tallys_object_is_had_by_another_class},
+    {"all that is parked is found", test_all_that_is_parked_is_found},
     {"a second free by another tally's thread is seen",
      test_second_free_by_another_tally_is_seen},
     {"an object may be freed after another thread took it",
