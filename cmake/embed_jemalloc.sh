@@ -54,7 +54,10 @@ for option in cache_oblivious disable_large_size_classes; do
 done
 printf '%s\n' 'je_arena_init mkje_real_arena_init' 'je_pa_alloc mkje_real_pa_alloc' \
     'je_pa_dalloc mkje_real_pa_dalloc' 'je_pac_decay_all mkje_real_pac_decay_all' \
-    'je_pac_maybe_decay_purge mkje_real_pac_maybe_decay_purge' 'je_tsd_tls mkje_tsd_tls' \
+    'je_pac_maybe_decay_purge mkje_real_pac_maybe_decay_purge' \
+    'je_arena_basic_stats_merge mkje_arena_basic_stats_merge' \
+    'je_ecache_prefork mkje_ecache_prefork' \
+    'je_ecache_postfork_parent mkje_ecache_postfork_parent' 'je_tsd_tls mkje_tsd_tls' \
     'je_tsd_cleanup mkje_tsd_cleanup' >>"$work/names"
 # See jemalloc_fork.h.
 printf '%s\n' 'je_tsd_postfork_child mkje_tsd_postfork_child' 'je_arenas mkje_arenas' \

@@ -117,17 +117,15 @@ unsigned arena_returns_failures(struct arena_returns *returns)
 }
 
 int arena_returns_guess(struct arena_returns *returns, unsigned number,
-                        unsigned size_class)
+                        unsigned size_class, int own)
 {
     const unsigned count = atomic_load(&returns->tally_count);
-    for (unsigned i = 1; i < count; i++) {
+    for (unsigned i = 0; i < count; i++) {
         struct return_tally *tally =
             arena_returns_tally(returns, (number + i) % count);
         const int arena_flags = atomic_load_explicit(
             &tally->classes[size_class].arena_flags, memory_order_relaxed);
-        if (arena_flags != 0 &&
-            atomic_load(&tally->classes[size_class].objects) !=
-                atomic_load(&tally->classes[size_class].fetched))
+        if (arena_flags != 0 && arena_flags != own)
             return arena_flags;
     }
     return 0;
@@ -151,10 +149,11 @@ size_t arena_returns_spare(struct arena_returns *returns)
     return freed > reused ? freed - reused : 0;
 }
 
-void arena_returns_note_purge(struct arena_returns *returns, size_t free_pages)
+void arena_returns_note_purge(struct arena_returns *returns, size_t free_pages,
+                              size_t left)
 {
     const uint64_t number = (atomic_load(&returns->reused) >> REUSED_BITS) + 1;
-    atomic_store(&returns->purged, free_pages);
+    atomic_store(&returns->purged, free_pages - left);
     atomic_store(&returns->reused, number << REUSED_BITS);
 }
 

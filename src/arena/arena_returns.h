@@ -45,9 +45,9 @@ struct return_tally {
          * new slab most often. */
         atomic_uint renewed;
         atomic_uint refusals; /* without a look at the arenas */
-        /* For mallocx(): an arena that may have one; or 0. It is no more than a
-         * guess, since jemalloc takes a lock of the whole process to tell where
-         * an object is from. */
+        /* For mallocx(): the arena that one was put into or came from last; or
+         * 0. It is no more than a guess, since jemalloc takes a lock of the
+         * whole process to tell where an object is from. */
         _Atomic int arena_flags;
     } classes[SIZE_CLASS_COUNT];
 };
@@ -122,10 +122,10 @@ struct class_returns arena_returns_of_class(struct arena_returns *returns,
 size_t arena_returns_free_pages(struct arena_returns *returns);
 unsigned arena_returns_failures(struct arena_returns *returns);
 
-/* For mallocx(): an arena that another tally's threads have returned objects of
- * a class to, which may be free still; or 0. */
+/* For mallocx(): an arena that may have an object of a class, which is not the
+ * thread's own; or 0. */
 int arena_returns_guess(struct arena_returns *returns, unsigned number,
-                        unsigned size_class);
+                        unsigned size_class, int own);
 
 /* ---- what is noted ------------------------------------------------------ */
 
@@ -183,6 +183,17 @@ static inline void arena_returns_note_renewed(struct arena_returns *returns,
         &arena_returns_tally(returns, number)->classes[size_class].renewed, 1);
 }
 
+/* Called when an object was put into an arena, or came from it. */
+static inline void arena_returns_note_arena(struct arena_returns *returns,
+                                            unsigned number,
+                                            unsigned size_class,
+                                            int arena_flags)
+{
+    atomic_store_explicit(
+        &arena_returns_tally(returns, number)->classes[size_class].arena_flags,
+        arena_flags, memory_order_relaxed);
+}
+
 /* Called when an allocation has failed, or was not served by the thread's own
  * arena as it was. */
 static inline void arena_returns_note_failure(struct arena_returns *returns,
@@ -211,8 +222,9 @@ void arena_returns_note(struct arena_returns *returns, unsigned size_class,
 size_t arena_returns_spare(struct arena_returns *returns);
 
 /* Called after a purge of all arenas, by one thread at a time, with the
- * free_pages that there were before. */
-void arena_returns_note_purge(struct arena_returns *returns, size_t free_pages);
+ * free_pages that there were before, and the bytes that it has left of them. */
+void arena_returns_note_purge(struct arena_returns *returns, size_t free_pages,
+                              size_t left);
 
 /* Notes that pages which had become free are in use again, unless there has
  * been a purge since `reused` was read. */

@@ -6,6 +6,7 @@
 #include "debug_log.h"
 #include "heap_registry.h"
 #include "jemalloc_ctl.h"
+#include "page_traffic.h"
 #include "pool_state.h"
 #include "pool_stripes.h"
 #include "snapshot_lock.h"
@@ -151,14 +152,17 @@ static void purge(struct heap_arenas *arenas, enum extent_purge_mode mode)
     const size_t freed = arena_returns_free_pages(&arenas->returns);
     const struct extent_purge begun =
         extent_supply_begin_purge(&arenas->extents, mode);
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
+        page_traffic_purge_next(&arenas->slots[i].index);
         (void)je_arena_purge(arenas->slots[i].index);
+    }
     /* If another thread is at it, jemalloc leaves an arena as it is. */
     const bool is_complete = extent_supply_end_purge(&arenas->extents, &begun);
     if (arenas->extents.pool != NULL && mode != PURGE_LATER)
         region_pool_pay_in_parallel(arenas->extents.pool);
     if (is_complete)
-        arena_returns_note_purge(&arenas->returns, freed);
+        arena_returns_note_purge(&arenas->returns, freed,
+                                 page_traffic_left_by_purge());
 }
 
 void heap_arenas_purge(struct heap_arenas *arenas)

@@ -530,15 +530,14 @@ static void return_at_once(struct magazines *magazines, unsigned size_class,
                            void *ptr)
 {
     struct heap_arenas *arenas = magazines->arenas;
-    struct return_tally *tally =
-        arena_returns_tally(&arenas->returns, magazines->tally);
+    const unsigned tally = magazines->tally;
     note_lately(magazines, size_class, ptr);
-    if (arena_exchange_park(arenas, magazines->tally, size_class, ptr))
+    if (arena_exchange_park(arenas, tally, size_class, ptr))
         return;
-    arena_exchange_return(arenas, magazines->tally, size_class, ptr);
+    arena_exchange_return(arenas, tally, size_class, ptr);
     /* Most objects are from the thread's own arena. */
-    atomic_store_explicit(&tally->classes[size_class].arena_flags,
-                          magazines->arena_flags, memory_order_relaxed);
+    arena_returns_note_arena(&arenas->returns, tally, size_class,
+                             magazines->arena_flags);
 }
 
 /* ---- in and out --------------------------------------------------------- */

@@ -113,20 +113,24 @@ static void *attempt_elsewhere(struct memkind_heap *heap,
                                struct thread_cache *cache, size_t size,
                                int flags)
 {
+    struct arena_returns *returns = &heap->arenas.returns;
     const unsigned tally = cache->magazines.tally;
+    const unsigned size_class = class_for(size, flags);
     const unsigned count = heap_arenas_count(&heap->arenas);
     int arena_flags = count > 2
-                          ? arena_returns_guess(&heap->arenas.returns, tally,
-                                                class_for(size, flags))
+                          ? arena_returns_guess(returns, tally, size_class,
+                                                cache->magazines.arena_flags)
                           : 0;
     void *ptr = NULL;
-    if (arena_flags != 0 && arena_flags != cache->magazines.arena_flags)
+    if (arena_flags != 0)
         ptr = take_from_arena(heap, tally, size, arena_flags, flags);
     for (unsigned i = 1; ptr == NULL && i < count; i++) {
         arena_flags =
             heap_arenas_flags(&heap->arenas, (cache->arena_place + i) % count);
         ptr = take_from_arena(heap, tally, size, arena_flags, flags);
     }
+    if (ptr != NULL)
+        arena_returns_note_arena(returns, tally, size_class, arena_flags);
     return ptr;
 }
 

@@ -4,7 +4,9 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
+#include "jemalloc_ctl.h"
 #include "jemalloc_private.h"
 
 #ifdef MEMKIND_JEMALLOC_EMBEDDED
@@ -54,6 +56,16 @@ void JE_NAME(pac_decay_all)(void *tsdn, void *pac, void *decay, void *stats,
 bool JE_NAME(pac_maybe_decay_purge)(void *tsdn, void *pac, void *decay,
                                     void *stats, void *extents, int eagerness);
 
+/* These are jemalloc's own. The former two take and release a lock. */
+void JE_NAME(ecache_prefork)(void *tsdn, void *extents);
+void JE_NAME(ecache_postfork_parent)(void *tsdn, void *extents);
+void JE_NAME(arena_basic_stats_merge)(void *tsdn, void *arena,
+                                      unsigned *threads, const char **dss,
+                                      ssize_t *dirty_ms, ssize_t *muzzy_ms,
+                                      size_t *active, size_t *dirty,
+                                      size_t *muzzy);
+extern void *JE_NAME(arenas)[] __attribute__((visibility("hidden")));
+
 /* Calls of them. Arenas share a place only if there are very many. */
 #define PLACE_BITS 8
 
@@ -63,6 +75,8 @@ static struct decays {
 
 static __thread struct {
     bool is_on, is_disturbed;
+    const unsigned *arena; /* whose free pages are next; NULL: none */
+    size_t left;           /* of free pages */
 } purge TLS_MODEL;
 
 static struct decays *decays_of(const void *pac)
@@ -88,12 +102,44 @@ static void end_decay(struct decays *decays, unsigned number)
     atomic_fetch_add(&decays->ended, 1);
 }
 
+/* jemalloc gives back as many free pages as it counts when it begins, without
+ * the lock: while another thread splits some, or merges them, these are not
+ * counted. What is left is counted under the lock of the free pages; `extents`
+ * are the arena's. */
+static size_t count_left(void *tsdn, void *extents, unsigned arena)
+{
+    unsigned threads = 0;
+    const char *dss;
+    ssize_t dirty_ms, muzzy_ms;
+    size_t active = 0, dirty = 0, muzzy = 0;
+    JE_NAME(ecache_prefork)(tsdn, extents);
+    JE_NAME(arena_basic_stats_merge)
+    (tsdn, JE_NAME(arenas)[arena], &threads, &dss, &dirty_ms, &muzzy_ms,
+     &active, &dirty, &muzzy);
+    JE_NAME(ecache_postfork_parent)(tsdn, extents);
+    return dirty;
+}
+
+/* So often at most, if there is something left. */
+#define DECAY_ROUNDS 3
+
 void JE_NAME(pac_decay_all)(void *tsdn, void *pac, void *decay, void *stats,
                             void *extents, bool fully)
 {
     struct decays *decays = decays_of(pac);
     const unsigned number = begin_decay(decays);
     JE_NAME(real_pac_decay_all)(tsdn, pac, decay, stats, extents, fully);
+    /* The first call for an arena is for its dirty pages. */
+    if (purge.is_on && purge.arena != NULL) {
+        size_t left = count_left(tsdn, extents, *purge.arena);
+        for (int i = 1; left != 0 && i < DECAY_ROUNDS; i++) {
+            JE_NAME(real_pac_decay_all)
+            (tsdn, pac, decay, stats, extents, fully);
+            left = count_left(tsdn, extents, *purge.arena);
+        }
+        purge.left += left;
+        purge.arena = NULL;
+    }
     end_decay(decays, number);
 }
 
@@ -118,12 +164,24 @@ void page_traffic_begin_purge(void)
 {
     purge.is_on = true;
     purge.is_disturbed = false;
+    purge.left = 0;
+}
+
+void page_traffic_purge_next(const unsigned *arena)
+{
+    purge.arena = arena;
 }
 
 bool page_traffic_end_purge(void)
 {
     purge.is_on = false;
+    purge.arena = NULL;
     return !purge.is_disturbed;
+}
+
+size_t page_traffic_left_by_purge(void)
+{
+    return purge.left != 0 ? purge.left * je_page_size() : 0;
 }
 
 #endif

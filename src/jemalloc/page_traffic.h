@@ -10,6 +10,7 @@
 #define PAGE_TRAFFIC_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "tls_model.h"
 
@@ -29,10 +30,16 @@ static inline struct page_traffic page_traffic_now(void)
     return page_traffic;
 }
 
-/* Bracket a purge of arenas by this thread. Returns whether no other thread has
+/* Bracket a purge of arenas by this thread, each of which is named before: by
+ * jemalloc's number, which stays there. Returns whether no other thread has
  * been at the free pages of one of them: then jemalloc leaves them alone. */
 void page_traffic_begin_purge(void);
+void page_traffic_purge_next(const unsigned *arena);
 bool page_traffic_end_purge(void);
+
+/* Bytes of free pages that the thread's last purge has left: some of them that
+ * were there before, or that have become free meanwhile. */
+size_t page_traffic_left_by_purge(void);
 
 /* In a forked child: a background thread that was at it is not there. */
 void page_traffic_renew(void);
@@ -49,6 +56,16 @@ static inline struct page_traffic page_traffic_now(void)
 
 static inline void page_traffic_begin_purge(void)
 {
+}
+
+static inline void page_traffic_purge_next(const unsigned *arena)
+{
+    (void)arena;
+}
+
+static inline size_t page_traffic_left_by_purge(void)
+{
+    return 0;
 }
 
 static inline bool page_traffic_end_purge(void)

@@ -618,6 +618,70 @@ static void test_ended_threads_are_in_no_list(void)
     end();
 }
 
+/* ---- what a thread has freed itself ------------------------------------- */
+
+enum { SWAPPERS = 2 };
+
+static struct swapper {
+    void **objects; /* its own */
+    size_t count, rounds, missing;
+    uint32_t random;
+} swappers[SWAPPERS];
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Frees some objects and takes as many. A request that cannot be served makes
+ * for purges. */
+static void *swap(void *argument)
+{
+    enum { FOR_MS = 1000, MOST = 4, HOPELESS_EACH = 64 };
+    struct swapper *swapper = argument;
+    const int64_t end_ms = now_ms() + FOR_MS;
+    for (; now_ms() < end_ms && swapper->missing == 0; swapper->rounds++) {
+        swapper->random = swapper->random * 1664525 + 1013904223;
+        const size_t some = (swapper->random >> 24) % MOST + 1;
+        const size_t first =
+            (swapper->random >> 8) % (swapper->count - MOST + 1);
+        if (swapper->rounds % HOPELESS_EACH == 0)
+            CHECK_NULL(heap_malloc(heap, 4 * MIB, 0));
+        for (size_t i = first; i < first + some; i++)
+            CHECK_EQ(heap_free(heap, swapper->objects[i]), HEAP_OK);
+        for (size_t i = first; i < first + some; i++) {
+            swapper->objects[i] = heap_malloc(heap, 20 * KIB, 0);
+            swapper->missing += swapper->objects[i] == NULL;
+        }
+    }
+    return NULL;
+}
+
+/* Pages that two threads free and take are split and merged all the time, which
+ * hides them from a purge for a moment. */
+static void test_each_thread_gets_what_it_has_freed(void)
+{
+    pthread_t threads[SWAPPERS];
+    begin(LIMIT);
+    fill(20 * KIB);
+    for (size_t i = 0; i < SWAPPERS; i++) {
+        swappers[i] = (struct swapper){
+            .objects = objects + i * (count / SWAPPERS),
+            .count = count / SWAPPERS,
+            .random = (uint32_t)i,
+        };
+        REQUIRE_EQ(pthread_create(&threads[i], NULL, swap, &swappers[i]), 0);
+    }
+    for (size_t i = 0; i < SWAPPERS; i++) {
+        pthread_join(threads[i], NULL);
+        CHECK_EQ(swappers[i].missing, 0);
+        CHECK_GT(swappers[i].rounds, 0);
+    }
+    end();
+}
+
 static const struct test_case tests[] = {
     {"a full heap refuses at once", test_full_heap_refuses_at_once},
     {"evicting is cheap", test_evicting_is_cheap},
@@ -639,6 +703,8 @@ static const struct test_case tests[] = {
     {"an object that has grown is no second free",
      test_object_that_has_grown_is_no_second_free},
     {"one barrier for all caches", test_one_barrier_for_all_caches},
+    {"each thread gets what it has freed",
+     test_each_thread_gets_what_it_has_freed},
     {"ended threads are in no list", test_ended_threads_are_in_no_list},
     {NULL, NULL},
 };
