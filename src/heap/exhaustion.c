@@ -18,7 +18,7 @@
 static bool caches_may_have_any(const struct memkind_heap *heap)
 {
     return cache_visit_may_find(&heap->caches) ||
-           atomic_load(&heap->exhaustion.is_reclaiming);
+           atomic_load(&heap->exhaustion.reclaims) != 0;
 }
 
 /* An aligned object whose size has a class that does not see to that. It may
@@ -236,6 +236,13 @@ void exhaustion_begin(struct memkind_heap *heap)
     ranked_lock_release(&heap->arenas.lock);
 }
 
+void exhaustion_unpark_all(struct memkind_heap *heap)
+{
+    exhaustion_begin_reclaim(heap);
+    arena_exchange_unpark_all(&heap->arenas);
+    exhaustion_end_reclaim(heap);
+}
+
 /* ---- the end of it ------------------------------------------------------ */
 
 void exhaustion_note_success(struct memkind_heap *heap,
@@ -249,6 +256,6 @@ void exhaustion_note_success(struct memkind_heap *heap,
         cache->failures_seen = failures;
     } else {
         arena_returns_end(&heap->arenas.returns);
-        arena_exchange_unpark_all(&heap->arenas);
+        exhaustion_unpark_all(heap);
     }
 }

@@ -63,6 +63,21 @@ bool exhaustion_reclaim_may_help(struct memkind_heap *heap, unsigned size_class,
 /* Whether a reclaim may help a heap on the same file system. */
 bool exhaustion_reclaim_may_help_others(struct memkind_heap *heap);
 
+/* Bracket what takes objects or pages from where an allocation finds them, and
+ * gives them back where it does. Nothing is refused meanwhile. */
+static inline void exhaustion_begin_reclaim(struct memkind_heap *heap)
+{
+    atomic_fetch_add(&heap->exhaustion.reclaims, 1);
+}
+
+static inline void exhaustion_end_reclaim(struct memkind_heap *heap)
+{
+    atomic_fetch_sub(&heap->exhaustion.reclaims, 1);
+}
+
+/* Gives all parked objects back. */
+void exhaustion_unpark_all(struct memkind_heap *heap);
+
 /* Makes the heap exhausted; a reclaim follows. */
 void exhaustion_begin(struct memkind_heap *heap);
 

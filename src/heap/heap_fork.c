@@ -92,6 +92,12 @@ static void renew_blocks_lock(struct memkind_heap *heap)
     ranked_lock_init(&heap->arenas.extents.blocks_lock, RANK_BLOCKS);
 }
 
+/* What another thread was at, it does not end in the child. */
+static void forget_reclaims(struct memkind_heap *heap)
+{
+    atomic_store(&heap->exhaustion.reclaims, 0);
+}
+
 static void orphan_other_caches(struct memkind_heap *heap)
 {
     cache_visit_orphan_others(&heap->caches, is_at_rest);
@@ -107,6 +113,7 @@ void heap_fork_child(void)
     snapshot_lock_renew_in_child();
     heap_registry_forget_users();
     heap_registry_visit_locked(renew_blocks_lock);
+    heap_registry_visit_locked(forget_reclaims);
     heap_registry_visit_locked(orphan_other_caches);
     unlock_heaps();
     allocator_open_gate_in_child();

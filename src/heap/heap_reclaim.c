@@ -22,26 +22,26 @@ static void reclaim_caches(struct memkind_heap *heap)
 
 void heap_reclaim_caches_locked(struct memkind_heap *heap)
 {
-    atomic_store(&heap->exhaustion.is_reclaiming, true);
+    exhaustion_begin_reclaim(heap);
     reclaim_caches(heap);
-    atomic_store(&heap->exhaustion.is_reclaiming, false);
+    exhaustion_end_reclaim(heap);
 }
 
 void heap_reclaim_within_budget_locked(struct memkind_heap *heap)
 {
-    atomic_store(&heap->exhaustion.is_reclaiming, true);
+    exhaustion_begin_reclaim(heap);
     reclaim_caches(heap);
     heap_arenas_purge_within_budget(&heap->arenas);
-    atomic_store(&heap->exhaustion.is_reclaiming, false);
+    exhaustion_end_reclaim(heap);
 }
 
 void heap_reclaim(struct memkind_heap *heap)
 {
     ranked_lock_take(&heap->reclaim_lock);
-    atomic_store(&heap->exhaustion.is_reclaiming, true);
+    exhaustion_begin_reclaim(heap);
     reclaim_caches(heap);
     heap_arenas_purge(&heap->arenas);
-    atomic_store(&heap->exhaustion.is_reclaiming, false);
+    exhaustion_end_reclaim(heap);
     ranked_lock_release(&heap->reclaim_lock);
 }
 

@@ -4,8 +4,8 @@
 #include <errno.h>
 
 #include "allocator_gate.h"
-#include "arena_exchange.h"
 #include "cache_visit.h"
+#include "exhaustion.h"
 #include "jemalloc_ctl.h"
 #include "object_records.h"
 #include "quarantine.h"
@@ -26,7 +26,7 @@ static size_t difference(size_t all, size_t part)
 static size_t count_cached(struct memkind_heap *heap)
 {
     cache_visit_bury_orphans(&heap->caches);
-    arena_exchange_unpark_all(&heap->arenas);
+    exhaustion_unpark_all(heap);
     heap->stats.cached = cache_visit_count_bytes(&heap->caches);
     if (!heap_is_checked(heap))
         return heap->stats.cached;

@@ -25,7 +25,7 @@ struct vain_attempt {
 
 /* See exhaustion.h. */
 struct exhaustion {
-    atomic_bool is_reclaiming; /* some thread is */
+    atomic_uint reclaims; /* that are under way, or parts of one */
     struct vain_attempt vain[SIZE_CLASS_COUNT];
 };
 

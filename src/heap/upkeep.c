@@ -5,7 +5,6 @@
 #include <stdatomic.h>
 
 #include "allocator_gate.h"
-#include "arena_exchange.h"
 #include "cache_visit.h"
 #include "coarse_clock.h"
 #include "exhaustion.h"
@@ -132,7 +131,7 @@ static bool take_turn(struct memkind_heap *heap, int64_t now, int64_t end_ns)
     if (heap_pool(heap) != NULL && unmap_old(heap_pool(heap), end_ns))
         is_done = false;
     if (!is_at_limit(heap)) {
-        arena_exchange_unpark_all(&heap->arenas);
+        exhaustion_unpark_all(heap);
         if (heap_pool(heap) != NULL && pay(heap_pool(heap), end_ns))
             is_done = false;
     }
