@@ -179,8 +179,8 @@ static void *drain_others_and_attempt(struct memkind_heap *heap,
                                       int flags)
 {
     if (!cache_visit_may_find(&heap->caches) &&
-        arena_exchange_find_parked(&heap->arenas, class_for(size, flags))
-            .others)
+        !arena_exchange_find_parked(&heap->arenas, class_for(size, flags))
+             .others)
         return NULL;
     heap_reclaim_caches_locked(heap);
     return attempt_everywhere(heap, cache, size, flags);
