@@ -200,8 +200,10 @@ bool arena_exchange_park(struct heap_arenas *arenas, unsigned tally,
         return false;
     atomic_fetch_add(&place->classes[size_class].objects, 1);
     /* What was parked when counting ended has gone back. */
-    if (atomic_load(&returns->epoch) % 2 == 0)
-        arena_exchange_unpark_all(arenas);
+    uint64_t own = value;
+    if (atomic_load(&returns->epoch) % 2 == 0 &&
+        atomic_compare_exchange_strong(&place->parked, &own, 0))
+        arena_exchange_return(arenas, tally, size_class, ptr);
     return true;
 }
 

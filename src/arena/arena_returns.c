@@ -143,18 +143,26 @@ static size_t bytes_reused(uint64_t reused)
 
 size_t arena_returns_spare(struct arena_returns *returns)
 {
-    const size_t reused = bytes_reused(atomic_load(&returns->reused)),
-                 freed = arena_returns_free_pages(returns) -
-                         atomic_load(&returns->purged);
-    return freed > reused ? freed - reused : 0;
+    uint64_t before = atomic_load(&returns->reused), reused;
+    size_t freed;
+    for (;;) {
+        reused = before;
+        freed = arena_returns_free_pages(returns);
+        freed -= atomic_load(&returns->purged);
+        before = atomic_load(&returns->reused);
+        if (before >> REUSED_BITS == reused >> REUSED_BITS)
+            break; /* no purge was noted in between */
+    }
+    return freed > bytes_reused(reused) ? freed - bytes_reused(reused) : 0;
 }
 
+/* A reader in between counts too much. */
 void arena_returns_note_purge(struct arena_returns *returns, size_t free_pages,
                               size_t left)
 {
     const uint64_t number = (atomic_load(&returns->reused) >> REUSED_BITS) + 1;
-    atomic_store(&returns->purged, free_pages - left);
     atomic_store(&returns->reused, number << REUSED_BITS);
+    atomic_store(&returns->purged, free_pages - left);
 }
 
 void arena_returns_note_reused(struct arena_returns *returns, uint64_t before,

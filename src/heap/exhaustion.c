@@ -208,13 +208,15 @@ void exhaustion_note_vain(struct memkind_heap *heap,
 
 /* ---- reclaims ----------------------------------------------------------- */
 
+/* What is parked is read first: when it goes back, that is a reclaim. */
 bool exhaustion_reclaim_may_help(struct memkind_heap *heap, unsigned size_class,
                                  size_t size)
 {
     /* An attempt has seen what is parked of the class itself, or another thread
      * has taken it. */
-    if (!exhaustion_holds(heap) || caches_may_have_any(heap) ||
-        arena_exchange_find_parked(&heap->arenas, size_class).others)
+    const bool has_parked =
+        arena_exchange_find_parked(&heap->arenas, size_class).others;
+    if (!exhaustion_holds(heap) || has_parked || caches_may_have_any(heap))
         return true;
     return arena_returns_spare(&heap->arenas.returns) != 0 &&
            !is_over_space(heap, size_class, size);
@@ -222,8 +224,8 @@ bool exhaustion_reclaim_may_help(struct memkind_heap *heap, unsigned size_class,
 
 bool exhaustion_reclaim_may_help_others(struct memkind_heap *heap)
 {
-    return !exhaustion_holds(heap) || caches_may_have_any(heap) ||
-           arena_exchange_has_parked(&heap->arenas) ||
+    const bool has_parked = arena_exchange_has_parked(&heap->arenas);
+    return !exhaustion_holds(heap) || has_parked || caches_may_have_any(heap) ||
            arena_returns_spare(&heap->arenas.returns) != 0;
 }
 

@@ -72,7 +72,12 @@ static inline void exhaustion_begin_reclaim(struct memkind_heap *heap)
 
 static inline void exhaustion_end_reclaim(struct memkind_heap *heap)
 {
-    atomic_fetch_sub(&heap->exhaustion.reclaims, 1);
+    /* A forked child may have begun anew, in a signal handler. */
+    unsigned reclaims = atomic_load(&heap->exhaustion.reclaims);
+    while (reclaims != 0 &&
+           !atomic_compare_exchange_weak(&heap->exhaustion.reclaims, &reclaims,
+                                         reclaims - 1)) {
+    }
 }
 
 /* Gives all parked objects back. */

@@ -535,7 +535,7 @@ static void test_upkeep_gives_it_back_after_failures(void)
          i++) {
         const struct timespec step = {0, STEP_MS * 1000000};
         nanosleep(&step, NULL);
-        arena_returns_begin(&heap->arenas.returns);
+        exhaustion_begin(heap);
         release(allocate(64));
     }
     CHECK_EQ(owed(), 0);
