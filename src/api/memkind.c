@@ -19,6 +19,7 @@
 #include "kind_heap.h"
 #include "kind_shortage.h"
 #include "last_error.h"
+#include "library_init.h"
 #include "misuse.h"
 #include "numa_places.h"
 #include "region_pool.h"
@@ -145,6 +146,13 @@ int memkind_attach_kind(memkind_t kind)
 bool memkind_is_inside(void)
 {
     return allocator_is_inside();
+}
+
+void memkind_register_fork_handlers(void)
+{
+    const int saved_errno = errno;
+    library_init();
+    errno = saved_errno;
 }
 
 int memkind_next_descriptor(int first, int last)
