@@ -62,6 +62,10 @@ printf '%s\n' 'je_arena_init mkje_real_arena_init' 'je_pa_alloc mkje_real_pa_all
 # See jemalloc_fork.h.
 printf '%s\n' 'je_tsd_postfork_child mkje_tsd_postfork_child' 'je_arenas mkje_arenas' \
     'je_arena_postfork_child mkje_arena_postfork_child' >>"$work/names"
+# See jemalloc_batch.h.
+printf '%s\n' 'je_arena_cache_bin_fill_small mkje_arena_cache_bin_fill_small' \
+    'je_tcache_bin_flush_small mkje_tcache_bin_flush_small' \
+    'je_tcache_bin_info mkje_tcache_bin_info' >>"$work/names"
 # MALLOC_CONF and /etc/malloc.conf are for the process's own malloc.
 printf '%s\n' 'secure_getenv mkje_getenv' 'readlink mkje_readlink' >>"$work/names"
 # Memory and threads come by the library's own table of system calls.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "arena_exchange.h"
 
+#include "jemalloc_batch.h"
 #include "memory_marks.h"
 #include "object_tag.h"
 
@@ -50,6 +51,23 @@ bool arena_exchange_give(struct heap_arenas *arenas, unsigned tally,
     }
     JE_NAME(dallocx)(ptr, JE_TCACHE_NONE);
     return false;
+}
+
+uint32_t arena_exchange_give_some(struct heap_arenas *arenas, unsigned tally,
+                                  unsigned size_class, int flags,
+                                  void *const *objects, uint32_t count)
+{
+    if (size_class < size_class_first_large &&
+        !arena_returns_are_counted(&arenas->returns)) {
+        heap_arenas_note_free_pages(arenas);
+        je_batch_give(flags, size_class - SIZE_CLASS_FIRST, objects, count);
+        return count;
+    }
+    uint32_t not_counted = 0;
+    for (uint32_t i = 0; i < count; i++)
+        not_counted +=
+            !arena_exchange_give(arenas, tally, size_class, objects[i]);
+    return not_counted;
 }
 
 void arena_exchange_return(struct heap_arenas *arenas, unsigned tally,
@@ -110,6 +128,22 @@ void arena_exchange_end_fetch(struct heap_arenas *arenas,
         else
             arena_returns_note_reused(returns, fetch->reused, pages);
     }
+}
+
+uint32_t arena_exchange_fetch_some(struct heap_arenas *arenas, unsigned tally,
+                                   unsigned size_class, int flags,
+                                   void **objects, uint32_t count)
+{
+    const struct arena_fetch begun =
+        arena_exchange_begin_fetch(arenas, tally, size_class);
+    if (begun.is_counted)
+        return 0;
+    const uint32_t taken =
+        je_batch_take(flags, size_class - SIZE_CLASS_FIRST, objects, count);
+    if (__builtin_expect(arena_returns_are_counted(&arenas->returns), 0))
+        for (uint32_t i = count - taken; i < count; i++)
+            arena_exchange_end_fetch(arenas, &begun, objects[i]);
+    return taken;
 }
 
 /* ---- parked objects ----------------------------------------------------- */

@@ -62,19 +62,31 @@ static unsigned hash_place(const void *ptr)
                       (64 - RETURNED_LOG));
 }
 
+/* Objects that are given back together. */
+#define GIVEN_MOST 64U
+
+/* The arenas' place is that of most of the objects' arena. */
 static void return_objects(struct heap_arenas *arenas, unsigned tally,
-                           unsigned size_class, void *const *objects,
-                           uint32_t count, struct returned *returned)
+                           int arena_flags, unsigned size_class,
+                           void *const *objects, uint32_t count,
+                           struct returned *returned)
 {
-    uint32_t not_counted = 0;
+    void *given[GIVEN_MOST];
+    uint32_t not_counted = 0, giving = 0;
     for (uint32_t i = 0; i < count; i++) {
         unsigned place = hash_place(objects[i]);
         if (was_returned(arenas, returned, place, objects[i]))
             continue;
         returned->objects[place] = objects[i];
-        not_counted +=
-            !arena_exchange_give(arenas, tally, size_class, objects[i]);
+        given[giving++] = objects[i];
+        if (giving < GIVEN_MOST)
+            continue;
+        not_counted += arena_exchange_give_some(arenas, tally, size_class,
+                                                arena_flags, given, giving);
+        giving = 0;
     }
+    not_counted += arena_exchange_give_some(arenas, tally, size_class,
+                                            arena_flags, given, giving);
     if (not_counted != 0)
         arena_returns_note(&arenas->returns, size_class,
                            (size_t)not_counted * size_class_pages[size_class]);
@@ -106,8 +118,8 @@ static void flush(struct magazines *magazines, unsigned size_class,
     if (count == 0)
         return;
     struct returned returned = {0};
-    return_objects(magazines->arenas, magazines->tally, size_class,
-                   magazines->bases[size_class], count, &returned);
+    return_objects(magazines->arenas, magazines->tally, magazines->arena_flags,
+                   size_class, magazines->bases[size_class], count, &returned);
     close_gap(magazines, size_class, 0, count, &returned);
 }
 
@@ -359,8 +371,9 @@ static bool refill_from_depot(struct magazines *magazines, unsigned size_class)
         count = chunk->count;
     if (surplus != 0) {
         struct returned returned = {0};
-        return_objects(magazines->arenas, magazines->tally, size_class,
-                       chunk->objects, surplus, &returned);
+        return_objects(magazines->arenas, magazines->tally,
+                       magazines->arena_flags, size_class, chunk->objects,
+                       surplus, &returned);
     }
     unseal(magazines, size_class);
     memcpy(magazines->bases[size_class], chunk->objects + surplus,
@@ -378,8 +391,8 @@ static size_t return_chunk(struct heap_arenas *arenas, struct depot *depot,
 {
     struct returned returned = {0};
     const size_t bytes = (size_t)chunk->count * size_class_sizes[size_class];
-    return_objects(arenas, 0, size_class, chunk->objects, chunk->count,
-                   &returned);
+    return_objects(arenas, 0, heap_arenas_flags(arenas, 0), size_class,
+                   chunk->objects, chunk->count, &returned);
     depot_release(depot, size_class, chunk);
     return bytes;
 }
@@ -427,6 +440,28 @@ static void *fetch(struct magazines *magazines, unsigned size_class, int flags)
     return ptr;
 }
 
+/* Fetches up to `count` objects to the end of the array, the first one last.
+ * Returns how many. */
+static uint32_t fetch_rest(struct magazines *magazines, unsigned size_class,
+                           void **objects, uint32_t count)
+{
+    if (count == 0)
+        return 0;
+    struct heap_arenas *arenas = magazines->arenas;
+    const uint32_t fetched =
+        arena_exchange_fetch_some(arenas, magazines->tally, size_class,
+                                  magazines->arena_flags, objects, count);
+    objects += count - fetched;
+    for (uint32_t i = 0; i < fetched; i++)
+        object_tag_write(arenas->extents.pool, objects[i], size_class);
+    for (uint32_t i = 0; i < fetched / 2; i++) {
+        void *ptr = objects[i];
+        objects[i] = objects[fetched - 1 - i];
+        objects[fetched - 1 - i] = ptr;
+    }
+    return fetched;
+}
+
 /* How many objects to fetch: twice as many each time, within limits. */
 static uint32_t refill_count(struct magazines *magazines, unsigned size_class)
 {
@@ -450,6 +485,7 @@ static bool refill_from_arena(struct magazines *magazines, unsigned size_class)
         if (ptr == NULL)
             break;
         objects[--missing] = ptr;
+        missing -= fetch_rest(magazines, size_class, objects, missing);
     }
     uint32_t count = wanted - missing;
     unseal(magazines, size_class);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Several small objects in one call: taken from an arena, or given back, with a
+ * lock of jemalloc's for all of them. jemalloc fills and flushes the caches of
+ * its threads that way, but its interface has no such call.
+ */
+#ifndef JEMALLOC_BATCH_H
+#define JEMALLOC_BATCH_H
+
+#include <stdint.h>
+
+/*
+ * Takes up to `count` objects, and returns how many. 0 also if jemalloc is not
+ * the release that this file knows: then mallocx() is to be used. The objects
+ * lie at the end of the array, in the order in which mallocx() would give them.
+ * flags: an arena, and no cache. bin: the size class, by its place among the
+ * small ones. The thread has called mallocx() or dallocx() since it is inside
+ * the allocator's gate.
+ */
+uint32_t je_batch_take(int flags, unsigned bin, void **objects, uint32_t count);
+
+/* Gives objects of one size class back, which may be of several arenas. flags:
+ * one of the arenas, preferably that of the most. */
+void je_batch_give(int flags, unsigned bin, void *const *objects,
+                   uint32_t count);
+
+#endif
