@@ -12,7 +12,8 @@
 /*
  * Takes up to `count` objects, and returns how many. 0 also if jemalloc is not
  * the release that this file knows: then mallocx() is to be used. The objects
- * lie at the end of the array, in the order in which mallocx() would give them.
+ * lie at the end of the array, in the order in which mallocx() would give them;
+ * what is in the places before is of no use.
  * flags: an arena, and no cache. bin: the size class, by its place among the
  * small ones. The thread has called mallocx() or dallocx() since it is inside
  * the allocator's gate.
