@@ -667,16 +667,6 @@ int memkind_set_least_descriptor(int least);
 bool memkind_is_inside(void);
 
 /**
- * Registers what the library does at fork(), unless that has been done. It is
- * done when the library is loaded. A library that takes malloc()'s place and
- * uses kinds calls this before the program's other libraries register handlers
- * by pthread_atfork(3): a handler of theirs may wait for a thread that
- * allocates, and finds kinds in use until then. Any thread may call it. Not in
- * libmemkind 1.14.
- */
-void memkind_register_fork_handlers(void);
-
-/**
  * Starts or stops background threads that give freed space back without
  * holding up the callers. The environment variable
  * MEMKIND_BACKGROUND_THREAD_LIMIT bounds their number.

@@ -15,11 +15,11 @@
 #include "allocator_gate.h"
 #include "call_result.h"
 #include "heap.h"
+#include "heap_resize.h"
 #include "kept_descriptors.h"
 #include "kind_heap.h"
 #include "kind_shortage.h"
 #include "last_error.h"
-#include "library_init.h"
 #include "misuse.h"
 #include "numa_places.h"
 #include "region_pool.h"
@@ -148,13 +148,6 @@ bool memkind_is_inside(void)
     return allocator_is_inside();
 }
 
-void memkind_register_fork_handlers(void)
-{
-    const int saved_errno = errno;
-    library_init();
-    errno = saved_errno;
-}
-
 int memkind_next_descriptor(int first, int last)
 {
     return kept_descriptors_next(first, last);
@@ -253,6 +246,9 @@ int memkind_posix_memalign(memkind_t kind, void **memptr, size_t alignment,
 
 void *memkind_realloc(memkind_t kind, void *ptr, size_t size)
 {
+    void *resized = heap_realloc_direct(kind, ptr, size);
+    if (__builtin_expect(resized != NULL, 1))
+        return resized;
     if (kind == NULL)
         return memkind_arena_realloc_with_kind_detect(ptr, size);
     if (!is_kind_or_report(kind, ptr))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "arena_exchange.h"
 
+#include "heap_report.h"
 #include "jemalloc_batch.h"
 #include "memory_marks.h"
 #include "object_tag.h"
@@ -55,13 +56,19 @@ bool arena_exchange_give(struct heap_arenas *arenas, unsigned tally,
 
 uint32_t arena_exchange_give_some(struct heap_arenas *arenas, unsigned tally,
                                   unsigned size_class, int flags,
-                                  void *const *objects, uint32_t count)
+                                  void **objects, uint32_t count)
 {
     if (size_class < size_class_first_large &&
         !arena_returns_are_counted(&arenas->returns)) {
+        const size_t slab_objects =
+            size_class_pages[size_class] / size_class_sizes[size_class];
         heap_arenas_note_free_pages(arenas);
-        je_batch_give(flags, size_class - SIZE_CLASS_FIRST, objects, count);
-        return count;
+        const uint32_t given = je_batch_give(
+            flags, size_class - SIZE_CLASS_FIRST, slab_objects, objects, count);
+        for (uint32_t i = given; i < count; i++)
+            heap_report(HEAP_DOUBLE_FREE, arenas->extents.address_owner,
+                        objects[i]);
+        return given;
     }
     uint32_t not_counted = 0;
     for (uint32_t i = 0; i < count; i++)

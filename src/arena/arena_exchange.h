@@ -17,14 +17,17 @@ void arena_exchange_return(struct heap_arenas *arenas, unsigned tally,
                            unsigned size_class, void *ptr);
 
 /* Gives several objects of a class back, and returns how many of them are not
- * counted. flags: the arena that most of them are from. */
+ * counted. flags: the arena that most of them are from. The array, which is on
+ * the stack, is changed. An object that is seen to be free already is reported.
+ */
 uint32_t arena_exchange_give_some(struct heap_arenas *arenas, unsigned tally,
                                   unsigned size_class, int flags,
-                                  void *const *objects, uint32_t count);
+                                  void **objects, uint32_t count);
 
 /* Takes several small objects of a class out of the arena that the flags name.
  * The objects lie at the end of the array, in the arena's order. Returns how
- * many there are: 0 if they are to be taken one by one. */
+ * many there are, which may be fewer than the arena has: 0 if they are to be
+ * taken one by one. */
 uint32_t arena_exchange_fetch_some(struct heap_arenas *arenas, unsigned tally,
                                    unsigned size_class, int flags,
                                    void **objects, uint32_t count);

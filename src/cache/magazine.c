@@ -63,7 +63,7 @@ static unsigned hash_place(const void *ptr)
 }
 
 /* Objects that are given back together. */
-#define GIVEN_MOST 64U
+#define GIVEN_MOST 32U
 
 /* The arenas' place is that of most of the objects' arena. */
 static void return_objects(struct heap_arenas *arenas, unsigned tally,
@@ -441,8 +441,8 @@ static void *fetch(struct magazines *magazines, unsigned size_class, int flags)
 }
 
 /* Fetches up to `count` objects to the end of the array, the first one last.
- * Returns how many. */
-static uint32_t fetch_rest(struct magazines *magazines, unsigned size_class,
+ * Returns how many; 0: they are to be fetched one by one. */
+static uint32_t fetch_more(struct magazines *magazines, unsigned size_class,
                            void **objects, uint32_t count)
 {
     if (count == 0)
@@ -485,7 +485,11 @@ static bool refill_from_arena(struct magazines *magazines, unsigned size_class)
         if (ptr == NULL)
             break;
         objects[--missing] = ptr;
-        missing -= fetch_rest(magazines, size_class, objects, missing);
+        uint32_t more;
+        do {
+            more = fetch_more(magazines, size_class, objects, missing);
+            missing -= more;
+        } while (more != 0);
     }
     uint32_t count = wanted - missing;
     unseal(magazines, size_class);

@@ -18,7 +18,7 @@
 
 /* What follows, as far as it is used, is that of jemalloc's cache_bin.h and
  * tcache_structs.h, and does not depend on how jemalloc is configured. */
-#define KNOWN_RELEASE "5.3.0-"
+#define KNOWN_RELEASE "5.3.0-0-"
 
 /* A cache: a stack that grows down. The positions are the low bits of addresses
  * in its array. */
@@ -53,13 +53,14 @@ void JE_NAME(tcache_bin_flush_small)(void *tsd, struct tcache *tcache,
                                      struct cache_bin *cache, unsigned bin,
                                      unsigned left) BATCH_WEAK;
 extern struct cache_bin_info *JE_NAME(tcache_bin_info) BATCH_WEAK;
+void JE_NAME(inspect_extent_util_stats_get)(void *tsdn, const void *object,
+                                            size_t *free_objects,
+                                            size_t *objects,
+                                            size_t *size) BATCH_WEAK;
 
 extern __thread char JE_NAME(tsd_tls)[] BATCH_TLS
     __attribute__((visibility("hidden")));
 extern void *JE_NAME(arenas)[] __attribute__((visibility("hidden")));
-
-/* For how many objects a lock is held. */
-#define BATCH_MOST 64U
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool is_known;
@@ -72,6 +73,7 @@ static void find_release(void)
                strncmp(version, KNOWN_RELEASE, sizeof KNOWN_RELEASE - 1) == 0 &&
                JE_NAME(arena_cache_bin_fill_small) != NULL &&
                JE_NAME(tcache_bin_flush_small) != NULL &&
+               JE_NAME(inspect_extent_util_stats_get) != NULL &&
                &JE_NAME(tcache_bin_info) != NULL &&
                JE_NAME(tcache_bin_info) != NULL;
 }
@@ -87,74 +89,90 @@ static void *arena_of(int flags)
     return JE_NAME(arenas)[((unsigned)flags >> 20) - 1];
 }
 
-/* A cache of `count` objects that end at `end`, of at most `most`. */
+/* A cache of `count` objects that end at `end`, of at most `most`. (With its
+ * assertions, jemalloc reads the word below the place of the last of these,
+ * wherever that is on the stack.) */
 static struct cache_bin cache_with(void **end, uint32_t count, uint32_t most)
 {
+    const uintptr_t empty = (uintptr_t)end;
     struct cache_bin cache = {.head = end - count};
     cache.low_water = (uint16_t)(uintptr_t)cache.head;
-    cache.full = (uint16_t)(uintptr_t)(end - most);
-    cache.empty = (uint16_t)(uintptr_t)end;
+    cache.full = (uint16_t)(empty - most * sizeof *end);
+    cache.empty = (uint16_t)empty;
     return cache;
 }
 
 uint32_t je_batch_take(int flags, unsigned bin, void **objects, uint32_t count)
 {
-    if (!can_batch())
+    if (count == 0 || !can_batch())
         return 0;
-    uint32_t taken = 0;
-    while (taken < count) {
-        void **end = objects + (count - taken);
-        struct cache_bin_info info = {BATCH_MOST};
-        const uint32_t step =
-            count - taken < BATCH_MOST ? count - taken : BATCH_MOST;
-        struct cache_bin cache = cache_with(end, 0, step);
-        cache.requests = step;
-        JE_NAME(arena_cache_bin_fill_small)
-        (JE_NAME(tsd_tls), arena_of(flags), &cache, &info, bin, step);
-        const uint32_t got = (uint32_t)(end - cache.head);
-        taken += got;
-        if (got < step)
-            break;
+    if (count > JE_BATCH_MOST) {
+        objects += count - JE_BATCH_MOST;
+        count = JE_BATCH_MOST;
     }
-    return taken;
+    struct cache_bin_info info = {JE_BATCH_MOST};
+    struct cache_bin cache = cache_with(objects + count, 0, count);
+    cache.requests = count;
+    JE_NAME(arena_cache_bin_fill_small)
+    (JE_NAME(tsd_tls), arena_of(flags), &cache, &info, bin, count);
+    return (uint32_t)(objects + count - cache.head);
 }
 
-/* The largest cache that jemalloc makes of small objects has fewer. */
-#define PLACES 256U
-
-static void give_step(int flags, unsigned bin, void *const *objects,
-                      uint32_t count)
+/* Whether an object lies in a slab of so many objects, some of which live. That
+ * does not change while it lives itself. */
+static bool is_in_slab(const void *object, size_t slab_objects)
 {
-    /* With its assertions, jemalloc reads the place below a cache. */
-    void *places[1 + PLACES] = {NULL};
-    void **end = places + 1 + PLACES;
+    size_t free_objects, found, size;
+    JE_NAME(inspect_extent_util_stats_get)
+    (JE_NAME(tsd_tls), object, &free_objects, &found, &size);
+    return found == slab_objects && free_objects < found;
+}
+
+/* Moves objects that cannot live to the end. Returns how many others there are.
+ */
+static uint32_t set_apart(void **objects, uint32_t count, size_t slab_objects)
+{
+    for (uint32_t i = 0; i < count;) {
+        void *ptr = objects[i];
+        if (__builtin_expect(is_in_slab(ptr, slab_objects), 1)) {
+            i++;
+        } else {
+            objects[i] = objects[--count];
+            objects[count] = ptr;
+        }
+    }
+    return count;
+}
+
+static void give_step(int flags, unsigned bin, void **end, uint32_t count)
+{
     struct tcache_slow slow = {.arena = arena_of(flags)};
     struct tcache tcache = {&slow};
     struct cache_bin cache =
         cache_with(end, count, JE_NAME(tcache_bin_info)[bin].most);
-    memcpy(cache.head, objects, count * sizeof objects[0]);
     JE_NAME(tcache_bin_flush_small)
     (JE_NAME(tsd_tls), &tcache, &cache, bin, 0);
 }
 
-void je_batch_give(int flags, unsigned bin, void *const *objects,
-                   uint32_t count)
+uint32_t je_batch_give(int flags, unsigned bin, size_t slab_objects,
+                       void **objects, uint32_t count)
 {
-    uint32_t given = 0, step = 1;
-    if (can_batch() && count > 1 &&
-        JE_NAME(tcache_bin_info)[bin].most <= PLACES) {
-        const uint32_t most = JE_NAME(tcache_bin_info)[bin].most;
+    uint32_t given = 0, step, live = count;
+    const uint32_t most = count > 1 && slab_objects > 1 && can_batch()
+                              ? JE_NAME(tcache_bin_info)[bin].most
+                              : 0;
+    if (most != 0) {
         /* The thread may have used jemalloc for nothing so far. */
         JE_NAME(dallocx)(objects[given++], JE_TCACHE_NONE);
-        for (; given < count; given += step) {
-            step = count - given < most ? count - given : most;
-            if (step > BATCH_MOST)
-                step = BATCH_MOST;
-            give_step(flags, bin, objects + given, step);
+        live = 1 + set_apart(objects + 1, count - 1, slab_objects);
+        for (; given < live; given += step) {
+            step = live - given < most ? live - given : most;
+            give_step(flags, bin, objects + given + step, step);
         }
     }
-    for (; given < count; given++)
+    for (; given < live; given++)
         JE_NAME(dallocx)(objects[given], JE_TCACHE_NONE);
+    return live;
 }
 
 #else
@@ -166,12 +184,13 @@ uint32_t je_batch_take(int flags, unsigned bin, void **objects, uint32_t count)
     return 0;
 }
 
-void je_batch_give(int flags, unsigned bin, void *const *objects,
-                   uint32_t count)
+uint32_t je_batch_give(int flags, unsigned bin, size_t slab_objects,
+                       void **objects, uint32_t count)
 {
-    (void)flags, (void)bin;
+    (void)flags, (void)bin, (void)slab_objects;
     for (uint32_t i = 0; i < count; i++)
         JE_NAME(dallocx)(objects[i], JE_TCACHE_NONE);
+    return count;
 }
 
 #endif

@@ -8,10 +8,6 @@
  * that the static library is linked into. If another constructor makes a kind
  * even before that, the kind works, but what is set up here is not there yet.
  */
-#include "library_init.h"
-
-#include <stdatomic.h>
-
 #include "debug_log.h"
 #include "hardening.h"
 #include "jemalloc_conf.h"
@@ -24,17 +20,8 @@
 #include "region_fork.h"
 #include "thread_cache.h"
 
-__attribute__((constructor(101))) static void library_load(void)
+__attribute__((constructor(101))) static void library_init(void)
 {
-    library_init();
-}
-
-void library_init(void)
-{
-    /* Not pthread_once(): to register handlers may come back to here. */
-    static atomic_flag has_begun = ATOMIC_FLAG_INIT;
-    if (atomic_flag_test_and_set(&has_begun))
-        return;
     /* Messages first, for what the others have to say. */
     atomic_store(&debug_log_on, option_is_on(OPTION_DEBUG));
     hardening_init();

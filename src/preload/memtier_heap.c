@@ -59,11 +59,6 @@ static void go_out(void)
         state = THREAD_IS_OUT;
 }
 
-void preload_register_fork_handlers(void)
-{
-    memkind_register_fork_handlers();
-}
-
 bool memtier_heap_start(struct memtier_memory *memory)
 {
     /* Handlers that come later prepare earlier: those of the library run in

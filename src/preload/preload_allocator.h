@@ -22,8 +22,4 @@ size_t preload_usable_size(void *ptr);
 /* The alignment is a power of two. */
 void *preload_memalign(size_t alignment, size_t size);
 
-/* Has the allocator's handlers of fork() registered, unless that has begun
- * before. */
-void preload_register_fork_handlers(void);
-
 #endif

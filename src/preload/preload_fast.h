@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The fast ways of malloc() and free(): the thread's cache of the process's
- * kind, as memkind_malloc() and memkind_free() have them. Tiers have none:
- * PRELOAD_HAS_FAST_WAYS says which library this is compiled for.
+ * The fast ways of malloc(), realloc() and free(): the thread's cache of the
+ * process's kind, as memkind_malloc() and memkind_free() have them. Tiers have
+ * none: PRELOAD_HAS_FAST_WAYS says which library this is compiled for.
  */
 #ifndef PRELOAD_FAST_H
 #define PRELOAD_FAST_H
@@ -12,6 +12,7 @@
 
 #ifdef PRELOAD_HAS_FAST_WAYS
 #include "heap_fast.h"
+#include "heap_resize.h"
 #include "preload_heap.h"
 
 /* NULL if preload_malloc() has to do it. */
@@ -34,6 +35,12 @@ static inline bool preload_fast_free(void *ptr)
 {
     return heap_free_direct(NULL, ptr);
 }
+
+/* NULL if preload_realloc() has to do it. */
+static inline void *preload_fast_realloc(void *ptr, size_t size)
+{
+    return heap_realloc_direct(NULL, ptr, size);
+}
 #else
 static inline void *preload_fast_malloc(size_t size)
 {
@@ -51,6 +58,12 @@ static inline bool preload_fast_free(void *ptr)
 {
     (void)ptr;
     return false;
+}
+
+static inline void *preload_fast_realloc(void *ptr, size_t size)
+{
+    (void)ptr, (void)size;
+    return NULL;
 }
 #endif
 

@@ -14,7 +14,6 @@
 #include "heap_fast.h"
 #include "kind_heap.h"
 #include "libc_malloc.h"
-#include "library_init.h"
 #include "preload_allocator.h"
 #include "region_pool.h"
 
@@ -32,11 +31,6 @@ static atomic_size_t most_file_space;
 /* The thread is in one of the functions below: what the library or the C
  * library allocates on the way lies in DRAM. */
 static __thread bool is_busy __attribute__((tls_model("initial-exec")));
-
-void preload_register_fork_handlers(void)
-{
-    library_init();
-}
 
 void preload_heap_start(memkind_t kind, size_t min_size, bool full_is_null)
 {

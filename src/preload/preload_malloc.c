@@ -53,6 +53,9 @@ PRELOAD_EXPORT void *calloc(size_t nmemb, size_t size)
 
 PRELOAD_EXPORT void *realloc(void *ptr, size_t size)
 {
+    void *resized = preload_fast_realloc(ptr, size);
+    if (__builtin_expect(resized != NULL, 1))
+        return resized;
     return ptr != NULL ? preload_realloc(ptr, size) : malloc(size);
 }
 

@@ -121,9 +121,9 @@ constructors() {
 }
 # A kind is made by functions of libpmem's.
 pmem_first() {
-    constructors | grep -xE 'libpmem_init|library_load|preload_init' | tee "$work/order"
+    constructors | grep -xE 'libpmem_init|library_init|preload_init' | tee "$work/order"
     [ "$(tail -n 1 "$work/order")" = preload_init ] && grep -qx libpmem_init "$work/order" &&
-        grep -qx library_load "$work/order"
+        grep -qx library_init "$work/order"
 }
 check "no libraries for devices" few_libraries || true
 if nm "$library" 2>&1 | grep ' t preload_init$' >"$work/symbols"; then

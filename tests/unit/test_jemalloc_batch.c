@@ -78,6 +78,14 @@ static size_t allocated(unsigned arena)
     return je_arena_stat(arena, JE_STAT_SMALL_ALLOCATED);
 }
 
+static void give(unsigned arena, unsigned place, void **from, uint32_t count)
+{
+    const size_t of_slab =
+        je_slab_size(place) / size_class_sizes[SIZE_CLASS_FIRST + place];
+    CHECK_EQ(je_batch_give(flags_of(arena), place, of_slab, from, count),
+             count);
+}
+
 /* Takes `count` objects, the first one by itself as magazines do. Returns how
  * many there are; they lie at the end of the array. */
 static uint32_t take(unsigned arena, unsigned place, uint32_t count)
@@ -87,11 +95,14 @@ static uint32_t take(unsigned arena, unsigned place, uint32_t count)
     void *first = JE_NAME(mallocx)(size, flags_of(arena));
     if (first == NULL)
         return 0;
-    const uint32_t taken =
-        je_batch_take(flags_of(arena), place, objects, count - 1);
-    CHECK(taken <= count - 1);
+    uint32_t missing = count - 1, more;
+    do {
+        more = je_batch_take(flags_of(arena), place, objects, missing);
+        CHECK(more <= missing && more <= JE_BATCH_MOST);
+        missing -= more;
+    } while (more != 0);
     objects[count - 1] = first;
-    return taken + 1;
+    return count - missing;
 }
 
 /* All differ, are large enough, and hold what is stored to them. */
@@ -120,11 +131,10 @@ static void test_each_class_and_count(void)
             CHECK_EQ(taken, HAS_BATCHES ? count : 1);
             CHECK_EQ(allocated(arena), taken * size);
             check_objects(objects + count - taken, taken, size);
-            je_batch_give(flags_of(arena), place, objects + count - taken,
-                          taken);
+            give(arena, place, objects + count - taken, taken);
             CHECK_EQ(allocated(arena), 0);
         }
-    je_batch_give(flags_of(arena), 0, objects, 0);
+    give(arena, 0, objects, 0);
     CHECK_EQ(je_arena_destroy(arena), 0);
 }
 
@@ -143,7 +153,7 @@ static void test_order(void)
         wrong += objects[i] != (char *)first + (i + 1) * 112UL;
     CHECK_EQ(wrong, 0);
     JE_NAME(dallocx)(first, JE_TCACHE_NONE);
-    je_batch_give(flags_of(arena), place, objects, taken);
+    give(arena, place, objects, taken);
     CHECK_EQ(je_arena_destroy(arena), 0);
 }
 
@@ -158,18 +168,43 @@ static void test_objects_of_several_arenas(void)
         objects[i] = JE_NAME(mallocx)(48, flags_of(arenas[i * 7 % ARENAS]));
         REQUIRE_NOT_NULL(objects[i]);
     }
-    je_batch_give(flags_of(arenas[1]), place, objects, ARENAS * EACH);
+    give(arenas[1], place, objects, ARENAS * EACH);
     for (unsigned i = 0; i < ARENAS; i++) {
         CHECK_EQ(allocated(arenas[i]), 0);
         CHECK_EQ(je_arena_destroy(arenas[i]), 0);
     }
 }
 
+/* What lies in no slab any more is not given back. */
+static void test_what_is_free(void)
+{
+    const unsigned arena = make_arena();
+    const unsigned place = size_class_of(64) - SIZE_CLASS_FIRST;
+    const uint32_t of_slab = (uint32_t)(je_slab_size(place) / 64);
+    for (uint32_t i = 0; i < 2 * of_slab; i++) {
+        objects[i] = JE_NAME(mallocx)(64, flags_of(arena));
+        REQUIRE_NOT_NULL(objects[i]);
+    }
+    for (uint32_t i = of_slab; i < 2 * of_slab; i++)
+        JE_NAME(dallocx)(objects[i], JE_TCACHE_NONE);
+    if (HAS_BATCHES) {
+        void *some[] = {objects[0], objects[of_slab], objects[1],
+                        objects[of_slab + 1], objects[2]};
+        CHECK_EQ(je_batch_give(flags_of(arena), place, of_slab, some, 5), 3);
+        CHECK(some[3] != some[4]);
+        for (int i = 3; i < 5; i++)
+            CHECK(some[i] == objects[of_slab] ||
+                  some[i] == objects[of_slab + 1]);
+        CHECK_EQ(allocated(arena), (of_slab - 3) * 64);
+    }
+    CHECK_EQ(je_arena_destroy(arena), 0);
+}
+
 static unsigned threads_arena;
 
 static void *give_in_thread(void *count)
 {
-    je_batch_give(flags_of(threads_arena), 3, objects, *(uint32_t *)count);
+    give(threads_arena, 3, objects, *(uint32_t *)count);
     return NULL;
 }
 
@@ -203,7 +238,7 @@ static void test_too_few(void)
         CHECK(taken > 64);
     check_objects(objects + MOST - taken, taken, 2048);
     CHECK_NULL(JE_NAME(mallocx)(2048, flags_of(arena)));
-    je_batch_give(flags_of(arena), place, objects + MOST - taken, taken);
+    give(arena, place, objects + MOST - taken, taken);
     CHECK_EQ(allocated(arena), 0);
     CHECK_EQ(je_arena_destroy(arena), 0);
     room_end = end;
@@ -213,6 +248,7 @@ static const struct test_case tests[] = {
     {"each class and count", test_each_class_and_count},
     {"the order of objects", test_order},
     {"objects of several arenas", test_objects_of_several_arenas},
+    {"what is free already", test_what_is_free},
     {"a thread that has used jemalloc for nothing", test_thread_without_a_past},
     {"an arena that has too few", test_too_few},
     {NULL, NULL},

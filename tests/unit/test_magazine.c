@@ -13,6 +13,7 @@
 #include "cache_visit.h"
 #include "heap.h"
 #include "heap_create.h"
+#include "heap_resize.h"
 #include "heap_stat.h"
 #include "layer_test.h"
 #include "magazine.h"
@@ -107,6 +108,61 @@ static void test_freed_last_is_taken_first(void)
     CHECK(heap_free_direct(NULL, first));
     CHECK_NULL(heap_malloc_direct(&pool, 112));
     CHECK(!heap_free_direct(&pool, first));
+    close_set();
+}
+
+static void test_resized_the_fast_way(void)
+{
+    char stranger[64];
+    open_set();
+    struct thread_cache *cache = heap_cache(heap);
+    char *object = heap_malloc(heap, 100, 0),
+         *other = heap_malloc(heap, 700, 0);
+    REQUIRE(object != NULL && other != NULL);
+    memset(object, 'o', 100);
+    CHECK_EQ(heap_free(heap, other), HEAP_OK);
+    /* Its class remains. */
+    CHECK_EQ(heap_realloc_direct(&owner, object, 97), object);
+    CHECK_EQ(heap_realloc_direct(NULL, object, 112), object);
+    /* It moves to an object that the thread has cached, and is cached. */
+    CHECK_EQ(heap_realloc_direct(&owner, object, 641), other);
+    unsigned wrong = 0;
+    for (int i = 0; i < 100; i++)
+        wrong += other[i] != 'o';
+    CHECK_EQ(wrong, 0);
+    CHECK_EQ(heap_malloc_fast(cache, 100), object);
+    /* It shrinks. */
+    CHECK(heap_free_fast(cache, object));
+    CHECK_EQ(heap_realloc_direct(&owner, other, 100), object);
+    CHECK_EQ(memcmp(object, "oooo", 4), 0);
+    /* What is free, or no object's start, is left to the slower functions; so
+     * is what is not cached, and what has no class of a slab. */
+    CHECK_NULL(heap_realloc_direct(&owner, other, 650));
+    CHECK_NULL(heap_realloc_direct(&owner, object + 16, 100));
+    CHECK_NULL(heap_realloc_direct(&owner, stranger, 100));
+    CHECK_NULL(heap_realloc_direct(&owner, NULL, 100));
+    CHECK_NULL(heap_realloc_direct(&pool, object, 100));
+    CHECK_NULL(heap_realloc_direct(&owner, object, 0));
+    CHECK_EQ(held(cache, 5000), 0);
+    CHECK_NULL(heap_realloc_direct(&owner, object, 5000));
+    CHECK_NULL(heap_realloc_direct(&owner, object, MIB));
+    CHECK_EQ(memcmp(object, "oooo", 4), 0);
+    char *large = heap_malloc(heap, 40 * KIB, 0);
+    REQUIRE_NOT_NULL(large);
+    CHECK_NULL(heap_realloc_direct(&owner, large, 40 * KIB));
+    CHECK_NULL(heap_realloc_direct(&owner, large, 100));
+    /* There is no room for what it leaves. */
+    char *more[200];
+    for (int i = 0; i < 200; i++)
+        more[i] = heap_malloc(heap, 100, 0);
+    for (int i = 0; i < 200 && held(cache, 100) < room(cache, 100); i++)
+        CHECK_EQ(heap_free(heap, more[i]), HEAP_OK);
+    CHECK_EQ(held(cache, 100), room(cache, 100));
+    CHECK_EQ(heap_free(heap, heap_malloc(heap, 700, 0)), HEAP_OK);
+    other = heap_realloc_direct(&owner, object, 700);
+    REQUIRE_NOT_NULL(other);
+    CHECK_EQ(memcmp(other, "oooo", 4), 0);
+    CHECK_EQ(heap_malloc_fast(cache, 100), object);
     close_set();
 }
 
@@ -503,6 +559,7 @@ static void test_signal_handlers(void)
 
 static const struct test_case tests[] = {
     {"freed last is taken first", test_freed_last_is_taken_first},
+    {"resized the fast way", test_resized_the_fast_way},
     {"what does not go the fast way", test_what_does_not_go_the_fast_way},
     {"wrong addresses are refused", test_wrong_addresses_are_refused},
     {"magazines keep to the limit", test_magazines_keep_to_the_limit},
