@@ -65,8 +65,7 @@ printf '%s\n' 'je_tsd_postfork_child mkje_tsd_postfork_child' 'je_arenas mkje_ar
 # See jemalloc_batch.h.
 printf '%s\n' 'je_arena_cache_bin_fill_small mkje_arena_cache_bin_fill_small' \
     'je_tcache_bin_flush_small mkje_tcache_bin_flush_small' \
-    'je_tcache_bin_info mkje_tcache_bin_info' \
-    'je_inspect_extent_util_stats_get mkje_inspect_extent_util_stats_get' >>"$work/names"
+    'je_tcache_bin_info mkje_tcache_bin_info' >>"$work/names"
 # MALLOC_CONF and /etc/malloc.conf are for the process's own malloc.
 printf '%s\n' 'secure_getenv mkje_getenv' 'readlink mkje_readlink' >>"$work/names"
 # Memory and threads come by the library's own table of system calls.

@@ -27,13 +27,25 @@ static bool has_taken(unsigned size_class, struct page_traffic before)
                                 : size_class_has_own_pages(size_class);
 }
 
+/* Gives an object to jemalloc. */
+static void give(struct heap_arenas *arenas, unsigned size_class, void *ptr)
+{
+    /* A smaller object shares its tag with others of its slab. */
+    if (size_class >= size_class_first_large)
+        object_tag_clear_large(arenas->extents.pool, ptr);
+    else
+        object_tag_begin_giving(arenas->extents.pool);
+    JE_NAME(dallocx)(ptr, JE_TCACHE_NONE);
+    object_tag_end_giving();
+}
+
 static void give_counted(struct heap_arenas *arenas, unsigned number,
                          unsigned size_class, void *ptr)
 {
     struct return_tally *tally = arena_returns_tally(&arenas->returns, number);
     const size_t pages = pages_of(size_class, ptr);
     const struct page_traffic before = page_traffic_now();
-    JE_NAME(dallocx)(ptr, JE_TCACHE_NONE);
+    give(arenas, size_class, ptr);
     if (has_given(before))
         atomic_fetch_add(&tally->free_pages, pages);
     atomic_fetch_add(&tally->classes[size_class].objects, 1);
@@ -42,36 +54,46 @@ static void give_counted(struct heap_arenas *arenas, unsigned number,
 bool arena_exchange_give(struct heap_arenas *arenas, unsigned tally,
                          unsigned size_class, void *ptr)
 {
-    /* A smaller object shares its tag with others of its slab. */
-    if (size_class >= size_class_first_large)
-        object_tag_clear_large(arenas->extents.pool, ptr);
     heap_arenas_note_free_pages(arenas);
     if (__builtin_expect(arena_returns_are_counted(&arenas->returns), 0)) {
         give_counted(arenas, tally, size_class, ptr);
         return true;
     }
-    JE_NAME(dallocx)(ptr, JE_TCACHE_NONE);
+    give(arenas, size_class, ptr);
     return false;
+}
+
+/* Objects of a pool's slabs, which have not gone. */
+static void give_slab_objects(struct heap_arenas *arenas, unsigned size_class,
+                              int flags, void **objects, uint32_t count)
+{
+    heap_arenas_note_free_pages(arenas);
+    object_tag_begin_giving(arenas->extents.pool);
+    je_batch_give(flags, size_class - SIZE_CLASS_FIRST, objects, count);
+    object_tag_end_giving();
 }
 
 uint32_t arena_exchange_give_some(struct heap_arenas *arenas, unsigned tally,
                                   unsigned size_class, int flags,
                                   void **objects, uint32_t count)
 {
-    if (size_class < size_class_first_large &&
-        !arena_returns_are_counted(&arenas->returns)) {
-        const size_t slab_objects =
-            size_class_pages[size_class] / size_class_sizes[size_class];
-        heap_arenas_note_free_pages(arenas);
-        const uint32_t given = je_batch_give(
-            flags, size_class - SIZE_CLASS_FIRST, slab_objects, objects, count);
-        for (uint32_t i = given; i < count; i++)
+    struct memkind_region_pool *pool = arenas->extents.pool;
+    uint32_t kept = 0, not_counted = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (pool == NULL || object_tag_class(pool, objects[i]) == size_class)
+            objects[kept++] = objects[i];
+        else
             heap_report(HEAP_DOUBLE_FREE, arenas->extents.address_owner,
                         objects[i]);
-        return given;
     }
-    uint32_t not_counted = 0;
-    for (uint32_t i = 0; i < count; i++)
+    /* With one object to a slab, the next one may be the same, given twice. */
+    if (pool != NULL && size_class < size_class_first_large &&
+        !size_class_has_own_pages(size_class) &&
+        !arena_returns_are_counted(&arenas->returns)) {
+        give_slab_objects(arenas, size_class, flags, objects, kept);
+        return kept;
+    }
+    for (uint32_t i = 0; i < kept; i++)
         not_counted +=
             !arena_exchange_give(arenas, tally, size_class, objects[i]);
     return not_counted;

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "jemalloc_batch.h"
 #include "jemalloc_private.h"
 #include "size_class.h"
 #include "sys_calls.h"
+#include "tls_model.h"
 
 /* From here on a system call costs less than stores: the tags of 32 MiB. */
 #define TAG_BYTES_DROPPED ((size_t)16 << 10)
@@ -115,6 +117,54 @@ void object_tag_clear_large(struct memkind_region_pool *pool, void *ptr)
     if (tag != NULL)
         atomic_store_explicit(tag, SIZE_CLASS_NONE, memory_order_relaxed);
 }
+
+/* ---- slabs that go ------------------------------------------------------ */
+
+static __thread struct memkind_region_pool *giving_pool TLS_MODEL;
+
+static void forget_slab(void *start, size_t size)
+{
+    if (giving_pool == NULL)
+        return;
+    _Atomic uint16_t *tag = tag_place(giving_pool, start);
+    if (tag == NULL)
+        return;
+    for (_Atomic uint16_t *end = tag + (size >> REGION_TAG_SHIFT); tag < end;
+         tag++) {
+        const unsigned value = atomic_load_explicit(tag, memory_order_relaxed);
+        if (value != SIZE_CLASS_NONE && tag_class(value) != TAG_OF_GONE)
+            atomic_store_explicit(tag, (uint16_t)tag_when_gone(value),
+                                  memory_order_relaxed);
+    }
+}
+
+void object_tag_watch_slabs(void)
+{
+    (void)je_batch_watch_releases(forget_slab);
+}
+
+void object_tag_begin_giving(struct memkind_region_pool *pool)
+{
+    giving_pool = pool;
+}
+
+void object_tag_end_giving(void)
+{
+    giving_pool = NULL;
+}
+
+bool object_tag_has_gone(struct memkind_region_pool *pool, const void *ptr)
+{
+    const _Atomic uint16_t *place = tag_place(pool, ptr);
+    if (place == NULL)
+        return false;
+    const unsigned size_class =
+        tag_gone_class(atomic_load_explicit(place, memory_order_relaxed));
+    return size_class != SIZE_CLASS_NONE &&
+           tag_of(size_class, (uintptr_t)ptr) != SIZE_CLASS_NONE;
+}
+
+/* ---- classes ------------------------------------------------------------ */
 
 unsigned object_tag_class(struct memkind_region_pool *pool, const void *ptr)
 {

@@ -21,6 +21,19 @@ void object_tag_write_large(struct memkind_region_pool *pool, void *ptr,
 void object_tag_clear_large(struct memkind_region_pool *pool, void *ptr);
 
 /*
+ * Objects of slabs are given back to jemalloc between these two. A slab that
+ * goes with the last of them gets other tags: what is freed a second time is
+ * seen then, if object_tag_watch_slabs() has been called before there was an
+ * arena.
+ */
+void object_tag_watch_slabs(void);
+void object_tag_begin_giving(struct memkind_region_pool *pool);
+void object_tag_end_giving(void);
+
+/* Whether an object may have started there, in a slab that has gone. */
+bool object_tag_has_gone(struct memkind_region_pool *pool, const void *ptr);
+
+/*
  * The class of an object of the heap. SIZE_CLASS_NONE if no object starts
  * there, as far as the tag shows. If the address is in no region, jemalloc is
  * asked, and jemalloc takes any address for right.

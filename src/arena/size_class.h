@@ -57,7 +57,7 @@ static inline bool size_class_has_own_pages(unsigned size_class)
 
 /* A distance x within a slab is a multiple of the size if and only if
  * (uint32_t)(x * divisor) < divisor. */
-extern uint32_t size_class_divisors[SIZE_CLASS_COUNT] SIZE_CLASS_HIDDEN;
+extern uint32_t size_class_divisors[256] SIZE_CLASS_HIDDEN;
 
 /* Objects of such classes start at a page if jemalloc leaves that alone. A
  * jemalloc that is not our own shifts them by cache lines. */
@@ -108,6 +108,22 @@ _Static_assert(SIZE_CLASS_COUNT <= 256, "a tag has 8 bits for the class");
 static inline unsigned tag_class(unsigned tag)
 {
     return tag & TAG_CLASS_MASK;
+}
+
+/* The tag of a page of a slab that has gone, with the class that its objects
+ * had in place of the distance. No address fits it. */
+#define TAG_OF_GONE 255U
+
+static inline unsigned tag_when_gone(unsigned tag)
+{
+    return TAG_OF_GONE | tag_class(tag) << TAG_DISTANCE_SHIFT;
+}
+
+/* The class that objects had; SIZE_CLASS_NONE if it is another tag. */
+static inline unsigned tag_gone_class(unsigned tag)
+{
+    return tag_class(tag) == TAG_OF_GONE ? tag >> TAG_DISTANCE_SHIFT
+                                         : (unsigned)SIZE_CLASS_NONE;
 }
 
 /* Whether an object of the tag's class can start at an address. */

@@ -6,6 +6,7 @@
 
 #include "arena_exchange.h"
 #include "heap_report.h"
+#include "jemalloc_batch.h"
 #include "object_tag.h"
 
 #define CAPACITY_MAX 8192U /* objects in a magazine */
@@ -85,8 +86,9 @@ static void return_objects(struct heap_arenas *arenas, unsigned tally,
                                                 arena_flags, given, giving);
         giving = 0;
     }
-    not_counted += arena_exchange_give_some(arenas, tally, size_class,
-                                            arena_flags, given, giving);
+    if (giving != 0)
+        not_counted += arena_exchange_give_some(arenas, tally, size_class,
+                                                arena_flags, given, giving);
     if (not_counted != 0)
         arena_returns_note(&arenas->returns, size_class,
                            (size_t)not_counted * size_class_pages[size_class]);
@@ -440,26 +442,34 @@ static void *fetch(struct magazines *magazines, unsigned size_class, int flags)
     return ptr;
 }
 
-/* Fetches up to `count` objects to the end of the array, the first one last.
- * Returns how many; 0: they are to be fetched one by one. */
-static uint32_t fetch_more(struct magazines *magazines, unsigned size_class,
-                           void **objects, uint32_t count)
+/* Fetches objects for the places that are missing, the first one for the last
+ * place, as long as the arena has several at a time. Returns false if it has no
+ * more. */
+static bool fetch_more(struct magazines *magazines, unsigned size_class,
+                       void **objects, uint32_t *missing)
 {
-    if (count == 0)
-        return 0;
     struct heap_arenas *arenas = magazines->arenas;
-    const uint32_t fetched =
-        arena_exchange_fetch_some(arenas, magazines->tally, size_class,
-                                  magazines->arena_flags, objects, count);
-    objects += count - fetched;
-    for (uint32_t i = 0; i < fetched; i++)
-        object_tag_write(arenas->extents.pool, objects[i], size_class);
-    for (uint32_t i = 0; i < fetched / 2; i++) {
-        void *ptr = objects[i];
-        objects[i] = objects[fetched - 1 - i];
-        objects[fetched - 1 - i] = ptr;
-    }
-    return fetched;
+    uint32_t wanted, fetched = 0;
+    do {
+        wanted = *missing < JE_BATCH_MOST ? *missing : JE_BATCH_MOST;
+        if (wanted == 0)
+            return true;
+        void **places = objects + (*missing - wanted);
+        fetched =
+            arena_exchange_fetch_some(arenas, magazines->tally, size_class,
+                                      magazines->arena_flags, places, wanted);
+        places += wanted - fetched;
+        for (uint32_t i = 0; i < fetched; i++)
+            object_tag_write(arenas->extents.pool, places[i], size_class);
+        for (uint32_t i = 0; i < fetched / 2; i++) {
+            void *ptr = places[i];
+            places[i] = places[fetched - 1 - i];
+            places[fetched - 1 - i] = ptr;
+        }
+        *missing -= fetched;
+    } while (fetched == wanted);
+    /* With none, one by one. */
+    return fetched == 0;
 }
 
 /* How many objects to fetch: twice as many each time, within limits. */
@@ -480,16 +490,13 @@ static bool refill_from_arena(struct magazines *magazines, unsigned size_class)
 {
     uint32_t wanted = refill_count(magazines, size_class), missing = wanted;
     void **objects = magazines->bases[size_class];
-    while (missing > 0) {
+    bool has_more = true;
+    while (missing > 0 && has_more) {
         void *ptr = fetch(magazines, size_class, 0);
         if (ptr == NULL)
             break;
         objects[--missing] = ptr;
-        uint32_t more;
-        do {
-            more = fetch_more(magazines, size_class, objects, missing);
-            missing -= more;
-        } while (more != 0);
+        has_more = fetch_more(magazines, size_class, objects, &missing);
     }
     uint32_t count = wanted - missing;
     unseal(magazines, size_class);

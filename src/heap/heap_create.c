@@ -8,6 +8,7 @@
 #include "debug_log.h"
 #include "jemalloc_ctl.h"
 #include "object_records.h"
+#include "object_tag.h"
 #include "quarantine.h"
 #include "size_class.h"
 
@@ -56,6 +57,7 @@ int heap_create(const struct heap_config *config, struct memkind_heap **heap)
     if (!allocator_enter())
         return -EDEADLK;
     int result = size_class_init();
+    object_tag_watch_slabs();
     if (result == 0 && !je_retains_blocks()) {
         debug_log("jemalloc runs with retain:false, which cannot be used");
         result = -EINVAL;

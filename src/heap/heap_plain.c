@@ -429,12 +429,18 @@ static bool put_fast(struct memkind_heap *heap, unsigned size_class, void *ptr)
     return done;
 }
 
+static enum heap_error why_no_object(struct memkind_heap *heap, const void *ptr)
+{
+    return object_tag_has_gone(heap_pool(heap), ptr) ? HEAP_DOUBLE_FREE
+                                                     : HEAP_NO_OBJECT;
+}
+
 enum heap_error heap_plain_free(struct memkind_heap *heap, void *ptr)
 {
     enum heap_error error = HEAP_OK;
     unsigned size_class = object_tag_class(heap_pool(heap), ptr);
     if (size_class == SIZE_CLASS_NONE)
-        return HEAP_NO_OBJECT;
+        return why_no_object(heap, ptr);
     if (put_fast(heap, size_class, ptr))
         return HEAP_OK;
     if (!allocator_enter())
@@ -514,7 +520,7 @@ static unsigned class_of_object(struct memkind_heap *heap, const void *ptr)
     unsigned size_class = object_tag_class(heap_pool(heap), ptr);
     enum heap_error error = HEAP_OK;
     if (size_class == SIZE_CLASS_NONE)
-        error = HEAP_NO_OBJECT;
+        error = why_no_object(heap, ptr);
     else if (was_just_freed(heap, size_class, ptr))
         error = HEAP_DOUBLE_FREE;
     if (__builtin_expect(error == HEAP_OK, 1))

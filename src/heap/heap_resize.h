@@ -24,7 +24,7 @@ static inline unsigned heap_class_fast(struct thread_cache *cache,
     unsigned size_class = tag_class(tag);
     bool is_live = __builtin_expect(tag_fits(tag, address), 1) &&
                    cache->magazines.tops[size_class][-1] != ptr &&
-                   !cache->magazines.is_bypassed;
+                   !arena_returns_are_counted(&cache->home->arenas->returns);
     thread_cache_leave(cache);
     return is_live && size_class < size_class_first_large ? size_class
                                                           : SIZE_CLASS_NONE;

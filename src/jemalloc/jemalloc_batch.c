@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "jemalloc_ctl.h"
 #include "jemalloc_private.h"
 
 #ifdef MEMKIND_JEMALLOC_EMBEDDED
@@ -53,10 +54,6 @@ void JE_NAME(tcache_bin_flush_small)(void *tsd, struct tcache *tcache,
                                      struct cache_bin *cache, unsigned bin,
                                      unsigned left) BATCH_WEAK;
 extern struct cache_bin_info *JE_NAME(tcache_bin_info) BATCH_WEAK;
-void JE_NAME(inspect_extent_util_stats_get)(void *tsdn, const void *object,
-                                            size_t *free_objects,
-                                            size_t *objects,
-                                            size_t *size) BATCH_WEAK;
 
 extern __thread char JE_NAME(tsd_tls)[] BATCH_TLS
     __attribute__((visibility("hidden")));
@@ -73,7 +70,6 @@ static void find_release(void)
                strncmp(version, KNOWN_RELEASE, sizeof KNOWN_RELEASE - 1) == 0 &&
                JE_NAME(arena_cache_bin_fill_small) != NULL &&
                JE_NAME(tcache_bin_flush_small) != NULL &&
-               JE_NAME(inspect_extent_util_stats_get) != NULL &&
                &JE_NAME(tcache_bin_info) != NULL &&
                JE_NAME(tcache_bin_info) != NULL;
 }
@@ -118,32 +114,6 @@ uint32_t je_batch_take(int flags, unsigned bin, void **objects, uint32_t count)
     return (uint32_t)(objects + count - cache.head);
 }
 
-/* Whether an object lies in a slab of so many objects, some of which live. That
- * does not change while it lives itself. */
-static bool is_in_slab(const void *object, size_t slab_objects)
-{
-    size_t free_objects, found, size;
-    JE_NAME(inspect_extent_util_stats_get)
-    (JE_NAME(tsd_tls), object, &free_objects, &found, &size);
-    return found == slab_objects && free_objects < found;
-}
-
-/* Moves objects that cannot live to the end. Returns how many others there are.
- */
-static uint32_t set_apart(void **objects, uint32_t count, size_t slab_objects)
-{
-    for (uint32_t i = 0; i < count;) {
-        void *ptr = objects[i];
-        if (__builtin_expect(is_in_slab(ptr, slab_objects), 1)) {
-            i++;
-        } else {
-            objects[i] = objects[--count];
-            objects[count] = ptr;
-        }
-    }
-    return count;
-}
-
 static void give_step(int flags, unsigned bin, void **end, uint32_t count)
 {
     struct tcache_slow slow = {.arena = arena_of(flags)};
@@ -154,25 +124,48 @@ static void give_step(int flags, unsigned bin, void **end, uint32_t count)
     (JE_NAME(tsd_tls), &tcache, &cache, bin, 0);
 }
 
-uint32_t je_batch_give(int flags, unsigned bin, size_t slab_objects,
-                       void **objects, uint32_t count)
+void je_batch_give(int flags, unsigned bin, void **objects, uint32_t count)
 {
-    uint32_t given = 0, step, live = count;
-    const uint32_t most = count > 1 && slab_objects > 1 && can_batch()
-                              ? JE_NAME(tcache_bin_info)[bin].most
-                              : 0;
+    uint32_t given = 0, step;
+    const uint32_t most =
+        count > 1 && can_batch() ? JE_NAME(tcache_bin_info)[bin].most : 0;
     if (most != 0) {
         /* The thread may have used jemalloc for nothing so far. */
         JE_NAME(dallocx)(objects[given++], JE_TCACHE_NONE);
-        live = 1 + set_apart(objects + 1, count - 1, slab_objects);
-        for (; given < live; given += step) {
-            step = live - given < most ? live - given : most;
+        for (; given < count; given += step) {
+            step = count - given < most ? count - given : most;
             give_step(flags, bin, objects + given + step, step);
         }
     }
-    for (; given < live; given++)
+    for (; given < count; given++)
         JE_NAME(dallocx)(objects[given], JE_TCACHE_NONE);
-    return live;
+}
+
+/* ---- slabs that go ------------------------------------------------------ */
+
+/* How jemalloc's description of an extent begins. The low bits of the size are
+ * of another kind. */
+struct extent {
+    uint64_t bits;
+    void *start;
+    size_t size;
+};
+
+static je_release_function *released;
+
+bool je_batch_watch_releases(je_release_function *function)
+{
+    if (!can_batch())
+        return false;
+    released = function;
+    return true;
+}
+
+void je_batch_note_release(const void *extent)
+{
+    const struct extent *known = extent;
+    if (released != NULL)
+        released(known->start, known->size & ~(je_page_size() - 1));
 }
 
 #else
@@ -184,13 +177,17 @@ uint32_t je_batch_take(int flags, unsigned bin, void **objects, uint32_t count)
     return 0;
 }
 
-uint32_t je_batch_give(int flags, unsigned bin, size_t slab_objects,
-                       void **objects, uint32_t count)
+void je_batch_give(int flags, unsigned bin, void **objects, uint32_t count)
 {
-    (void)flags, (void)bin, (void)slab_objects;
+    (void)flags, (void)bin;
     for (uint32_t i = 0; i < count; i++)
         JE_NAME(dallocx)(objects[i], JE_TCACHE_NONE);
-    return count;
+}
+
+bool je_batch_watch_releases(je_release_function *function)
+{
+    (void)function;
+    return false;
 }
 
 #endif

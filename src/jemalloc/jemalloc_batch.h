@@ -7,6 +7,7 @@
 #ifndef JEMALLOC_BATCH_H
 #define JEMALLOC_BATCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,14 +25,20 @@
  */
 uint32_t je_batch_take(int flags, unsigned bin, void **objects, uint32_t count);
 
-/*
- * Gives objects of one size class back, which may be of several arenas. flags:
- * one of the arenas, preferably that of the most. slab_objects: of a slab of
- * the class. The array, which is on the stack, is changed: what cannot be an
- * object that lives is not given back, and lies at the end then. Returns how
- * many were given back.
- */
-uint32_t je_batch_give(int flags, unsigned bin, size_t slab_objects,
-                       void **objects, uint32_t count);
+/* Gives objects of one size class back, which may be of several arenas, and
+ * none of which lies in a slab that has gone: jemalloc does not look. flags:
+ * one of the arenas, preferably that of the most. The array, which is on the
+ * stack, is changed. */
+void je_batch_give(int flags, unsigned bin, void **objects, uint32_t count);
+
+/* Called when a slab, or the pages of a large object, are given back to an
+ * arena, before another thread can have them. Takes no lock. */
+typedef void je_release_function(void *start, size_t size);
+
+/* To be called before there is an arena. False if it cannot be seen. */
+bool je_batch_watch_releases(je_release_function *function);
+
+/* Calls that function. extent: jemalloc's description of the pages. */
+void je_batch_note_release(const void *extent);
 
 #endif

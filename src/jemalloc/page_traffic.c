@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "jemalloc_batch.h"
 #include "jemalloc_ctl.h"
 #include "jemalloc_private.h"
 
@@ -39,6 +40,7 @@ void *JE_NAME(pa_alloc)(void *tsdn, void *shard, size_t size, size_t alignment,
 void JE_NAME(pa_dalloc)(void *tsdn, void *shard, void *extent, bool *deferred)
 {
     page_traffic.given++;
+    je_batch_note_release(extent);
     JE_NAME(real_pa_dalloc)(tsdn, shard, extent, deferred);
 }
 

@@ -27,6 +27,7 @@
 #include "kind_registry.h"
 #include "kind_shortage.h"
 #include "last_error.h"
+#include "numa_kinds.h"
 #include "numa_places.h"
 #include "ranked_lock.h"
 #include "region_pool.h"
@@ -39,12 +40,20 @@ static bool makes_heap_late(const struct memkind_ops *ops)
            (numa_kind_is(ops) && ops->free == memkind_default_free);
 }
 
+static bool resizes_directly(const struct memkind_ops *ops)
+{
+    return ops->realloc == memkind_arena_realloc ||
+           ops->realloc == memkind_default_realloc ||
+           ops->realloc == numa_kind_ops.realloc;
+}
+
 /* The pairs are those of kind_malloc.c, numa_kinds.c, and below. */
 static bool is_direct(const struct memkind_ops *ops)
 {
-    return (ops->malloc == memkind_arena_malloc &&
-            ops->free == memkind_arena_free) ||
-           (makes_heap_late(ops) && ops->free == memkind_default_free);
+    return ((ops->malloc == memkind_arena_malloc &&
+             ops->free == memkind_arena_free) ||
+            (makes_heap_late(ops) && ops->free == memkind_default_free)) &&
+           resizes_directly(ops);
 }
 
 static bool maps_blocks(const struct memkind *kind)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* libmemtier.so: a program's malloc is a tiered memory. */
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +10,6 @@
 #include "libc_malloc.h"
 #include "memtier_heap.h"
 #include "memtier_settings.h"
-#include "preload_atfork.h"
 #include "preload_descriptors.h"
 
 /* Without the C library's streams, which the program may not have set up. */
@@ -30,7 +28,6 @@ __attribute__((constructor)) static void start(void)
     const int saved_errno = errno;
     char problem[SETTINGS_PROBLEM_SIZE];
     preload_descriptors_find();
-    preload_atfork_begin(dlsym(RTLD_NEXT, "memkind_malloc"));
     if (getauxval(AT_SECURE) != 0)
         return;
     memtier_heap_prepare();

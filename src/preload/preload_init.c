@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "libc_malloc.h"
-#include "preload_atfork.h"
 #include "preload_descriptors.h"
 #include "preload_heap.h"
 #include "preload_report.h"
@@ -101,7 +100,6 @@ static void start_heap(void)
 __attribute__((constructor)) static void preload_init(void)
 {
     preload_descriptors_find();
-    preload_atfork_begin(&settings);
     /* The environment is the caller's, and the privileges are not. */
     if (getauxval(AT_SECURE) != 0)
         return;

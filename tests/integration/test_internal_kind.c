@@ -289,12 +289,18 @@ static void test_names(void)
 
 /* ---- operations of one's own ------------------------------------------- */
 
-static atomic_size_t mallocs, mmaps, frees;
+static atomic_size_t mallocs, reallocs, mmaps, frees;
 
 static void *counting_malloc(struct memkind *kind, size_t size)
 {
     atomic_fetch_add(&mallocs, 1);
     return memkind_arena_malloc(kind, size);
+}
+
+static void *counting_realloc(struct memkind *kind, void *ptr, size_t size)
+{
+    atomic_fetch_add(&reallocs, 1);
+    return memkind_arena_realloc(kind, ptr, size);
 }
 
 static void counting_free(struct memkind *kind, void *ptr)
@@ -339,6 +345,37 @@ static void test_own_heap_operations(void)
     CHECK_EQ(atomic_load(&frees), 1);
     CHECK(works(&kind));
     CHECK_EQ(memkind_destroy_kind(&kind), MEMKIND_SUCCESS);
+}
+
+/* Each of them alone, with objects that the thread has cached. */
+static void test_one_own_operation(void)
+{
+    enum { TIMES = 10 };
+    for (int own = 0; own < 3; own++) {
+        struct memkind kind = {0};
+        struct memkind_ops ops = MEMKIND_PMEM_OPS;
+        if (own == 0)
+            ops.malloc = counting_malloc;
+        else if (own == 1)
+            ops.realloc = counting_realloc;
+        else
+            ops.free = counting_free;
+        REQUIRE_EQ(create_in_dir(&kind, &ops, 0, "one"), MEMKIND_SUCCESS);
+        atomic_store(&mallocs, 0);
+        atomic_store(&reallocs, 0);
+        atomic_store(&frees, 0);
+        for (int i = 0; i < TIMES; i++) {
+            void *object = memkind_malloc(&kind, 100);
+            REQUIRE_NOT_NULL(object);
+            object = memkind_realloc(&kind, object, 101);
+            REQUIRE_NOT_NULL(object);
+            memkind_free(&kind, object);
+        }
+        CHECK_EQ(atomic_load(&mallocs), own == 0 ? TIMES : 0);
+        CHECK_EQ(atomic_load(&reallocs), own == 1 ? TIMES : 0);
+        CHECK_EQ(atomic_load(&frees), own == 2 ? TIMES : 0);
+        CHECK_EQ(memkind_destroy_kind(&kind), MEMKIND_SUCCESS);
+    }
 }
 
 static void test_own_mmap_in_the_files(void)
@@ -830,6 +867,7 @@ static const struct test_case tests[] = {
     {"incomplete operations", test_incomplete_operations},
     {"names", test_names},
     {"own heap operations", test_own_heap_operations},
+    {"one own operation", test_one_own_operation},
     {"copied operations", test_copied_operations},
     {"own mmap in the files", test_own_mmap_in_the_files},
     {"an area by mmap", test_an_area_by_mmap},

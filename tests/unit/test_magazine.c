@@ -213,6 +213,37 @@ static void test_wrong_addresses_are_refused(void)
     close_set();
 }
 
+/* Objects whose slab has gone are no objects any more; nor is what is in two
+ * places of a magazine given back a second time then. */
+static void test_slabs_that_have_gone(void)
+{
+    enum { COUNT = 1000 };
+    static char *objects[COUNT];
+    open_set();
+    for (int i = 0; i < COUNT; i++)
+        REQUIRE_NOT_NULL(objects[i] = heap_malloc(heap, 64, 0));
+    for (int i = 0; i < COUNT; i++)
+        CHECK_EQ(heap_free(heap, objects[i]), HEAP_OK);
+    visit_all(magazine_drain_all);
+    CHECK_EQ(allocated(), 0);
+    unsigned seen = 0;
+    for (int i = 0; i < COUNT; i++)
+        seen += heap_free(heap, objects[i]) == HEAP_DOUBLE_FREE;
+    CHECK_EQ(seen, COUNT);
+    CHECK_EQ(heap_free(heap, objects[100] + 5), HEAP_NO_OBJECT);
+    /* Too many others are in between for the second free to be seen. */
+    for (int i = 0; i < COUNT; i++)
+        REQUIRE_NOT_NULL(objects[i] = heap_malloc(heap, 64, 0));
+    for (int i = 0; i < COUNT; i++)
+        CHECK_EQ(heap_free(heap, objects[i]), HEAP_OK);
+    const enum heap_error second = heap_free(heap, objects[100]);
+    visit_all(magazine_drain_all);
+    CHECK(second != HEAP_OK || allocated() == 0);
+    for (int i = 0; i < COUNT; i++)
+        REQUIRE_NOT_NULL(objects[i] = heap_malloc(heap, 64, 0));
+    close_set();
+}
+
 static void test_magazines_keep_to_the_limit(void)
 {
     static const size_t sizes[] = {16, 100, 1000, 9000, 100 * KIB, MIB};
@@ -562,6 +593,7 @@ static const struct test_case tests[] = {
     {"resized the fast way", test_resized_the_fast_way},
     {"what does not go the fast way", test_what_does_not_go_the_fast_way},
     {"wrong addresses are refused", test_wrong_addresses_are_refused},
+    {"slabs that have gone", test_slabs_that_have_gone},
     {"magazines keep to the limit", test_magazines_keep_to_the_limit},
     {"ageing empties magazines", test_ageing_empties_magazines},
     {"no pages are kept without decay", test_no_pages_are_kept_without_decay},
