@@ -63,6 +63,14 @@ bool arena_exchange_give(struct heap_arenas *arenas, unsigned tally,
     return false;
 }
 
+/* Whether the tag of an object says that it has not gone back. */
+static bool may_live(struct heap_arenas *arenas, unsigned size_class,
+                     const void *ptr)
+{
+    struct memkind_region_pool *pool = arenas->extents.pool;
+    return pool == NULL || object_tag_class(pool, ptr) == size_class;
+}
+
 /* Objects of a pool's slabs, which have not gone. */
 static void give_slab_objects(struct heap_arenas *arenas, unsigned size_class,
                               int flags, void **objects, uint32_t count)
@@ -77,26 +85,25 @@ uint32_t arena_exchange_give_some(struct heap_arenas *arenas, unsigned tally,
                                   unsigned size_class, int flags,
                                   void **objects, uint32_t count)
 {
-    struct memkind_region_pool *pool = arenas->extents.pool;
     uint32_t kept = 0, not_counted = 0;
+    const bool in_batch = arenas->extents.pool != NULL &&
+                          size_class < size_class_first_large &&
+                          !size_class_has_own_pages(size_class) &&
+                          !arena_returns_are_counted(&arenas->returns);
     for (uint32_t i = 0; i < count; i++) {
-        if (pool == NULL || object_tag_class(pool, objects[i]) == size_class)
-            objects[kept++] = objects[i];
-        else
+        if (!may_live(arenas, size_class, objects[i]))
             heap_report(HEAP_DOUBLE_FREE, arenas->extents.address_owner,
                         objects[i]);
+        else if (in_batch)
+            objects[kept++] = objects[i];
+        else
+            not_counted +=
+                !arena_exchange_give(arenas, tally, size_class, objects[i]);
     }
-    /* With one object to a slab, the next one may be the same, given twice. */
-    if (pool != NULL && size_class < size_class_first_large &&
-        !size_class_has_own_pages(size_class) &&
-        !arena_returns_are_counted(&arenas->returns)) {
-        give_slab_objects(arenas, size_class, flags, objects, kept);
-        return kept;
-    }
-    for (uint32_t i = 0; i < kept; i++)
-        not_counted +=
-            !arena_exchange_give(arenas, tally, size_class, objects[i]);
-    return not_counted;
+    if (!in_batch)
+        return not_counted;
+    give_slab_objects(arenas, size_class, flags, objects, kept);
+    return kept;
 }
 
 void arena_exchange_return(struct heap_arenas *arenas, unsigned tally,

@@ -2,6 +2,7 @@
 #include "jemalloc_batch.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -61,6 +62,7 @@ extern void *JE_NAME(arenas)[] __attribute__((visibility("hidden")));
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool is_known;
+static size_t page_mask; /* the bits of a size that are below a page */
 
 static void find_release(void)
 {
@@ -72,6 +74,7 @@ static void find_release(void)
                JE_NAME(tcache_bin_flush_small) != NULL &&
                &JE_NAME(tcache_bin_info) != NULL &&
                JE_NAME(tcache_bin_info) != NULL;
+    page_mask = je_page_size() - 1;
 }
 
 static bool can_batch(void)
@@ -151,21 +154,24 @@ struct extent {
     size_t size;
 };
 
-static je_release_function *released;
+static _Atomic(je_release_function *) released;
 
 bool je_batch_watch_releases(je_release_function *function)
 {
     if (!can_batch())
         return false;
-    released = function;
+    atomic_store(&released, function);
     return true;
 }
 
+/* May be called under all of jemalloc's locks. */
 void je_batch_note_release(const void *extent)
 {
     const struct extent *known = extent;
-    if (released != NULL)
-        released(known->start, known->size & ~(je_page_size() - 1));
+    je_release_function *function =
+        atomic_load_explicit(&released, memory_order_acquire);
+    if (function != NULL)
+        function(known->start, known->size & ~page_mask);
 }
 
 #else
