@@ -17,7 +17,9 @@
 #include <string.h>
 
 #include "libc_malloc.h"
+#include "loaded_symbol.h"
 #include "preload_allocator.h"
+#include "preload_atfork.h"
 
 static struct memtier_memory *tiers;
 
@@ -57,6 +59,11 @@ static void go_out(void)
 {
     if (state == THREAD_IS_IN)
         state = THREAD_IS_OUT;
+}
+
+bool preload_is_allocator(const void *dso_handle)
+{
+    return loaded_symbol_is_in("libmemkind.so", dso_handle);
 }
 
 bool memtier_heap_start(struct memtier_memory *memory)

@@ -15,10 +15,14 @@
 #include "kind_heap.h"
 #include "libc_malloc.h"
 #include "preload_allocator.h"
+#include "preload_atfork.h"
 #include "region_pool.h"
 
 /* glibc's malloc aligns to this. */
 #define LEAST_ALIGNMENT 16U
+
+/* What this library registers handlers with. */
+extern char __dso_handle __attribute__((visibility("hidden")));
 
 /* An owner that no heap has. */
 static const char no_owner;
@@ -31,6 +35,12 @@ static atomic_size_t most_file_space;
 /* The thread is in one of the functions below: what the library or the C
  * library allocates on the way lies in DRAM. */
 static __thread bool is_busy __attribute__((tls_model("initial-exec")));
+
+/* The library has its own copy of the allocator. */
+bool preload_is_allocator(const void *dso_handle)
+{
+    return dso_handle == &__dso_handle;
+}
 
 void preload_heap_start(memkind_t kind, size_t min_size, bool full_is_null)
 {

@@ -58,6 +58,22 @@ done
 check "a script gives a number" same_with "${with_heap[@]}" -- sh -c "$fixed_number" "$root/LICENSE" || true
 check "a script gives a number: libmemtier" same_with "${with_tiers[@]}" -- sh -c "$fixed_number" "$root/LICENSE" || true
 
+# ---- libraries with handlers of fork() ------------------------------------------------
+for part in LOCK KINDS; do
+    with=(-fPIC -shared -D$part -I"$root/include" -o "$work/lib$part.so")
+    [ "$part" != KINDS ] || with+=(-L"$build/src" -lmemkind)
+    check "a library with handlers: $part: build" "${cc[@]}" -fno-builtin "$here/preload_forks.c" -pthread "${with[@]}" &&
+        check "a program that forks: $part: build" "${cc[@]}" "$here/preload_forks.c" -o "$work/forks$part" -pthread \
+            -L"$work" -l:"lib$part.so" -Wl,-rpath,"$work" -Wl,-rpath-link,"$build/src" || finish
+done
+all_children() { [ "$(env LD_LIBRARY_PATH="$build/src" "${@:2}" timeout 100 "$1")" = "60 of 60" ]; }
+for part in LOCK KINDS; do
+    check "forks: $part" all_children "$work/forks$part" || true
+    check "forks: $part, preloaded" all_children "$work/forks$part" "${with_heap[@]}" || true
+    check "forks: $part, preloaded, no heap" all_children "$work/forks$part" "${with_heap[0]}" || true
+    check "forks: $part, libmemtier" all_children "$work/forks$part" "${with_tiers[@]}" || true
+done
+
 # ---- reports that cannot be written ---------------------------------------------------
 # with_stats FILE: the exit status of a program that reports there.
 with_stats() {

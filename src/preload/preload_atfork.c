@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "preload_atfork.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "loaded_symbol.h"
+#include "preload_names.h"
+
+#define REGISTER_NAME "__register_atfork"
+
+typedef void handler(void);
+typedef int register_function(handler *prepare, handler *parent, handler *child,
+                              void *dso_handle);
+
+/* This library's, which it keeps as long as the process lives. */
+extern char __dso_handle __attribute__((visibility("hidden")));
+
+/* ---- the reserved place ---- */
+
+#define PLACES 8U
+
+static struct {
+    handler *prepare, *parent, *child;
+} places[PLACES];
+static atomic_uint place_count;
+
+static void prepare_allocator(void)
+{
+    for (unsigned i = atomic_load(&place_count); i > 0; i--)
+        if (places[i - 1].prepare != NULL)
+            places[i - 1].prepare();
+}
+
+static void go_on_in_parent(void)
+{
+    const unsigned count = atomic_load(&place_count);
+    for (unsigned i = 0; i < count; i++)
+        if (places[i].parent != NULL)
+            places[i].parent();
+}
+
+static void go_on_in_child(void)
+{
+    const unsigned count = atomic_load(&place_count);
+    for (unsigned i = 0; i < count; i++)
+        if (places[i].child != NULL)
+            places[i].child();
+}
+
+/* The allocator registers its handlers in one thread, when it is loaded. */
+static bool take_place(handler *prepare, handler *parent, handler *child)
+{
+    const unsigned count = atomic_load(&place_count);
+    if (count == PLACES)
+        return false;
+    places[count].prepare = prepare;
+    places[count].parent = parent;
+    places[count].child = child;
+    atomic_store(&place_count, count + 1);
+    return true;
+}
+
+/* ---- registration ---- */
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static register_function *next_register;
+static bool has_place;
+
+static void reserve_place(void)
+{
+    /* (POSIX has objects' and functions' pointers alike.) */
+    next_register = __extension__(register_function *)
+        loaded_symbol_find("libc.so.6", REGISTER_NAME);
+    if (next_register == NULL)
+        next_register =
+            __extension__(register_function *) dlsym(RTLD_NEXT, REGISTER_NAME);
+    has_place = next_register != NULL &&
+                next_register(prepare_allocator, go_on_in_parent,
+                              go_on_in_child, &__dso_handle) == 0;
+}
+
+/* pthread_atfork(3) is this function, in programs and libraries alike. */
+int preload_register_atfork(handler *prepare, handler *parent, handler *child,
+                            void *dso_handle) __asm__(REGISTER_NAME);
+
+PRELOAD_EXPORT int preload_register_atfork(handler *prepare, handler *parent,
+                                           handler *child, void *dso_handle)
+{
+    pthread_once(&once, reserve_place);
+    if (next_register == NULL)
+        return ENOMEM;
+    if (has_place && preload_is_allocator(dso_handle) &&
+        take_place(prepare, parent, child))
+        return 0;
+    return next_register(prepare, parent, child, dso_handle);
+}
