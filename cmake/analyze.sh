@@ -69,7 +69,7 @@ folders=(src/*/)
     --suppress=constParameterPointer --suppress=returnDanglingLifetime \
     --suppress=variableScope --suppress=negativeIndex \
     -D_GNU_SOURCE -DMEMKIND_JEMALLOC_EMBEDDED -DMEMKIND_TLS_INITIAL_EXEC \
-    -Iinclude "${folders[@]/#/-I}" "${sources[@]}" || failed+=(cppcheck)
+    -Iinclude "${folders[@]/#/-I}" '-DElfW(type)=Elf64_##type' "${sources[@]}" || failed+=(cppcheck)
 
 echo "---- gcc -fanalyzer"
 export build

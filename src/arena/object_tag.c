@@ -129,8 +129,8 @@ static void forget_slab(void *start, size_t size)
     _Atomic uint16_t *tag = tag_place(giving_pool, start);
     if (tag == NULL)
         return;
-    for (_Atomic uint16_t *end = tag + (size >> REGION_TAG_SHIFT); tag < end;
-         tag++) {
+    const _Atomic uint16_t *end = tag + (size >> REGION_TAG_SHIFT);
+    for (; tag < end; tag++) {
         const unsigned value = atomic_load_explicit(tag, memory_order_relaxed);
         if (value != SIZE_CLASS_NONE && tag_class(value) != TAG_OF_GONE)
             atomic_store_explicit(tag, (uint16_t)tag_when_gone(value),

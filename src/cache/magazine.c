@@ -449,13 +449,11 @@ static bool fetch_more(struct magazines *magazines, unsigned size_class,
                        void **objects, uint32_t *missing)
 {
     struct heap_arenas *arenas = magazines->arenas;
-    uint32_t wanted, fetched = 0;
-    do {
-        wanted = *missing < JE_BATCH_MOST ? *missing : JE_BATCH_MOST;
-        if (wanted == 0)
-            return true;
+    while (*missing > 0) {
+        const uint32_t wanted =
+            *missing < JE_BATCH_MOST ? *missing : JE_BATCH_MOST;
         void **places = objects + (*missing - wanted);
-        fetched =
+        const uint32_t fetched =
             arena_exchange_fetch_some(arenas, magazines->tally, size_class,
                                       magazines->arena_flags, places, wanted);
         places += wanted - fetched;
@@ -467,9 +465,12 @@ static bool fetch_more(struct magazines *magazines, unsigned size_class,
             places[fetched - 1 - i] = ptr;
         }
         *missing -= fetched;
-    } while (fetched == wanted);
-    /* With none, one by one. */
-    return fetched == 0;
+        /* If it gives none, they are to be fetched one by one. */
+        /* cppcheck-suppress knownConditionTrueFalse; it may give fewer */
+        if (fetched < wanted)
+            return fetched == 0;
+    }
+    return true;
 }
 
 /* How many objects to fetch: twice as many each time, within limits. */

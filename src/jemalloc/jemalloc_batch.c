@@ -34,14 +34,9 @@ struct cache_bin_info {
     uint16_t most;
 };
 
-struct tcache_slow {
-    void *link[2], *descriptor[3];
-    void *arena;
-};
-
-struct tcache {
-    struct tcache_slow *slow;
-};
+/* A thread's caches: a pointer to what is seldom used, of which these words
+ * come first: links, a description, and the arena. */
+enum { SLOW_ARENA = 5, SLOW_WORDS };
 
 /* They are there, unless it is another release. */
 #define BATCH_WEAK __attribute__((weak, visibility("hidden")))
@@ -51,7 +46,7 @@ void JE_NAME(arena_cache_bin_fill_small)(void *tsdn, void *arena,
                                          struct cache_bin_info *info,
                                          unsigned bin,
                                          unsigned count) BATCH_WEAK;
-void JE_NAME(tcache_bin_flush_small)(void *tsd, struct tcache *tcache,
+void JE_NAME(tcache_bin_flush_small)(void *tsd, void *tcache,
                                      struct cache_bin *cache, unsigned bin,
                                      unsigned left) BATCH_WEAK;
 extern struct cache_bin_info *JE_NAME(tcache_bin_info) BATCH_WEAK;
@@ -119,12 +114,12 @@ uint32_t je_batch_take(int flags, unsigned bin, void **objects, uint32_t count)
 
 static void give_step(int flags, unsigned bin, void **end, uint32_t count)
 {
-    struct tcache_slow slow = {.arena = arena_of(flags)};
-    struct tcache tcache = {&slow};
+    void *slow[SLOW_WORDS] = {[SLOW_ARENA] = arena_of(flags)};
+    void *tcache[] = {slow};
     struct cache_bin cache =
         cache_with(end, count, JE_NAME(tcache_bin_info)[bin].most);
     JE_NAME(tcache_bin_flush_small)
-    (JE_NAME(tsd_tls), &tcache, &cache, bin, 0);
+    (JE_NAME(tsd_tls), tcache, &cache, bin, 0);
 }
 
 void je_batch_give(int flags, unsigned bin, void **objects, uint32_t count)
@@ -149,12 +144,13 @@ void je_batch_give(int flags, unsigned bin, void **objects, uint32_t count)
 /* How jemalloc's description of an extent begins. The low bits of the size are
  * of another kind. */
 struct extent {
+    /* cppcheck-suppress unusedStructMember; it has its place */
     uint64_t bits;
     void *start;
     size_t size;
 };
 
-static _Atomic(je_release_function *) released;
+static je_release_function *_Atomic released;
 
 bool je_batch_watch_releases(je_release_function *function)
 {

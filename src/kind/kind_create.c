@@ -27,7 +27,6 @@
 #include "kind_registry.h"
 #include "kind_shortage.h"
 #include "last_error.h"
-#include "numa_kinds.h"
 #include "numa_places.h"
 #include "ranked_lock.h"
 #include "region_pool.h"
@@ -43,8 +42,7 @@ static bool makes_heap_late(const struct memkind_ops *ops)
 static bool resizes_directly(const struct memkind_ops *ops)
 {
     return ops->realloc == memkind_arena_realloc ||
-           ops->realloc == memkind_default_realloc ||
-           ops->realloc == numa_kind_ops.realloc;
+           ops->realloc == memkind_default_realloc || numa_kind_is(ops);
 }
 
 /* The pairs are those of kind_malloc.c, numa_kinds.c, and below. */

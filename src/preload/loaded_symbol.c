@@ -26,7 +26,8 @@ static bool is_named(const struct dl_phdr_info *info, const char *library)
 
 /* Where a segment lies, or what is at an address that the dynamic section
  * names: some linkers leave those relative to the library's start. */
-static const void *place_of(const struct dl_phdr_info *info, ElfW(Addr) address)
+static const void *loaded_place(const struct dl_phdr_info *info,
+                                ElfW(Addr) address)
 {
     const ElfW(Addr) start = info->dlpi_addr;
     /* NOLINTNEXTLINE(performance-no-int-to-ptr): addresses in an ELF file */
@@ -46,10 +47,10 @@ static struct tables tables_of(const struct dl_phdr_info *info)
     const ElfW(Dyn) *entry = NULL;
     for (unsigned i = 0; i < info->dlpi_phnum; i++)
         if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
-            entry =
-                place_of(info, info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+            entry = loaded_place(info,
+                                 info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
     for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
-        const void *place = place_of(info, entry->d_un.d_ptr);
+        const void *place = loaded_place(info, entry->d_un.d_ptr);
         if (entry->d_tag == DT_SYMTAB)
             tables.symbols = place;
         else if (entry->d_tag == DT_STRTAB)
@@ -60,7 +61,7 @@ static struct tables tables_of(const struct dl_phdr_info *info)
     return tables;
 }
 
-static uint32_t hash_of(const char *name)
+static uint32_t gnu_hash(const char *name)
 {
     uint32_t hash = 5381;
     for (; *name != '\0'; name++)
@@ -74,7 +75,7 @@ static const ElfW(Sym) *
     find_symbol(const struct tables *tables, const char *name)
 {
     enum { BUCKETS, FIRST_SYMBOL, FILTER_WORDS, FILTER_SHIFT, HEAD };
-    const uint32_t *head = tables->hashes, hash = hash_of(name);
+    const uint32_t *head = tables->hashes, hash = gnu_hash(name);
     if (head == NULL || tables->symbols == NULL || tables->strings == NULL ||
         head[BUCKETS] == 0)
         return NULL;

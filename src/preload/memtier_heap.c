@@ -19,7 +19,6 @@
 #include "libc_malloc.h"
 #include "loaded_symbol.h"
 #include "preload_allocator.h"
-#include "preload_atfork.h"
 
 static struct memtier_memory *tiers;
 

@@ -11,6 +11,7 @@
 #ifndef PRELOAD_ALLOCATOR_H
 #define PRELOAD_ALLOCATOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 void *preload_malloc(size_t size);
@@ -21,5 +22,9 @@ size_t preload_usable_size(void *ptr);
 
 /* The alignment is a power of two. */
 void *preload_memalign(size_t alignment, size_t size);
+
+/* Whether handlers of fork() that are registered with that handle are the
+ * allocator's. */
+bool preload_is_allocator(const void *dso_handle);
 
 #endif

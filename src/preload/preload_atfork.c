@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "preload_atfork.h"
-
+/*
+ * The allocator's handlers of fork() have the first place in the process.
+ *
+ * Handlers prepare in reverse order of registration. While fork() prepares, a
+ * library may wait for a lock of its own whose holder allocates: the allocator
+ * has to serve it until then, and so be the last to prepare. (glibc's malloc is
+ * at rest after all handlers, too.) But ld.so calls the constructors of a
+ * library that is preloaded after those of the program's libraries. So the
+ * first registration of all reserves a place for the allocator's handlers.
+ */
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
@@ -8,6 +16,7 @@
 #include <stddef.h>
 
 #include "loaded_symbol.h"
+#include "preload_allocator.h"
 #include "preload_names.h"
 
 #define REGISTER_NAME "__register_atfork"
@@ -15,9 +24,6 @@
 typedef void handler(void);
 typedef int register_function(handler *prepare, handler *parent, handler *child,
                               void *dso_handle);
-
-/* This library's, which it keeps as long as the process lives. */
-extern char __dso_handle __attribute__((visibility("hidden")));
 
 /* ---- the reserved place ---- */
 
@@ -28,14 +34,14 @@ static struct {
 } places[PLACES];
 static atomic_uint place_count;
 
-static void prepare_allocator(void)
+static void call_prepare_handlers(void)
 {
     for (unsigned i = atomic_load(&place_count); i > 0; i--)
         if (places[i - 1].prepare != NULL)
             places[i - 1].prepare();
 }
 
-static void go_on_in_parent(void)
+static void call_parent_handlers(void)
 {
     const unsigned count = atomic_load(&place_count);
     for (unsigned i = 0; i < count; i++)
@@ -43,7 +49,7 @@ static void go_on_in_parent(void)
             places[i].parent();
 }
 
-static void go_on_in_child(void)
+static void call_child_handlers(void)
 {
     const unsigned count = atomic_load(&place_count);
     for (unsigned i = 0; i < count; i++)
@@ -79,8 +85,8 @@ static void reserve_place(void)
         next_register =
             __extension__(register_function *) dlsym(RTLD_NEXT, REGISTER_NAME);
     has_place = next_register != NULL &&
-                next_register(prepare_allocator, go_on_in_parent,
-                              go_on_in_child, &__dso_handle) == 0;
+                next_register(call_prepare_handlers, call_parent_handlers,
+                              call_child_handlers, &__dso_handle) == 0;
 }
 
 /* pthread_atfork(3) is this function, in programs and libraries alike. */

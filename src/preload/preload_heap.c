@@ -15,14 +15,11 @@
 #include "kind_heap.h"
 #include "libc_malloc.h"
 #include "preload_allocator.h"
-#include "preload_atfork.h"
+#include "preload_names.h"
 #include "region_pool.h"
 
 /* glibc's malloc aligns to this. */
 #define LEAST_ALIGNMENT 16U
-
-/* What this library registers handlers with. */
-extern char __dso_handle __attribute__((visibility("hidden")));
 
 /* An owner that no heap has. */
 static const char no_owner;

@@ -14,4 +14,8 @@ void cfree(void *ptr);
 void free_sized(void *ptr, size_t size);
 void free_aligned_sized(void *ptr, size_t alignment, size_t size);
 
+/* By this the C library knows what this library has registered. */
+/* NOLINTNEXTLINE(bugprone-reserved-identifier): the C runtime's */
+extern char __dso_handle __attribute__((visibility("hidden")));
+
 #endif
