@@ -3,15 +3,14 @@
 
 #include <elf.h>
 #include <link.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 struct search {
     const char *library, *name;
-    uintptr_t address;
     void *found;
-    bool is_in;
 };
 
 /* The name may have a version behind it. */
@@ -108,35 +107,47 @@ static int look_for_symbol(struct dl_phdr_info *info, size_t size, void *data)
     if (symbol != NULL)
         /* NOLINTNEXTLINE(performance-no-int-to-ptr): as above */
         search->found = (void *)(info->dlpi_addr + symbol->st_value);
-    return 1;
-}
-
-static int look_for_address(struct dl_phdr_info *info, size_t size, void *data)
-{
-    struct search *search = data;
-    (void)size;
-    if (!is_named(info, search->library))
-        return 0;
-    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-        const uintptr_t start = info->dlpi_addr + segment->p_vaddr;
-        if (segment->p_type == PT_LOAD && search->address >= start &&
-            search->address - start < segment->p_memsz)
-            search->is_in = true;
-    }
-    return search->is_in;
+    return symbol != NULL;
 }
 
 void *loaded_symbol_find(const char *library, const char *name)
 {
-    struct search search = {library, name, 0, NULL, false};
+    struct search search = {library, name, NULL};
     (void)dl_iterate_phdr(look_for_symbol, &search);
     return search.found;
 }
 
-bool loaded_symbol_is_in(const char *library, const void *address)
+struct range_search {
+    uintptr_t address;
+    struct loaded_range found;
+};
+
+static int look_for_range(struct dl_phdr_info *info, size_t size, void *data)
 {
-    struct search search = {library, NULL, (uintptr_t)address, NULL, false};
-    (void)dl_iterate_phdr(look_for_address, &search);
-    return search.is_in;
+    struct range_search *search = data;
+    struct loaded_range range = {UINTPTR_MAX, 0};
+    bool is_in = false;
+    (void)size;
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        const uintptr_t start = info->dlpi_addr + segment->p_vaddr;
+        if (segment->p_type != PT_LOAD)
+            continue;
+        if (start < range.start)
+            range.start = start;
+        if (start + segment->p_memsz > range.end)
+            range.end = start + segment->p_memsz;
+        is_in |= search->address >= start &&
+                 search->address - start < segment->p_memsz;
+    }
+    if (is_in)
+        search->found = range;
+    return is_in;
+}
+
+struct loaded_range loaded_range_of(const void *address)
+{
+    struct range_search search = {(uintptr_t)address, {0, 0}};
+    (void)dl_iterate_phdr(look_for_range, &search);
+    return search.found;
 }

@@ -7,14 +7,18 @@
 #ifndef LOADED_SYMBOL_H
 #define LOADED_SYMBOL_H
 
-#include <stdbool.h>
+#include <stdint.h>
 
 /* A function that the library of that name defines; NULL if it is not loaded,
  * or defines none. (The name is that of its file, without a folder, and with or
- * without a version.) */
+ * without a version. Of several versions of a symbol any may be found.) */
 void *loaded_symbol_find(const char *library, const char *name);
 
-/* Whether an address lies in that library. */
-bool loaded_symbol_is_in(const char *library, const void *address);
+/* The addresses of the library or program that an address lies in, from its
+ * first segment to its last one; none if it is in no such file. */
+struct loaded_range {
+    uintptr_t start, end;
+};
+struct loaded_range loaded_range_of(const void *address);
 
 #endif

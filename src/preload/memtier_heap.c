@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "libc_malloc.h"
@@ -60,9 +61,20 @@ static void go_out(void)
         state = THREAD_IS_OUT;
 }
 
+/* The library that has the tiers. */
+static struct loaded_range library;
+static pthread_once_t library_once = PTHREAD_ONCE_INIT;
+
+static void find_tiers_library(void)
+{
+    library = loaded_range_of(__extension__(void *) memkind_is_inside);
+}
+
 bool preload_is_allocator(const void *dso_handle)
 {
-    return loaded_symbol_is_in("libmemkind.so", dso_handle);
+    const uintptr_t handle = (uintptr_t)dso_handle;
+    pthread_once(&library_once, find_tiers_library);
+    return handle >= library.start && handle < library.end;
 }
 
 bool memtier_heap_start(struct memtier_memory *memory)

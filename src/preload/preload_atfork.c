@@ -34,25 +34,28 @@ static struct {
 } places[PLACES];
 static atomic_uint place_count;
 
+/* How many have prepared for the fork that the thread is at. More may come
+ * meanwhile. */
+static __thread unsigned prepared __attribute__((tls_model("initial-exec")));
+
 static void call_prepare_handlers(void)
 {
-    for (unsigned i = atomic_load(&place_count); i > 0; i--)
+    prepared = atomic_load(&place_count);
+    for (unsigned i = prepared; i > 0; i--)
         if (places[i - 1].prepare != NULL)
             places[i - 1].prepare();
 }
 
 static void call_parent_handlers(void)
 {
-    const unsigned count = atomic_load(&place_count);
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < prepared; i++)
         if (places[i].parent != NULL)
             places[i].parent();
 }
 
 static void call_child_handlers(void)
 {
-    const unsigned count = atomic_load(&place_count);
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < prepared; i++)
         if (places[i].child != NULL)
             places[i].child();
 }
@@ -76,17 +79,24 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static register_function *next_register;
 static bool has_place;
 
+/* In a child of a process that was at it, it is called again. The handlers are
+ * in place from the call on that registers them: with no library's handle,
+ * which would take them away when exit() comes to that library, and to others
+ * later. */
 static void reserve_place(void)
 {
     /* (POSIX has objects' and functions' pointers alike.) */
-    next_register = __extension__(register_function *)
-        loaded_symbol_find("libc.so.6", REGISTER_NAME);
+    if (next_register == NULL)
+        next_register = __extension__(register_function *)
+            loaded_symbol_find("libc.so.6", REGISTER_NAME);
     if (next_register == NULL)
         next_register =
             __extension__(register_function *) dlsym(RTLD_NEXT, REGISTER_NAME);
-    has_place = next_register != NULL &&
-                next_register(call_prepare_handlers, call_parent_handlers,
-                              call_child_handlers, &__dso_handle) == 0;
+    if (next_register == NULL || has_place)
+        return;
+    has_place = true;
+    has_place = next_register(call_prepare_handlers, call_parent_handlers,
+                              call_child_handlers, NULL) == 0;
 }
 
 /* pthread_atfork(3) is this function, in programs and libraries alike. */

@@ -43,6 +43,25 @@ __attribute__((constructor)) static void start(void)
     pthread_atfork(take, release, release);
 }
 
+/* What a child stores is not its parent's, even as late as this: the preloaded
+ * library has ended before. */
+__attribute__((destructor)) static void end(void)
+{
+    char *volatile object = malloc(100);
+    if (object == NULL)
+        return;
+    strcpy(object, "parent's");
+    const pid_t child = fork();
+    if (child == 0) {
+        strcpy(object, "child's");
+        _exit(0);
+    }
+    if (child < 0 || waitpid(child, NULL, 0) != child ||
+        strcmp(object, "parent's") != 0)
+        printf("a destructor's object is the %s\n", object);
+    free(object);
+}
+
 /* The object is so large that no cache of the thread has one. */
 bool library_work(void)
 {
