@@ -136,6 +136,21 @@ static bool tells_of_full_file_system(void)
     return false;
 }
 
+/* Whether no more space is in use than before, apart from the file system's own
+ * tables. On ext4 there was more right after a kind had gone, once in some
+ * twenty runs beside others: if that passes, it is the file system's. */
+static bool space_is_back(size_t before)
+{
+    const size_t allowed = before + 64 * 1024;
+    const size_t used = used_space();
+    for (int i = 0; i < 100 && used_space() > allowed; i++)
+        usleep(100000);
+    if (used > allowed)
+        fprintf(stderr, "\n%zu bytes more than before; ten seconds later %zd\n",
+                used - before, (ssize_t)(used_space() - before));
+    return used_space() <= allowed;
+}
+
 static int fill_empty_refill(size_t least, size_t most)
 {
     memkind_t kind;
@@ -159,7 +174,7 @@ static int fill_empty_refill(size_t least, size_t most)
         memkind_free(kind, half);
     }
     NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
-    NEED(used_space() <= used + 64 * 1024);
+    NEED(space_is_back(used));
     return 0;
 }
 
@@ -198,7 +213,7 @@ static int give_back(void)
     NEED(memkind_update_cached_stats() == MEMKIND_SUCCESS);
     NEED(used_space() <= used + MIB);
     NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
-    NEED(used_space() <= used + 64 * 1024);
+    NEED(space_is_back(used));
     return 0;
 }
 
@@ -317,7 +332,7 @@ static int threads_on_a_full_file_system(void)
         }
     }
     NEED(memkind_destroy_kind(shared_kind) == MEMKIND_SUCCESS);
-    NEED(used_space() <= used + 64 * 1024);
+    NEED(space_is_back(used));
     return 0;
 }
 
@@ -408,7 +423,7 @@ static int child_on_a_full_file_system(void)
     NEED(used_space() + 64 * 1024 >= when_full);
     NEED(empty_kind(kind, &list));
     NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
-    NEED(used_space() <= used + 64 * 1024);
+    NEED(space_is_back(used));
     return 0;
 }
 
@@ -528,7 +543,7 @@ static int a_snapshot_on_a_full_file_system(void)
     NEED(fill_kind(kind, &list, 64, 100000) >= 40 * MIB);
     NEED(empty_kind(kind, &list));
     NEED(memkind_destroy_kind(kind) == MEMKIND_SUCCESS);
-    NEED(used_space() <= used + 64 * 1024);
+    NEED(space_is_back(used));
     return 0;
 }
 
