@@ -10,7 +10,7 @@
 uint8_t size_class_table[SIZE_CLASS_TABLE_MAX / 8 + 1];
 uint32_t size_class_sizes[SIZE_CLASS_COUNT];
 uint32_t size_class_pages[SIZE_CLASS_COUNT];
-uint32_t size_class_divisors[256];
+uint32_t size_class_divisors[TAG_CLASS_MASK + 1];
 unsigned size_class_first_large;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;

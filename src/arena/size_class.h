@@ -55,10 +55,6 @@ static inline bool size_class_has_own_pages(unsigned size_class)
     return size_class_pages[size_class] == size_class_sizes[size_class];
 }
 
-/* A distance x within a slab is a multiple of the size if and only if
- * (uint32_t)(x * divisor) < divisor. */
-extern uint32_t size_class_divisors[256] SIZE_CLASS_HIDDEN;
-
 /* Objects of such classes start at a page if jemalloc leaves that alone. A
  * jemalloc that is not our own shifts them by cache lines. */
 #ifdef MEMKIND_JEMALLOC_EMBEDDED
@@ -104,6 +100,10 @@ _Static_assert(SIZE_CLASS_COUNT <= 256, "a tag has 8 bits for the class");
 
 #define TAG_CLASS_MASK 0xffU
 #define TAG_DISTANCE_SHIFT 8 /* in units of 4 KiB */
+
+/* A distance x within a slab is a multiple of the size if and only if
+ * (uint32_t)(x * divisor) < divisor. */
+extern uint32_t size_class_divisors[TAG_CLASS_MASK + 1] SIZE_CLASS_HIDDEN;
 
 static inline unsigned tag_class(unsigned tag)
 {

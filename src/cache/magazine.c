@@ -2,6 +2,7 @@
 #include "magazine.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
 
 #include "arena_exchange.h"
@@ -16,6 +17,9 @@
 
 /* magazine_has_lately() looks at this many objects. */
 #define LATELY 32U
+
+/* Objects that are larger share no cache line with many others. */
+#define STRANGER_BYTES 128U
 
 static uint32_t count_of(const struct magazines *magazines, unsigned size_class)
 {
@@ -134,9 +138,10 @@ static void assert_stack(const struct magazines *magazines, unsigned size_class)
            capacity_of(magazines, size_class));
     assert(magazines->bases[size_class][-1] == NULL);
     assert(magazines->ends[size_class] == magazines->bases[size_class] ||
-           magazines->ends[size_class] ==
-               magazines->bases[size_class] +
-                   capacity_of(magazines, size_class));
+           (magazines->ends[size_class] >= magazines->tops[size_class] &&
+            magazines->ends[size_class] <=
+                magazines->bases[size_class] +
+                    capacity_of(magazines, size_class)));
     (void)magazines, (void)size_class;
 }
 
@@ -144,11 +149,16 @@ static void assert_stack(const struct magazines *magazines, unsigned size_class)
 
 #define WORDS (sizeof((struct magazines *)NULL)->open / sizeof(uint64_t))
 
+static uint64_t bit_of(unsigned size_class)
+{
+    return (uint64_t)1 << size_class % 64;
+}
+
 static void set_open(struct magazines *magazines, unsigned size_class,
                      bool is_open)
 {
     uint64_t *word = &magazines->open[size_class / 64];
-    const uint64_t bit = (uint64_t)1 << size_class % 64;
+    const uint64_t bit = bit_of(size_class);
     *word = is_open ? *word | bit : *word & ~bit;
 }
 
@@ -184,6 +194,11 @@ void magazine_init_all(struct magazines *magazines)
 {
     for (unsigned i = 0; i < SIZE_CLASS_COUNT; i++)
         set_stack(magazines, i, no_places + WORDS_BELOW, 0);
+}
+
+void magazine_change_thread(struct magazines *magazines)
+{
+    memset(magazines->taken, 0, sizeof magazines->taken);
 }
 
 static void release_capacity(struct magazines *magazines, unsigned size_class)
@@ -517,6 +532,7 @@ void *magazine_take(struct magazines *magazines, unsigned size_class, bool zero,
                     bool *fresh)
 {
     assert_stack(magazines, size_class);
+    magazines->taken[size_class / 64] |= bit_of(size_class);
     *fresh = false;
     if (count_of(magazines, size_class) == 0 && !magazines->is_bypassed &&
         size_class < size_class_first_large && !refill(magazines, size_class))
@@ -614,6 +630,28 @@ static bool make_place(struct magazines *magazines, unsigned size_class)
     return count != 0;
 }
 
+/* Puts an object of the thread's own arena above the first one of its class
+ * that the thread frees, if it has taken none out before. That one is another
+ * thread's, and may lie among objects that other threads use: if it were the
+ * next to be taken, each store would wait for the cache line. The magazine gets
+ * no more room, so that the next object is compared with both. */
+static void cover_first(struct magazines *magazines, unsigned size_class)
+{
+    uint64_t *taken = &magazines->taken[size_class / 64];
+    if ((*taken & bit_of(size_class)) != 0 ||
+        size_class_sizes[size_class] >= STRANGER_BYTES ||
+        count_of(magazines, size_class) == capacity_of(magazines, size_class))
+        return;
+    *taken |= bit_of(size_class);
+    const int saved_errno = errno;
+    void *ptr = fetch(magazines, size_class, 0);
+    errno = saved_errno;
+    if (ptr == NULL)
+        return;
+    *magazines->tops[size_class]++ = ptr;
+    magazines->ends[size_class] = magazines->tops[size_class];
+}
+
 void magazine_put(struct magazines *magazines, unsigned size_class, void *ptr)
 {
     assert_stack(magazines, size_class);
@@ -623,11 +661,13 @@ void magazine_put(struct magazines *magazines, unsigned size_class, void *ptr)
     }
     unseal(magazines, size_class);
     if (count_of(magazines, size_class) == capacity_of(magazines, size_class) &&
-        !make_place(magazines, size_class))
+        !make_place(magazines, size_class)) {
         arena_exchange_return(magazines->arenas, magazines->tally, size_class,
                               ptr);
-    else
-        *magazines->tops[size_class]++ = ptr;
+        return;
+    }
+    *magazines->tops[size_class]++ = ptr;
+    cover_first(magazines, size_class);
 }
 
 void magazine_drain(struct magazines *magazines, unsigned size_class)

@@ -36,6 +36,8 @@ struct magazines {
     /* A bit for each class whose magazine has capacity and is not sealed: all
      * others hold nothing. */
     uint64_t open[(SIZE_CLASS_COUNT + 63) / 64];
+    /* A bit for each class of which the thread has taken objects. */
+    uint64_t taken[(SIZE_CLASS_COUNT + 63) / 64];
     int arena_flags;  /* for mallocx(); see heap_arenas_flags() */
     unsigned tally;   /* that is counted in; see arena_returns.h */
     size_t limit;     /* of bytes that the magazines may hold */
@@ -65,6 +67,9 @@ struct magazines {
 
 /* Makes all magazines, without capacity. The other fields are set before. */
 void magazine_init_all(struct magazines *magazines);
+
+/* For another thread, which has taken none of the objects. */
+void magazine_change_thread(struct magazines *magazines);
 
 /*
  * Takes an object of a class that is cached; NULL if the arena has none. *fresh

@@ -189,8 +189,10 @@ static struct thread_cache *take_spare(struct heap_caches *home)
 {
     struct thread_cache *cache = NULL;
     ranked_lock_take(&home->caches_lock);
-    if (home->spare != NULL)
+    if (home->spare != NULL) {
         cache = unmake_spare(home, &home->spare);
+        magazine_change_thread(&cache->magazines);
+    }
     ranked_lock_release(&home->caches_lock);
     return cache;
 }

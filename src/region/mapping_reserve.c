@@ -2,6 +2,7 @@
 #include "mapping_reserve.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/mman.h>
 
@@ -16,6 +17,8 @@
 
 static char *reserve;   /* NULL: there is none */
 static size_t mappings; /* that it has, or had; 0: none are wanted */
+static bool is_whole;   /* it has them all */
+static bool are_pools;
 
 static size_t reserve_bytes(void)
 {
@@ -34,10 +37,10 @@ static void make(void)
     if (pages != MAP_FAILED) {
         reserve = pages;
         (void)sys.madvise(reserve, reserve_bytes(), MADV_DONTDUMP);
-        for (size_t i = 1; i < mappings; i += 2)
-            if (sys.mprotect(reserve + i * page_size, page_size, PROT_READ) !=
-                0)
-                break;
+        is_whole = true;
+        for (size_t i = 1; is_whole && i < mappings; i += 2)
+            is_whole = sys.mprotect(reserve + i * page_size, page_size,
+                                    PROT_READ) == 0;
     }
     errno = saved_errno;
 }
@@ -53,23 +56,43 @@ void mapping_reserve_release(void)
 
 void mapping_reserve_renew(void)
 {
-    if (reserve == NULL && mappings != 0)
+    if (reserve == NULL && mappings != 0 && are_pools)
         make();
+}
+
+static size_t needed_by(unsigned pools)
+{
+    return MAPPINGS_ANY + (size_t)pools * MAPPINGS_OF_POOL;
 }
 
 /* It grows beyond what is needed, so that many pools do not make it anew each
  * time. */
+static size_t wanted_by(unsigned pools)
+{
+    const size_t needed = needed_by(pools), wanted = needed + needed / 2;
+    return wanted < MAPPINGS_MOST ? wanted : MAPPINGS_MOST;
+}
+
+/* Whether what there is will do. That of one pool stays after the last pool:
+ * a program may have one after the other. */
+static bool fits(unsigned pools)
+{
+    if (reserve == NULL)
+        return false;
+    return pools == 0
+               ? is_whole && mappings <= wanted_by(1)
+               : mappings >= needed_by(pools) || mappings == MAPPINGS_MOST;
+}
+
 void mapping_reserve_fit(unsigned pools)
 {
-    const size_t needed = MAPPINGS_ANY + (size_t)pools * MAPPINGS_OF_POOL;
-    const size_t wanted = needed + needed / 2;
-    if (pools != 0 && reserve != NULL &&
-        (mappings >= needed || mappings == MAPPINGS_MOST))
+    are_pools = pools != 0;
+    if (fits(pools))
         return;
     mapping_reserve_release();
     mappings = 0;
-    if (pools != 0) {
-        mappings = wanted < MAPPINGS_MOST ? wanted : MAPPINGS_MOST;
+    if (are_pools) {
+        mappings = wanted_by(pools);
         make();
     }
 }

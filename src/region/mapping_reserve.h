@@ -13,8 +13,8 @@
 #ifndef MAPPING_RESERVE_H
 #define MAPPING_RESERVE_H
 
-/* Makes the reserve large enough for so many pools; 0: there is none. If that
- * fails, there is less. */
+/* Makes the reserve large enough for so many pools. If that fails, there is
+ * less. After the last pool a small one stays, up to the next fork. */
 void mapping_reserve_fit(unsigned pools);
 
 /* Around fork(2): unmaps it; makes it anew, in the parent. A child does so when

@@ -7,6 +7,7 @@
 #   tests/pmem/run.sh fork          what fork() means there with each policy, and costs
 #
 # MEMKIND_BUILD    build directory   [build/pmem]
+# MEMKIND_BEFORE   build directory of an earlier state, which `bench` measures as well
 # Exits with 77 if no guest can be booted.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -163,32 +164,40 @@ run_fork() {
     return $status
 }
 
-# Both libraries by turns, in one guest.
+# The libraries by turns, in one guest.
 run_bench() {
     fetch_old "$payload/libmemkind-1.14" || return $?
+    mkdir "$payload/here"
+    cp -L "$build/src/libmemkind.so.0" "$payload/here"
+    if [ -n "${MEMKIND_BEFORE:-}" ]; then
+        mkdir "$payload/before"
+        cp -L "$MEMKIND_BEFORE/src/libmemkind.so.0" "$payload/before"
+    fi
     cat >"$payload/bench.sh" <<'SH'
 for round in 1 2 3; do
     for pattern in pair batch churn big; do
-        for library in here 1.14; do
-            path=/payload/libmemkind-1.14
-            [ $library = 1.14 ] || path=/payload
-            line=$(LD_LIBRARY_PATH=$path ./bench_memkind --dir /mnt/pmem --warmup 0.3 \
+        for library in here before libmemkind-1.14; do
+            [ -d /payload/$library ] || continue
+            line=$(LD_LIBRARY_PATH=/payload/$library ./bench_memkind --dir /mnt/pmem --warmup 0.3 \
                 --seconds 0.7 $pattern) || line=
             ns=$(echo "$line" | sed -n 's/.*"ns": \([^,]*\),.*/\1/p')
             echo "$pattern $library ${ns:-failed}"
         done
     done
 done | tee /tmp/lines
-awk '{ w = $1 " " $2; n[w]++; v[w, n[w]] = $3 + 0; if ($3 == "failed") bad[$1] = 1 }
+awk '{ w = $1 " " $2; n[w]++; v[w, n[w]] = $3 + 0; if ($3 == "failed") bad[w] = 1 }
      function median(w,   i, j, t) {
          for (i = 1; i <= n[w]; i++) for (j = i + 1; j <= n[w]; j++)
              if (v[w, j] < v[w, i]) { t = v[w, i]; v[w, i] = v[w, j]; v[w, j] = t }
          return v[w, int((n[w] + 1) / 2)] }
+     function compare(p, peer,   h, o) {
+           h = median(p " here"); o = median(p " " peer)
+           if (bad[p " here"] || bad[p " " peer]) print p " on DAX ext4: failed"
+           else printf "%s on DAX ext4: %.0f ns here, %.0f ns %s: %.2f times as fast\n", p, h, o, peer, o / h }
      END { count = split("pair batch churn big", names, " ")
            for (i = 1; i <= count; i++) {
-               p = names[i]; h = median(p " here"); o = median(p " 1.14")
-               if (bad[p]) print p " on DAX ext4: failed"
-               else printf "%s on DAX ext4: %.0f ns here, %.0f ns libmemkind 1.14: %.1f times as fast\n", p, h, o, o / h } }' /tmp/lines
+               if (names[i] " before" in n) compare(names[i], "before")
+               compare(names[i], "libmemkind-1.14") } }' /tmp/lines
 SH
     "$here/guest.sh" -s 512M -t 300 --mkfs-opts "$ext4_options" "$payload" -- sh bench.sh
 }
@@ -199,7 +208,7 @@ if [ "$(nproc)" -ge 2 ] && [ "$(awk '/MemAvailable/ { print $2 }' /proc/meminfo)
     at_once=2
 fi
 
-[ $# -gt 0 ] || set -- ext4 overcommit xfs tool numa device set-aside no-fallocate no-holes hmat
+[ $# -gt 0 ] || set -- ext4 overcommit xfs tool numa programs device set-aside no-fallocate no-holes hmat
 logs=$(mktemp -d)
 # Jobs of a script do not hear of ^C.
 stop() {

@@ -111,6 +111,64 @@ static void test_freed_last_is_taken_first(void)
     close_set();
 }
 
+static void *free_first(void *argument)
+{
+    char **strangers = argument, *object = strangers[0];
+    struct thread_cache *cache = heap_cache(heap);
+    cache->ticks = INT32_MAX;
+    errno = 77;
+    CHECK_EQ(heap_free(heap, object), HEAP_OK);
+    CHECK_EQ(errno, 77);
+    /* The next one is of the thread's own, and the other one is known. */
+    CHECK_EQ(held(cache, 16), 2);
+    CHECK(!heap_free_fast(cache, object));
+    CHECK_EQ(heap_free(heap, object), HEAP_DOUBLE_FREE);
+    char *own = heap_malloc(heap, 16, 0);
+    CHECK(own != NULL && own != object);
+    CHECK(!heap_free_fast(cache, object));
+    CHECK_EQ(heap_free(heap, object), HEAP_DOUBLE_FREE);
+    CHECK(heap_free_fast(cache, own));
+    CHECK_EQ(heap_malloc(heap, 16, 0), own);
+    CHECK_EQ(heap_malloc(heap, 16, 0), object);
+    /* There is room again, and no other is covered. */
+    CHECK_EQ(heap_free(heap, object), HEAP_OK);
+    CHECK_EQ(heap_free(heap, own), HEAP_OK);
+    CHECK_EQ(held(cache, 16), 2);
+    CHECK_EQ(heap_malloc(heap, 16, 0), own);
+    CHECK_EQ(heap_malloc(heap, 16, 0), object);
+    char *more = heap_malloc(heap, 16, 0);
+    CHECK_EQ(heap_free(heap, object), HEAP_OK);
+    CHECK_EQ(heap_free(heap, own), HEAP_OK);
+    CHECK_EQ(heap_free(heap, more), HEAP_OK);
+    /* Nor is what the thread has allocated itself, or a larger object. */
+    char *mine = heap_malloc(heap, 32, 0);
+    CHECK_EQ(heap_free(heap, mine), HEAP_OK);
+    CHECK_EQ(heap_malloc(heap, 32, 0), mine);
+    CHECK_EQ(heap_free(heap, mine), HEAP_OK);
+    CHECK_EQ(heap_free(heap, strangers[1]), HEAP_OK);
+    CHECK_EQ(held(cache, 1024), 1);
+    CHECK_EQ(heap_malloc(heap, 1024, 0), strangers[1]);
+    CHECK_EQ(heap_free(heap, strangers[1]), HEAP_OK);
+    return NULL;
+}
+
+/* Two threads that write to objects of one cache line wait for each other. */
+static void test_anothers_object_is_not_taken_first(void)
+{
+    pthread_t thread;
+    open_set();
+    for (int i = 0; i < 2; i++) { /* the second one gets a spare cache */
+        char *strangers[] = {heap_malloc(heap, 16, 0),
+                             heap_malloc(heap, 1024, 0)};
+        REQUIRE(strangers[0] != NULL && strangers[1] != NULL);
+        REQUIRE_EQ(pthread_create(&thread, NULL, free_first, strangers), 0);
+        REQUIRE_EQ(pthread_join(thread, NULL), 0);
+        visit_all(magazine_drop_all);
+        CHECK_EQ(allocated(), 0);
+    }
+    close_set();
+}
+
 static void test_resized_the_fast_way(void)
 {
     char stranger[64];
@@ -591,6 +649,8 @@ static void test_signal_handlers(void)
 
 static const struct test_case tests[] = {
     {"freed last is taken first", test_freed_last_is_taken_first},
+    {"another's object is not taken first",
+     test_anothers_object_is_not_taken_first},
     {"resized the fast way", test_resized_the_fast_way},
     {"what does not go the fast way", test_what_does_not_go_the_fast_way},
     {"wrong addresses are refused", test_wrong_addresses_are_refused},

@@ -69,6 +69,33 @@ static void test_it_is_as_large_as_is_needed(void)
     CHECK_EQ(more_than(before), 0);
 }
 
+/* Programs that have one kind after the other do not make it each time. */
+static void test_a_small_one_stays(void)
+{
+    const size_t before = test_mappings();
+    mapping_reserve_fit(1);
+    const size_t one = more_than(before);
+    real = sys;
+    sys.mmap = no_mmap;
+    sys.munmap = no_munmap;
+    mapping_reserve_fit(0);
+    mapping_reserve_fit(1);
+    mapping_reserve_fit(0);
+    sys = real;
+    CHECK_EQ(more_than(before), one);
+    /* Up to the next fork. */
+    mapping_reserve_release();
+    CHECK_EQ(more_than(before), 0);
+    mapping_reserve_renew();
+    CHECK_EQ(more_than(before), 0);
+    mapping_reserve_fit(1);
+    CHECK_EQ(more_than(before), one);
+    mapping_reserve_fit(0);
+    mapping_reserve_release();
+    mapping_reserve_fit(0);
+    CHECK_EQ(more_than(before), 0);
+}
+
 static void test_around_fork(void)
 {
     const size_t before = test_mappings();
@@ -88,6 +115,7 @@ static void test_around_fork(void)
     mapping_reserve_fit(1);
     CHECK_GE(more_than(before), least(FEW + 1));
     mapping_reserve_fit(0);
+    mapping_reserve_release();
     CHECK_EQ(more_than(before), 0);
 }
 
@@ -116,8 +144,9 @@ static void test_calls_fail(void)
     mapping_reserve_fit(1);
     CHECK_GE(more_than(before), least(FEW));
     mapping_reserve_fit(0);
+    mapping_reserve_release();
     CHECK_EQ(more_than(before), 0);
-    /* There is less then. */
+    /* There is less then, and that does not stay. */
     sys.mprotect = few_mprotects;
     protects = 2;
     mapping_reserve_fit(1);
@@ -129,6 +158,7 @@ static void test_calls_fail(void)
 
 static const struct test_case tests[] = {
     {"it is as large as is needed", test_it_is_as_large_as_is_needed},
+    {"a small one stays", test_a_small_one_stays},
     {"around fork", test_around_fork},
     {"calls fail", test_calls_fail},
     {NULL, NULL},
