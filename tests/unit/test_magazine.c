@@ -140,7 +140,8 @@ static void *free_first(void *argument)
     CHECK_EQ(heap_free(heap, object), HEAP_OK);
     CHECK_EQ(heap_free(heap, own), HEAP_OK);
     CHECK_EQ(heap_free(heap, more), HEAP_OK);
-    /* Nor is what the thread has allocated itself, or a larger object. */
+    /* What the thread has allocated itself is not covered, or what is larger.
+     */
     char *mine = heap_malloc(heap, 32, 0);
     CHECK_EQ(heap_free(heap, mine), HEAP_OK);
     CHECK_EQ(heap_malloc(heap, 32, 0), mine);
