@@ -630,25 +630,34 @@ static bool make_place(struct magazines *magazines, unsigned size_class)
     return count != 0;
 }
 
-/* Puts an object of the thread's own arena above the first one of its class
- * that the thread frees, if it has taken none out before. That one is another
- * thread's, and may lie among objects that other threads use: if it were the
- * next to be taken, each store would wait for the cache line. The magazine gets
- * no more room, so that the next object is compared with both. */
+/* The first object of its class that a thread frees without having taken one is
+ * another thread's, and may lie among objects that other threads use: if it
+ * were the next to be taken, each store would wait for the cache line. So
+ * another one is put above it: one that lies there since an earlier thread, or
+ * one of the thread's arena. The magazine gets no more room, so that the next
+ * object is compared with both. */
 static void cover_first(struct magazines *magazines, unsigned size_class)
 {
     uint64_t *taken = &magazines->taken[size_class / 64];
+    void **top = magazines->tops[size_class];
     if ((*taken & bit_of(size_class)) != 0 ||
-        size_class_sizes[size_class] >= STRANGER_BYTES ||
-        count_of(magazines, size_class) == capacity_of(magazines, size_class))
+        size_class_sizes[size_class] >= STRANGER_BYTES)
         return;
     *taken |= bit_of(size_class);
-    const int saved_errno = errno;
-    void *ptr = fetch(magazines, size_class, 0);
-    errno = saved_errno;
-    if (ptr == NULL)
-        return;
-    *magazines->tops[size_class]++ = ptr;
+    if (count_of(magazines, size_class) > 1) {
+        void *first = top[-1];
+        top[-1] = top[-2];
+        top[-2] = first;
+    } else if (count_of(magazines, size_class) <
+               capacity_of(magazines, size_class)) {
+        const int saved_errno = errno;
+        void *ptr = fetch(magazines, size_class, 0);
+        errno = saved_errno;
+        if (ptr == NULL)
+            return;
+        *top = ptr;
+        magazines->tops[size_class] = top + 1;
+    }
     magazines->ends[size_class] = magazines->tops[size_class];
 }
 

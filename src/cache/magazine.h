@@ -84,6 +84,16 @@ void *magazine_take(struct magazines *magazines, unsigned size_class, bool zero,
 bool magazine_returned_lately(const struct magazines *magazines,
                               unsigned size_class, const void *ptr);
 
+/* Whether an object is the one that was put in last. That may lie below another
+ * one; see cover_first(). */
+static inline bool magazine_was_put_last(const struct magazines *magazines,
+                                         unsigned size_class, const void *ptr)
+{
+    void *const *top = magazines->tops[size_class];
+    return top[-1] == ptr ||
+           (top == magazines->ends[size_class] && top[-2] == ptr);
+}
+
 /* Whether an object is among those that were put in last. */
 bool magazine_has_lately(const struct magazines *magazines, unsigned size_class,
                          const void *ptr);

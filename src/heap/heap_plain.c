@@ -506,8 +506,7 @@ static bool was_just_freed(struct memkind_heap *heap, unsigned size_class,
     if (!is_cached_class(size_class) ||
         (!thread_cache_enter(cache) && !thread_cache_enter_fenced(cache)))
         return false;
-    void **top = cache->magazines.tops[size_class];
-    bool is_free = top[-1] == ptr ||
+    bool is_free = magazine_was_put_last(&cache->magazines, size_class, ptr) ||
                    magazine_returned_lately(&cache->magazines, size_class, ptr);
     thread_cache_leave(cache);
     return is_free;

@@ -23,7 +23,7 @@ static inline unsigned heap_class_fast(struct thread_cache *cache,
         &cache->tags[offset >> REGION_TAG_SHIFT], memory_order_relaxed);
     unsigned size_class = tag_class(tag);
     bool is_live = __builtin_expect(tag_fits(tag, address), 1) &&
-                   cache->magazines.tops[size_class][-1] != ptr &&
+                   !magazine_was_put_last(&cache->magazines, size_class, ptr) &&
                    !arena_returns_are_counted(&cache->home->arenas->returns);
     thread_cache_leave(cache);
     return is_live && size_class < size_class_first_large ? size_class

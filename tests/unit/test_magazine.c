@@ -123,6 +123,11 @@ static void *free_first(void *argument)
     CHECK_EQ(held(cache, 16), 2);
     CHECK(!heap_free_fast(cache, object));
     CHECK_EQ(heap_free(heap, object), HEAP_DOUBLE_FREE);
+    CHECK_NULL(heap_realloc_direct(&owner, object, 16));
+    CHECK_NULL(heap_realloc(heap, object, 16));
+    CHECK_NULL(heap_realloc(heap, object, 100));
+    CHECK_NULL(heap_defragment(heap, object));
+    CHECK_EQ(held(cache, 16), 2);
     char *own = heap_malloc(heap, 16, 0);
     CHECK(own != NULL && own != object);
     CHECK(!heap_free_fast(cache, object));
@@ -151,6 +156,51 @@ static void *free_first(void *argument)
     CHECK_EQ(heap_malloc(heap, 1024, 0), strangers[1]);
     CHECK_EQ(heap_free(heap, strangers[1]), HEAP_OK);
     return NULL;
+}
+
+/* The thread has a spare cache with an object in it. */
+static void *free_above(void *argument)
+{
+    char **strangers = argument;
+    struct thread_cache *cache = heap_cache(heap);
+    cache->ticks = INT32_MAX;
+    REQUIRE_EQ(held(cache, 16), 2);
+    CHECK_EQ(heap_free(heap, strangers[0]), HEAP_OK);
+    CHECK_EQ(held(cache, 16), 3);
+    CHECK(!heap_free_fast(cache, strangers[0]));
+    CHECK_EQ(heap_free(heap, strangers[0]), HEAP_DOUBLE_FREE);
+    CHECK_NULL(heap_realloc(heap, strangers[0], 16));
+    CHECK_EQ(heap_malloc(heap, 16, 0), strangers[1]);
+    CHECK_EQ(heap_malloc(heap, 16, 0), strangers[0]);
+    CHECK_EQ(heap_free(heap, strangers[0]), HEAP_OK);
+    CHECK_EQ(heap_free(heap, strangers[1]), HEAP_OK);
+    return NULL;
+}
+
+static void *free_one(void *argument)
+{
+    char **own = argument;
+    struct thread_cache *cache = heap_cache(heap);
+    cache->ticks = INT32_MAX;
+    CHECK_EQ(heap_free(heap, own[0]), HEAP_OK);
+    own[1] = cache->magazines.tops[size_class_of(16)][-1];
+    CHECK_NE(own[1], own[0]);
+    return NULL;
+}
+
+static void test_spare_caches_take_none_more(void)
+{
+    pthread_t thread;
+    open_set();
+    char *objects[] = {heap_malloc(heap, 16, 0), NULL};
+    REQUIRE_EQ(pthread_create(&thread, NULL, free_one, objects), 0);
+    REQUIRE_EQ(pthread_join(thread, NULL), 0);
+    objects[0] = heap_malloc(heap, 16, 0);
+    REQUIRE_EQ(pthread_create(&thread, NULL, free_above, objects), 0);
+    REQUIRE_EQ(pthread_join(thread, NULL), 0);
+    visit_all(magazine_drop_all);
+    CHECK_EQ(allocated(), 0);
+    close_set();
 }
 
 /* Two threads that write to objects of one cache line wait for each other. */
@@ -652,6 +702,7 @@ static const struct test_case tests[] = {
     {"freed last is taken first", test_freed_last_is_taken_first},
     {"another's object is not taken first",
      test_anothers_object_is_not_taken_first},
+    {"spare caches take none more", test_spare_caches_take_none_more},
     {"resized the fast way", test_resized_the_fast_way},
     {"what does not go the fast way", test_what_does_not_go_the_fast_way},
     {"wrong addresses are refused", test_wrong_addresses_are_refused},
