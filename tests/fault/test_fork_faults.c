@@ -201,11 +201,11 @@ static void walk_all(struct fault_world world)
     fault_install(world);
     (void)run(0, 1, false);
     CHECK_NULL(complaint);
-    test_resources_take(&before);
+    layer_resources_take(&before);
     walk(FAULT_ALL & ~FAULT_BIT(FAULT_CLOSE), false);
     for (size_t i = 0; i < sizeof single / sizeof single[0]; i++)
         walk(FAULT_BIT(single[i]), true);
-    test_resources_take(&after);
+    layer_resources_take(&after);
     CHECK_LE(after.fds, before.fds);
     fault_remove();
     printf("%lu points, %lu children without a kind ", points, lost_kinds);

@@ -570,14 +570,14 @@ static bool attempt(uint64_t calls, unsigned at, bool for_good, int error)
     size_t space_before = test_file_space();
     if (place->backing == CALLERS_FILE)
         callers_fd = open(test_dir(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    test_resources_take(&before);
+    layer_resources_take(&before);
     file_system_forget();
     fault_set(calls, at, for_good, error);
     run_workload();
     fault_lift();
     /* A kind that could not be made may go by a thread as well. */
     (void)late_space_wait();
-    test_resources_take(&now);
+    layer_resources_take(&now);
     fault_unmap_refused();
     runs++;
     points += fault_hit();

@@ -17,8 +17,6 @@
 #include "fault_calls.h"
 #include "file_system.h"
 #include "layer_test.h"
-#include "mapping_reserve.h"
-#include "pool_list.h"
 #include "region_pool.h"
 #include "sys_calls.h"
 
@@ -270,14 +268,6 @@ static void run_workload(enum backing backing, int fd)
 
 static unsigned points;
 
-/* It stays after a pool, and would be there for the next one. */
-static void drop_reserve(void)
-{
-    pool_list_lock();
-    mapping_reserve_release();
-    pool_list_unlock();
-}
-
 static void run_once(enum backing backing, enum fault_call call, unsigned at,
                      int error)
 {
@@ -285,14 +275,12 @@ static void run_once(enum backing backing, enum fault_call call, unsigned at,
     int fd = -1;
     if (backing == ONE_FILE)
         fd = open(test_dir(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    drop_reserve();
-    test_resources_take(&before);
+    layer_resources_take(&before);
     complaint = NULL;
     file_system_forget();
     fault_set(FAULT_BIT(call), at, false, error);
     run_workload(backing, fd);
     fault_lift();
-    drop_reserve();
     expect(nothing_leaked(&before), "a leak");
     if (fd >= 0) {
         expect(file_bytes(fd) <= 64 * KIB, "space left in the caller's file");
@@ -544,7 +532,7 @@ static void test_address_table_without_memory(void)
     int result;
     fault_install(no_faults);
     run_once(FILES, FAULT_OPEN, 0, 0);
-    test_resources_take(&before);
+    layer_resources_take(&before);
     while (fault_set(FAULT_BIT(FAULT_MMAP), 1, true, ENOMEM),
            (result = address_table_add((void *)at, 4096, &owner)) == 0)
         at += 8192;
@@ -560,7 +548,7 @@ static void test_address_table_without_memory(void)
         CHECK_LT(pool.regions[0].size, LESS_THAN_A_SLOT);
         region_pool_close(&pool);
         if (i == nodes) /* nodes that were mapped stay */
-            test_resources_take(&before);
+            layer_resources_take(&before);
     }
     CHECK(nothing_leaked(&before));
     while (at > foreign) {

@@ -618,7 +618,7 @@ static void test_destroyed_with_objects_in_it(void)
     struct test_resources before;
     for (int i = 0; i < 15; i++) {
         if (i == 5)
-            test_resources_take(&before);
+            layer_resources_take(&before);
         begin();
         for (int j = 0; j < 4; j++)
             pass(SIZE, BATCH);

@@ -492,7 +492,7 @@ static void test_source_blocks_are_unmapped(void)
 {
     struct test_resources before;
     take_many_source_blocks();
-    test_resources_take(&before);
+    layer_resources_take(&before);
     take_many_source_blocks();
     CHECK(nothing_leaked(&before));
 }

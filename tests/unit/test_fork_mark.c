@@ -124,12 +124,12 @@ static void test_no_child(void)
 {
     struct test_resources before, after;
     begin();
-    test_resources_take(&before);
+    layer_resources_take(&before);
     REQUIRE(fork_mark_prepare());
     CHECK(fork_mark_is_held_now());
     fork_mark_parent();
     CHECK(!fork_mark_is_held_now());
-    test_resources_take(&after);
+    layer_resources_take(&after);
     CHECK_EQ(after.fds, before.fds);
     if (COUNT_MAPPINGS)
         CHECK_EQ(after.maps, before.maps);

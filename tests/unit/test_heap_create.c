@@ -439,7 +439,7 @@ static void test_heaps_come_and_go(void)
     struct test_resources before, after;
     for (int i = 0; i < CYCLES; i++) {
         if (i == CYCLES / 10)
-            test_resources_take(&before);
+            layer_resources_take(&before);
         /* Blocks never go back to a pool. */
         if (i % 500 == 499) {
             region_pool_close(&pool);
@@ -455,7 +455,7 @@ static void test_heaps_come_and_go(void)
             heap_free(heap, object);
         heap_destroy(heap);
     }
-    test_resources_take(&after);
+    layer_resources_take(&after);
     CHECK_EQ(failures, 0);
     CHECK(same_numbers(numbers));
     CHECK_EQ(after.fds, before.fds);

@@ -152,7 +152,7 @@ static void test_sparse_bits_beside_arrays(void)
                                        4097, 5000, 65536, 262145};
     struct test_resources before;
     unsigned long long seed = test_seed(0x5eed);
-    test_resources_take(&before);
+    layer_resources_take(&before);
     for (size_t i = 0; i < sizeof counts_of / sizeof counts_of[0]; i++)
         walk_sparse(counts_of[i], seed + i);
     CHECK(nothing_leaked(&before));

@@ -216,7 +216,7 @@ static void test_this_place_has_a_node_or_none(void)
     sys = real;
     int fd = open(test_dir(), O_PATH | O_DIRECTORY | O_CLOEXEC);
     REQUIRE_GE(fd, 0);
-    test_resources_take(&before);
+    layer_resources_take(&before);
     CHECK_GE(place_node(fd), -1);
     CHECK(nothing_leaked(&before));
     close(fd);

@@ -41,7 +41,7 @@ static void check_growth(size_t size)
 static void test_used_up_region_is_followed_by_another(void)
 {
     struct test_resources before;
-    test_resources_take(&before);
+    layer_resources_take(&before);
     REQUIRE_EQ(region_pool_open_memory(&pool, &owner), 0);
     check_growth(pool.regions[0].size / 2 + page());
     region_pool_close(&pool);
@@ -86,7 +86,7 @@ static void test_regions_come_to_an_end(void)
 {
     struct test_resources before;
     use_up_all_regions(); /* the address table keeps what it makes for it */
-    test_resources_take(&before);
+    layer_resources_take(&before);
     use_up_all_regions();
     CHECK(nothing_leaked(&before));
 }
@@ -180,7 +180,7 @@ static void test_reserved_by_what_the_file_system_holds(void)
 static size_t process_size(void)
 {
     struct test_resources now;
-    test_resources_take(&now);
+    layer_resources_take(&now);
     return now.mapped_kib * KIB;
 }
 
@@ -208,7 +208,7 @@ static void with_address_space(size_t room, size_t max_size)
 static void test_little_address_space_makes_small_regions(void)
 {
     struct test_resources before;
-    test_resources_take(&before);
+    layer_resources_take(&before);
     with_address_space(4 * GIB, 0);
     with_address_space(300 * MIB, 0);
     with_address_space(4 * GIB, 32 * GIB);
@@ -220,7 +220,7 @@ static void test_no_address_space(void)
 {
     const struct sys_calls real = sys;
     struct test_resources before;
-    test_resources_take(&before);
+    layer_resources_take(&before);
     sys.mmap = mmap_small;
     mmap_most = MIB;
     CHECK_EQ(region_pool_open_memory(&pool, &owner), -ENOMEM);
@@ -242,7 +242,7 @@ static int open_files_below(size_t file_size)
 static void test_small_files_make_small_regions(void)
 {
     struct test_resources before;
-    test_resources_take(&before);
+    layer_resources_take(&before);
     REQUIRE_EQ(open_files_below(100 * MIB), 0);
     CHECK_LE(pool.regions[0].size, 100 * MIB);
     CHECK_GE(pool.regions[0].size, 32 * MIB);
@@ -260,7 +260,7 @@ static void test_very_large_pools(void)
         (size_t)1 << 50, (size_t)1 << 62, (size_t)1 << 63, SIZE_MAX - 1};
     const struct sys_calls real = sys;
     struct test_resources before;
-    test_resources_take(&before);
+    layer_resources_take(&before);
     sys.ftruncate = ftruncate_small;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         ftruncate_most = i % 2 == 0 ? 2048 * GIB : 16 * GIB;

@@ -63,7 +63,7 @@ static void test_every_backing_opens_and_closes(void)
 {
     struct test_resources before;
     open_and_close_each(); /* what is made once, and kept */
-    test_resources_take(&before);
+    layer_resources_take(&before);
     for (int i = 0; i < 20; i++)
         open_and_close_each();
     CHECK(nothing_leaked(&before));
@@ -72,7 +72,7 @@ static void test_every_backing_opens_and_closes(void)
 static void test_bad_directories_leave_nothing(void)
 {
     struct test_resources before;
-    test_resources_take(&before);
+    layer_resources_take(&before);
     CHECK_EQ(region_pool_open_files(&pool, test_path("missing"), 0, &owner),
              -ENOENT);
     CHECK_EQ(region_pool_open_files(&pool, "", 0, &owner), -ENOENT);
@@ -138,7 +138,7 @@ static void test_bad_buffers(void)
     static struct memkind_region_pool other;
     struct test_resources before;
     char *buffer = make_buffer(size);
-    test_resources_take(&before);
+    layer_resources_take(&before);
     CHECK_EQ(region_pool_open_buffer(&pool, NULL, size, &owner), -EINVAL);
     CHECK_EQ(region_pool_open_buffer(&pool, buffer, 0, &owner), -EINVAL);
     CHECK_EQ(region_pool_open_buffer(&pool, buffer, page() - 1, &owner),
@@ -182,7 +182,7 @@ static void test_files_that_are_refused(void)
     struct test_resources before;
     struct stat st;
     int ends[2];
-    test_resources_take(&before);
+    layer_resources_take(&before);
     CHECK_EQ(region_pool_open_file(&pool, -1, 0, &owner), -EBADF);
 
     int fd = make_empty_file();
@@ -211,7 +211,7 @@ static void test_read_only_and_write_only_files(void)
     static const int modes[] = {O_RDONLY, O_WRONLY};
     struct test_resources before;
     char path[64];
-    test_resources_take(&before);
+    layer_resources_take(&before);
     int writer = make_empty_file();
     snprintf(path, sizeof path, "/proc/self/fd/%d", writer);
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
@@ -228,7 +228,7 @@ static void test_callers_file_survives_and_is_empty(void)
 {
     struct test_resources before;
     struct stat st;
-    test_resources_take(&before);
+    layer_resources_take(&before);
     int fd = make_empty_file();
     REQUIRE_EQ(region_pool_open_file(&pool, fd, 32 * MIB, &owner), 0);
     CHECK_NE(pool.regions[0].fd, fd);
@@ -255,7 +255,7 @@ static void test_callers_file_survives_and_is_empty(void)
 static void test_paths_that_are_no_device(void)
 {
     struct test_resources before;
-    test_resources_take(&before);
+    layer_resources_take(&before);
     CHECK_EQ(region_pool_open_device(&pool, test_path("missing"), 0, &owner),
              -ENOENT);
     CHECK_EQ(region_pool_open_device(&pool, test_dir(), 0, &owner), -ENOTDIR);

@@ -18,7 +18,7 @@ static void begin_with(unsigned cpus)
 {
     real = sys;
     cpu_count_assume(cpus);
-    test_resources_take(&before);
+    layer_resources_take(&before);
 }
 
 static void end(void)

@@ -69,7 +69,7 @@ static bool regions_follow_one_another(const struct memkind_region_pool *which)
 static void test_regions_lie_in_one_file(void)
 {
     struct test_resources before;
-    test_resources_take(&before);
+    layer_resources_take(&before);
     open_dir(&pool, 16 * MIB);
     char *blocks[4];
     for (unsigned i = 0; i < 4; i++) {
@@ -133,7 +133,7 @@ static void test_full_files_are_followed_by_others(void)
 {
     struct test_resources before;
     grow_in_small_files(); /* the table of addresses keeps its nodes */
-    test_resources_take(&before);
+    layer_resources_take(&before);
     grow_in_small_files();
     CHECK(nothing_leaked(&before));
 }
@@ -521,7 +521,7 @@ static void test_fork_without_the_numbers(void)
 static void test_pools_share_a_directory(void)
 {
     struct test_resources before;
-    test_resources_take(&before);
+    layer_resources_take(&before);
     open_dir(&pool, 16 * MIB);
     open_dir(&second, 16 * MIB);
     int directory = pool.place.directory;
@@ -545,7 +545,7 @@ static void test_a_number_of_two_directories(void)
     char dir[4200];
     snprintf(dir, sizeof dir, "%s", test_path("other"));
     REQUIRE_EQ(mkdir(dir, 0700), 0);
-    test_resources_take(&before);
+    layer_resources_take(&before);
     for (int first = 0; first < 2; first++) {
         open_dir(&pool, 16 * MIB);
         int directory = pool.place.directory;

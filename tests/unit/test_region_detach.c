@@ -185,13 +185,13 @@ static void test_nothing_can_be_moved(void)
     CHECK_EQ(region_pool_attach_all(&pool), 0);
     while (region_pool_unmap_old(&pool))
         ;
-    test_resources_take(&before);
+    layer_resources_take(&before);
     sys.mremap = no_remap;
     CHECK_EQ(child_run(has_no_region), 0);
     CHECK(parts_are_right());
     CHECK(!region_is_detached(first()));
     struct test_resources after;
-    test_resources_take(&after);
+    layer_resources_take(&after);
     CHECK_EQ(after.fds, before.fds);
     CHECK_LE(after.mapped_kib, before.mapped_kib + 4096);
     end();

@@ -159,7 +159,7 @@ static void test_names_that_are_all_taken(void)
 {
     const struct sys_calls real = sys;
     struct test_resources before;
-    test_resources_take(&before);
+    layer_resources_take(&before);
     sys.openat = open_without_tmpfile;
     tmpfile_error = EOPNOTSUPP;
     taken_names = UINT_MAX;
@@ -173,7 +173,7 @@ static void test_name_that_cannot_be_removed(void)
 {
     const struct sys_calls real = sys;
     struct test_resources before;
-    test_resources_take(&before);
+    layer_resources_take(&before);
     sys.openat = open_without_tmpfile;
     sys.unlinkat = refuse_unlink;
     tmpfile_error = EOPNOTSUPP;
@@ -206,7 +206,7 @@ static void test_bad_directories(void)
 {
     const struct sys_calls real = sys;
     struct test_resources before;
-    test_resources_take(&before);
+    layer_resources_take(&before);
     check_bad_directories();
     sys.openat = open_without_tmpfile;
     tmpfile_error = EOPNOTSUPP;
@@ -226,7 +226,7 @@ static void test_directories_without_a_path(void)
     struct test_resources before;
     int here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int fd = open(test_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    test_resources_take(&before);
+    layer_resources_take(&before);
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     int file = create_in(path);
     CHECK_GE(file, 0);
@@ -450,7 +450,7 @@ static void test_map(void)
     struct test_resources before;
     struct mapping mapping;
     int fd = make_file(16 * MIB);
-    test_resources_take(&before);
+    layer_resources_take(&before);
     for (size_t offset = 0; offset < 8 * MIB; offset += 2 * MIB) {
         REQUIRE_EQ(file_mapping_map(fd, offset, 8 * MIB, 0, &mapping), 0);
         CHECK(!(mapping.is_pmem || mapping.by_libpmem));
@@ -469,7 +469,7 @@ static void test_map_pmem(void)
     /* What libpmem keeps. */
     REQUIRE_EQ(file_mapping_map_pmem(fd, 0, 8 * MIB, false, &mapping), 0);
     check_mapping(fd, 0, &mapping, 8 * MIB);
-    test_resources_take(&before);
+    layer_resources_take(&before);
     sys.pmem_map_file = pmem_map_claiming;
     claimed_pmem = 1;
     for (int durable = 0; durable < 2; durable++) {
@@ -494,7 +494,7 @@ static void test_map_failures(void)
     struct test_resources before;
     struct mapping mapping;
     int fd = make_file(4 * MIB);
-    test_resources_take(&before);
+    layer_resources_take(&before);
     sys.mmap = refuse_mmap;
     mmaps_to_refuse = 3; /* for the second, alignment is not asked for */
     CHECK_EQ(file_mapping_map(fd, 0, 4 * MIB, 0, &mapping), -EACCES);
@@ -533,7 +533,7 @@ static void test_libpmem_is_asked(void)
     bool is_pmem;
     int fd = make_file(0);
     CHECK_EQ(file_mapping_is_pmem(fd, &is_pmem), 0);
-    test_resources_take(&before);
+    layer_resources_take(&before);
     sys.pmem_map_file = pmem_map_claiming;
     for (claimed_pmem = 0; claimed_pmem < 2; claimed_pmem++) {
         is_pmem = claimed_pmem == 0;
@@ -555,7 +555,7 @@ static void test_libpmem_that_cannot_say(void)
     const struct sys_calls real = sys;
     struct test_resources before;
     int fd = make_file(0);
-    test_resources_take(&before);
+    layer_resources_take(&before);
     sys.pmem_map_file = refuse_pmem_map;
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
         bool is_pmem = true;
@@ -850,7 +850,7 @@ static void test_probe_dax(void)
 {
     const struct sys_calls real = sys;
     struct test_resources before;
-    test_resources_take(&before);
+    layer_resources_take(&before);
     sys.pmem_map_file = pmem_map_claiming;
     for (claimed_pmem = 0; claimed_pmem < 2; claimed_pmem++) {
         bool is_dax = !claimed_pmem;

@@ -468,7 +468,7 @@ static void test_copies_that_fail(void)
         begin(REGION_FORK_COPY);
         struct test_resources before;
         size_t charged = region_pool_charged(&pool);
-        test_resources_take(&before);
+        layer_resources_take(&before);
         if (i == 0)
             sys.pread = failing_pread;
         if (i == 1)
@@ -526,7 +526,7 @@ static void test_a_fork_that_fails(void)
     begin(REGION_FORK_COPY);
     struct test_resources before;
     size_t charged = region_pool_charged(&pool);
-    test_resources_take(&before);
+    layer_resources_take(&before);
     prepares[0]();
     CHECK_NOT_NULL(pool.regions[0].copy);
     parents[0]();

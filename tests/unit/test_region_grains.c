@@ -223,7 +223,7 @@ static void test_tables_are_unmapped(void)
     struct test_resources before;
     open_pool(64 * MIB, 16 * MIB);
     region_pool_close(&pool);
-    test_resources_take(&before);
+    layer_resources_take(&before);
     for (int i = 0; i < 10; i++) {
         char *block = open_pool(64 * MIB, 16 * MIB);
         bool commit = false, zeroed;

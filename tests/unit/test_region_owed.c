@@ -579,7 +579,7 @@ static void test_nothing_leaks(void)
 {
     struct test_resources before;
     test_paid_when_asked();
-    test_resources_take(&before);
+    layer_resources_take(&before);
     for (int i = 0; i < 5; i++)
         test_paid_when_asked();
     CHECK(nothing_leaked(&before));

@@ -576,7 +576,7 @@ static void test_heaps_come_and_go(void)
     struct test_resources before;
     for (int i = 0; i < 40; i++) {
         if (i == 20)
-            test_resources_take(&before);
+            layer_resources_take(&before);
         begin();
         crowd_comes_and_goes(8);
         (void)come_and_go(SIZE, 20);
