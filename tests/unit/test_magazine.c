@@ -44,6 +44,15 @@ static void visit_all(magazine_visit_fn *function)
         allocator_leave();
 }
 
+/* The calling thread's cache. Tests look at what it holds: no upkeep takes any
+ * of that away meanwhile, however long a test takes. */
+static struct thread_cache *kept_cache(void)
+{
+    struct thread_cache *cache = heap_cache(heap);
+    cache->ticks = INT32_MAX;
+    return cache;
+}
+
 static void open_set_with(ssize_t decay_ms)
 {
     REQUIRE_EQ(region_pool_open_memory(&pool, &owner), 0);
@@ -53,9 +62,7 @@ static void open_set_with(ssize_t decay_ms)
                                                   .dirty_decay_ms = decay_ms},
                                        .direct_owner = &owner};
     REQUIRE_EQ(heap_create(&config, &heap), 0);
-    /* Tests look at what this thread has cached: no upkeep takes any of it
-     * away meanwhile, however long a test takes. */
-    heap_cache(heap)->ticks = INT32_MAX;
+    (void)kept_cache();
 }
 
 static void open_set(void)
@@ -111,11 +118,17 @@ static void test_freed_last_is_taken_first(void)
     close_set();
 }
 
+static void in_a_thread(void *(*function)(void *), void *argument)
+{
+    pthread_t thread;
+    REQUIRE_EQ(pthread_create(&thread, NULL, function, argument), 0);
+    REQUIRE_EQ(pthread_join(thread, NULL), 0);
+}
+
 static void *free_first(void *argument)
 {
     char **strangers = argument, *object = strangers[0];
-    struct thread_cache *cache = heap_cache(heap);
-    cache->ticks = INT32_MAX;
+    struct thread_cache *cache = kept_cache();
     errno = 77;
     CHECK_EQ(heap_free(heap, object), HEAP_OK);
     CHECK_EQ(errno, 77);
@@ -145,8 +158,7 @@ static void *free_first(void *argument)
     CHECK_EQ(heap_free(heap, object), HEAP_OK);
     CHECK_EQ(heap_free(heap, own), HEAP_OK);
     CHECK_EQ(heap_free(heap, more), HEAP_OK);
-    /* What the thread has allocated itself is not covered, or what is larger.
-     */
+    /* The thread's own objects are not covered, and no larger ones. */
     char *mine = heap_malloc(heap, 32, 0);
     CHECK_EQ(heap_free(heap, mine), HEAP_OK);
     CHECK_EQ(heap_malloc(heap, 32, 0), mine);
@@ -162,8 +174,7 @@ static void *free_first(void *argument)
 static void *free_above(void *argument)
 {
     char **strangers = argument;
-    struct thread_cache *cache = heap_cache(heap);
-    cache->ticks = INT32_MAX;
+    struct thread_cache *cache = kept_cache();
     REQUIRE_EQ(held(cache, 16), 2);
     CHECK_EQ(heap_free(heap, strangers[0]), HEAP_OK);
     CHECK_EQ(held(cache, 16), 3);
@@ -180,8 +191,7 @@ static void *free_above(void *argument)
 static void *free_one(void *argument)
 {
     char **own = argument;
-    struct thread_cache *cache = heap_cache(heap);
-    cache->ticks = INT32_MAX;
+    struct thread_cache *cache = kept_cache();
     CHECK_EQ(heap_free(heap, own[0]), HEAP_OK);
     own[1] = cache->magazines.tops[size_class_of(16)][-1];
     CHECK_NE(own[1], own[0]);
@@ -190,14 +200,11 @@ static void *free_one(void *argument)
 
 static void test_spare_caches_take_none_more(void)
 {
-    pthread_t thread;
     open_set();
     char *objects[] = {heap_malloc(heap, 16, 0), NULL};
-    REQUIRE_EQ(pthread_create(&thread, NULL, free_one, objects), 0);
-    REQUIRE_EQ(pthread_join(thread, NULL), 0);
+    in_a_thread(free_one, objects);
     objects[0] = heap_malloc(heap, 16, 0);
-    REQUIRE_EQ(pthread_create(&thread, NULL, free_above, objects), 0);
-    REQUIRE_EQ(pthread_join(thread, NULL), 0);
+    in_a_thread(free_above, objects);
     visit_all(magazine_drop_all);
     CHECK_EQ(allocated(), 0);
     close_set();
@@ -206,14 +213,12 @@ static void test_spare_caches_take_none_more(void)
 /* Two threads that write to objects of one cache line wait for each other. */
 static void test_anothers_object_is_not_taken_first(void)
 {
-    pthread_t thread;
     open_set();
     for (int i = 0; i < 2; i++) { /* the second one gets a spare cache */
         char *strangers[] = {heap_malloc(heap, 16, 0),
                              heap_malloc(heap, 1024, 0)};
         REQUIRE(strangers[0] != NULL && strangers[1] != NULL);
-        REQUIRE_EQ(pthread_create(&thread, NULL, free_first, strangers), 0);
-        REQUIRE_EQ(pthread_join(thread, NULL), 0);
+        in_a_thread(free_first, strangers);
         visit_all(magazine_drop_all);
         CHECK_EQ(allocated(), 0);
     }
