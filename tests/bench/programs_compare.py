@@ -5,11 +5,11 @@
 usage: programs_compare.py --build BUILD [--runs N] [--quick] [--only NAME,...]
                            [--mallocs NAME,...] [--dir DIR]
 
-Runs are interleaved: every malloc once, then all again. The table has medians, and
-for each program the ratio of this library's heap to each malloc. CPU time is that of
-all of a program's processes, user and system; of a server, that of the server alone,
-for the same requests. A run that fails, or whose output is another one than glibc's,
-is "failed".
+Runs are interleaved: every malloc once, then all again, each time another one first.
+The table has medians, and for each program the ratio of this library's heap to each
+malloc. CPU time is that of all of a program's processes, user and system; of a server,
+that of the server alone, for the same requests. A run that fails, or whose output is
+another one than glibc's, is "failed".
 """
 import argparse
 import glob
@@ -69,6 +69,11 @@ def find_library(pattern):
         if found:
             return found[0]
     return None
+
+
+def begins_so(job, name):
+    """by its own name, or by that of the program that it is like"""
+    return job.startswith(name) or name != "" and f"({name}" in job
 
 
 class Bench:
@@ -233,15 +238,19 @@ class Bench:
             "redis-server": self.redis if shutil.which("redis-server") else None,
             "memcached": self.memcached if shutil.which("memcached") else None,
         }
-        wanted = self.options.only.split(",") if self.options.only else None
-        return {name: job for name, job in jobs.items()
-                if job and (wanted is None or any(name.startswith(w) for w in wanted))}
+        wanted = self.options.only.split(",") if self.options.only else [""]
+        for name in wanted:
+            if not any(begins_so(job, name) for job in jobs):
+                sys.exit(f"no program {name}; there are {', '.join(jobs)}")
+        return {name: job for name, job in jobs.items() if job and any(begins_so(name, w) for w in wanted)}
 
     def run(self):
-        jobs = self.jobs()
+        jobs, mallocs = self.jobs(), list(self.mallocs)
         for turn in range(self.options.runs):
+            # The first one finds the caches as another program left them.
+            first = turn % len(mallocs)
             for name, job in jobs.items():
-                for malloc in self.mallocs:
+                for malloc in mallocs[first:] + mallocs[:first]:
                     if sys.stderr.isatty():
                         print(f"\r{turn + 1}/{self.options.runs} {name}, {malloc}        ", end="", file=sys.stderr)
                     self.results.setdefault(name, {}).setdefault(malloc, []).append(job(malloc))
@@ -300,7 +309,11 @@ def main():
     parser.add_argument("--dir", default="/dev/shm")
     parser.add_argument("--fork", default="copy")
     parser.add_argument("--json", help="all figures, into this file")
-    bench = Bench(parser.parse_args())
+    options = parser.parse_args()
+    for name in options.mallocs.split(","):
+        if name not in MALLOCS:
+            parser.error(f"{name}: no such malloc; there are {', '.join(MALLOCS)}")
+    bench = Bench(options)
     try:
         bench.run()
         bench.table()
