@@ -39,6 +39,16 @@ static void give(struct heap_arenas *arenas, unsigned size_class, void *ptr)
     object_tag_end_giving();
 }
 
+/* How many objects a slab of a class has; 0 if the class has none, or it is not
+ * seen when they come and go. */
+static uint32_t objects_of_slab(unsigned size_class)
+{
+    return PAGE_TRAFFIC_IS_SEEN && size_class <= SIZE_CLASS_LAST &&
+                   !size_class_has_own_pages(size_class)
+               ? size_class_pages[size_class] / size_class_sizes[size_class]
+               : 0;
+}
+
 static void give_counted(struct heap_arenas *arenas, unsigned number,
                          unsigned size_class, void *ptr)
 {
@@ -46,8 +56,12 @@ static void give_counted(struct heap_arenas *arenas, unsigned number,
     const size_t pages = pages_of(size_class, ptr);
     const struct page_traffic before = page_traffic_now();
     give(arenas, size_class, ptr);
-    if (has_given(before))
+    const bool pages_are_free = has_given(before);
+    if (pages_are_free)
         atomic_fetch_add(&tally->free_pages, pages);
+    arena_guess_note_given(arena_returns_guesses(&arenas->returns), number,
+                           size_class, ptr,
+                           pages_are_free ? objects_of_slab(size_class) : 0);
     atomic_fetch_add(&tally->classes[size_class].objects, 1);
 }
 
@@ -115,13 +129,14 @@ void arena_exchange_return(struct heap_arenas *arenas, unsigned tally,
 }
 
 struct arena_fetch arena_exchange_begin_fetch(const struct heap_arenas *arenas,
-                                              unsigned tally,
+                                              unsigned tally, unsigned place,
                                               unsigned size_class)
 {
     const struct arena_returns *returns = &arenas->returns;
     struct arena_fetch fetch = {
         .is_counted = arena_returns_are_counted(returns),
         .tally = tally,
+        .place = place,
         .size_class = size_class,
     };
     if (__builtin_expect(fetch.is_counted, 0)) {
@@ -140,6 +155,13 @@ void arena_exchange_end_fetch(struct heap_arenas *arenas,
     if (__builtin_expect(!arena_returns_are_counted(returns), 1))
         return;
     arena_returns_note_fetched(returns, fetch->tally, size_class, ptr);
+    if (fetch->is_counted)
+        arena_guess_note_taken(arena_returns_guesses(returns),
+                               arena_returns_tally_of(returns, fetch->place),
+                               fetch->place, size_class, ptr,
+                               has_taken(size_class, fetch->traffic)
+                                   ? objects_of_slab(size_class)
+                                   : 0);
     if (size_class > SIZE_CLASS_LAST)
         return;
     struct return_tally *tally = arena_returns_tally(returns, fetch->tally);
@@ -167,15 +189,16 @@ void arena_exchange_end_fetch(struct heap_arenas *arenas,
 }
 
 uint32_t arena_exchange_fetch_some(struct heap_arenas *arenas, unsigned tally,
-                                   unsigned size_class, int flags,
+                                   unsigned place, unsigned size_class,
                                    void **objects, uint32_t count)
 {
     const struct arena_fetch begun =
-        arena_exchange_begin_fetch(arenas, tally, size_class);
+        arena_exchange_begin_fetch(arenas, tally, place, size_class);
     if (begun.is_counted)
         return 0;
     const uint32_t taken =
-        je_batch_take(flags, size_class - SIZE_CLASS_FIRST, objects, count);
+        je_batch_take(heap_arenas_flags(arenas, place),
+                      size_class - SIZE_CLASS_FIRST, objects, count);
     if (__builtin_expect(arena_returns_are_counted(&arenas->returns), 0))
         for (uint32_t i = count - taken; i < count; i++)
             arena_exchange_end_fetch(arenas, &begun, objects[i]);
@@ -227,11 +250,11 @@ static void *take(struct heap_arenas *arenas, unsigned from, unsigned tally,
 }
 
 void *arena_exchange_take_parked(struct heap_arenas *arenas, unsigned tally,
-                                 unsigned size_class)
+                                 unsigned tallies, unsigned size_class)
 {
     const unsigned count = atomic_load(&arenas->returns.tally_count);
     void *ptr = NULL;
-    for (unsigned i = 0; ptr == NULL && i < count; i++)
+    for (unsigned i = 0; ptr == NULL && i < tallies && i < count; i++)
         ptr = take(arenas, (tally + i) % count, tally, size_class);
     return ptr;
 }

@@ -24,24 +24,24 @@ uint32_t arena_exchange_give_some(struct heap_arenas *arenas, unsigned tally,
                                   unsigned size_class, int flags,
                                   void **objects, uint32_t count);
 
-/* Takes several small objects of a class out of the arena that the flags name.
- * The objects lie at the end of the array, in the arena's order. Returns how
- * many there are, which may be fewer than the arena has: 0 if they are to be
- * taken one by one. */
+/* Takes several small objects of a class out of the arena at a place. The
+ * objects lie at the end of the array, in the arena's order. Returns how many
+ * there are, which may be fewer than the arena has: 0 if they are to be taken
+ * one by one. */
 uint32_t arena_exchange_fetch_some(struct heap_arenas *arenas, unsigned tally,
-                                   unsigned size_class, int flags,
+                                   unsigned place, unsigned size_class,
                                    void **objects, uint32_t count);
 
-/* Bracket taking an object of a class out of an arena. */
+/* Bracket taking an object of a class out of the arena at a place. */
 struct arena_fetch {
     bool is_counted;
-    unsigned tally, size_class;
+    unsigned tally, place, size_class;
     unsigned commits; /* by this thread */
     struct page_traffic traffic;
     uint64_t reused;
 };
 struct arena_fetch arena_exchange_begin_fetch(const struct heap_arenas *arenas,
-                                              unsigned tally,
+                                              unsigned tally, unsigned place,
                                               unsigned size_class);
 void arena_exchange_end_fetch(struct heap_arenas *arenas,
                               const struct arena_fetch *fetch, const void *ptr);
@@ -62,10 +62,10 @@ bool arena_exchange_park(struct heap_arenas *arenas, unsigned tally,
 bool arena_exchange_is_parked(struct heap_arenas *arenas, unsigned size_class,
                               const void *ptr);
 
-/* Takes out an object of a class that is parked, in that tally or in another
- * one; or NULL. */
+/* Takes out an object of a class that is parked, in that tally or in one of so
+ * many in all; or NULL. */
 void *arena_exchange_take_parked(struct heap_arenas *arenas, unsigned tally,
-                                 unsigned size_class);
+                                 unsigned tallies, unsigned size_class);
 
 /* Gives all parked objects back to their arenas. */
 void arena_exchange_unpark_all(struct heap_arenas *arenas);

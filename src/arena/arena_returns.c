@@ -6,8 +6,10 @@
 /* More than any heap has. */
 #define UNKNOWN_PAGES ((size_t)1 << 47)
 
-void arena_returns_init(struct arena_returns *returns, unsigned arenas)
+void arena_returns_init(struct arena_returns *returns, unsigned arenas,
+                        size_t bytes)
 {
+    returns->bytes = bytes;
     returns->tallies_most =
         arenas < RETURN_TALLIES_MOST ? arenas : RETURN_TALLIES_MOST;
     returns->tallies_opened = 1;
@@ -19,6 +21,7 @@ void arena_returns_fini(struct arena_returns *returns)
     struct return_tallies *others = atomic_exchange(&returns->others, NULL);
     if (others != NULL)
         JE_NAME(dallocx)(others, 0);
+    arena_guess_destroy(atomic_exchange(&returns->guesses, NULL));
 }
 
 void arena_returns_open_tally(struct arena_returns *returns, unsigned number)
@@ -47,12 +50,22 @@ static void make_tallies(struct arena_returns *returns)
     atomic_store(&returns->tally_count, returns->tallies_opened);
 }
 
+/* If there is no DRAM for guesses, nothing is guessed. */
+static void make_guesses(struct arena_returns *returns)
+{
+    if (atomic_load(&returns->guesses) == NULL)
+        atomic_store(&returns->guesses,
+                     arena_guess_create(returns->tallies_most, returns->bytes));
+    arena_guess_forget(atomic_load(&returns->guesses));
+}
+
 void arena_returns_begin(struct arena_returns *returns)
 {
     const unsigned epoch = atomic_load(&returns->epoch);
     if (epoch % 2 != 0)
         return;
     make_tallies(returns);
+    make_guesses(returns);
     atomic_fetch_add(&returns->first.free_pages, UNKNOWN_PAGES);
     atomic_store(&returns->epoch, epoch + 1);
 }
@@ -114,21 +127,6 @@ unsigned arena_returns_failures(struct arena_returns *returns)
         sum += atomic_load_explicit(&arena_returns_tally(returns, i)->failures,
                                     memory_order_relaxed);
     return sum;
-}
-
-int arena_returns_guess(struct arena_returns *returns, unsigned number,
-                        unsigned size_class, int own)
-{
-    const unsigned count = atomic_load(&returns->tally_count);
-    for (unsigned i = 0; i < count; i++) {
-        struct return_tally *tally =
-            arena_returns_tally(returns, (number + i) % count);
-        const int arena_flags = atomic_load_explicit(
-            &tally->classes[size_class].arena_flags, memory_order_relaxed);
-        if (arena_flags != 0 && arena_flags != own)
-            return arena_flags;
-    }
-    return 0;
 }
 
 /* ---- what becomes of free pages ----------------------------------------- */

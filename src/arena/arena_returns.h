@@ -23,14 +23,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arena_guess.h"
 #include "size_class.h"
 
 /* Threads that count in one place would wait for each other: so the caches that
  * are attached to an arena have a tally of their own, as long as there are not
- * more arenas than that. What is counted is the sum of all tallies; in which
- * one makes no difference. */
-#define RETURN_TALLIES_MOST 16U
-
+ * more arenas than RETURN_TALLIES_MOST. What is counted is the sum of all
+ * tallies; in which one makes no difference. */
 struct return_tally {
     /* What other threads look at is in lines of its own. First an object that
      * is free, and its class; see arena_exchange.h. */
@@ -45,10 +44,6 @@ struct return_tally {
          * new slab most often. */
         atomic_uint renewed;
         atomic_uint refusals; /* without a look at the arenas */
-        /* For mallocx(): the arena that one was put into or came from last; or
-         * 0. It is no more than a guess, since jemalloc takes a lock of the
-         * whole process to tell where an object is from. */
-        _Atomic int arena_flags;
     } classes[SIZE_CLASS_COUNT];
 };
 
@@ -70,15 +65,19 @@ struct arena_returns {
     alignas(64) atomic_uint epoch;
     atomic_uint tally_count;               /* that there may be something in */
     struct return_tallies *_Atomic others; /* NULL: all use the first tally */
+    struct arena_guesses *_Atomic guesses; /* NULL: none */
     unsigned tallies_most;
+    size_t bytes; /* that objects may lie in; 0: no one knows how many */
     unsigned tallies_opened;           /* guarded by the arenas' lock */
     alignas(64) _Atomic size_t purged; /* of free_pages, by the last purge */
     _Atomic uint64_t reused;           /* see arena_returns_spare() */
     struct return_tally first;
 };
 
-/* For a heap of so many arenas. The memory is zeroed. */
-void arena_returns_init(struct arena_returns *returns, unsigned arenas);
+/* For a heap of so many arenas, with objects in so many bytes (0: no one knows
+ * how many). The memory is zeroed. */
+void arena_returns_init(struct arena_returns *returns, unsigned arenas,
+                        size_t bytes);
 void arena_returns_fini(struct arena_returns *returns);
 
 /* The tally for caches that are attached to an arena, by its place. It is
@@ -106,6 +105,13 @@ arena_returns_tally(struct arena_returns *returns, unsigned number)
     return others == NULL ? &returns->first : &others->tallies[number - 1];
 }
 
+/* NULL if there is no DRAM for them. */
+static inline struct arena_guesses *
+arena_returns_guesses(struct arena_returns *returns)
+{
+    return atomic_load_explicit(&returns->guesses, memory_order_acquire);
+}
+
 /* ---- sums --------------------------------------------------------------- */
 
 struct class_returns {
@@ -121,11 +127,6 @@ struct class_returns arena_returns_of_class(struct arena_returns *returns,
                                             unsigned size_class);
 size_t arena_returns_free_pages(struct arena_returns *returns);
 unsigned arena_returns_failures(struct arena_returns *returns);
-
-/* For mallocx(): an arena that may have an object of a class, which is not the
- * thread's own; or 0. */
-int arena_returns_guess(struct arena_returns *returns, unsigned number,
-                        unsigned size_class, int own);
 
 /* ---- what is noted ------------------------------------------------------ */
 
@@ -183,19 +184,8 @@ static inline void arena_returns_note_renewed(struct arena_returns *returns,
         &arena_returns_tally(returns, number)->classes[size_class].renewed, 1);
 }
 
-/* Called when an object was put into an arena, or came from it. */
-static inline void arena_returns_note_arena(struct arena_returns *returns,
-                                            unsigned number,
-                                            unsigned size_class,
-                                            int arena_flags)
-{
-    atomic_store_explicit(
-        &arena_returns_tally(returns, number)->classes[size_class].arena_flags,
-        arena_flags, memory_order_relaxed);
-}
-
-/* Called when an allocation has failed, or was not served by the thread's own
- * arena as it was. */
+/* Called when an allocation has failed, or neither the thread's own arena had
+ * an object for it, as that arena was, nor a slab of another one. */
 static inline void arena_returns_note_failure(struct arena_returns *returns,
                                               unsigned number,
                                               unsigned size_class)

@@ -53,7 +53,10 @@ int heap_arenas_create(struct heap_arenas *arenas, struct arena_slot *slots,
                            config->address_owner);
     extent_supply_set_decay(&arenas->extents, config->dirty_decay_ms != 0);
     ranked_lock_init(&arenas->lock, RANK_ARENAS);
-    arena_returns_init(&arenas->returns, config->limit);
+    const struct memkind_region_pool *pool = config->pool;
+    arena_returns_init(
+        &arenas->returns, config->limit,
+        pool != NULL && region_pool_is_limited(pool) ? pool->budget : 0);
     int result = add_arena(arenas);
     if (result != 0) {
         extent_supply_fini(&arenas->extents);

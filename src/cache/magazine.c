@@ -447,8 +447,8 @@ static void *fetch(struct magazines *magazines, unsigned size_class, int flags)
 {
     size_t size = size_class_sizes[size_class];
     struct heap_arenas *arenas = magazines->arenas;
-    const struct arena_fetch begun =
-        arena_exchange_begin_fetch(arenas, magazines->tally, size_class);
+    const struct arena_fetch begun = arena_exchange_begin_fetch(
+        arenas, magazines->tally, magazines->arena_place, size_class);
     void *ptr = JE_NAME(mallocx)(size, magazines->arena_flags | flags);
     if (ptr == NULL)
         return NULL;
@@ -468,9 +468,9 @@ static bool fetch_more(struct magazines *magazines, unsigned size_class,
         const uint32_t wanted =
             *missing < JE_BATCH_MOST ? *missing : JE_BATCH_MOST;
         void **places = objects + (*missing - wanted);
-        const uint32_t fetched =
-            arena_exchange_fetch_some(arenas, magazines->tally, size_class,
-                                      magazines->arena_flags, places, wanted);
+        const uint32_t fetched = arena_exchange_fetch_some(
+            arenas, magazines->tally, magazines->arena_place, size_class,
+            places, wanted);
         places += wanted - fetched;
         for (uint32_t i = 0; i < fetched; i++)
             object_tag_write(arenas->extents.pool, places[i], size_class);
@@ -599,9 +599,6 @@ static void return_at_once(struct magazines *magazines, unsigned size_class,
     if (arena_exchange_park(arenas, tally, size_class, ptr))
         return;
     arena_exchange_return(arenas, tally, size_class, ptr);
-    /* Most objects are from the thread's own arena. */
-    arena_returns_note_arena(&arenas->returns, tally, size_class,
-                             magazines->arena_flags);
 }
 
 /* ---- in and out --------------------------------------------------------- */

@@ -38,11 +38,12 @@ struct magazines {
     uint64_t open[(SIZE_CLASS_COUNT + 63) / 64];
     /* A bit for each class of which the thread has taken objects. */
     uint64_t taken[(SIZE_CLASS_COUNT + 63) / 64];
-    int arena_flags;  /* for mallocx(); see heap_arenas_flags() */
-    unsigned tally;   /* that is counted in; see arena_returns.h */
-    size_t limit;     /* of bytes that the magazines may hold */
-    size_t reserved;  /* bytes that they could hold by their capacities */
-    bool is_bypassed; /* no objects are kept: all go back to the arenas */
+    unsigned arena_place; /* in the heap's arenas */
+    int arena_flags;      /* for mallocx(); see heap_arenas_flags() */
+    unsigned tally;       /* that is counted in; see arena_returns.h */
+    size_t limit;         /* of bytes that the magazines may hold */
+    size_t reserved;      /* bytes that they could hold by their capacities */
+    bool is_bypassed;     /* no objects are kept: all go back to the arenas */
     /* The last objects that were not kept. One is free as long as counting has
      * not ended, and none at its address has come to live. */
     struct returned_lately {

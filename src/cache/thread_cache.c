@@ -237,7 +237,7 @@ void thread_cache_end(struct heap_caches *home, struct thread_cache *cache)
 {
     assert(allocator_is_inside());
     magazine_drop_all(&cache->magazines);
-    heap_arenas_detach(home->arenas, cache->arena_place);
+    heap_arenas_detach(home->arenas, cache->magazines.arena_place);
     thread_cache_free(cache);
 }
 
@@ -269,7 +269,7 @@ static void give_up(struct heap_caches *home, struct thread_cache *cache)
     const bool dropped = cache->is_dropped;
     const bool spare = !dropped && can_be_spare(home, cache);
     if (spare) {
-        heap_arenas_detach(home->arenas, cache->arena_place);
+        heap_arenas_detach(home->arenas, cache->magazines.arena_place);
         make_spare(home, cache);
     }
     ranked_lock_release(&home->caches_lock);
@@ -357,11 +357,12 @@ static uint8_t first_gate(const struct heap_caches *home)
 
 static void attach(struct heap_caches *home, struct thread_cache *cache)
 {
-    cache->arena_place = heap_arenas_attach(home->arenas, cache->arena_place);
-    cache->magazines.tally =
-        arena_returns_tally_of(&home->arenas->returns, cache->arena_place);
+    cache->magazines.arena_place =
+        heap_arenas_attach(home->arenas, cache->magazines.arena_place);
+    cache->magazines.tally = arena_returns_tally_of(
+        &home->arenas->returns, cache->magazines.arena_place);
     cache->magazines.arena_flags =
-        heap_arenas_flags(home->arenas, cache->arena_place);
+        heap_arenas_flags(home->arenas, cache->magazines.arena_place);
 }
 
 /* A cache that visitors know. */
@@ -376,9 +377,9 @@ void thread_cache_change_arena(struct thread_cache *cache)
 {
     const struct heap_caches *home = cache->home;
     extent_found_full_place = false;
-    if (heap_arenas_suit(home->arenas, cache->arena_place))
+    if (heap_arenas_suit(home->arenas, cache->magazines.arena_place))
         return;
-    heap_arenas_detach(home->arenas, cache->arena_place);
+    heap_arenas_detach(home->arenas, cache->magazines.arena_place);
     attach_again(cache);
 }
 

@@ -87,7 +87,6 @@ struct thread_cache {
     struct ranked_lock lock;          /* RANK_CACHE */
     struct thread_cache *next, *prev; /* guarded by the caches_lock */
     struct thread_cache *prev_active; /* so, too; NULL if it is not known */
-    unsigned arena_place;             /* in the heap's arenas */
     struct magazines magazines;
 
     struct heap_place place; /* the heap's, by which it is known to be there */

@@ -35,6 +35,7 @@ struct exhaustion_attempt {
 /* What is known of an object, before the arenas are asked for it. */
 enum outlook {
     OUTLOOK_OPEN,
+    OUTLOOK_LIKELY, /* the thread's own arena has one, it is guessed */
     OUTLOOK_PARKED, /* an object of the class is; see arena_exchange.h */
     /* Again and again what seems to be in vain is tried all the same, with a
      * reclaim: what is known may be wrong if threads did several things at

@@ -27,15 +27,16 @@ static bool is_cached_class(unsigned size_class)
 
 /* ---- one attempt -------------------------------------------------------- */
 
-/* Allocates from an arena, past the magazines. */
+/* Allocates from the arena at a place, past the magazines. */
 static void *take_from_arena(struct memkind_heap *heap, unsigned tally,
-                             size_t size, int arena_flags, int flags)
+                             unsigned place, size_t size, int flags)
 {
     const size_t usable = JE_NAME(nallocx)(size, flags);
     const unsigned size_class = size_class_of(usable);
     const struct arena_fetch begun =
-        arena_exchange_begin_fetch(&heap->arenas, tally, size_class);
-    void *ptr = JE_NAME(mallocx)(size, arena_flags | flags);
+        arena_exchange_begin_fetch(&heap->arenas, tally, place, size_class);
+    void *ptr =
+        JE_NAME(mallocx)(size, heap_arenas_flags(&heap->arenas, place) | flags);
     if (ptr == NULL)
         return NULL;
     arena_exchange_end_fetch(&heap->arenas, &begun, ptr);
@@ -77,15 +78,16 @@ static void *take_by_cache(struct thread_cache *cache, unsigned size_class,
     return ptr;
 }
 
-/* An object that another allocation of the class has been waiting for. */
+/* An object that another allocation of the class has been waiting for, in the
+ * cache's tally or in one of so many in all. */
 static void *take_parked(struct memkind_heap *heap, struct thread_cache *cache,
-                         size_t size, int flags)
+                         unsigned tallies, size_t size, int flags)
 {
     const unsigned size_class = class_for(size, flags);
     if (!exhaustion_holds(heap) || !is_cached_class(size_class))
         return NULL;
-    void *ptr = arena_exchange_take_parked(&heap->arenas,
-                                           cache->magazines.tally, size_class);
+    void *ptr = arena_exchange_take_parked(
+        &heap->arenas, cache->magazines.tally, tallies, size_class);
     if (ptr == NULL)
         return NULL;
     if (thread_cache_is_usable(cache))
@@ -95,17 +97,66 @@ static void *take_parked(struct memkind_heap *heap, struct thread_cache *cache,
     return ptr;
 }
 
+/* From the thread's own arena. */
+static void *take_own(struct memkind_heap *heap, struct thread_cache *cache,
+                      size_t size, int flags)
+{
+    const struct magazines *magazines = &cache->magazines;
+    const unsigned size_class = class_for(size, flags);
+    void *ptr =
+        is_cached_class(size_class) && thread_cache_is_usable(cache)
+            ? take_by_cache(cache, size_class, size, (flags & JE_ZERO) != 0)
+            : take_from_arena(heap, magazines->tally, magazines->arena_place,
+                              size, flags);
+    if (ptr == NULL && exhaustion_holds(heap))
+        arena_guess_note_none(arena_returns_guesses(&heap->arenas.returns),
+                              magazines->tally, size_class);
+    return ptr;
+}
+
+/* Whether the thread's own arena has an object, as far as can be guessed. */
+static bool own_may_have(struct memkind_heap *heap,
+                         const struct thread_cache *cache, unsigned size_class)
+{
+    const struct magazines *magazines = &cache->magazines;
+    return is_cached_class(size_class) && cache != &thread_cache_none &&
+           arena_guess_has(arena_returns_guesses(&heap->arenas.returns),
+                           magazines->tally, magazines->arena_place,
+                           size_class);
+}
+
+/* From another arena that is guessed to have one. */
+static void *take_by_guess(struct memkind_heap *heap,
+                           struct thread_cache *cache, size_t size, int flags)
+{
+    struct arena_returns *returns = &heap->arenas.returns;
+    struct arena_guesses *guesses = arena_returns_guesses(returns);
+    const struct magazines *magazines = &cache->magazines;
+    const unsigned size_class = class_for(size, flags);
+    unsigned place;
+    if (!arena_guess_find(guesses, atomic_load(&returns->tally_count),
+                          magazines->tally, magazines->arena_place, size_class,
+                          &place) ||
+        !heap_arenas_suit(&heap->arenas, place))
+        return NULL;
+    void *ptr = take_from_arena(heap, magazines->tally, place, size, flags);
+    if (ptr == NULL)
+        arena_guess_note_none(guesses, arena_returns_tally_of(returns, place),
+                              size_class);
+    return ptr;
+}
+
+/* If the thread's own arena is not likely to have an object, another one that
+ * is comes first. */
 static void *attempt(struct memkind_heap *heap, struct thread_cache *cache,
                      size_t size, int flags)
 {
-    unsigned size_class = class_for(size, flags);
-    void *ptr = take_parked(heap, cache, size, flags);
-    if (ptr != NULL)
-        return ptr;
-    if (is_cached_class(size_class) && thread_cache_is_usable(cache))
-        return take_by_cache(cache, size_class, size, (flags & JE_ZERO) != 0);
-    return take_from_arena(heap, cache->magazines.tally, size,
-                           cache->magazines.arena_flags, flags);
+    const unsigned size_class = class_for(size, flags);
+    void *ptr = take_parked(heap, cache, RETURN_TALLIES_MOST, size, flags);
+    if (ptr == NULL && exhaustion_holds(heap) && is_cached_class(size_class) &&
+        !own_may_have(heap, cache, size_class))
+        ptr = take_by_guess(heap, cache, size, flags);
+    return ptr != NULL ? ptr : take_own(heap, cache, size, flags);
 }
 
 /* From the heap's other arenas; first from one that may have got something. */
@@ -113,24 +164,14 @@ static void *attempt_elsewhere(struct memkind_heap *heap,
                                struct thread_cache *cache, size_t size,
                                int flags)
 {
-    struct arena_returns *returns = &heap->arenas.returns;
-    const unsigned tally = cache->magazines.tally;
-    const unsigned size_class = class_for(size, flags);
     const unsigned count = heap_arenas_count(&heap->arenas);
-    int arena_flags = count > 2
-                          ? arena_returns_guess(returns, tally, size_class,
-                                                cache->magazines.arena_flags)
-                          : 0;
-    void *ptr = NULL;
-    if (arena_flags != 0)
-        ptr = take_from_arena(heap, tally, size, arena_flags, flags);
-    for (unsigned i = 1; ptr == NULL && i < count; i++) {
-        arena_flags =
-            heap_arenas_flags(&heap->arenas, (cache->arena_place + i) % count);
-        ptr = take_from_arena(heap, tally, size, arena_flags, flags);
-    }
-    if (ptr != NULL)
-        arena_returns_note_arena(returns, tally, size_class, arena_flags);
+    void *ptr = count > 2 && exhaustion_holds(heap)
+                    ? take_by_guess(heap, cache, size, flags)
+                    : NULL;
+    for (unsigned i = 1; ptr == NULL && i < count; i++)
+        ptr = take_from_arena(heap, cache->magazines.tally,
+                              (cache->magazines.arena_place + i) % count, size,
+                              flags);
     return ptr;
 }
 
@@ -237,6 +278,33 @@ static bool pages_went_back(const struct memkind_region_pool *pool,
     return pool != NULL && atomic_load(&pool->decommits) != begun->decommits;
 }
 
+/* Whether an object of the class has gone back since. */
+static bool object_went_back(struct memkind_heap *heap, unsigned size_class,
+                             const struct exhaustion_attempt *begun)
+{
+    return exhaustion_holds(heap) &&
+           arena_returns_of_class(&heap->arenas.returns, size_class).objects !=
+               begun->counts.objects;
+}
+
+/* For what was on its way back when the arenas were asked, in another thread's
+ * reclaim, say. */
+static void *attempt_again(struct memkind_heap *heap,
+                           struct thread_cache *cache, size_t size, int flags,
+                           struct exhaustion_attempt begun)
+{
+    const unsigned size_class = class_for(size, flags);
+    void *ptr = NULL;
+    for (int i = 0; ptr == NULL && i < RECLAIM_ROUNDS &&
+                    (pages_went_back(heap_pool(heap), &begun) ||
+                     object_went_back(heap, size_class, &begun));
+         i++) {
+        exhaustion_begin_attempt(heap, size_class, &begun);
+        ptr = attempt_everywhere(heap, cache, size, flags);
+    }
+    return ptr;
+}
+
 /* For an object that neither the heap nor the file system has room for. */
 static void *attempt_by_others(struct memkind_heap *heap,
                                struct thread_cache *cache, size_t size,
@@ -260,8 +328,8 @@ static void *attempt_with_reclaim(struct memkind_heap *heap,
     if (is_retry ||
         exhaustion_reclaim_may_help(heap, class_for(size, flags), size))
         ptr = reclaim_and_attempt(heap, cache, size, flags);
-    else if (pages_went_back(pool, begun))
-        ptr = attempt_everywhere(heap, cache, size, flags);
+    if (ptr == NULL)
+        ptr = attempt_again(heap, cache, size, flags, *begun);
     if (ptr == NULL && pool != NULL && region_pool_lacks_space(pool))
         ptr = attempt_by_others(heap, cache, size, flags);
     return ptr;
@@ -295,11 +363,27 @@ static enum outlook outlook_of(struct memkind_heap *heap, size_t size,
     const unsigned size_class = class_for(size, flags);
     if (pool != NULL && size > pool->budget)
         return OUTLOOK_NONE;
-    if (exhaustion_holds(heap) && alignment_of(flags) <= REGION_TAG_UNIT)
-        return exhaustion_outlook(heap, heap_cache_known(heap)->magazines.tally,
-                                  size_class, size, begun);
+    if (exhaustion_holds(heap) && alignment_of(flags) <= REGION_TAG_UNIT) {
+        const struct thread_cache *cache = heap_cache_known(heap);
+        /* Pages of an object's own may be another class's by now, and what is
+         * more than there are pages for is refused at less cost. */
+        if (!size_class_has_own_pages(size_class) &&
+            own_may_have(heap, cache, size_class))
+            return OUTLOOK_LIKELY;
+        return exhaustion_outlook(heap, cache->magazines.tally, size_class,
+                                  size, begun);
+    }
     exhaustion_begin_attempt(heap, size_class, begun);
     return OUTLOOK_OPEN;
+}
+
+/* What the thread's own arena is likely to have is taken without a look at the
+ * counters of other threads. */
+static void *take_likely(struct memkind_heap *heap, struct thread_cache *cache,
+                         size_t size, int flags)
+{
+    void *ptr = take_parked(heap, cache, 1, size, flags);
+    return ptr != NULL ? ptr : take_own(heap, cache, size, flags);
 }
 
 static void *attempt_by_outlook(struct memkind_heap *heap,
@@ -307,9 +391,13 @@ static void *attempt_by_outlook(struct memkind_heap *heap,
                                 int flags, enum outlook outlook,
                                 struct exhaustion_attempt *begun)
 {
-    /* Another thread may be quicker to take what is parked. */
-    for (int i = 0; outlook == OUTLOOK_PARKED; i++) {
-        void *ptr = take_parked(heap, cache, size, flags);
+    /* Another thread may be quicker to take it. */
+    for (int i = 0; outlook == OUTLOOK_LIKELY || outlook == OUTLOOK_PARKED;
+         i++) {
+        void *ptr =
+            outlook == OUTLOOK_LIKELY
+                ? take_likely(heap, cache, size, flags)
+                : take_parked(heap, cache, RETURN_TALLIES_MOST, size, flags);
         if (ptr != NULL)
             return ptr;
         if (i < PARKED_ROUNDS) {
@@ -593,8 +681,8 @@ static void *move_out(struct memkind_heap *heap, struct thread_cache *cache,
     if (!worth_moving(ptr))
         return NULL;
     size_t size = heap_plain_usable_size(heap, ptr);
-    void *moved = take_from_arena(heap, cache->magazines.tally, size,
-                                  cache->magazines.arena_flags, 0);
+    void *moved = take_from_arena(heap, cache->magazines.tally,
+                                  cache->magazines.arena_place, size, 0);
     if (moved == NULL)
         return NULL;
     memcpy(moved, ptr, size);

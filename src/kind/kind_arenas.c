@@ -44,7 +44,9 @@ int memkind_thread_get_arena(struct memkind *kind, unsigned int *arena,
     if (arena == NULL || heap == NULL)
         return MEMKIND_ERROR_INVALID;
     const struct thread_cache *cache = heap_cache(heap);
-    *arena = heap->arenas.slots[cache != NULL ? cache->arena_place : 0].index;
+    *arena =
+        heap->arenas.slots[cache != NULL ? cache->magazines.arena_place : 0]
+            .index;
     return MEMKIND_SUCCESS;
 }
 

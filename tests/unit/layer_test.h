@@ -3,6 +3,7 @@
 #ifndef LAYER_TEST_H
 #define LAYER_TEST_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -32,6 +33,16 @@ static inline bool is_zero(const void *object, size_t size)
         if (bytes[i] != 0)
             return false;
     return true;
+}
+
+/* Returns what the function does, which another thread runs. */
+static inline void *run_in_thread(void *(*run)(void *), void *argument)
+{
+    pthread_t thread;
+    void *result = NULL;
+    REQUIRE_EQ(pthread_create(&thread, NULL, run, argument), 0);
+    pthread_join(thread, &result);
+    return result;
 }
 
 /* Without the reserve of mappings, which stays after the last pool. */

@@ -102,19 +102,12 @@ static void *free_objects(void *unused)
     return unused;
 }
 
-static void in_thread(void *(*run)(void *))
-{
-    pthread_t thread;
-    REQUIRE_EQ(pthread_create(&thread, NULL, run, NULL), 0);
-    pthread_join(thread, NULL);
-}
-
 /* A thread makes them, this one frees them. */
 static void pass(size_t size, size_t wanted)
 {
     wanted_size = size;
     wanted_count = wanted;
-    in_thread(make_objects);
+    (void)run_in_thread(make_objects, NULL);
     (void)free_objects(NULL);
 }
 
@@ -261,7 +254,7 @@ static void test_second_free_does_not_travel(void)
     begin();
     wanted_size = SIZE;
     wanted_count = BATCH;
-    in_thread(make_objects);
+    (void)run_in_thread(make_objects, NULL);
     void *twice = objects[count - 10];
     for (reports = 0; count > BATCH / 2; count--) {
         CHECK_EQ(heap_free(heap, objects[count - 1]), HEAP_OK);
@@ -287,7 +280,7 @@ static void test_it_is_bounded(void)
     REQUIRE_EQ(depot()->limit, heap->caches.cache_limit);
     wanted_size = 500;
     wanted_count = 40000;
-    in_thread(make_objects);
+    (void)run_in_thread(make_objects, NULL);
     size_t most = 0;
     for (; count > 0; count--) {
         CHECK_EQ(heap_free(heap, objects[count - 1]), HEAP_OK);
@@ -392,7 +385,7 @@ static void test_old_chunks_are_taken(void)
     const size_t held = depot_bytes(depot());
     CHECK_GT(held, 0);
     wanted_count = 1000;
-    in_thread(make_objects);
+    (void)run_in_thread(make_objects, NULL);
     CHECK_LT(depot_bytes(depot()), held);
     (void)free_objects(NULL);
     end();
@@ -481,7 +474,7 @@ static void test_a_full_heap_has_none(void)
         CHECK_EQ(heap_free(heap, objects[count]), HEAP_OK);
         CHECK_EQ(depot_bytes(depot()), 0);
     }
-    in_thread(free_objects);
+    (void)run_in_thread(free_objects, NULL);
     end();
 }
 
@@ -599,13 +592,13 @@ static void test_threads_that_end(void)
     begin();
     for (int i = 0; i < 10; i++) {
         wanted_count = BATCH;
-        in_thread(make_objects);
-        in_thread(free_objects);
+        (void)run_in_thread(make_objects, NULL);
+        (void)run_in_thread(free_objects, NULL);
     }
     for (int i = 0; i < 10; i++)
         pass(SIZE, BATCH);
-    in_thread(make_objects);
-    in_thread(free_objects);
+    (void)run_in_thread(make_objects, NULL);
+    (void)run_in_thread(free_objects, NULL);
     CHECK_EQ(allocated(), 0);
     heap_purge(heap);
     CHECK_EQ(cached(), 0);

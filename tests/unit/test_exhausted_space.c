@@ -111,15 +111,6 @@ static void fill(size_t size)
     CHECK(arena_returns_are_counted(&heap->arenas.returns));
 }
 
-static void *run_in_thread(void *(*run)(void *), void *argument)
-{
-    pthread_t thread;
-    void *result = NULL;
-    REQUIRE_EQ(pthread_create(&thread, NULL, run, argument), 0);
-    pthread_join(thread, &result);
-    return result;
-}
-
 /* ---- a file system that is full ----------------------------------------- */
 
 static bool has_one_page;
@@ -668,7 +659,9 @@ static void test_all_that_is_parked_is_found(void)
         CHECK(parked.others);
         CHECK(exhaustion_reclaim_may_help(heap, i == 0 ? small : large, 1));
     }
-    CHECK_EQ(arena_exchange_take_parked(&heap->arenas, 1, small), objects[1]);
+    CHECK_EQ(arena_exchange_take_parked(&heap->arenas, 1, RETURN_TALLIES_MOST,
+                                        small),
+             objects[1]);
     end();
 }
 
@@ -704,7 +697,7 @@ static void test_tallies_are_summed(void)
     enum { ARENAS = 40, CLASS = 5, BEFORE = 3, LATER = 7 };
     static struct arena_returns returns;
     memset(&returns, 0, sizeof returns);
-    arena_returns_init(&returns, ARENAS);
+    arena_returns_init(&returns, ARENAS, 0);
     CHECK_EQ(arena_returns_tally_of(&returns, RETURN_TALLIES_MOST + 2), 2);
     arena_returns_open_tally(&returns, BEFORE);
     CHECK_EQ(atomic_load(&returns.tally_count), 1);

@@ -80,13 +80,6 @@ static void *free_all(void *unused)
     return unused;
 }
 
-static void in_thread(void *(*run)(void *))
-{
-    pthread_t thread;
-    REQUIRE_EQ(pthread_create(&thread, NULL, run, NULL), 0);
-    pthread_join(thread, NULL);
-}
-
 static void sleep_ms(long ms)
 {
     const struct timespec time = {ms / 1000, ms % 1000 * 1000000};
@@ -228,7 +221,7 @@ static void test_all_that_is_freed_is_had_by_another_class(void)
             if (sizes[j] >= sizes[i])
                 CHECK_NULL(heap_malloc(heap, sizes[j], 0));
         if (i % 2 == 0)
-            in_thread(free_all);
+            (void)run_in_thread(free_all, NULL);
         else
             free_all(NULL);
     }
@@ -688,6 +681,33 @@ static void test_each_thread_gets_what_it_has_freed(void)
     end();
 }
 
+/* What is parked is given back by requests for something else, and in no arena
+ * meanwhile. */
+static void test_what_is_on_its_way_back_is_had(void)
+{
+    enum { FOR_MS = 1000, BATCH = 2, SIZE = 320, ROUNDS = 100 };
+    pthread_t thread;
+    size_t missing = 0;
+    begin(LIMIT);
+    fill(SIZE);
+    atomic_store(&is_asking, true);
+    REQUIRE_EQ(pthread_create(&thread, NULL, ask_in_vain, NULL), 0);
+    for (const int64_t end_ms = now_ms() + FOR_MS;
+         now_ms() < end_ms && missing == 0;)
+        for (size_t i = 0; i < ROUNDS * BATCH; i += BATCH) {
+            for (size_t j = i; j < i + BATCH; j++)
+                CHECK_EQ(heap_free(heap, objects[j]), HEAP_OK);
+            for (size_t j = i; j < i + BATCH; j++) {
+                objects[j] = heap_malloc(heap, SIZE, 0);
+                missing += objects[j] == NULL;
+            }
+        }
+    CHECK_EQ(missing, 0);
+    atomic_store(&is_asking, false);
+    pthread_join(thread, NULL);
+    end();
+}
+
 static const struct test_case tests[] = {
     {"a full heap refuses at once", test_full_heap_refuses_at_once},
     {"evicting is cheap", test_evicting_is_cheap},
@@ -711,6 +731,7 @@ static const struct test_case tests[] = {
     {"one barrier for all caches", test_one_barrier_for_all_caches},
     {"each thread gets what it has freed",
      test_each_thread_gets_what_it_has_freed},
+    {"what is on its way back is had", test_what_is_on_its_way_back_is_had},
     {"ended threads are in no list", test_ended_threads_are_in_no_list},
     {NULL, NULL},
 };

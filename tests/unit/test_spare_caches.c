@@ -202,11 +202,11 @@ static void test_threads_get_arenas_of_their_own(void)
 {
     begin();
     struct brief one = come_and_go(SIZE, 20);
-    CHECK_EQ(one.cache->arena_place, 0);
+    CHECK_EQ(one.cache->magazines.arena_place, 0);
     CHECK_EQ(heap->arenas.slots[0].threads, 0);
     (void)heap_cache(heap); /* takes that cache over */
     struct brief two = come_and_go(SIZE, 20);
-    CHECK_EQ(two.cache->arena_place, 1);
+    CHECK_EQ(two.cache->magazines.arena_place, 1);
     CHECK_EQ(heap->arenas.slots[0].threads, 1);
     CHECK_EQ(heap->arenas.slots[1].threads, 0);
     end();
