@@ -12,6 +12,7 @@
 #include "extent_hooks.h"
 #include "jemalloc_thread.h"
 #include "ranked_lock.h"
+#include "spread.h"
 #include "tls_model.h"
 
 /* Threads share a counter only if there are very many of them. */
@@ -49,8 +50,7 @@ static __thread int fork_cancel_state TLS_MODEL;
 static atomic_int *own_counter(void)
 {
     static __thread char place TLS_MODEL;
-    const uint64_t golden = 0x9e3779b97f4a7c15;
-    return &stripes[(uintptr_t)&place * golden >> (64 - STRIPE_BITS)].inside;
+    return &stripes[spread((uintptr_t)&place) >> (64 - STRIPE_BITS)].inside;
 }
 
 static void pass_gate(void)

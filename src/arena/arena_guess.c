@@ -2,6 +2,7 @@
 #include "arena_guess.h"
 
 #include "jemalloc_private.h"
+#include "spread.h"
 
 /* More than slabs ever have. */
 #define ANY_NUMBER (UINT32_MAX / 2)
@@ -91,8 +92,7 @@ void arena_guess_forget(struct arena_guesses *guesses)
 static _Atomic uint32_t *block_of(struct arena_guesses *guesses,
                                   const void *ptr, uint32_t *number)
 {
-    const uint64_t golden = 0x9e3779b97f4a7c15;
-    const uint64_t hash = ((uintptr_t)ptr >> guesses->block_log) * golden;
+    const uint64_t hash = spread((uintptr_t)ptr >> guesses->block_log);
     *number = (uint32_t)(hash >> (64 - GUESS_BLOCKS_LOG - NUMBER_BITS)) &
               ((1U << NUMBER_BITS) - 1);
     return &guesses->blocks[hash >> (64 - GUESS_BLOCKS_LOG)];

@@ -3,8 +3,8 @@
  * Which arena of a heap that is exhausted has a free object: a guess. Of which
  * arena an object is, is known to jemalloc alone, which takes a lock of the
  * whole process to tell; and an arena that has none looks for pages first, for
- * as long as ten allocations take. So what comes out of an arena is
- * noted here, and what goes back.
+ * as long as ten allocations take. So what comes out of an arena is noted here,
+ * and what goes back.
  *
  * A guess that is wrong costs an attempt in vain, no more: threads that count
  * at once miss some, and of objects that lie beside others of many arenas the
@@ -22,9 +22,8 @@
 
 #include "size_class.h"
 
-/* The caches of an arena count in one tally, and some arenas may share one. */
-#define RETURN_TALLIES_MOST 16U
-
+/* The caches of an arena count in one tally (arena_returns.h), and some arenas
+ * may share one. */
 #define GUESS_BLOCKS_LOG 10
 
 struct arena_guesses {

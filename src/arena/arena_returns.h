@@ -25,11 +25,14 @@
 
 #include "arena_guess.h"
 #include "size_class.h"
+#include "spread.h"
 
 /* Threads that count in one place would wait for each other: so the caches that
  * are attached to an arena have a tally of their own, as long as there are not
- * more arenas than RETURN_TALLIES_MOST. What is counted is the sum of all
- * tallies; in which one makes no difference. */
+ * more arenas than that. What is counted is the sum of all tallies; in which
+ * one makes no difference. */
+#define RETURN_TALLIES_MOST 16U
+
 struct return_tally {
     /* What other threads look at is in lines of its own. First an object that
      * is free, and its class; see arena_exchange.h. */
@@ -140,11 +143,10 @@ arena_returns_are_counted(const struct arena_returns *returns)
 static inline atomic_uint *arena_returns_place(struct return_tallies *others,
                                                const void *ptr)
 {
-    const uint64_t golden = 0x9e3779b97f4a7c15;
     const uint64_t block = (uintptr_t)ptr >> RETURN_LIVES_BLOCK_LOG;
-    return &others->lives[block * golden >> (64 - RETURN_LIVES_LINES_LOG)]
-                         [((uintptr_t)ptr >> 3) * golden >>
-                          (64 - RETURN_LIVES_LOG)];
+    return &others
+                ->lives[spread(block) >> (64 - RETURN_LIVES_LINES_LOG)]
+                       [spread((uintptr_t)ptr >> 3) >> (64 - RETURN_LIVES_LOG)];
 }
 
 /* A number that is another one after an object of that class has come to live
@@ -184,8 +186,8 @@ static inline void arena_returns_note_renewed(struct arena_returns *returns,
         &arena_returns_tally(returns, number)->classes[size_class].renewed, 1);
 }
 
-/* Called when an allocation has failed, or neither the thread's own arena had
- * an object for it, as that arena was, nor a slab of another one. */
+/* Called when an allocation has failed, or had no object from an arena that was
+ * likely to have one, or from the thread's own as it was. */
 static inline void arena_returns_note_failure(struct arena_returns *returns,
                                               unsigned number,
                                               unsigned size_class)

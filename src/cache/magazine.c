@@ -9,6 +9,7 @@
 #include "heap_report.h"
 #include "jemalloc_batch.h"
 #include "object_tag.h"
+#include "spread.h"
 
 #define CAPACITY_MAX 8192U /* objects in a magazine */
 #define CAPACITY_FIRST_BYTES 2048U
@@ -62,9 +63,7 @@ static bool was_returned(const struct heap_arenas *arenas,
 
 static unsigned hash_place(const void *ptr)
 {
-    /* Fibonacci hashing */
-    return (unsigned)(((uintptr_t)ptr >> 3) * 0x9e3779b97f4a7c15 >>
-                      (64 - RETURNED_LOG));
+    return (unsigned)(spread((uintptr_t)ptr >> 3) >> (64 - RETURNED_LOG));
 }
 
 /* Objects that are given back together. */

@@ -5,6 +5,7 @@
 
 #include "jemalloc_private.h"
 #include "ranked_lock.h"
+#include "spread.h"
 
 #define SHARDS 8U
 #define CAPACITY_FIRST 64U
@@ -28,8 +29,7 @@ struct object_records {
 
 static uint64_t hash_of(uintptr_t hidden)
 {
-    /* Fibonacci hashing; the least bits are those of the alignment. */
-    return (uint64_t)(hidden >> 3) * 0x9e3779b97f4a7c15;
+    return spread(hidden >> 3); /* without the bits of the alignment */
 }
 
 static struct shard *shard_of(struct object_records *records, uintptr_t hidden)

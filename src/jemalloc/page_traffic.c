@@ -9,6 +9,7 @@
 #include "jemalloc_batch.h"
 #include "jemalloc_ctl.h"
 #include "jemalloc_private.h"
+#include "spread.h"
 
 #ifdef MEMKIND_JEMALLOC_EMBEDDED
 
@@ -83,8 +84,7 @@ static __thread struct {
 
 static struct decays *decays_of(const void *pac)
 {
-    const uint64_t golden = 0x9e3779b97f4a7c15;
-    return &places[(uintptr_t)pac * golden >> (64 - PLACE_BITS)];
+    return &places[spread((uintptr_t)pac) >> (64 - PLACE_BITS)];
 }
 
 /* Returns the number of the call. */

@@ -41,7 +41,7 @@ static inline void *run_in_thread(void *(*run)(void *), void *argument)
     pthread_t thread;
     void *result = NULL;
     REQUIRE_EQ(pthread_create(&thread, NULL, run, argument), 0);
-    pthread_join(thread, &result);
+    REQUIRE_EQ(pthread_join(thread, &result), 0);
     return result;
 }
 

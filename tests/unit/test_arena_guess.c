@@ -15,9 +15,9 @@
 
 /* ---- guesses alone ------------------------------------------------------ */
 
-enum { CLASS = 7, SLAB = 10, TALLIES = 4, SHARED = 4 };
-
 /* An arena has the tally of the one that is SHARED places further. */
+enum { CLASS = 7, SLAB = 10, TALLIES = 4, SHARED = TALLIES };
+
 static struct arena_guesses *guesses;
 
 static char *block(size_t number)

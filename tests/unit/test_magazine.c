@@ -118,13 +118,6 @@ static void test_freed_last_is_taken_first(void)
     close_set();
 }
 
-static void in_a_thread(void *(*function)(void *), void *argument)
-{
-    pthread_t thread;
-    REQUIRE_EQ(pthread_create(&thread, NULL, function, argument), 0);
-    REQUIRE_EQ(pthread_join(thread, NULL), 0);
-}
-
 static void *free_first(void *argument)
 {
     char **strangers = argument, *object = strangers[0];
@@ -202,9 +195,9 @@ static void test_spare_caches_take_none_more(void)
 {
     open_set();
     char *objects[] = {heap_malloc(heap, 16, 0), NULL};
-    in_a_thread(free_one, objects);
+    (void)run_in_thread(free_one, objects);
     objects[0] = heap_malloc(heap, 16, 0);
-    in_a_thread(free_above, objects);
+    (void)run_in_thread(free_above, objects);
     visit_all(magazine_drop_all);
     CHECK_EQ(allocated(), 0);
     close_set();
@@ -218,7 +211,7 @@ static void test_anothers_object_is_not_taken_first(void)
         char *strangers[] = {heap_malloc(heap, 16, 0),
                              heap_malloc(heap, 1024, 0)};
         REQUIRE(strangers[0] != NULL && strangers[1] != NULL);
-        in_a_thread(free_first, strangers);
+        (void)run_in_thread(free_first, strangers);
         visit_all(magazine_drop_all);
         CHECK_EQ(allocated(), 0);
     }
