@@ -5,6 +5,7 @@
 #include "jemalloc_batch.h"
 #include "memory_marks.h"
 #include "object_tag.h"
+#include "pages_ahead.h"
 
 /* Bytes of the pages that an object has for itself, or a slab of its class. */
 static size_t pages_of(unsigned size_class, const void *ptr)
@@ -138,6 +139,7 @@ struct arena_fetch arena_exchange_begin_fetch(const struct heap_arenas *arenas,
         .tally = tally,
         .place = place,
         .size_class = size_class,
+        .ahead = pages_ahead_taken(),
     };
     if (__builtin_expect(fetch.is_counted, 0)) {
         fetch.reused = atomic_load(&returns->reused);
@@ -162,9 +164,12 @@ void arena_exchange_end_fetch(struct heap_arenas *arenas,
                                has_taken(size_class, fetch->traffic)
                                    ? objects_of_slab(size_class)
                                    : 0);
+    struct return_tally *tally = arena_returns_tally(returns, fetch->tally);
+    const size_t ahead = pages_ahead_taken() - fetch->ahead;
+    if (ahead != 0)
+        atomic_fetch_add(&tally->free_pages, ahead);
     if (size_class > SIZE_CLASS_LAST)
         return;
-    struct return_tally *tally = arena_returns_tally(returns, fetch->tally);
     const size_t pages = size_class_pages[size_class];
     if (!PAGE_TRAFFIC_IS_SEEN || !fetch->is_counted ||
         has_taken(size_class, fetch->traffic))

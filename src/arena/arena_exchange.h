@@ -38,6 +38,7 @@ struct arena_fetch {
     unsigned tally, place, size_class;
     unsigned commits; /* by this thread */
     struct page_traffic traffic;
+    size_t ahead; /* pages_ahead_taken() */
     uint64_t reused;
 };
 struct arena_fetch arena_exchange_begin_fetch(const struct heap_arenas *arenas,

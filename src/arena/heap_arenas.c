@@ -7,6 +7,7 @@
 #include "heap_registry.h"
 #include "jemalloc_ctl.h"
 #include "page_traffic.h"
+#include "pages_ahead.h"
 #include "pool_state.h"
 #include "pool_stripes.h"
 #include "snapshot_lock.h"
@@ -30,6 +31,7 @@ static int add_arena(struct heap_arenas *arenas)
                                  arenas->metadata_use_hooks, &slot->index);
     if (result != 0)
         return result;
+    pages_ahead_forget(slot->index);
     (void)je_arena_set_decay(slot->index, arenas->dirty_decay_ms);
     if (pool != NULL && pool->budget != SIZE_MAX)
         (void)je_arena_set_grow_limit(slot->index, pool->budget);

@@ -9,6 +9,7 @@
 #include "debug_log.h"
 #include "jemalloc_ctl.h"
 #include "page_traffic.h"
+#include "pages_ahead.h"
 #include "pool_files.h"
 #include "rounding.h"
 #include "sys_calls.h"
@@ -96,14 +97,28 @@ static bool forget_dalloc(extent_hooks_t *hooks, void *addr, size_t size,
     return false;
 }
 
+/* What is taken ahead of need lies in dirty pages until their decay time is
+ * over. */
+static void allow_ahead(struct extent_supply *supply, unsigned arena,
+                        const void *addr, size_t size)
+{
+    const size_t most = pages_ahead_note_commit(arena, size);
+    if (most != 0 &&
+        !atomic_load_explicit(&supply->has_no_decay, memory_order_relaxed))
+        pages_ahead_allow(arena,
+                          region_pool_room_ahead(supply->pool, addr, most));
+}
+
 static bool pool_commit(extent_hooks_t *hooks, void *addr, size_t size,
                         size_t offset, size_t length, unsigned arena_ind)
 {
-    (void)size, (void)arena_ind;
+    (void)size;
     struct extent_supply *supply = supply_of(hooks);
     hook_begin();
     int result =
         region_pool_commit(supply->pool, (char *)addr + offset, length);
+    if (result == 0)
+        allow_ahead(supply, arena_ind, addr, length);
     hook_end();
     if (atomic_load_explicit(&supply->is_full, memory_order_relaxed) !=
         (result != 0))
@@ -155,8 +170,9 @@ static size_t take_allowance(struct extent_supply *supply, size_t size)
 static bool pool_decommit(extent_hooks_t *hooks, void *addr, size_t size,
                           size_t offset, size_t length, unsigned arena_ind)
 {
-    (void)size, (void)arena_ind;
+    (void)size;
     struct extent_supply *supply = supply_of(hooks);
+    pages_ahead_note_decommit(arena_ind, length);
     hook_begin();
     if (purge == NO_PURGE)
         atomic_fetch_add(&supply->decays.begun, 1);

@@ -61,6 +61,17 @@ int JE_NAME(mallctlbymib)(const size_t *mib, size_t miblen, void *oldp,
 void JE_NAME(malloc_stats_print)(void (*write_cb)(void *, const char *),
                                  void *cbopaque, const char *opts);
 
+#ifdef MEMKIND_JEMALLOC_EMBEDDED
+/* What cmake/embed_jemalloc.sh makes of jemalloc's pa_alloc() and pa_dalloc(),
+ * through which all of an arena's slabs and large objects come and go. Calls of
+ * these come to our own; see page_traffic.h. */
+void *JE_NAME(real_pa_alloc)(void *tsdn, void *shard, size_t size,
+                             size_t alignment, bool slab, unsigned size_class,
+                             bool zero, bool guarded, bool *deferred);
+void JE_NAME(real_pa_dalloc)(void *tsdn, void *shard, void *extent,
+                             bool *deferred);
+#endif
+
 /* Flags of the *allocx functions. */
 #define JE_LG_ALIGN(la) ((int)(la))
 #define JE_ZERO ((int)0x40)

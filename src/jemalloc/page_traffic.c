@@ -9,20 +9,14 @@
 #include "jemalloc_batch.h"
 #include "jemalloc_ctl.h"
 #include "jemalloc_private.h"
+#include "pages_ahead.h"
 #include "spread.h"
 
 #ifdef MEMKIND_JEMALLOC_EMBEDDED
 
 __thread struct page_traffic page_traffic TLS_MODEL;
 
-/* What cmake/embed_jemalloc.sh makes of jemalloc's pa_alloc() and pa_dalloc(),
- * through which all of an arena's slabs and large objects come and go. Calls of
- * these come to our own. */
-void *JE_NAME(real_pa_alloc)(void *tsdn, void *shard, size_t size,
-                             size_t alignment, bool slab, unsigned size_class,
-                             bool zero, bool guarded, bool *deferred);
-void JE_NAME(real_pa_dalloc)(void *tsdn, void *shard, void *extent,
-                             bool *deferred);
+/* In place of jemalloc's own. */
 void *JE_NAME(pa_alloc)(void *tsdn, void *shard, size_t size, size_t alignment,
                         bool slab, unsigned size_class, bool zero, bool guarded,
                         bool *deferred);
@@ -32,9 +26,12 @@ void *JE_NAME(pa_alloc)(void *tsdn, void *shard, size_t size, size_t alignment,
                         bool slab, unsigned size_class, bool zero, bool guarded,
                         bool *deferred)
 {
+    pages_ahead_begin_call();
     void *extent = JE_NAME(real_pa_alloc)(tsdn, shard, size, alignment, slab,
                                           size_class, zero, guarded, deferred);
     page_traffic.taken += extent != NULL;
+    if (extent != NULL)
+        pages_ahead_end_call(tsdn, shard, size_class, deferred);
     return extent;
 }
 

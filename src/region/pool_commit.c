@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "coarse_clock.h"
+#include "file_system_space.h"
 #include "leak_roots.h"
 #include "memory_marks.h"
 #include "parallel.h"
@@ -288,6 +289,30 @@ int region_pool_commit(struct memkind_region_pool *pool, void *addr,
     if (result == 0)
         pool_note_committed(pool, region, offset, size);
     return result;
+}
+
+/* One in so many bytes of the room that there is: what is ahead of one arena's
+ * need may be missed by another one, or by another program. */
+#define ROOM_PER_AHEAD 64
+
+size_t region_pool_room_ahead(struct memkind_region_pool *pool,
+                              const void *addr, size_t most)
+{
+    const struct region *region = region_pool_find(pool, addr);
+    if (region == NULL || !pool->file_system.is_memory ||
+        region->grain_live != NULL || region->is_private ||
+        !region_has_descriptor(region) || pool_is_always_committed(pool) ||
+        atomic_load(&pool->pretending) || atomic_load(&pool->has_failed) ||
+        atomic_load(&pool->no_punch) || atomic_load(&pool->no_fallocate) ||
+        region_pool_lacks_space(pool) || region_pool_owes(pool))
+        return 0;
+    size_t room = region_space_room(pool);
+    if (room / ROOM_PER_AHEAD < most)
+        most = room / ROOM_PER_AHEAD;
+    if (most < region_page_size())
+        return 0;
+    room = file_system_free(region->fd);
+    return room / ROOM_PER_AHEAD < most ? room / ROOM_PER_AHEAD : most;
 }
 
 /* Decommits a range, so much of it at once. */

