@@ -64,8 +64,8 @@ static size_t charged(void)
     return region_pool_charged(&pool);
 }
 
-/* Stores to an object, and returns how much space that has taken; SIZE_MAX:
- * there is none. */
+/* Stores to an object, and returns how much space that has taken (0 if it has
+ * had some given back); SIZE_MAX: there is none. */
 static size_t add(size_t size)
 {
     const size_t before = charged();
@@ -75,7 +75,7 @@ static size_t add(size_t size)
     REQUIRE_LT(count, MOST_OBJECTS);
     objects[count++] = object;
     memset(object, 1, size);
-    return charged() - before;
+    return charged() > before ? charged() - before : 0;
 }
 
 struct growth {
