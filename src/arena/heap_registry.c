@@ -3,7 +3,9 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
+#include <unistd.h>
 
 #include "ranked_lock.h"
 
@@ -12,12 +14,49 @@ static struct ranked_lock registry_lock =
 static pthread_cond_t heap_is_unused = PTHREAD_COND_INITIALIZER;
 static uint64_t last_id;
 
+/* NULL before a heap is entered, and afterwards. Changed with the lock. */
+static struct memkind_heap *_Atomic heaps[HEAP_SLOTS];
+static atomic_uint slots_end; /* behind the last one that was ever taken */
+
 static struct {
-    struct memkind_heap *heap; /* NULL before it is entered, and afterwards */
     uint64_t id;
     unsigned users;
     bool is_taken;
 } slots[HEAP_SLOTS];
+
+/* ---- looks without the lock ---------------------------------------------- */
+
+/* Threads that look at heaps which they do not use are counted in one of two
+ * places. A heap that was taken out is seen by none that is counted afterwards,
+ * so each place has to be empty once. Meanwhile new ones go to the other. */
+static atomic_uint lookers[2];
+static atomic_uint looker_place;
+
+static unsigned begin_to_look(void)
+{
+    const unsigned i = atomic_load(&looker_place);
+    atomic_fetch_add(&lookers[i], 1);
+    return i;
+}
+
+static void end_look(unsigned i)
+{
+    atomic_fetch_sub(&lookers[i], 1);
+}
+
+/* A look takes microseconds, or as long as a thread that looks has no CPU. */
+#define LOOK_US 20
+
+static void wait_for_lookers(void)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        atomic_store(&looker_place, 1 - i);
+        while (atomic_load(&lookers[i]) != 0)
+            usleep(LOOK_US);
+    }
+}
+
+/* ---- heaps --------------------------------------------------------------- */
 
 bool heap_registry_add(struct memkind_heap *heap, struct heap_place *place)
 {
@@ -30,7 +69,9 @@ bool heap_registry_add(struct memkind_heap *heap, struct heap_place *place)
         *place = (struct heap_place){.id = ++last_id, .slot = i};
         slots[i].is_taken = true;
         slots[i].id = place->id;
-        slots[i].heap = heap;
+        atomic_store(&heaps[i], heap);
+        if (atomic_load(&slots_end) <= i)
+            atomic_store(&slots_end, i + 1);
     }
     ranked_lock_release(&registry_lock);
     return found;
@@ -39,16 +80,17 @@ bool heap_registry_add(struct memkind_heap *heap, struct heap_place *place)
 void heap_registry_remove(unsigned slot)
 {
     ranked_lock_take(&registry_lock);
-    slots[slot].heap = NULL;
+    atomic_store(&heaps[slot], NULL);
     while (slots[slot].users > 0)
         ranked_lock_wait(&registry_lock, &heap_is_unused);
     ranked_lock_release(&registry_lock);
+    wait_for_lookers();
 }
 
 void heap_registry_free_slot(unsigned slot)
 {
     ranked_lock_take(&registry_lock);
-    assert(slots[slot].is_taken && slots[slot].heap == NULL);
+    assert(slots[slot].is_taken && atomic_load(&heaps[slot]) == NULL);
     slots[slot].is_taken = false;
     ranked_lock_release(&registry_lock);
 }
@@ -58,7 +100,7 @@ struct memkind_heap *heap_registry_use(const struct heap_place *place)
     struct memkind_heap *heap = NULL;
     ranked_lock_take(&registry_lock);
     if (slots[place->slot].id == place->id)
-        heap = slots[place->slot].heap;
+        heap = atomic_load(&heaps[place->slot]);
     if (heap != NULL)
         slots[place->slot].users++;
     ranked_lock_release(&registry_lock);
@@ -70,12 +112,44 @@ struct memkind_heap *heap_registry_use_next(unsigned *slot)
     struct memkind_heap *heap = NULL;
     ranked_lock_take(&registry_lock);
     for (unsigned i = *slot; i < HEAP_SLOTS && heap == NULL; i++) {
-        heap = slots[i].heap;
+        heap = atomic_load(&heaps[i]);
         *slot = i;
     }
     if (heap != NULL)
         slots[*slot].users++;
     ranked_lock_release(&registry_lock);
+    return heap;
+}
+
+/* The first slot at or behind `slot` whose heap suits; HEAP_SLOTS: none. */
+static unsigned look_for(unsigned slot, heap_look_fn *suits,
+                         const void *context)
+{
+    const unsigned look = begin_to_look();
+    const unsigned end = atomic_load(&slots_end);
+    for (; slot < end; slot++) {
+        struct memkind_heap *heap = atomic_load(&heaps[slot]);
+        if (heap != NULL && suits(heap, context))
+            break;
+    }
+    end_look(look);
+    return slot < end ? slot : HEAP_SLOTS;
+}
+
+struct memkind_heap *heap_registry_use_next_that(unsigned *slot,
+                                                 heap_look_fn *suits,
+                                                 const void *context)
+{
+    struct memkind_heap *heap = NULL;
+    while (heap == NULL &&
+           (*slot = look_for(*slot, suits, context)) < HEAP_SLOTS) {
+        ranked_lock_take(&registry_lock);
+        heap = atomic_load(&heaps[*slot]);
+        if (heap != NULL)
+            slots[*slot].users++;
+        ranked_lock_release(&registry_lock);
+        *slot += heap == NULL;
+    }
     return heap;
 }
 
@@ -131,8 +205,8 @@ void heap_registry_visit_locked(void (*visit)(struct memkind_heap *heap))
 {
     ranked_lock_assert_held(&registry_lock);
     for (unsigned i = 0; i < HEAP_SLOTS; i++)
-        if (slots[i].heap != NULL)
-            visit(slots[i].heap);
+        if (atomic_load(&heaps[i]) != NULL)
+            visit(atomic_load(&heaps[i]));
 }
 
 void heap_registry_forget_users(void)
@@ -140,5 +214,7 @@ void heap_registry_forget_users(void)
     ranked_lock_assert_held(&registry_lock);
     for (unsigned i = 0; i < HEAP_SLOTS; i++)
         slots[i].users = 0;
+    atomic_store(&lookers[0], 0);
+    atomic_store(&lookers[1], 0);
     pthread_cond_init(&heap_is_unused, NULL);
 }

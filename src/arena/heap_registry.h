@@ -23,7 +23,8 @@ struct heap_place {
 /* Enters a heap. Returns false if all slots are taken. */
 bool heap_registry_add(struct memkind_heap *heap, struct heap_place *place);
 
-/* Takes out the heap in a slot, and waits until its users are done. The slot
+/* Takes out the heap in a slot, and waits until its users are done, and those
+ * that look at it. The slot
  * stays taken until heap_registry_free_slot(). */
 void heap_registry_remove(unsigned slot);
 void heap_registry_free_slot(unsigned slot);
@@ -34,6 +35,14 @@ struct memkind_heap *heap_registry_use(const struct heap_place *place);
 /* The first heap at or behind *slot, which is set to its slot; it is in use
  * from now on. NULL if there is none. */
 struct memkind_heap *heap_registry_use_next(unsigned *slot);
+
+/* Likewise the first heap there that suits, by a look at each: no lock is taken
+ * for those that do not. The function takes none, either, and waits for
+ * nothing; what it has found may have changed since. */
+typedef bool heap_look_fn(struct memkind_heap *heap, const void *context);
+struct memkind_heap *heap_registry_use_next_that(unsigned *slot,
+                                                 heap_look_fn *suits,
+                                                 const void *context);
 
 /* Ends a use. */
 void heap_registry_done(unsigned slot);

@@ -59,6 +59,16 @@ static bool lacks_space(const struct memkind_heap *heap, size_t size)
     return region_pool_space_left(heap_pool(heap)) < size;
 }
 
+/* Whether the other heap may have something for this one. */
+static bool suits(struct memkind_heap *other, const void *context)
+{
+    const struct memkind_heap *heap = context;
+    return other != heap &&
+           region_pool_shares_space(heap_pool(heap), heap_pool(other)) &&
+           (may_help_others(other) ||
+            heap_pool(other)->grain > region_page_size());
+}
+
 bool heap_reclaim_from_others(const struct memkind_heap *heap, size_t size)
 {
     /* At least a grain, so that not each slab splits one. */
@@ -66,25 +76,22 @@ bool heap_reclaim_from_others(const struct memkind_heap *heap, size_t size)
     const size_t wanted = size > least ? size : least;
     bool any = false;
     struct memkind_heap *other;
-    snapshot_lock_begin_moving();
-    for (unsigned slot = 0; (other = heap_registry_use_next(&slot)) != NULL;
-         slot++) {
-        if (other != heap &&
-            region_pool_shares_space(heap_pool(heap), heap_pool(other))) {
-            if (may_help_others(other)) {
-                any = true;
-                exhaustion_begin(other);
-                if (heap_is_checked(other))
-                    (void)quarantine_release_down_to(other, 0);
-                heap_reclaim(other);
-            }
-            if (heap_pool(other)->grain > region_page_size() &&
-                lacks_space(heap, wanted) &&
-                region_pool_give_idle(heap_pool(other), wanted) != 0)
-                any = true;
+    unsigned slot = 0;
+    while ((other = heap_registry_use_next_that(&slot, suits, heap)) != NULL) {
+        snapshot_lock_begin_moving();
+        if (may_help_others(other)) {
+            any = true;
+            exhaustion_begin(other);
+            if (heap_is_checked(other))
+                (void)quarantine_release_down_to(other, 0);
+            heap_reclaim(other);
         }
-        heap_registry_done(slot);
+        if (heap_pool(other)->grain > region_page_size() &&
+            lacks_space(heap, wanted) &&
+            region_pool_give_idle(heap_pool(other), wanted) != 0)
+            any = true;
+        snapshot_lock_end_moving();
+        heap_registry_done(slot++);
     }
-    snapshot_lock_end_moving();
     return any;
 }

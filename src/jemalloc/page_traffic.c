@@ -31,7 +31,7 @@ void *JE_NAME(pa_alloc)(void *tsdn, void *shard, size_t size, size_t alignment,
                                           size_class, zero, guarded, deferred);
     page_traffic.taken += extent != NULL;
     if (extent != NULL)
-        pages_ahead_end_call(tsdn, shard, size_class, deferred);
+        pages_ahead_end_call(tsdn, shard, size_class);
     return extent;
 }
 

@@ -88,22 +88,24 @@ void pages_ahead_begin_call(void)
     ahead.allowed = 0;
 }
 
-void pages_ahead_end_call(void *tsdn, void *shard, unsigned size_class,
-                          bool *deferred)
+void pages_ahead_end_call(void *tsdn, void *shard, unsigned size_class)
 {
     const size_t page_size = je_page_size();
     const size_t size = ahead.allowed & ~(page_size - 1);
     if (__builtin_expect(size == 0, 1))
         return;
+    /* Decay is for the ticks of later calls: a call that allocates may not ask
+     * jemalloc for it. */
+    bool deferred = false;
     ahead.allowed = 0;
     ahead.is_on = true;
     ahead.has_committed = false;
     void *extent = JE_NAME(real_pa_alloc)(tsdn, shard, size, page_size, false,
-                                          size_class, false, false, deferred);
+                                          size_class, false, false, &deferred);
     ahead.is_on = false;
     if (extent != NULL) {
         ahead.taken += size;
-        JE_NAME(real_pa_dalloc)(tsdn, shard, extent, deferred);
+        JE_NAME(real_pa_dalloc)(tsdn, shard, extent, &deferred);
     }
     /* There is no space, or pages that were free are of no use to objects of
      * this size. */

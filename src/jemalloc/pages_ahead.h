@@ -31,10 +31,9 @@ void pages_ahead_note_decommit(unsigned arena, size_t size);
 void pages_ahead_allow(unsigned arena, size_t most);
 
 /* Bracket a call that takes pages for a slab or an object of some class from an
- * arena, whose part for that is `shard`. May set *deferred. */
+ * arena, whose part for that is `shard`. */
 void pages_ahead_begin_call(void);
-void pages_ahead_end_call(void *tsdn, void *shard, unsigned size_class,
-                          bool *deferred);
+void pages_ahead_end_call(void *tsdn, void *shard, unsigned size_class);
 
 /* Bytes that the thread has taken ahead in all its calls. */
 size_t pages_ahead_taken(void);

@@ -216,6 +216,140 @@ static void test_a_heap_waits_for_its_users(void)
     free(entry.heap);
 }
 
+/* ---- looks ------------------------------------------------------------- */
+
+static bool is_odd_one(struct memkind_heap *heap, const void *context)
+{
+    CHECK_EQ(context, entries);
+    return index_of(heap) % 2 == 1;
+}
+
+static void test_only_those_that_suit(void)
+{
+    int seen[HEAPS] = {0};
+    unsigned slot = 0;
+    struct memkind_heap *heap;
+    enter_all();
+    take_out(&entries[3]);
+    while ((heap = heap_registry_use_next_that(&slot, is_odd_one, entries)) !=
+           NULL) {
+        const int i = index_of(heap);
+        REQUIRE_GE(i, 0);
+        seen[i]++;
+        CHECK_EQ(slot, entries[i].slot);
+        done(heap, slot++);
+    }
+    for (int i = 0; i < HEAPS; i++)
+        CHECK_EQ(seen[i], i % 2 == 1 && i != 3);
+    heap_registry_free_slot(entries[3].slot);
+    free(entries[3].heap);
+    for (int i = 0; i < HEAPS; i++)
+        if (i != 3)
+            discard(&entries[i]);
+}
+
+static atomic_bool is_looking, may_end;
+
+static bool look_long(struct memkind_heap *heap, const void *context)
+{
+    const struct entry *entry = context;
+    if (heap == entry->heap) {
+        atomic_store(&is_looking, true);
+        while (!atomic_load(&may_end))
+            sleep_ms(1);
+    }
+    return heap == entry->heap;
+}
+
+static void *look(void *entry)
+{
+    unsigned slot = 0;
+    return heap_registry_use_next_that(&slot, look_long, entry);
+}
+
+/* A heap does not go while it is looked at, and is not found if it goes then.
+ */
+static void test_a_heap_waits_for_looks(void)
+{
+    enum { ROUNDS = 3 };
+    for (int i = 0; i < ROUNDS; i++) {
+        pthread_t looker, remover;
+        void *found;
+        struct entry entry = {0};
+        REQUIRE(enter(&entry));
+        atomic_store(&is_looking, false);
+        atomic_store(&may_end, false);
+        atomic_store(&is_out, false);
+        REQUIRE_EQ(pthread_create(&looker, NULL, look, &entry), 0);
+        while (!atomic_load(&is_looking))
+            sleep_ms(1);
+        REQUIRE_EQ(pthread_create(&remover, NULL, take_it_out, &entry), 0);
+        sleep_ms(20);
+        CHECK(!atomic_load(&is_out));
+        /* It does not wait for those that begin later. */
+        unsigned slot = 0;
+        CHECK_NULL(heap_registry_use_next_that(&slot, look_long, &entry));
+        atomic_store(&may_end, true);
+        pthread_join(looker, &found);
+        pthread_join(remover, NULL);
+        CHECK_NULL(found);
+        CHECK(atomic_load(&is_out));
+        heap_registry_free_slot(entry.slot);
+        free(entry.heap);
+    }
+}
+
+static bool is_alive(struct memkind_heap *heap, const void *unused)
+{
+    (void)unused;
+    return *(volatile char *)heap == 1;
+}
+
+static atomic_bool is_over;
+
+static void *look_on(void *unused)
+{
+    while (!atomic_load(&is_over)) {
+        unsigned slot = 0;
+        struct memkind_heap *heap;
+        while ((heap = heap_registry_use_next_that(&slot, is_alive, NULL)) !=
+               NULL)
+            done(heap, slot++);
+    }
+    return unused;
+}
+
+static void *come_and_go(void *unused)
+{
+    for (int i = 0; i < 2000; i++) {
+        struct entry entry = {0};
+        if (!enter(&entry))
+            continue;
+        take_out(&entry);
+        *(volatile char *)entry.heap = 1; /* no one looks any more */
+        heap_registry_free_slot(entry.slot);
+        free(entry.heap);
+    }
+    return unused;
+}
+
+/* No heap is looked at when it is gone, however many come and go. */
+static void test_none_is_seen_that_is_gone(void)
+{
+    enum { EACH = 2 };
+    pthread_t lookers[EACH], others[EACH];
+    atomic_store(&is_over, false);
+    for (int i = 0; i < EACH; i++) {
+        REQUIRE_EQ(pthread_create(&lookers[i], NULL, look_on, NULL), 0);
+        REQUIRE_EQ(pthread_create(&others[i], NULL, come_and_go, NULL), 0);
+    }
+    for (int i = 0; i < EACH; i++)
+        pthread_join(others[i], NULL);
+    atomic_store(&is_over, true);
+    for (int i = 0; i < EACH; i++)
+        pthread_join(lookers[i], NULL);
+}
+
 /* ---- fork -------------------------------------------------------------- */
 
 static unsigned visits[HEAPS];
@@ -264,6 +398,9 @@ static const struct test_case tests[] = {
     {"found by its place", test_found_by_its_place},
     {"one after another", test_one_after_another},
     {"a heap waits for its users", test_a_heap_waits_for_its_users},
+    {"only those that suit", test_only_those_that_suit},
+    {"a heap waits for looks", test_a_heap_waits_for_looks},
+    {"none is seen that is gone", test_none_is_seen_that_is_gone},
     {"visits with the lock", test_visits_with_the_lock},
     {"users are forgotten", test_users_are_forgotten},
     {NULL, NULL},
