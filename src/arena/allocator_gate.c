@@ -42,7 +42,6 @@ static __thread bool thread_was_inside_before_fork TLS_MODEL;
 static __thread bool thread_ended TLS_MODEL;
 /* jemalloc's part of the thread is revived until the thread leaves. */
 static __thread bool thread_revived TLS_MODEL;
-static __thread int cancel_state TLS_MODEL;
 static __thread int fork_cancel_state TLS_MODEL;
 
 /* ---- the counters ------------------------------------------------------- */
@@ -104,21 +103,28 @@ static void call_after_leaving(void)
         after_leaving();
 }
 
-bool allocator_enter(void)
+bool allocator_enter_briefly(void)
 {
     if (__builtin_expect(thread_inside, 0))
         return false;
     thread_inside = true;
     atomic_signal_fence(memory_order_seq_cst);
-    cancel_state = cancellation_disable();
+    cancellation_begin_part();
     pass_gate();
     extent_merges_begin_call();
     return true;
 }
 
+bool allocator_enter(void)
+{
+    const bool entered = allocator_enter_briefly();
+    if (entered)
+        cancellation_forbid();
+    return entered;
+}
+
 void allocator_leave(void)
 {
-    const int before = cancel_state;
     if (__builtin_expect(thread_revived || thread_ended, 0)) {
         je_thread_end_again();
         thread_revived = false;
@@ -127,7 +133,7 @@ void allocator_leave(void)
     atomic_signal_fence(memory_order_seq_cst);
     thread_inside = false;
     call_after_leaving();
-    cancellation_restore(before);
+    cancellation_end_part();
 }
 
 bool allocator_is_inside(void)

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <unistd.h>
 
+#include "cancellation.h"
 #include "ranked_lock.h"
 
 static struct ranked_lock registry_lock =
@@ -49,6 +50,7 @@ static void end_look(unsigned i)
 
 static void wait_for_lookers(void)
 {
+    cancellation_forbid();
     for (unsigned i = 0; i < 2; i++) {
         atomic_store(&looker_place, 1 - i);
         while (atomic_load(&lookers[i]) != 0)

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "allocator_gate.h"
+#include "cancellation.h"
 #include "debug_log.h"
 #include "memory_barrier.h"
 
@@ -44,6 +45,7 @@ static bool wait_for_thread(struct thread_cache *cache)
     for (int i = 0; i < PATIENCE + NAPS; i++) {
         if (__atomic_load_n(&cache->busy, __ATOMIC_SEQ_CST) == 0)
             return true;
+        cancellation_forbid();
         if (i < PATIENCE)
             sched_yield();
         else
@@ -67,6 +69,7 @@ static void fence_threads(struct heap_caches *home)
     }
     if (!any)
         return;
+    cancellation_forbid();
     while (nanosleep(&pause, &pause) != 0 && errno == EINTR)
         ;
     for (struct thread_cache *cache = home->caches; cache != NULL;

@@ -459,7 +459,7 @@ void *heap_plain_malloc(struct memkind_heap *heap, size_t size, int flags)
     const enum outlook outlook = outlook_of(heap, size, flags, &begun);
     if (outlook == OUTLOOK_NONE)
         return refuse_at_once(heap);
-    if (!allocator_enter()) {
+    if (!allocator_enter_briefly()) {
         heap_report(HEAP_REENTERED, heap_owner(heap), NULL);
         return refuse();
     }
@@ -531,7 +531,7 @@ enum heap_error heap_plain_free(struct memkind_heap *heap, void *ptr)
         return why_no_object(heap, ptr);
     if (put_fast(heap, size_class, ptr))
         return HEAP_OK;
-    if (!allocator_enter())
+    if (!allocator_enter_briefly())
         return HEAP_REENTERED;
     struct thread_cache *cache = thread_cache_get(&heap->caches);
     if (thread_cache_is_usable(cache) && is_cached_class(size_class))

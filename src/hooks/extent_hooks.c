@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "address_table.h"
+#include "cancellation.h"
 #include "debug_log.h"
 #include "jemalloc_ctl.h"
 #include "page_traffic.h"
@@ -17,6 +18,8 @@
 
 static struct extent_supply *supply_of(extent_hooks_t *hooks)
 {
+    /* Each hook asks, and may make system calls. */
+    cancellation_forbid();
     return (struct extent_supply *)((char *)hooks -
                                     offsetof(struct extent_supply, hooks));
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <time.h>
 
+#include "cancellation.h"
 #include "tls_model.h"
 
 /* What waits looks as often as this. */
@@ -32,6 +33,7 @@ bool late_space_wait(void)
 {
     if (is_own || !atomic_load(&is_coming))
         return false;
+    cancellation_forbid();
     while (atomic_load(&is_coming))
         nanosleep(&(struct timespec){.tv_nsec = WAIT_NS}, NULL);
     return true;

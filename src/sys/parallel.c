@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "cancellation.h"
 #include "cpu_count.h"
 #include "sys_calls.h"
 
@@ -68,6 +69,7 @@ void parallel_do(unsigned count, parallel_work *work, void *context)
     const unsigned made =
         make_threads(threads, wanted == 0 ? 0 : wanted - 1, do_pieces, &job);
     (void)do_pieces(&job);
+    cancellation_forbid();
     for (unsigned i = 0; i < made; i++)
         pthread_join(threads[i], NULL);
 }

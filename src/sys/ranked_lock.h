@@ -13,6 +13,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "cancellation.h"
+
 enum lock_rank {
     /* The kind layer. */
     RANK_DEFAULT_HEAP = 1, /* making the heap of a DRAM kind */
@@ -165,6 +167,7 @@ static inline void ranked_lock_release(struct ranked_lock *lock)
 static inline void ranked_lock_wait(struct ranked_lock *lock,
                                     pthread_cond_t *condition)
 {
+    cancellation_forbid();
     pthread_cond_wait(condition, &lock->mutex);
 }
 

@@ -16,21 +16,25 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "cancellation.h"
 #include "kept_descriptors.h"
 
 static int real_open(const char *path, int flags, mode_t mode)
 {
+    cancellation_forbid();
     return open(path, flags, mode);
 }
 
 static int real_openat(int dir, const char *name, int flags, mode_t mode)
 {
+    cancellation_forbid();
     return openat(dir, name, flags, mode);
 }
 
 static int real_close(int fd)
 {
     kept_descriptors_forget(fd);
+    cancellation_forbid();
     return close(fd);
 }
 
@@ -54,6 +58,51 @@ _Static_assert(offsetof(struct file_extents, list) ==
 static int real_fiemap(int fd, struct file_extents *extents)
 {
     return ioctl(fd, FS_IOC_FIEMAP, extents);
+}
+
+static int real_fallocate(int fd, int mode, off_t offset, off_t len)
+{
+    cancellation_forbid();
+    return fallocate(fd, mode, offset, len);
+}
+
+static ssize_t real_pread(int fd, void *buffer, size_t size, off_t offset)
+{
+    cancellation_forbid();
+    return pread(fd, buffer, size, offset);
+}
+
+static ssize_t real_pwrite(int fd, const void *buffer, size_t size,
+                           off_t offset)
+{
+    cancellation_forbid();
+    return pwrite(fd, buffer, size, offset);
+}
+
+static int real_sync_file_range(int fd, off64_t offset, off64_t size,
+                                unsigned flags)
+{
+    cancellation_forbid();
+    return sync_file_range(fd, offset, size, flags);
+}
+
+static void *real_pmem_map_file(const char *path, size_t len, int flags,
+                                mode_t mode, size_t *mapped, int *is_pmem)
+{
+    cancellation_forbid();
+    return pmem_map_file(path, len, flags, mode, mapped, is_pmem);
+}
+
+static int real_pmem_unmap(void *addr, size_t len)
+{
+    cancellation_forbid();
+    return pmem_unmap(addr, len);
+}
+
+static int real_pmem_msync(const void *addr, size_t len)
+{
+    cancellation_forbid();
+    return pmem_msync(addr, len);
 }
 
 /* Unlike fsync(), no cancellation point. */
@@ -153,19 +202,19 @@ struct sys_calls sys = {
     .fadvise = posix_fadvise,
     .ioctl = real_ioctl,
     .capget = real_capget,
-    .fallocate = fallocate,
+    .fallocate = real_fallocate,
     .fiemap = real_fiemap,
     .fsync = real_fsync,
     .memfd_create = real_memfd_create,
     .add_seals = real_add_seals,
     .lseek = lseek,
     .sysconf = sysconf,
-    .pread = pread,
-    .pwrite = pwrite,
+    .pread = real_pread,
+    .pwrite = real_pwrite,
     .mmap = mmap,
     .munmap = munmap,
     .mremap = real_mremap,
-    .sync_file_range = sync_file_range,
+    .sync_file_range = real_sync_file_range,
     .mincore = mincore,
     .madvise = madvise,
     .membarrier = real_membarrier,
@@ -174,7 +223,7 @@ struct sys_calls sys = {
     .getcpu = real_getcpu,
     .mprotect = mprotect,
     .pthread_create = pthread_create,
-    .pmem_map_file = pmem_map_file,
-    .pmem_unmap = pmem_unmap,
-    .pmem_msync = pmem_msync,
+    .pmem_map_file = real_pmem_map_file,
+    .pmem_unmap = real_pmem_unmap,
+    .pmem_msync = real_pmem_msync,
 };

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "allocator_gate.h"
+#include "cancellation.h"
+#include "sys_calls.h"
 #include "test_support.h"
 
 static void sleep_ms(long ms)
@@ -125,10 +127,54 @@ static void test_a_child_is_alone(void)
     pthread_join(thread, NULL);
 }
 
+/* ---- cancellation ------------------------------------------------------- */
+
+static bool may_be_cancelled(void)
+{
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    pthread_setcancelstate(state, NULL);
+    return state == PTHREAD_CANCEL_ENABLE;
+}
+
+static void check_that_it_is_forbidden_inside(void)
+{
+    REQUIRE(allocator_enter());
+    CHECK(!may_be_cancelled());
+    allocator_leave();
+}
+
+/* A brief visit forbids it when it comes to a cancellation point, and elsewhere
+ * that does nothing. */
+static void test_cancellation(void)
+{
+    cancellation_forbid();
+    CHECK(may_be_cancelled());
+    check_that_it_is_forbidden_inside();
+    CHECK(may_be_cancelled());
+    for (int i = 0; i < 2; i++) {
+        REQUIRE(allocator_enter_briefly());
+        CHECK(!allocator_enter());
+        CHECK(!allocator_enter_briefly());
+        CHECK(may_be_cancelled());
+        if (i == 1)
+            sys.close(-1);
+        CHECK_EQ(may_be_cancelled(), i == 0);
+        allocator_leave();
+        CHECK(may_be_cancelled());
+    }
+    /* What the program has set stays. */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    check_that_it_is_forbidden_inside();
+    CHECK(!may_be_cancelled());
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+}
+
 static const struct test_case tests[] = {
     {"no thread is inside", test_no_thread_is_inside},
     {"the caller is inside", test_the_caller_is_inside},
     {"a child is alone", test_a_child_is_alone},
+    {"cancellation", test_cancellation},
     {NULL, NULL},
 };
 
