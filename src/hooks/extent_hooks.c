@@ -9,6 +9,7 @@
 #include "cancellation.h"
 #include "debug_log.h"
 #include "jemalloc_ctl.h"
+#include "memory_marks.h"
 #include "page_traffic.h"
 #include "pages_ahead.h"
 #include "pool_files.h"
@@ -101,15 +102,38 @@ static bool forget_dalloc(extent_hooks_t *hooks, void *addr, size_t size,
 }
 
 /* What is taken ahead of need lies in dirty pages until their decay time is
- * over. */
+ * over. If there is little room, no one asks again before the arena has grown
+ * some more. */
 static void allow_ahead(struct extent_supply *supply, unsigned arena,
                         const void *addr, size_t size)
 {
-    const size_t most = pages_ahead_note_commit(arena, size);
-    if (most != 0 &&
-        !atomic_load_explicit(&supply->has_no_decay, memory_order_relaxed))
-        pages_ahead_allow(arena,
-                          region_pool_room_ahead(supply->pool, addr, most));
+    size_t most = pages_ahead_note_commit(arena, size);
+    if (most == 0 ||
+        atomic_load_explicit(&supply->has_no_decay, memory_order_relaxed))
+        return;
+    most = region_pool_room_ahead(supply->pool, addr, PAGES_AHEAD_LEAST, most);
+    if (most != 0)
+        pages_ahead_allow(arena, most);
+    else
+        pages_ahead_forget(arena);
+}
+
+/* If it was for what is taken ahead, nothing lacks, and the pages are of no
+ * object yet; but an arena that asks for more blocks gets none. */
+static void note_commit(struct extent_supply *supply, void *addr, size_t size,
+                        bool succeeded)
+{
+    if (atomic_load_explicit(&supply->is_full, memory_order_relaxed) ==
+        succeeded)
+        atomic_store_explicit(&supply->is_full, !succeeded,
+                              memory_order_relaxed);
+    if (!pages_ahead_are_being_taken()) {
+        extent_commits += succeeded;
+        if (!succeeded && pool_avoids_full_places(supply->pool))
+            extent_found_full_place = true;
+    } else if (succeeded) {
+        memory_mark_unusable(addr, size);
+    }
 }
 
 static bool pool_commit(extent_hooks_t *hooks, void *addr, size_t size,
@@ -123,16 +147,9 @@ static bool pool_commit(extent_hooks_t *hooks, void *addr, size_t size,
     if (result == 0)
         allow_ahead(supply, arena_ind, addr, length);
     hook_end();
-    if (atomic_load_explicit(&supply->is_full, memory_order_relaxed) !=
-        (result != 0))
-        atomic_store_explicit(&supply->is_full, result != 0,
-                              memory_order_relaxed);
-    if (result != 0 && pool_avoids_full_places(supply->pool))
-        extent_found_full_place = true;
     if (result != 0)
         debug_log("no file space for %zu bytes: %s", length, strerror(-result));
-    else
-        extent_commits++;
+    note_commit(supply, (char *)addr + offset, length, result == 0);
     return result != 0;
 }
 

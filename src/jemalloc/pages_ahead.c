@@ -10,9 +10,8 @@
 #ifdef MEMKIND_JEMALLOC_EMBEDDED
 
 /* An arena takes that part of what it has grown by, if that is enough for some
- * of the objects at hand: a call takes microseconds. */
+ * of the objects at hand. */
 #define PART_OF_GROWTH 8
-#define LEAST ((size_t)64 << 10)
 #define OBJECTS_LEAST 4
 
 /* jemalloc does not cut an object from a free extent that is 64 times as large
@@ -60,7 +59,7 @@ size_t pages_ahead_note_commit(unsigned arena, size_t size)
     size_t most = grown / PART_OF_GROWTH;
     if (most / OBJECTS_MOST > size)
         most = OBJECTS_MOST * size;
-    return most < LEAST || most / OBJECTS_LEAST < size ? 0 : most;
+    return most < PAGES_AHEAD_LEAST || most / OBJECTS_LEAST < size ? 0 : most;
 }
 
 void pages_ahead_note_decommit(unsigned arena, size_t size)
@@ -75,7 +74,12 @@ void pages_ahead_note_decommit(unsigned arena, size_t size)
 void pages_ahead_allow(unsigned arena, size_t most)
 {
     ahead.arena = arena;
-    ahead.allowed = most < LEAST ? 0 : most;
+    ahead.allowed = most;
+}
+
+bool pages_ahead_are_being_taken(void)
+{
+    return ahead.is_on;
 }
 
 size_t pages_ahead_taken(void)
@@ -88,11 +92,12 @@ void pages_ahead_begin_call(void)
     ahead.allowed = 0;
 }
 
-void pages_ahead_end_call(void *tsdn, void *shard, unsigned size_class)
+void pages_ahead_end_call(void *tsdn, void *shard, size_t size,
+                          unsigned size_class)
 {
-    const size_t page_size = je_page_size();
-    const size_t size = ahead.allowed & ~(page_size - 1);
-    if (__builtin_expect(size == 0, 1))
+    /* A whole number of objects: what is left over would be of use to none. */
+    const size_t step = ahead.allowed - ahead.allowed % size;
+    if (__builtin_expect(step < OBJECTS_LEAST * size, 1))
         return;
     /* Decay is for the ticks of later calls: a call that allocates may not ask
      * jemalloc for it. */
@@ -100,11 +105,12 @@ void pages_ahead_end_call(void *tsdn, void *shard, unsigned size_class)
     ahead.allowed = 0;
     ahead.is_on = true;
     ahead.has_committed = false;
-    void *extent = JE_NAME(real_pa_alloc)(tsdn, shard, size, page_size, false,
-                                          size_class, false, false, &deferred);
+    void *extent =
+        JE_NAME(real_pa_alloc)(tsdn, shard, step, je_page_size(), false,
+                               size_class, false, false, &deferred);
     ahead.is_on = false;
     if (extent != NULL) {
-        ahead.taken += size;
+        ahead.taken += step;
         JE_NAME(real_pa_dalloc)(tsdn, shard, extent, &deferred);
     }
     /* There is no space, or pages that were free are of no use to objects of

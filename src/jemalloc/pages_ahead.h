@@ -15,8 +15,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Most bytes that are taken ahead at once. */
-#define PAGES_AHEAD_MOST ((size_t)1 << 20)
+/* Bytes that are taken ahead at once. To take a mebibyte keeps a call for half
+ * a millisecond. */
+#define PAGES_AHEAD_LEAST ((size_t)64 << 10)
+#define PAGES_AHEAD_MOST ((size_t)512 << 10)
 
 #ifdef MEMKIND_JEMALLOC_EMBEDDED
 
@@ -31,9 +33,16 @@ void pages_ahead_note_decommit(unsigned arena, size_t size);
 void pages_ahead_allow(unsigned arena, size_t most);
 
 /* Bracket a call that takes pages for a slab or an object of some class from an
- * arena, whose part for that is `shard`. */
+ * arena, whose part for that is `shard`. The call is not ended if the pages had
+ * to be aligned (what lies between such objects is of no use to the next), or
+ * to be zero (jemalloc does not know that of free pages). */
 void pages_ahead_begin_call(void);
-void pages_ahead_end_call(void *tsdn, void *shard, unsigned size_class);
+void pages_ahead_end_call(void *tsdn, void *shard, size_t size,
+                          unsigned size_class);
+
+/* Whether a hook is called for what is taken ahead: if it fails, nothing is
+ * lacking. */
+bool pages_ahead_are_being_taken(void);
 
 /* Bytes that the thread has taken ahead in all its calls. */
 size_t pages_ahead_taken(void);
@@ -58,6 +67,11 @@ static inline void pages_ahead_note_decommit(unsigned arena, size_t size)
 static inline void pages_ahead_allow(unsigned arena, size_t most)
 {
     (void)arena, (void)most;
+}
+
+static inline bool pages_ahead_are_being_taken(void)
+{
+    return false;
 }
 
 static inline size_t pages_ahead_taken(void)

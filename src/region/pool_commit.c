@@ -296,7 +296,7 @@ int region_pool_commit(struct memkind_region_pool *pool, void *addr,
 #define ROOM_PER_AHEAD 64
 
 size_t region_pool_room_ahead(struct memkind_region_pool *pool,
-                              const void *addr, size_t most)
+                              const void *addr, size_t least, size_t most)
 {
     const struct region *region = region_pool_find(pool, addr);
     if (region == NULL || !pool->file_system.is_memory ||
@@ -309,10 +309,12 @@ size_t region_pool_room_ahead(struct memkind_region_pool *pool,
     size_t room = region_space_room(pool);
     if (room / ROOM_PER_AHEAD < most)
         most = room / ROOM_PER_AHEAD;
-    if (most < region_page_size())
+    if (most < least)
         return 0;
     room = file_system_free(region->fd);
-    return room / ROOM_PER_AHEAD < most ? room / ROOM_PER_AHEAD : most;
+    if (room / ROOM_PER_AHEAD < most)
+        most = room / ROOM_PER_AHEAD;
+    return most < least ? 0 : most;
 }
 
 /* Decommits a range, so much of it at once. */

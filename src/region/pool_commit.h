@@ -32,11 +32,12 @@ int region_pool_decommit_some(struct memkind_region_pool *pool, void *addr,
                               size_t size, size_t at_once);
 
 /* How much of `most` bytes may be committed ahead of need in the region of an
- * address: a small part of the room that there is, and nothing unless the files
- * are in memory. (On ext4 and xfs it makes no difference. btrfs takes space in
- * extents, of which it gives nothing back before all is free.) */
+ * address: a small part of the room that there is; 0 if that is less than
+ * `least`, or unless the files are in memory. (On ext4 and xfs it makes no
+ * difference. btrfs takes space in extents, of which it gives nothing back
+ * before all is free.) */
 size_t region_pool_room_ahead(struct memkind_region_pool *pool,
-                              const void *addr, size_t most);
+                              const void *addr, size_t least, size_t most);
 
 /* Whether anything is owed. */
 bool region_pool_owes(const struct memkind_region_pool *pool);

@@ -14,6 +14,7 @@
 #include "heap_create.h"
 #include "heap_struct.h"
 #include "jemalloc_ctl.h"
+#include "jemalloc_private.h"
 #include "layer_test.h"
 #include "page_traffic.h"
 #include "pages_ahead.h"
@@ -135,6 +136,49 @@ static void test_step_is_of_the_objects_size(void)
     end();
 }
 
+/* What lies between such objects is not taken. */
+static void test_aligned_objects_have_no_gaps(void)
+{
+    enum { ALIGNMENT_LOG = 16 };
+    if (!begin(0, 10000))
+        return;
+    (void)grow(16 * MIB, OBJECT);
+    const size_t before = charged();
+    for (size_t had = 0; had < 16 * MIB; had += OBJECT) {
+        void *object = heap_malloc(heap, OBJECT, JE_LG_ALIGN(ALIGNMENT_LOG));
+        REQUIRE_NOT_NULL(object);
+    }
+    CHECK_LE(charged() - before, 16 * MIB + PAGES_AHEAD_MOST);
+    end();
+}
+
+/* Nothing is left over that is too small for the next one. */
+static void test_step_is_whole_objects(void)
+{
+    static const size_t sizes[] = {20 * KIB, 40 * KIB, 80 * KIB, 112 * KIB};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        if (!begin(0, 10000))
+            return;
+        (void)grow(64 * MIB, sizes[i]);
+        CHECK_LE(charged(), 64 * MIB + PAGES_AHEAD_MOST + 256 * KIB);
+        end();
+    }
+}
+
+/* jemalloc would clear pages that have been taken ahead. */
+static void test_nothing_for_zeroed_objects(void)
+{
+    if (!begin(0, 10000))
+        return;
+    (void)grow(16 * MIB, OBJECT);
+    heap_purge(heap);
+    for (size_t had = 0, before = charged(); had < 16 * MIB; had += 48 * KIB) {
+        REQUIRE_NOT_NULL(heap_calloc(heap, 48 * KIB));
+        CHECK_LE(charged() - before, had + 48 * KIB + 64 * KIB);
+    }
+    end();
+}
+
 static void test_shrunk_heap_takes_little(void)
 {
     if (!begin(0, 10000))
@@ -149,7 +193,7 @@ static void test_shrunk_heap_takes_little(void)
 
 static size_t room(void)
 {
-    return region_pool_room_ahead(&pool, pool.regions[0].base, MIB);
+    return region_pool_room_ahead(&pool, pool.regions[0].base, KIB, MIB);
 }
 
 static void test_space_that_is_not_to_be_had(void)
@@ -292,6 +336,9 @@ static const struct test_case tests[] = {
     {"growing takes steps", test_growing_takes_steps},
     {"a small heap takes little", test_small_heap_takes_little},
     {"a step is of the objects' size", test_step_is_of_the_objects_size},
+    {"aligned objects have no gaps", test_aligned_objects_have_no_gaps},
+    {"a step is whole objects", test_step_is_whole_objects},
+    {"nothing for zeroed objects", test_nothing_for_zeroed_objects},
     {"a heap that has shrunk takes little", test_shrunk_heap_takes_little},
     {"space that is not to be had", test_space_that_is_not_to_be_had},
     {"without decay nothing", test_without_decay_nothing},
