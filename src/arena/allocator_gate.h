@@ -28,7 +28,7 @@
  */
 bool allocator_enter(void);
 
-/* The same for what mostly takes no longer than an object from a slab. Until it
+/* Enters likewise, for what mostly takes no longer than an object from a slab. Until it
  * comes to a cancellation point (cancellation.h), the thread may be cancelled
  * in what the program calls from a signal handler. */
 bool allocator_enter_briefly(void);
