@@ -28,9 +28,9 @@
  */
 bool allocator_enter(void);
 
-/* Enters likewise, for what mostly takes no longer than an object from a slab. Until it
- * comes to a cancellation point (cancellation.h), the thread may be cancelled
- * in what the program calls from a signal handler. */
+/* Enters likewise, for what mostly takes no longer than an object from a slab.
+ * Until it comes to a cancellation point (cancellation.h), the thread may be
+ * cancelled in what the program calls from a signal handler. */
 bool allocator_enter_briefly(void);
 
 /* Leaves, and then calls the function of allocator_call_after_leaving(). Keeps
