@@ -9,7 +9,6 @@
 #include "cancellation.h"
 #include "debug_log.h"
 #include "jemalloc_ctl.h"
-#include "memory_marks.h"
 #include "page_traffic.h"
 #include "pages_ahead.h"
 #include "pool_files.h"
@@ -118,22 +117,19 @@ static void allow_ahead(struct extent_supply *supply, unsigned arena,
         pages_ahead_forget(arena);
 }
 
-/* If it was for what is taken ahead, nothing lacks, and the pages are of no
- * object yet; but an arena that asks for more blocks gets none. */
-static void note_commit(struct extent_supply *supply, void *addr, size_t size,
-                        bool succeeded)
+/* If it was for what is taken ahead, nothing lacks; but an arena that asks for
+ * more blocks gets none. */
+static void note_commit(struct extent_supply *supply, bool succeeded)
 {
     if (atomic_load_explicit(&supply->is_full, memory_order_relaxed) ==
         succeeded)
         atomic_store_explicit(&supply->is_full, !succeeded,
                               memory_order_relaxed);
-    if (!pages_ahead_are_being_taken()) {
-        extent_commits += succeeded;
-        if (!succeeded && pool_avoids_full_places(supply->pool))
-            extent_found_full_place = true;
-    } else if (succeeded) {
-        memory_mark_unusable(addr, size);
-    }
+    if (pages_ahead_are_being_taken())
+        return;
+    extent_commits += succeeded;
+    if (!succeeded && pool_avoids_full_places(supply->pool))
+        extent_found_full_place = true;
 }
 
 static bool pool_commit(extent_hooks_t *hooks, void *addr, size_t size,
@@ -149,7 +145,7 @@ static bool pool_commit(extent_hooks_t *hooks, void *addr, size_t size,
     hook_end();
     if (result != 0)
         debug_log("no file space for %zu bytes: %s", length, strerror(-result));
-    note_commit(supply, (char *)addr + offset, length, result == 0);
+    note_commit(supply, result == 0);
     return result != 0;
 }
 

@@ -304,7 +304,8 @@ size_t region_pool_room_ahead(struct memkind_region_pool *pool,
         !region_has_descriptor(region) || pool_is_always_committed(pool) ||
         atomic_load(&pool->pretending) || atomic_load(&pool->has_failed) ||
         atomic_load(&pool->no_punch) || atomic_load(&pool->no_fallocate) ||
-        region_pool_lacks_space(pool) || region_pool_owes(pool))
+        region_pool_lacks_space(pool) || region_pool_owes(pool) ||
+        memory_marks_are_wanted())
         return 0;
     size_t room = region_space_room(pool);
     if (room / ROOM_PER_AHEAD < most)

@@ -33,7 +33,8 @@ int region_pool_decommit_some(struct memkind_region_pool *pool, void *addr,
 
 /* How much of `most` bytes may be committed ahead of need in the region of an
  * address: a small part of the room that there is; 0 if that is less than
- * `least`, or unless the files are in memory. (On ext4 and xfs it makes no
+ * `least`, unless the files are in memory, or if a tool watches memory: it
+ * would take such pages for an object's. (On ext4 and xfs it makes no
  * difference. btrfs takes space in extents, of which it gives nothing back
  * before all is free.) */
 size_t region_pool_room_ahead(struct memkind_region_pool *pool,

@@ -16,6 +16,7 @@
 #include "jemalloc_ctl.h"
 #include "jemalloc_private.h"
 #include "layer_test.h"
+#include "memory_marks.h"
 #include "page_traffic.h"
 #include "pages_ahead.h"
 #include "region_pool.h"
@@ -45,9 +46,9 @@ static bool begin(size_t limit, ssize_t decay_ms)
                                                   .dirty_decay_ms = decay_ms}};
     REQUIRE_EQ(heap_create(&config, &heap), 0);
     if (PAGE_TRAFFIC_IS_SEEN && pool.file_system.is_memory &&
-        pool.grain == region_page_size())
+        pool.grain == region_page_size() && !memory_marks_are_wanted())
         return true;
-    puts("skipped: not with this jemalloc, or not on this file system");
+    puts("skipped: not with this jemalloc, file system, or tool");
     heap_destroy(heap);
     region_pool_close(&pool);
     return false;
