@@ -110,6 +110,8 @@ bool allocator_enter_briefly(void)
     thread_inside = true;
     atomic_signal_fence(memory_order_seq_cst);
     cancellation_begin_part();
+    if (!JEMALLOC_IS_OWN)
+        cancellation_forbid();
     pass_gate();
     extent_merges_begin_call();
     return true;
@@ -129,11 +131,12 @@ void allocator_leave(void)
         je_thread_end_again();
         thread_revived = false;
     }
+    const struct cancellation_part part = cancellation_end_part();
     atomic_fetch_sub_explicit(own_counter(), 1, memory_order_release);
     atomic_signal_fence(memory_order_seq_cst);
     thread_inside = false;
     call_after_leaving();
-    cancellation_end_part();
+    cancellation_leave_part(part);
 }
 
 bool allocator_is_inside(void)

@@ -5,10 +5,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <unistd.h>
 
 #include "cancellation.h"
 #include "ranked_lock.h"
+#include "spread.h"
+#include "tls_model.h"
 
 static struct ranked_lock registry_lock =
     RANKED_LOCK_INITIALIZER(RANK_HEAP_REGISTRY);
@@ -27,35 +30,49 @@ static struct {
 
 /* ---- looks without the lock ---------------------------------------------- */
 
-/* Threads that look at heaps which they do not use are counted in one of two
- * places. A heap that was taken out is seen by none that is counted afterwards,
- * so each place has to be empty once. Meanwhile new ones go to the other. */
-static atomic_uint lookers[2];
-static atomic_uint looker_place;
+/* Threads that look at heaps which they do not use. Each has a place, in which
+ * it says whose turn it is before it reads whether that heap is there. Who
+ * takes a heap out reads the places afterwards: one of the two sees the other.
+ */
+#define LOOKERS 64
+#define CACHE_LINE 64
 
+static struct {
+    _Alignas(CACHE_LINE) atomic_uint looks_at; /* 1 + slot, or one of these */
+} lookers[LOOKERS];
+
+enum { NO_LOOKER = 0, AT_NONE = HEAP_SLOTS + 1 };
+
+/* The number of a place; LOOKERS: all are taken. */
 static unsigned begin_to_look(void)
 {
-    const unsigned i = atomic_load(&looker_place);
-    atomic_fetch_add(&lookers[i], 1);
-    return i;
+    static __thread char own TLS_MODEL;
+    const unsigned first = (unsigned)(spread((uintptr_t)&own) % LOOKERS);
+    for (unsigned i = 0; i < LOOKERS; i++) {
+        const unsigned place = (first + i) % LOOKERS;
+        unsigned none = NO_LOOKER;
+        if (atomic_compare_exchange_strong(&lookers[place].looks_at, &none,
+                                           AT_NONE))
+            return place;
+    }
+    return LOOKERS;
 }
 
-static void end_look(unsigned i)
+static void end_look(unsigned place)
 {
-    atomic_fetch_sub(&lookers[i], 1);
+    if (place < LOOKERS)
+        atomic_store(&lookers[place].looks_at, NO_LOOKER);
 }
 
-/* A look takes microseconds, or as long as a thread that looks has no CPU. */
+/* A look takes a microsecond, or as long as a thread that looks has no CPU. */
 #define LOOK_US 20
 
-static void wait_for_lookers(void)
+static void wait_for_lookers(unsigned slot)
 {
     cancellation_forbid();
-    for (unsigned i = 0; i < 2; i++) {
-        atomic_store(&looker_place, 1 - i);
-        while (atomic_load(&lookers[i]) != 0)
+    for (unsigned i = 0; i < LOOKERS; i++)
+        while (atomic_load(&lookers[i].looks_at) == slot + 1)
             usleep(LOOK_US);
-    }
 }
 
 /* ---- heaps --------------------------------------------------------------- */
@@ -86,7 +103,7 @@ void heap_registry_remove(unsigned slot)
     while (slots[slot].users > 0)
         ranked_lock_wait(&registry_lock, &heap_is_unused);
     ranked_lock_release(&registry_lock);
-    wait_for_lookers();
+    wait_for_lookers(slot);
 }
 
 void heap_registry_free_slot(unsigned slot)
@@ -123,19 +140,36 @@ struct memkind_heap *heap_registry_use_next(unsigned *slot)
     return heap;
 }
 
-/* The first slot at or behind `slot` whose heap suits; HEAP_SLOTS: none. */
-static unsigned look_for(unsigned slot, heap_look_fn *suits,
+/* The first slot at or behind `slot` whose heap suits; HEAP_SLOTS: none.
+ * Without a place, the lock is held. */
+static unsigned look_for(unsigned slot, unsigned place, heap_look_fn *suits,
                          const void *context)
 {
-    const unsigned look = begin_to_look();
     const unsigned end = atomic_load(&slots_end);
     for (; slot < end; slot++) {
+        if (atomic_load_explicit(&heaps[slot], memory_order_relaxed) == NULL)
+            continue;
+        if (place < LOOKERS)
+            atomic_store(&lookers[place].looks_at, slot + 1);
         struct memkind_heap *heap = atomic_load(&heaps[slot]);
         if (heap != NULL && suits(heap, context))
             break;
     }
-    end_look(look);
     return slot < end ? slot : HEAP_SLOTS;
+}
+
+static unsigned look(unsigned slot, heap_look_fn *suits, const void *context)
+{
+    const unsigned place = begin_to_look();
+    if (place < LOOKERS) {
+        slot = look_for(slot, place, suits, context);
+        end_look(place);
+    } else {
+        ranked_lock_take(&registry_lock);
+        slot = look_for(slot, place, suits, context);
+        ranked_lock_release(&registry_lock);
+    }
+    return slot;
 }
 
 struct memkind_heap *heap_registry_use_next_that(unsigned *slot,
@@ -143,8 +177,7 @@ struct memkind_heap *heap_registry_use_next_that(unsigned *slot,
                                                  const void *context)
 {
     struct memkind_heap *heap = NULL;
-    while (heap == NULL &&
-           (*slot = look_for(*slot, suits, context)) < HEAP_SLOTS) {
+    while (heap == NULL && (*slot = look(*slot, suits, context)) < HEAP_SLOTS) {
         ranked_lock_take(&registry_lock);
         heap = atomic_load(&heaps[*slot]);
         if (heap != NULL)
@@ -216,7 +249,7 @@ void heap_registry_forget_users(void)
     ranked_lock_assert_held(&registry_lock);
     for (unsigned i = 0; i < HEAP_SLOTS; i++)
         slots[i].users = 0;
-    atomic_store(&lookers[0], 0);
-    atomic_store(&lookers[1], 0);
+    for (unsigned i = 0; i < LOOKERS; i++)
+        end_look(i);
     pthread_cond_init(&heap_is_unused, NULL);
 }

@@ -12,8 +12,11 @@
 
 #ifdef MEMKIND_JEMALLOC_EMBEDDED
 #define JE_NAME(name) mkje_##name
+#define JEMALLOC_IS_OWN true
 #else
 #define JE_NAME(name) name
+/* By MALLOC_CONF it may be told to write files. */
+#define JEMALLOC_IS_OWN false
 #endif
 
 typedef struct extent_hooks_s extent_hooks_t;

@@ -6,7 +6,7 @@
  * by more than a little, a call that has needed new space takes some more, up
  * to an eighth of what the arena has grown by, and frees it: then these are
  * pages like those of freed objects, which the arena uses before it asks for
- * new space, gives back after its decay time, and loses to a reclaim. Hooks say
+ * new space, gives back by its decay time, and loses to a reclaim. Hooks say
  * when that is of use.
  */
 #ifndef PAGES_AHEAD_H

@@ -12,19 +12,6 @@
 
 #include "tls_model.h"
 
-/* Returns what cancellation_restore() is to be given. */
-static inline int cancellation_disable(void)
-{
-    int before;
-    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-    return before;
-}
-
-static inline void cancellation_restore(int before)
-{
-    (void)pthread_setcancelstate(before, NULL);
-}
-
 /*
  * A part of a thread's work that makes such system calls now and then. To
  * disable cancellation and to restore it are two atomic operations, as much as
@@ -33,10 +20,11 @@ static inline void cancellation_restore(int before)
  * nothing elsewhere. All of sys_calls.h, and what else waits, calls it; so do
  * hooks, which may be the program's.
  */
-extern __thread struct cancellation_part {
+struct cancellation_part {
     bool is_begun, is_forbidden;
     int before;
-} cancellation_part TLS_MODEL;
+};
+extern __thread struct cancellation_part cancellation_part TLS_MODEL;
 
 static inline void cancellation_begin_part(void)
 {
@@ -46,18 +34,40 @@ static inline void cancellation_begin_part(void)
 static inline void cancellation_forbid(void)
 {
     if (cancellation_part.is_begun && !cancellation_part.is_forbidden) {
-        cancellation_part.before = cancellation_disable();
+        (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE,
+                                     &cancellation_part.before);
         cancellation_part.is_forbidden = true;
     }
 }
 
-static inline void cancellation_end_part(void)
+/* Ends the part, after which a signal handler may begin one of its own. Returns
+ * what cancellation_leave_part() is to be given then. */
+static inline struct cancellation_part cancellation_end_part(void)
 {
-    cancellation_part.is_begun = false;
-    if (cancellation_part.is_forbidden) {
-        cancellation_part.is_forbidden = false;
-        cancellation_restore(cancellation_part.before);
-    }
+    const struct cancellation_part part = cancellation_part;
+    cancellation_part.is_begun = cancellation_part.is_forbidden = false;
+    return part;
+}
+
+static inline void cancellation_leave_part(struct cancellation_part part)
+{
+    if (part.is_forbidden)
+        (void)pthread_setcancelstate(part.before, NULL);
+}
+
+/* For work of which all may be such a call. Returns what cancellation_restore()
+ * is to be given. In a part, the part is to restore what there was before. */
+static inline int cancellation_disable(void)
+{
+    int before;
+    cancellation_forbid();
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+
+static inline void cancellation_restore(int before)
+{
+    (void)pthread_setcancelstate(before, NULL);
 }
 
 #endif

@@ -144,6 +144,34 @@ static void check_that_it_is_forbidden_inside(void)
     allocator_leave();
 }
 
+/* As a handler of misuse does that calls the library. */
+static void call_a_handler(void)
+{
+    allocator_call_after_leaving(NULL);
+    const int before = cancellation_disable();
+    sys.close(-1);
+    REQUIRE(allocator_enter_briefly());
+    sys.close(-1);
+    allocator_leave();
+    cancellation_restore(before);
+}
+
+/* What is called in a visit, and when it is over, leaves no trace. */
+static void test_handlers_leave_cancellation_alone(void)
+{
+    for (int i = 0; i < 4; i++) {
+        allocator_call_after_leaving(i % 2 == 0 ? call_a_handler : NULL);
+        REQUIRE(allocator_enter_briefly());
+        const int before = cancellation_disable();
+        if (i / 2 == 0)
+            sys.close(-1);
+        cancellation_restore(before);
+        CHECK(!may_be_cancelled());
+        allocator_leave();
+        CHECK(may_be_cancelled());
+    }
+}
+
 /* A brief visit forbids it when it comes to a cancellation point, and elsewhere
  * that does nothing. */
 static void test_cancellation(void)
@@ -175,6 +203,8 @@ static const struct test_case tests[] = {
     {"the caller is inside", test_the_caller_is_inside},
     {"a child is alone", test_a_child_is_alone},
     {"cancellation", test_cancellation},
+    {"handlers leave cancellation alone",
+     test_handlers_leave_cancellation_alone},
     {NULL, NULL},
 };
 

@@ -299,6 +299,61 @@ static void test_a_heap_waits_for_looks(void)
     }
 }
 
+static atomic_uint looking;
+
+static bool look_with_others(struct memkind_heap *heap, const void *context)
+{
+    const struct entry *entry = context;
+    if (heap == entry->heap) {
+        atomic_fetch_add(&looking, 1);
+        while (!atomic_load(&may_end))
+            sleep_ms(1);
+    }
+    return false;
+}
+
+static void *look_with_all(void *entry)
+{
+    unsigned slot = 0;
+    return heap_registry_use_next_that(&slot, look_with_others, entry);
+}
+
+static bool is_this(struct memkind_heap *heap, const void *this)
+{
+    return heap == this;
+}
+
+/* So many threads look without a lock; who comes after them takes it. */
+static void test_many_look(void)
+{
+    enum { MANY = 64 };
+    pthread_t threads[MANY], remover;
+    struct entry entry = {0}, other = {0};
+    REQUIRE(enter(&entry));
+    REQUIRE(enter(&other));
+    atomic_store(&looking, 0);
+    atomic_store(&may_end, false);
+    atomic_store(&is_out, false);
+    for (int i = 0; i < MANY; i++)
+        REQUIRE_EQ(pthread_create(&threads[i], NULL, look_with_all, &entry), 0);
+    while (atomic_load(&looking) < MANY)
+        sleep_ms(1);
+    unsigned slot = 0;
+    CHECK_EQ(heap_registry_use_next_that(&slot, is_this, other.heap),
+             other.heap);
+    done(other.heap, slot);
+    discard(&other); /* does not wait: no thread looks at that one */
+    REQUIRE_EQ(pthread_create(&remover, NULL, take_it_out, &entry), 0);
+    sleep_ms(20);
+    CHECK(!atomic_load(&is_out));
+    atomic_store(&may_end, true);
+    for (int i = 0; i < MANY; i++)
+        pthread_join(threads[i], NULL);
+    pthread_join(remover, NULL);
+    heap_registry_free_slot(entry.slot);
+    free(entry.heap);
+}
+
 static bool is_alive(struct memkind_heap *heap, const void *unused)
 {
     (void)unused;
@@ -400,6 +455,7 @@ static const struct test_case tests[] = {
     {"a heap waits for its users", test_a_heap_waits_for_its_users},
     {"only those that suit", test_only_those_that_suit},
     {"a heap waits for looks", test_a_heap_waits_for_looks},
+    {"many look", test_many_look},
     {"none is seen that is gone", test_none_is_seen_that_is_gone},
     {"visits with the lock", test_visits_with_the_lock},
     {"users are forgotten", test_users_are_forgotten},
