@@ -23,9 +23,8 @@ struct heap_place {
 /* Enters a heap. Returns false if all slots are taken. */
 bool heap_registry_add(struct memkind_heap *heap, struct heap_place *place);
 
-/* Takes out the heap in a slot, and waits until its users are done, and those
- * that look at it. The slot
- * stays taken until heap_registry_free_slot(). */
+/* Takes out the heap in a slot, and waits until no thread uses it or looks at
+ * it. The slot stays taken until heap_registry_free_slot(). */
 void heap_registry_remove(unsigned slot);
 void heap_registry_free_slot(unsigned slot);
 
