@@ -242,13 +242,17 @@ def variants(args, pattern, threads):
 
 
 def run_speed(runner, patterns, threads, peers, rounds):
-    jobs = [(pattern, key, n, p, options) for pattern in patterns
-            for key, n, options in variants(runner.args, pattern, threads)
-            for p in peers if p.is_kind or pattern not in KIND_ONLY]
-    runner.total += len(jobs) * rounds
-    for _ in range(rounds):
-        for pattern, key, n, peer, options in jobs:
-            runner.run(peer, pattern, n, options, key=key)
+    jobs = [(pattern, key, n, options,
+             [p for p in peers if p.is_kind or pattern not in KIND_ONLY])
+            for pattern in patterns for key, n, options in variants(runner.args, pattern, threads)]
+    runner.total += sum(len(takers) for *_, takers in jobs) * rounds
+    for turn in range(rounds):
+        for pattern, key, n, options, takers in jobs:
+            # The first one finds the caches, and the memory that is free, as another
+            # pattern has left them.
+            first = turn % max(1, len(takers))
+            for peer in takers[first:] + takers[:first]:
+                runner.run(peer, pattern, n, options, key=key)
 
 
 def run_memory(runner, peers):
