@@ -14,9 +14,10 @@
 #define PART_OF_GROWTH 8
 #define OBJECTS_LEAST 4
 
-/* jemalloc does not cut an object from a free extent that is 64 times as large
- * or more, and free extents are merged. */
-#define OBJECTS_MOST 32
+/* More would keep the call for too long: a server that stores small objects
+ * answers dozens of requests later in that time. (And jemalloc does not cut an
+ * object from a free extent that is 64 times as large or more.) */
+#define OBJECTS_MOST 8
 
 /* Bytes that an arena has grown by, up to this: what was committed last, less
  * what was given back since. */

@@ -103,7 +103,7 @@ static void test_growing_takes_steps(void)
         return;
     (void)grow(16 * MIB, OBJECT);
     const struct growth growth = grow(16 * MIB, OBJECT);
-    CHECK_LE(growth.steps, 16 * MIB / OBJECT / 16);
+    CHECK_LE(growth.steps, 16 * MIB / OBJECT / 6);
     CHECK_LE(growth.most, PAGES_AHEAD_MOST + 2 * OBJECT);
     CHECK_LE(charged(), 32 * MIB + 2 * PAGES_AHEAD_MOST);
     /* What is ahead can be had back like what was freed. */
