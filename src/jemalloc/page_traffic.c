@@ -30,8 +30,8 @@ void *JE_NAME(pa_alloc)(void *tsdn, void *shard, size_t size, size_t alignment,
     void *extent = JE_NAME(real_pa_alloc)(tsdn, shard, size, alignment, slab,
                                           size_class, zero, guarded, deferred);
     page_traffic.taken += extent != NULL;
-    if (extent != NULL && alignment <= je_page_size() && !zero)
-        pages_ahead_end_call(tsdn, shard, size, size_class);
+    if (extent != NULL && !zero)
+        pages_ahead_end_call(tsdn, shard, size, alignment, size_class);
     return extent;
 }
 

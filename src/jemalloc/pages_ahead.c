@@ -94,11 +94,15 @@ void pages_ahead_begin_call(void)
 }
 
 void pages_ahead_end_call(void *tsdn, void *shard, size_t size,
-                          unsigned size_class)
+                          size_t alignment, unsigned size_class)
 {
     /* A whole number of objects: what is left over would be of use to none. */
     const size_t step = ahead.allowed - ahead.allowed % size;
     if (__builtin_expect(step < OBJECTS_LEAST * size, 1))
+        return;
+    /* What lies between aligned objects is of no use to the next. */
+    const size_t page = je_page_size();
+    if (alignment > page)
         return;
     /* Decay is for the ticks of later calls: a call that allocates may not ask
      * jemalloc for it. */
@@ -106,9 +110,8 @@ void pages_ahead_end_call(void *tsdn, void *shard, size_t size,
     ahead.allowed = 0;
     ahead.is_on = true;
     ahead.has_committed = false;
-    void *extent =
-        JE_NAME(real_pa_alloc)(tsdn, shard, step, je_page_size(), false,
-                               size_class, false, false, &deferred);
+    void *extent = JE_NAME(real_pa_alloc)(tsdn, shard, step, page, false,
+                                          size_class, false, false, &deferred);
     ahead.is_on = false;
     if (extent != NULL) {
         ahead.taken += step;

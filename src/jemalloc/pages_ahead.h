@@ -34,11 +34,10 @@ void pages_ahead_allow(unsigned arena, size_t most);
 
 /* Bracket a call that takes pages for a slab or an object of some class from an
  * arena, whose part for that is `shard`. The call is not ended if the pages had
- * to be aligned (what lies between such objects is of no use to the next), or
- * to be zero (jemalloc does not know that of free pages). */
+ * to be zero: jemalloc does not know that of free pages. */
 void pages_ahead_begin_call(void);
 void pages_ahead_end_call(void *tsdn, void *shard, size_t size,
-                          unsigned size_class);
+                          size_t alignment, unsigned size_class);
 
 /* Whether a hook is called for what is taken ahead: if it fails, nothing is
  * lacking. */
