@@ -16,6 +16,10 @@
 #define CAPACITY_FIRST_MAX 32U
 #define REFILL_BYTES 32768U /* most that are fetched at once */
 
+/* A magazine for more bytes than that, and for more than one object, must have
+ * been missed; see make_place(). */
+#define UNMISSED_BYTES 32768U
+
 /* magazine_has_lately() looks at this many objects. */
 #define LATELY 32U
 
@@ -451,6 +455,9 @@ static void *fetch(struct magazines *magazines, unsigned size_class, int flags)
     void *ptr = JE_NAME(mallocx)(size, magazines->arena_flags | flags);
     if (ptr == NULL)
         return NULL;
+    /* What the program stores there first is what the next atomic operation
+     * waits for. */
+    __builtin_prefetch(ptr, 1);
     arena_exchange_end_fetch(arenas, &begun, ptr);
     object_tag_write(arenas->extents.pool, ptr, size_class);
     return ptr;
@@ -527,12 +534,22 @@ static bool refill(struct magazines *magazines, unsigned size_class)
            refill_from_arena(magazines, size_class);
 }
 
+/* Called when a magazine is empty. */
+static void note_need(struct magazines *magazines, unsigned size_class)
+{
+    uint64_t *overflowed = &magazines->overflowed[size_class / 64];
+    magazines->missed[size_class / 64] |= *overflowed & bit_of(size_class);
+    *overflowed &= ~bit_of(size_class);
+}
+
 void *magazine_take(struct magazines *magazines, unsigned size_class, bool zero,
                     bool *fresh)
 {
     assert_stack(magazines, size_class);
     magazines->taken[size_class / 64] |= bit_of(size_class);
     *fresh = false;
+    if (count_of(magazines, size_class) == 0)
+        note_need(magazines, size_class);
     if (count_of(magazines, size_class) == 0 && !magazines->is_bypassed &&
         size_class < size_class_first_large && !refill(magazines, size_class))
         return NULL;
@@ -613,14 +630,32 @@ bool magazine_has_lately(const struct magazines *magazines, unsigned size_class,
     return magazine_returned_lately(magazines, size_class, ptr);
 }
 
-/* Makes a place in a full magazine. Returns false if it has no capacity. */
+static void note_overflow(struct magazines *magazines, unsigned size_class)
+{
+    magazines->overflowed[size_class / 64] |= bit_of(size_class);
+    magazines->missed[size_class / 64] &= ~bit_of(size_class);
+}
+
+static bool may_grow(const struct magazines *magazines, unsigned size_class)
+{
+    return reserve_of(magazines, size_class) <= UNMISSED_BYTES / 2 ||
+           (magazines->missed[size_class / 64] & bit_of(size_class)) != 0;
+}
+
+/* Makes a place in a full magazine. Returns false if it has no capacity.
+ *
+ * It may grow as long as it is small. After that it gives objects back until it
+ * was found empty: from then on, and until it ages, it grows. What a thread
+ * frees for good, as one whose arrays grow does, would lie in it otherwise. */
 static bool make_place(struct magazines *magazines, unsigned size_class)
 {
     const bool wanted = is_wanted(magazines, size_class);
     const uint32_t count = count_of(magazines, size_class);
     if ((wanted && hand_over_most(magazines, size_class)) ||
-        grow_magazine(magazines, size_class))
+        ((wanted || may_grow(magazines, size_class)) &&
+         grow_magazine(magazines, size_class)))
         return true;
+    note_overflow(magazines, size_class);
     if (!wanted || !hand_over(magazines, size_class, (count + 1) / 2))
         flush(magazines, size_class, (count + 1) / 2);
     return count != 0;
@@ -714,6 +749,8 @@ void magazine_drop_all(struct magazines *magazines)
 
 void magazine_age_all(struct magazines *magazines)
 {
+    memset(magazines->overflowed, 0, sizeof magazines->overflowed);
+    memset(magazines->missed, 0, sizeof magazines->missed);
     for (unsigned i = SIZE_CLASS_FIRST; i <= SIZE_CLASS_LAST; i++) {
         uint32_t count = count_of(magazines, i);
         if (magazines->refill_log[i] > 0)

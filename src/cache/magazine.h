@@ -3,7 +3,9 @@
  * Magazines: for each size class, a stack of free objects between a thread and
  * its arena.
  *
- * A magazine grows as long as it overflows and the limit of bytes allows it.
+ * A magazine grows if it overflows and the limit of bytes allows it: up to
+ * 32 KiB or one object; and further if it was found empty after an earlier
+ * overflow, and has not aged since, or if other threads want such objects.
  * Ageing halves what lies in it each second and takes unused capacity away, so
  * that what a thread has freed reaches the arenas, and by their decay the file
  * system, within some seconds. Objects that have pages of their own are kept
@@ -38,6 +40,10 @@ struct magazines {
     uint64_t open[(SIZE_CLASS_COUNT + 63) / 64];
     /* A bit for each class of which the thread has taken objects. */
     uint64_t taken[(SIZE_CLASS_COUNT + 63) / 64];
+    /* A bit for each class of which objects went back because the magazine was
+     * full, and for each whose magazine was empty after that. */
+    uint64_t overflowed[(SIZE_CLASS_COUNT + 63) / 64];
+    uint64_t missed[(SIZE_CLASS_COUNT + 63) / 64];
     unsigned arena_place; /* in the heap's arenas */
     int arena_flags;      /* for mallocx(); see heap_arenas_flags() */
     unsigned tally;       /* that is counted in; see arena_returns.h */

@@ -39,6 +39,7 @@ static void *take_from_arena(struct memkind_heap *heap, unsigned tally,
         JE_NAME(mallocx)(size, heap_arenas_flags(&heap->arenas, place) | flags);
     if (ptr == NULL)
         return NULL;
+    __builtin_prefetch(ptr, 1); /* see fetch() in magazine.c */
     arena_exchange_end_fetch(&heap->arenas, &begun, ptr);
     if (is_cached_class(size_class))
         object_tag_write(heap_pool(heap), ptr, size_class);

@@ -352,6 +352,138 @@ static void test_slabs_that_have_gone(void)
     close_set();
 }
 
+static void allocate_and_free(size_t size, void **objects, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        REQUIRE_NOT_NULL(objects[i] = heap_malloc(heap, size, 0));
+    for (size_t i = 0; i < count; i++)
+        REQUIRE_EQ(heap_free(heap, objects[i]), HEAP_OK);
+}
+
+/* What is freed for good does not stay. */
+static void test_magazines_grow_if_they_were_missed(void)
+{
+    enum { COUNT = 2000, SIZE = 128, UNMISSED = 32 * KIB };
+    void *objects[COUNT], *others[COUNT];
+    open_set();
+    allocate_and_free(SIZE, objects, COUNT);
+    const struct thread_cache *cache = kept_cache();
+    CHECK_LE(held(cache, SIZE) * SIZE, UNMISSED);
+    CHECK_GE(held(cache, SIZE) * SIZE, UNMISSED / 2);
+    CHECK_EQ(room(cache, SIZE) * SIZE, UNMISSED);
+    /* As much as the magazine has is no more than that. */
+    const size_t kept = held(cache, SIZE);
+    REQUIRE_LE(kept, COUNT);
+    allocate_and_free(SIZE, others, kept);
+    CHECK_EQ(room(cache, SIZE) * SIZE, UNMISSED);
+    for (size_t i = 0; i < COUNT; i++)
+        REQUIRE_NOT_NULL(objects[i] = heap_malloc(heap, SIZE, 0));
+    for (size_t i = 0; i < COUNT; i++)
+        REQUIRE_EQ(heap_free(heap, objects[i]), HEAP_OK);
+    CHECK_GE(held(cache, SIZE), COUNT);
+    /* Arrays that grow; each size is needed once. */
+    for (size_t size = 160; size <= 1280; size += size / 4) {
+        allocate_and_free(size, objects, COUNT);
+        CHECK_LE(held(cache, size) * size, UNMISSED);
+    }
+    close_set();
+}
+
+/* What overflows is for those that want it, as long as they do. */
+static void test_magazines_grow_if_others_want(void)
+{
+    enum { COUNT = 2000, SIZE = 128, UNMISSED = 32 * KIB };
+    static const char other;
+    void *objects[COUNT];
+    open_set();
+    struct thread_cache *cache = kept_cache();
+    struct depot *depot = cache->magazines.depot;
+    for (size_t i = 0; i < COUNT; i++)
+        REQUIRE_NOT_NULL(objects[i] = heap_malloc(heap, SIZE, 0));
+    atomic_store(&depot->wanted_by[size_class_of(SIZE)], &other);
+    for (size_t i = 0; i < COUNT; i++)
+        REQUIRE_EQ(heap_free(heap, objects[i]), HEAP_OK);
+    CHECK_GT(held(cache, SIZE) * SIZE, UNMISSED);
+    close_set();
+}
+
+/* What was missed more than a second ago says nothing of what is freed now. */
+static void test_ageing_forgets_what_was_missed(void)
+{
+    enum { COUNT = 2000, SIZE = 128, UNMISSED = 32 * KIB };
+    void *objects[COUNT];
+    open_set();
+    struct thread_cache *cache = kept_cache();
+    for (int rounds = 1; rounds <= 2; rounds++) {
+        for (int round = 0; round < rounds; round++)
+            allocate_and_free(SIZE, objects, COUNT);
+        for (int i = 0; i < 20; i++)
+            visit(cache, magazine_age_all);
+        CHECK_EQ(held(cache, SIZE), 0);
+        allocate_and_free(SIZE, objects, COUNT);
+        CHECK_LE(held(cache, SIZE) * SIZE, UNMISSED);
+    }
+    close_set();
+}
+
+static bool is_marked(const uint64_t *marks, size_t size)
+{
+    const unsigned size_class = size_class_of(size);
+    return (marks[size_class / 64] >> size_class % 64 & 1) != 0;
+}
+
+/* A magazine that is at its limit overflows again, and so is not missed. */
+static void test_marks_are_of_one_class(void)
+{
+    static const size_t sizes[] = {128, 2 * MIB};
+    void *objects[200];
+    open_set();
+    struct thread_cache *cache = kept_cache();
+    struct magazines *magazines = &cache->magazines;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        const size_t size = sizes[i], other = sizes[1 - i];
+        const size_t count = size == 128 ? 200 : 8;
+        /* 200 objects of 128 bytes are less than a magazine may hold. */
+        allocate_and_free(size, objects, count);
+        CHECK_EQ(is_marked(magazines->overflowed, size), size != 128);
+        magazine_drop_all(magazines);
+        memset(magazines->overflowed, 0xff, sizeof magazines->overflowed);
+        memset(magazines->missed, 0, sizeof magazines->missed);
+        void *object = heap_malloc(heap, size, 0);
+        REQUIRE_NOT_NULL(object);
+        CHECK(is_marked(magazines->missed, size));
+        CHECK(!is_marked(magazines->missed, other));
+        CHECK(!is_marked(magazines->overflowed, size));
+        CHECK(is_marked(magazines->overflowed, other));
+        CHECK_EQ(heap_free(heap, object), HEAP_OK);
+        CHECK(is_marked(magazines->missed, size));
+    }
+    memset(magazines->overflowed, 0, sizeof magazines->overflowed);
+    memset(magazines->missed, 0xff, sizeof magazines->missed);
+    const size_t more = heap->caches.cache_limit / (2 * MIB) + 2;
+    REQUIRE_LE(more, 200);
+    allocate_and_free(2 * MIB, objects, more);
+    CHECK(!is_marked(magazines->missed, 2 * MIB));
+    CHECK(is_marked(magazines->missed, 128));
+    CHECK(is_marked(magazines->overflowed, 2 * MIB));
+    CHECK(!is_marked(magazines->overflowed, 128));
+    close_set();
+}
+
+/* Objects with pages of their own are fetched one by one. */
+static void test_magazines_of_large_objects_grow_if_missed(void)
+{
+    enum { COUNT = 20, SIZE = 32 * KIB };
+    void *objects[COUNT];
+    open_set();
+    const struct thread_cache *cache = kept_cache();
+    allocate_and_free(SIZE, objects, COUNT);
+    CHECK_EQ(held(cache, SIZE), 1);
+    allocate_and_free(SIZE, objects, COUNT);
+    CHECK_GE(held(cache, SIZE), COUNT / 2);
+    close_set();
+}
+
 static void test_magazines_keep_to_the_limit(void)
 {
     static const size_t sizes[] = {16, 100, 1000, 9000, 100 * KIB, MIB};
@@ -362,10 +494,8 @@ static void test_magazines_keep_to_the_limit(void)
                                  : 20000;
         void **objects = malloc(count * sizeof *objects);
         REQUIRE_NOT_NULL(objects);
-        for (size_t j = 0; j < count; j++)
-            objects[j] = heap_malloc(heap, sizes[i], 0);
-        for (size_t j = 0; j < count; j++)
-            CHECK_EQ(heap_free(heap, objects[j]), HEAP_OK);
+        for (int round = 0; round < 2; round++)
+            allocate_and_free(sizes[i], objects, count);
         const struct thread_cache *cache = heap_cache(heap);
         CHECK_GE(held(cache, sizes[i]), 1);
         CHECK_LE(held(cache, sizes[i]), 8192);
@@ -382,10 +512,8 @@ static void test_ageing_empties_magazines(void)
     enum { COUNT = 1000 };
     void *objects[COUNT];
     open_set();
-    for (int i = 0; i < COUNT; i++)
-        objects[i] = heap_malloc(heap, 64, 0);
-    for (int i = 0; i < COUNT; i++)
-        heap_free(heap, objects[i]);
+    for (int round = 0; round < 2; round++)
+        allocate_and_free(64, objects, COUNT);
     struct thread_cache *cache = heap_cache(heap);
     uint32_t before = held(cache, 64);
     CHECK_GE(before, COUNT);
@@ -705,6 +833,13 @@ static const struct test_case tests[] = {
     {"what does not go the fast way", test_what_does_not_go_the_fast_way},
     {"wrong addresses are refused", test_wrong_addresses_are_refused},
     {"slabs that have gone", test_slabs_that_have_gone},
+    {"magazines grow if they were missed",
+     test_magazines_grow_if_they_were_missed},
+    {"magazines grow if others want", test_magazines_grow_if_others_want},
+    {"ageing forgets what was missed", test_ageing_forgets_what_was_missed},
+    {"marks are of one class", test_marks_are_of_one_class},
+    {"magazines of large objects grow if missed",
+     test_magazines_of_large_objects_grow_if_missed},
     {"magazines keep to the limit", test_magazines_keep_to_the_limit},
     {"ageing empties magazines", test_ageing_empties_magazines},
     {"no pages are kept without decay", test_no_pages_are_kept_without_decay},

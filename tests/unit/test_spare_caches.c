@@ -59,9 +59,10 @@ static size_t cached_now(void)
 
 struct brief {
     size_t size;  /* of its objects */
-    size_t count; /* at the same time, all freed at the end */
-    void *last;   /* the object that was freed last */
-    void *first;  /* the object that was allocated first */
+    size_t count; /* at the same time, all freed at the end of a round */
+    int rounds;
+    void *last;  /* the object that was freed last */
+    void *first; /* the object that was allocated first */
     struct thread_cache *cache;
 };
 
@@ -70,24 +71,33 @@ static void *run_brief(void *argument)
     struct brief *brief = argument;
     void **objects = calloc(brief->count, sizeof *objects);
     REQUIRE_NOT_NULL(objects);
-    for (size_t i = 0; i < brief->count; i++)
-        CHECK_NOT_NULL(objects[i] = heap_malloc(heap, brief->size, 0));
-    for (size_t i = 0; i < brief->count; i++)
-        CHECK_EQ(heap_free(heap, objects[i]), HEAP_OK);
-    brief->first = objects[0];
+    for (int round = 0; round < brief->rounds; round++) {
+        for (size_t i = 0; i < brief->count; i++)
+            CHECK_NOT_NULL(objects[i] = heap_malloc(heap, brief->size, 0));
+        if (round == 0)
+            brief->first = objects[0];
+        for (size_t i = 0; i < brief->count; i++)
+            CHECK_EQ(heap_free(heap, objects[i]), HEAP_OK);
+    }
     brief->last = objects[brief->count - 1];
     brief->cache = heap_cache(heap);
     free(objects);
     return NULL;
 }
 
-static struct brief come_and_go(size_t size, size_t count)
+static struct brief come_and_go_in(int rounds, size_t size, size_t count)
 {
     pthread_t thread;
-    struct brief brief = {.size = size, .count = count};
+    struct brief brief = {.size = size, .count = count, .rounds = rounds};
     REQUIRE_EQ(pthread_create(&thread, NULL, run_brief, &brief), 0);
     pthread_join(thread, NULL);
     return brief;
+}
+
+/* What a thread has needed twice its magazines keep. */
+static struct brief come_and_go(size_t size, size_t count)
+{
+    return come_and_go_in(2, size, count);
 }
 
 static void *take_cache_and_wait(void *barrier)
@@ -180,6 +190,18 @@ static void test_the_next_thread_takes_it_over(void)
     CHECK_EQ(two.first, one.last); /* with what is in it */
     CHECK_EQ(heap->caches.spare, one.cache);
     CHECK_EQ(count_listed(), 1);
+    end();
+}
+
+/* Brief threads that do the same are as one that does it in rounds. */
+static void test_what_was_missed_is_taken_over(void)
+{
+    enum { COUNT = 64 * 1024 / SIZE };
+    begin();
+    (void)come_and_go_in(1, SIZE, COUNT);
+    CHECK_LT(heap->caches.spare_bytes, COUNT * SIZE);
+    (void)come_and_go_in(1, SIZE, COUNT);
+    CHECK_GE(heap->caches.spare_bytes, COUNT * SIZE);
     end();
 }
 
@@ -658,6 +680,7 @@ static void test_thousands_of_threads(void)
 
 static const struct test_case tests[] = {
     {"the next thread takes it over", test_the_next_thread_takes_it_over},
+    {"what was missed is taken over", test_what_was_missed_is_taken_over},
     {"a thread that has it is no spare", test_a_thread_that_has_it_is_no_spare},
     {"threads get arenas of their own", test_threads_get_arenas_of_their_own},
     {"it is counted as cached", test_it_is_counted_as_cached},
