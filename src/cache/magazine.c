@@ -548,11 +548,12 @@ void *magazine_take(struct magazines *magazines, unsigned size_class, bool zero,
     assert_stack(magazines, size_class);
     magazines->taken[size_class / 64] |= bit_of(size_class);
     *fresh = false;
-    if (count_of(magazines, size_class) == 0)
+    if (count_of(magazines, size_class) == 0) {
         note_need(magazines, size_class);
-    if (count_of(magazines, size_class) == 0 && !magazines->is_bypassed &&
-        size_class < size_class_first_large && !refill(magazines, size_class))
-        return NULL;
+        if (!magazines->is_bypassed && size_class < size_class_first_large &&
+            !refill(magazines, size_class))
+            return NULL;
+    }
     if (count_of(magazines, size_class) != 0)
         return *--magazines->tops[size_class];
     *fresh = true;

@@ -364,7 +364,7 @@ static void allocate_and_free(size_t size, void **objects, size_t count)
 static void test_magazines_grow_if_they_were_missed(void)
 {
     enum { COUNT = 2000, SIZE = 128, UNMISSED = 32 * KIB };
-    void *objects[COUNT], *others[COUNT];
+    void *objects[COUNT];
     open_set();
     allocate_and_free(SIZE, objects, COUNT);
     const struct thread_cache *cache = kept_cache();
@@ -374,12 +374,9 @@ static void test_magazines_grow_if_they_were_missed(void)
     /* As much as the magazine has is no more than that. */
     const size_t kept = held(cache, SIZE);
     REQUIRE_LE(kept, COUNT);
-    allocate_and_free(SIZE, others, kept);
+    allocate_and_free(SIZE, objects, kept);
     CHECK_EQ(room(cache, SIZE) * SIZE, UNMISSED);
-    for (size_t i = 0; i < COUNT; i++)
-        REQUIRE_NOT_NULL(objects[i] = heap_malloc(heap, SIZE, 0));
-    for (size_t i = 0; i < COUNT; i++)
-        REQUIRE_EQ(heap_free(heap, objects[i]), HEAP_OK);
+    allocate_and_free(SIZE, objects, COUNT);
     CHECK_GE(held(cache, SIZE), COUNT);
     /* Arrays that grow; each size is needed once. */
     for (size_t size = 160; size <= 1280; size += size / 4) {
@@ -453,6 +450,7 @@ static void test_marks_are_of_one_class(void)
         REQUIRE_NOT_NULL(object);
         CHECK(is_marked(magazines->missed, size));
         CHECK(!is_marked(magazines->missed, other));
+        CHECK(!is_marked(magazines->missed, 2 * size));
         CHECK(!is_marked(magazines->overflowed, size));
         CHECK(is_marked(magazines->overflowed, other));
         CHECK_EQ(heap_free(heap, object), HEAP_OK);
@@ -465,8 +463,17 @@ static void test_marks_are_of_one_class(void)
     allocate_and_free(2 * MIB, objects, more);
     CHECK(!is_marked(magazines->missed, 2 * MIB));
     CHECK(is_marked(magazines->missed, 128));
+    CHECK(is_marked(magazines->missed, 4 * MIB));
     CHECK(is_marked(magazines->overflowed, 2 * MIB));
     CHECK(!is_marked(magazines->overflowed, 128));
+    CHECK(!is_marked(magazines->overflowed, 4 * MIB));
+    /* It is the class's own mark that lets a magazine grow. */
+    magazine_drop_all(magazines);
+    for (size_t i = 0; i < 40; i++)
+        magazine_age_all(magazines);
+    magazines->missed[size_class_of(2 * MIB) / 64] = UINT64_MAX;
+    allocate_and_free(2 * MIB, objects, 2);
+    CHECK_EQ(held(cache, 2 * MIB), 2);
     close_set();
 }
 
