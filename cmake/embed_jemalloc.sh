@@ -38,6 +38,8 @@ redirect arena je_pa_dalloc mkje_pa_dalloc
 redirect large je_pa_dalloc mkje_pa_dalloc
 redirect arena je_pac_decay_all mkje_pac_decay_all
 redirect arena je_pac_maybe_decay_purge mkje_pac_maybe_decay_purge
+# See records_ahead.c.
+redirect edata_cache je_base_alloc_edata mkje_base_alloc_edata
 # The size of its thread-local variable, which cannot be passed in any other way:
 # as a text in an object of its own; see jemalloc_thread.c.
 size=$("$nm" -S "$work/copy.a" 2>/dev/null | awk '$4 == "je_tsd_tls" && !found { print $2; found = 1 }')
@@ -55,6 +57,7 @@ done
 printf '%s\n' 'je_arena_init mkje_real_arena_init' 'je_pa_alloc mkje_real_pa_alloc' \
     'je_pa_dalloc mkje_real_pa_dalloc' 'je_pac_decay_all mkje_real_pac_decay_all' \
     'je_pac_maybe_decay_purge mkje_real_pac_maybe_decay_purge' \
+    'je_base_alloc_edata mkje_real_base_alloc_edata' \
     'je_arena_basic_stats_merge mkje_arena_basic_stats_merge' \
     'je_ecache_prefork mkje_ecache_prefork' \
     'je_ecache_postfork_parent mkje_ecache_postfork_parent' 'je_tsd_tls mkje_tsd_tls' \

@@ -79,8 +79,11 @@ void exhaustion_begin_attempt(struct memkind_heap *heap, unsigned size_class,
     struct arena_returns *returns = &heap->arenas.returns;
     const struct memkind_region_pool *pool = heap_pool(heap);
     attempt->epoch = atomic_load(&returns->epoch);
-    attempt->counts = arena_returns_of_class(returns, size_class);
-    attempt->free_pages = arena_returns_free_pages(returns);
+    /* As long as nothing is counted, the threads' counters are of no use. */
+    const bool is_counted = attempt->epoch % 2 != 0;
+    attempt->counts = is_counted ? arena_returns_of_class(returns, size_class)
+                                 : (struct class_returns){0, 0, 0};
+    attempt->free_pages = is_counted ? arena_returns_free_pages(returns) : 0;
     attempt->decommits = pool != NULL ? atomic_load(&pool->decommits) : 0;
     attempt->refusals =
         pool != NULL ? region_pool_refusals(pool) : (struct region_refusals){0};

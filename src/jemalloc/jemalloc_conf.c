@@ -11,6 +11,7 @@
 #include "debug_log.h"
 #include "jemalloc_conf.h"
 #include "jemalloc_private.h"
+#include "records_ahead.h"
 #include "retention.h"
 #include "sys_calls.h"
 
@@ -106,7 +107,9 @@ bool JE_NAME(unmap_base)(void *addr, size_t size)
 void *JE_NAME(mmap)(void *addr, size_t size, int prot, int flags, int fd,
                     off_t offset)
 {
-    return sys.mmap(addr, size, prot, flags, fd, offset);
+    void *base = sys.mmap(addr, size, prot, flags, fd, offset);
+    records_ahead_note_mapping(base, size);
+    return base;
 }
 
 int JE_NAME(munmap)(void *addr, size_t size)
