@@ -79,7 +79,9 @@ void exhaustion_begin_attempt(struct memkind_heap *heap, unsigned size_class,
     struct arena_returns *returns = &heap->arenas.returns;
     const struct memkind_region_pool *pool = heap_pool(heap);
     attempt->epoch = atomic_load(&returns->epoch);
-    /* As long as nothing is counted, the threads' counters are of no use. */
+    /* As long as nothing is counted, there is nothing to compare. If that
+     * begins during the attempt, one more is made: what went back between is
+     * not known (object_went_back() in heap_plain.c). */
     const bool is_counted = attempt->epoch % 2 != 0;
     attempt->counts = is_counted ? arena_returns_of_class(returns, size_class)
                                  : (struct class_returns){0, 0, 0};

@@ -26,9 +26,10 @@ static inline bool exhaustion_holds(const struct memkind_heap *heap)
 /* What there was when an attempt to take an object from the arenas began. */
 struct exhaustion_attempt {
     unsigned epoch; /* of arena_returns */
+    /* These are 0 if the epoch is even: nothing was counted then. */
     struct class_returns counts;
-    unsigned decommits;
     size_t free_pages;
+    unsigned decommits;
     struct region_refusals refusals;
 };
 

@@ -19,7 +19,8 @@
 
 #define RECORD_SIZE ((uintptr_t)128)
 #define STEP ((uintptr_t)64 << 10)
-/* The blocks that records are cut from begin and end at multiples of it. */
+/* The blocks that records are cut from begin and end at multiples of it. At
+ * such an address another one may follow, or none. */
 #define BLOCK_UNIT ((uintptr_t)2 << 20)
 
 /* What cmake/embed_jemalloc.sh makes of jemalloc's base_alloc_edata(); calls of
@@ -46,15 +47,18 @@ void records_ahead_note_mapping(void *base, size_t size)
 
 void *JE_NAME(base_alloc_edata)(void *tsdn, void *base)
 {
+    const bool outer = needs_record;
     needs_record = true;
     void *record = JE_NAME(real_base_alloc_edata)(tsdn, base);
-    needs_record = false;
-    const uintptr_t next = (uintptr_t)record + RECORD_SIZE;
+    needs_record = outer;
+    if (record == NULL)
+        return NULL;
+    char *next = (char *)record + RECORD_SIZE;
     /* Records come in the order of their addresses: the next ones will be
      * there. If the kernel is too old or has no memory, each page is taken when
      * it is used. */
-    if (record != NULL && next % STEP == 0 && next % BLOCK_UNIT != 0)
-        advise((void *)next, STEP, MADV_POPULATE_WRITE);
+    if ((uintptr_t)next % STEP == 0 && (uintptr_t)next % BLOCK_UNIT != 0)
+        advise(next, STEP, MADV_POPULATE_WRITE);
     return record;
 }
 

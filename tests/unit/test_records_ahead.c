@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "heap.h"
@@ -20,16 +21,14 @@
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
 #define STEP (64 * KIB)
-#define OBJECT (4 * KIB) /* a slab, and a record, for each */
-#define OBJECTS 5000
-#define MANY_OBJECTS 18000 /* their records are more than a block of 2 MiB */
 #define RECORDS_OF_STEP 512
+#define OBJECTS 1600       /* each has a record */
+#define MANY_OBJECTS 18000 /* their records are more than a block of 2 MiB */
 #define MOST_BLOCKS 64
 
 static int owner;
 static struct memkind_region_pool pool;
 static struct memkind_heap *heap;
-static void *objects[MANY_OBJECTS];
 static struct sys_calls real;
 
 /* Anonymous memory: that of the records and of other data. */
@@ -37,7 +36,7 @@ static struct {
     uintptr_t base, end;
 } blocks[MOST_BLOCKS];
 static unsigned block_count, steps, huge_blocks;
-static bool is_old_kernel;
+static bool is_old_kernel; /* or so it seems */
 
 static void *noted_mmap(void *addr, size_t size, int prot, int flags, int fd,
                         off_t offset)
@@ -72,9 +71,20 @@ static int noted_madvise(void *addr, size_t size, int advice)
     CHECK(is_in_a_block(from, size));
     steps++;
     if (!is_old_kernel)
-        return real.madvise(addr, size, advice);
+        is_old_kernel = real.madvise(addr, size, advice) != 0;
+    if (!is_old_kernel)
+        return 0;
     errno = EINVAL;
     return -1;
+}
+
+/* The size of a page of jemalloc's: an object of that size has a slab of its
+ * own. */
+static size_t object_size(void)
+{
+    size_t size = 0, length = sizeof size;
+    REQUIRE_EQ(JE_NAME(mallctl)("arenas.page", &size, &length, NULL, 0), 0);
+    return size;
 }
 
 /* False, and a word why, if nothing is ever taken ahead here. */
@@ -84,6 +94,8 @@ static bool begin(void)
         puts("skipped: a shared jemalloc takes its memory itself");
         return false;
     }
+    /* Pages that the system makes huge unasked would have fewer faults. */
+    REQUIRE_EQ(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
     real = sys;
     sys.mmap = noted_mmap;
     sys.madvise = noted_madvise;
@@ -116,13 +128,10 @@ static long faults(void)
  * has taken. */
 static long fill(size_t count)
 {
+    const size_t size = object_size();
     const long before = faults();
-    for (size_t i = 0; i < count; i++) {
-        errno = ERANGE;
-        objects[i] = heap_malloc(heap, OBJECT, 0);
-        REQUIRE_NOT_NULL(objects[i]);
-        CHECK_EQ(errno, ERANGE);
-    }
+    for (size_t i = 0; i < count; i++)
+        REQUIRE_NOT_NULL(heap_malloc(heap, size, 0));
     return faults() - before;
 }
 
@@ -145,7 +154,12 @@ static void test_that_saves_faults(void)
         return;
     const long ahead = fill(OBJECTS);
     const unsigned saved = steps * (unsigned)(STEP / region_page_size());
+    const bool is_taken = !is_old_kernel;
     end();
+    if (!is_taken) {
+        puts("skipped: this kernel takes no memory ahead");
+        return;
+    }
     REQUIRE(begin());
     is_old_kernel = true;
     const long on_demand = fill(OBJECTS);
@@ -171,8 +185,14 @@ static void test_many_records_have_huge_pages(void)
     CHECK_EQ(huge_blocks, 0);
     end();
     REQUIRE(begin());
+    if (MANY_OBJECTS * object_size() > 128 * MIB) {
+        puts("skipped: jemalloc's pages are too large for so many objects");
+        end();
+        return;
+    }
     (void)fill(MANY_OBJECTS);
-    CHECK_EQ(huge_blocks, 1);
+    /* If the kernel maps a block at an odd address, jemalloc tries again. */
+    CHECK(huge_blocks == 1 || huge_blocks == 2);
     CHECK(steps > 2 * MIB / STEP - 3);
     end();
 }
