@@ -511,11 +511,14 @@ def single_tables(runner, patterns, peers):
 def fill_tables(runner, patterns, peers, metric):
     """Steps in ms, each beside anonymous memory that was only touched."""
     size = f"{runner.args.size // MIB} MiB"
-    steps = {"cold": [("fill", "filled"), ("raw", "anonymous memory touched")],
+    steps = {"cold": [("fill", "filled"), ("raw", "anonymous memory touched"),
+                      ("raw_huge", "huge pages of it touched")],
              "fill": [("fill", "filled"), ("free", "freed by other threads"),
                       ("purge", "purged"), ("refill", "filled again"),
                       ("destroy", "destroyed"), ("raw", "anonymous memory touched"),
-                      ("raw_drop", "anonymous memory unmapped")]}
+                      ("raw_drop", "anonymous memory unmapped"),
+                      ("raw_huge", "huge pages of it touched"),
+                      ("raw_huge_drop", "unmapped")]}
     text = {"cold": "objects of 16-1024 bytes", "fill": "objects of 32 bytes to 128 KiB"}
     clock = "CPU time" if metric == "cpu_ns" else "time"
     names = [p.name for p in peers]
