@@ -236,6 +236,8 @@ int pool_add_region(struct memkind_region_pool *pool,
         .is_pmem = mapping->is_pmem,
         .by_libpmem = mapping->by_libpmem,
     };
+    /* Before anything else is mapped, which might come to lie there. */
+    make_guards(pool, region);
     if (count == 0 && pool_has_files(pool))
         choose_grain(pool, region);
     if (pool_has_files(pool))
@@ -244,7 +246,7 @@ int pool_add_region(struct memkind_region_pool *pool,
     if (result == 0)
         result = region_tags_make(pool, region);
     if (result != 0)
-        return result;
+        goto fail_tags;
     result = grain_tables_init(pool, region);
     if (result != 0)
         goto fail_grains;
@@ -252,7 +254,6 @@ int pool_add_region(struct memkind_region_pool *pool,
     if (result != 0)
         goto fail_address;
     ranked_lock_init(&region->detach_lock, RANK_DETACHED);
-    make_guards(pool, region);
     region_dump_init(pool, region);
     /* Whole grains are written to before their pages are committed. */
     if (!pool_is_always_committed(pool) && region->grain_live == NULL)
@@ -265,6 +266,8 @@ fail_address:
     grain_tables_fini(pool, region);
 fail_grains:
     region_tags_drop(pool, region);
+fail_tags:
+    drop_guards(region);
     return result;
 }
 
