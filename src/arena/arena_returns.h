@@ -40,6 +40,10 @@ struct return_tally {
     alignas(64) _Atomic size_t free_pages; /* bytes that have become free */
     alignas(64) atomic_uint failures;      /* to allocate */
     atomic_uint wanted;                    /* the class of the last one */
+    /* Whether a thread that was refused an object has got none since, and the
+     * bytes that it held then; see fair_share.h. */
+    atomic_bool is_refused;
+    _Atomic int64_t refused_holds;
     alignas(64) struct {
         atomic_uint objects; /* that have gone back, or were parked */
         atomic_uint fetched; /* objects of it that have come to live */
@@ -197,6 +201,24 @@ static inline void arena_returns_note_failure(struct arena_returns *returns,
         size_class)
         atomic_store_explicit(&tally->wanted, size_class, memory_order_relaxed);
     atomic_fetch_add_explicit(&tally->failures, 1, memory_order_relaxed);
+}
+
+/* Called when a thread is refused an object, which holds so many bytes. */
+static inline void arena_returns_note_refused(struct arena_returns *returns,
+                                              unsigned number, int64_t holds)
+{
+    struct return_tally *tally = arena_returns_tally(returns, number);
+    atomic_store_explicit(&tally->refused_holds, holds, memory_order_relaxed);
+    atomic_store_explicit(&tally->is_refused, true, memory_order_relaxed);
+}
+
+/* Called when it has got one. */
+static inline void arena_returns_note_served(struct arena_returns *returns,
+                                             unsigned number)
+{
+    struct return_tally *tally = arena_returns_tally(returns, number);
+    if (atomic_load_explicit(&tally->is_refused, memory_order_relaxed))
+        atomic_store_explicit(&tally->is_refused, false, memory_order_relaxed);
 }
 
 /* Called after objects of a class went back without being counted, with the

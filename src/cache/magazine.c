@@ -120,6 +120,13 @@ static void close_gap(struct magazines *magazines, unsigned size_class,
     magazines->tops[size_class] = objects + to + (all - from);
 }
 
+/* Notes objects that came in, or went (less than 0). */
+static void note_objects(struct magazines *magazines, unsigned size_class,
+                         int64_t objects)
+{
+    magazine_note_held(magazines, objects * size_class_sizes[size_class]);
+}
+
 /* Returns the `count` objects that have been in longest. */
 static void flush(struct magazines *magazines, unsigned size_class,
                   uint32_t count)
@@ -129,6 +136,7 @@ static void flush(struct magazines *magazines, unsigned size_class,
     struct returned returned = {0};
     return_objects(magazines->arenas, magazines->tally, magazines->arena_flags,
                    size_class, magazines->bases[size_class], count, &returned);
+    note_objects(magazines, size_class, -(int64_t)count);
     close_gap(magazines, size_class, 0, count, &returned);
 }
 
@@ -202,6 +210,7 @@ void magazine_init_all(struct magazines *magazines)
 void magazine_change_thread(struct magazines *magazines)
 {
     memset(magazines->taken, 0, sizeof magazines->taken);
+    atomic_store(&magazines->holds, (int64_t)magazine_bytes(magazines));
 }
 
 static void release_capacity(struct magazines *magazines, unsigned size_class)
@@ -355,6 +364,7 @@ static bool hand_over(struct magazines *magazines, unsigned size_class,
         if (!depot_push(depot, size_class, objects + given, step))
             break;
     }
+    note_objects(magazines, size_class, -(int64_t)given);
     memmove(objects, objects + given, (kept - given) * sizeof objects[0]);
     close_gap(magazines, size_class, kept - given, count, &returned);
     return count_of(magazines, size_class) < capacity_of(magazines, size_class);
@@ -399,6 +409,7 @@ static bool refill_from_depot(struct magazines *magazines, unsigned size_class)
     memcpy(magazines->bases[size_class], chunk->objects + surplus,
            count * sizeof chunk->objects[0]);
     magazines->tops[size_class] = magazines->bases[size_class] + count;
+    note_objects(magazines, size_class, count);
     if (magazines->refill_log[size_class] == 0)
         magazines->refill_log[size_class] = 1;
     depot_release(depot, size_class, chunk);
@@ -459,6 +470,7 @@ static void *fetch(struct magazines *magazines, unsigned size_class, int flags)
      * waits for. */
     __builtin_prefetch(ptr, 1);
     arena_exchange_end_fetch(arenas, &begun, ptr);
+    note_objects(magazines, size_class, 1);
     object_tag_write(arenas->extents.pool, ptr, size_class);
     return ptr;
 }
@@ -486,6 +498,7 @@ static bool fetch_more(struct magazines *magazines, unsigned size_class,
             places[fetched - 1 - i] = ptr;
         }
         *missing -= fetched;
+        note_objects(magazines, size_class, fetched);
         /* If it gives none, they are to be fetched one by one. */
         /* cppcheck-suppress knownConditionTrueFalse; it may give fewer */
         if (fetched < wanted)
@@ -613,6 +626,7 @@ static void return_at_once(struct magazines *magazines, unsigned size_class,
     struct heap_arenas *arenas = magazines->arenas;
     const unsigned tally = magazines->tally;
     note_lately(magazines, size_class, ptr);
+    note_objects(magazines, size_class, -1);
     if (arena_exchange_park(arenas, tally, size_class, ptr))
         return;
     arena_exchange_return(arenas, tally, size_class, ptr);
@@ -705,6 +719,7 @@ void magazine_put(struct magazines *magazines, unsigned size_class, void *ptr)
         !make_place(magazines, size_class)) {
         arena_exchange_return(magazines->arenas, magazines->tally, size_class,
                               ptr);
+        note_objects(magazines, size_class, -1);
         return;
     }
     *magazines->tops[size_class]++ = ptr;

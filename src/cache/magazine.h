@@ -49,7 +49,11 @@ struct magazines {
     unsigned tally;       /* that is counted in; see arena_returns.h */
     size_t limit;         /* of bytes that the magazines may hold */
     size_t reserved;      /* bytes that they could hold by their capacities */
-    bool is_bypassed;     /* no objects are kept: all go back to the arenas */
+    /* Bytes of the objects that the thread has taken from the arenas and from
+     * other threads, less those that it has given there. It is an estimate:
+     * what another thread frees is not counted. */
+    _Atomic int64_t holds;
+    bool is_bypassed; /* no objects are kept: all go back to the arenas */
     /* The last objects that were not kept. One is free as long as counting has
      * not ended, and none at its address has come to live. */
     struct returned_lately {
@@ -85,6 +89,18 @@ void magazine_change_thread(struct magazines *magazines);
  */
 void *magazine_take(struct magazines *magazines, unsigned size_class, bool zero,
                     bool *fresh);
+
+/* Notes bytes that were taken, or given (less than 0). The cache need not be
+ * locked: of what two threads note at once, some may be lost. */
+static inline void magazine_note_held(struct magazines *magazines,
+                                      int64_t bytes)
+{
+    const int64_t holds =
+        bytes + atomic_load_explicit(&magazines->holds, memory_order_relaxed);
+    /* Who frees what others have made holds nothing. */
+    atomic_store_explicit(&magazines->holds, holds > 0 ? holds : 0,
+                          memory_order_relaxed);
+}
 
 /* Whether an object is among the last ones that went back without being kept,
  * and is free still. */

@@ -192,6 +192,7 @@ static struct thread_cache *take_spare(struct heap_caches *home)
     if (home->spare != NULL) {
         cache = unmake_spare(home, &home->spare);
         magazine_change_thread(&cache->magazines);
+        cache->share = (struct fair_share){0};
     }
     ranked_lock_release(&home->caches_lock);
     return cache;

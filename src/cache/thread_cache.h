@@ -62,6 +62,14 @@ enum {
     GATE_FORKED = 32, /* fork() was; the thread opens the gate itself */
 };
 
+/* When its thread gives way to which; see fair_share.h. */
+struct fair_share {
+    unsigned frees_left;    /* until it looks at another tally */
+    unsigned other;         /* that tally */
+    unsigned failures_seen; /* there */
+    unsigned vain, stops;   /* waits in a row */
+};
+
 /* What a visitor of many caches needs lies close together: with thousands of
  * threads, that is not in the CPU's caches. */
 struct thread_cache {
@@ -92,6 +100,7 @@ struct thread_cache {
     struct heap_place place; /* the heap's, by which it is known to be there */
     int64_t last_tick_ms;
     unsigned failures_seen, calm; /* see exhaustion.h; the thread's own */
+    struct fair_share share;      /* so is this */
     /* Guarded by the home's caches_lock. */
     bool is_dropped;    /* in no list any more, since the heap goes */
     bool is_fenced;     /* its thread has seen GATE_FENCE */

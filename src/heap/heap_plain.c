@@ -9,6 +9,7 @@
 #include "arena_exchange.h"
 #include "cache_visit.h"
 #include "exhaustion.h"
+#include "fair_share.h"
 #include "heap_fast.h"
 #include "heap_reclaim.h"
 #include "jemalloc_ctl.h"
@@ -79,6 +80,28 @@ static void *take_by_cache(struct thread_cache *cache, unsigned size_class,
     return ptr;
 }
 
+/* Notes an object of a thread's that has come past the magazines, or gone. */
+static void note_object(struct memkind_heap *heap, struct thread_cache *cache,
+                        const void *ptr, bool has_come)
+{
+    if (!thread_cache_is_usable(cache))
+        return;
+    const int64_t bytes = (int64_t)heap_plain_usable_size(heap, ptr);
+    magazine_note_held(&cache->magazines, has_come ? bytes : -bytes);
+}
+
+/* From the arena at a place, for a thread's cache. */
+static void *take_past_magazines(struct memkind_heap *heap,
+                                 struct thread_cache *cache, unsigned place,
+                                 size_t size, int flags)
+{
+    void *ptr =
+        take_from_arena(heap, cache->magazines.tally, place, size, flags);
+    if (ptr != NULL)
+        note_object(heap, cache, ptr, true);
+    return ptr;
+}
+
 /* An object that another allocation of the class has been waiting for, in the
  * cache's tally or in one of so many in all. */
 static void *take_parked(struct memkind_heap *heap, struct thread_cache *cache,
@@ -91,8 +114,10 @@ static void *take_parked(struct memkind_heap *heap, struct thread_cache *cache,
         &heap->arenas, cache->magazines.tally, tallies, size_class);
     if (ptr == NULL)
         return NULL;
-    if (thread_cache_is_usable(cache))
+    if (thread_cache_is_usable(cache)) {
+        magazine_note_held(&cache->magazines, size_class_sizes[size_class]);
         exhaustion_note_success(heap, cache);
+    }
     if ((flags & JE_ZERO) != 0)
         region_pool_clear(heap_pool(heap), ptr, size);
     return ptr;
@@ -107,8 +132,8 @@ static void *take_own(struct memkind_heap *heap, struct thread_cache *cache,
     void *ptr =
         is_cached_class(size_class) && thread_cache_is_usable(cache)
             ? take_by_cache(cache, size_class, size, (flags & JE_ZERO) != 0)
-            : take_from_arena(heap, magazines->tally, magazines->arena_place,
-                              size, flags);
+            : take_past_magazines(heap, cache, magazines->arena_place, size,
+                                  flags);
     if (ptr == NULL && exhaustion_holds(heap))
         arena_guess_note_none(arena_returns_guesses(&heap->arenas.returns),
                               magazines->tally, size_class);
@@ -140,7 +165,7 @@ static void *take_by_guess(struct memkind_heap *heap,
                           &place) ||
         !heap_arenas_suit(&heap->arenas, place))
         return NULL;
-    void *ptr = take_from_arena(heap, magazines->tally, place, size, flags);
+    void *ptr = take_past_magazines(heap, cache, place, size, flags);
     if (ptr == NULL)
         arena_guess_note_none(guesses, arena_returns_tally_of(returns, place),
                               size_class);
@@ -170,9 +195,9 @@ static void *attempt_elsewhere(struct memkind_heap *heap,
                     ? take_by_guess(heap, cache, size, flags)
                     : NULL;
     for (unsigned i = 1; ptr == NULL && i < count; i++)
-        ptr = take_from_arena(heap, cache->magazines.tally,
-                              (cache->magazines.arena_place + i) % count, size,
-                              flags);
+        ptr = take_past_magazines(heap, cache,
+                                  (cache->magazines.arena_place + i) % count,
+                                  size, flags);
     return ptr;
 }
 
@@ -425,11 +450,12 @@ static void *refuse(void)
 
 /* Without entering the allocator. A thread that does nothing else looks after
  * the heap as well. */
-static void *refuse_at_once(struct memkind_heap *heap)
+static void *refuse_at_once(struct memkind_heap *heap, size_t size, int flags)
 {
     struct thread_cache *cache = heap_cache_known(heap);
     if (cache != &thread_cache_none && --cache->ticks < 0)
         upkeep_tick(cache);
+    fair_share_note_refused(heap, cache, class_for(size, flags));
     return refuse();
 }
 
@@ -459,7 +485,7 @@ void *heap_plain_malloc(struct memkind_heap *heap, size_t size, int flags)
     struct exhaustion_attempt begun;
     const enum outlook outlook = outlook_of(heap, size, flags, &begun);
     if (outlook == OUTLOOK_NONE)
-        return refuse_at_once(heap);
+        return refuse_at_once(heap, size, flags);
     if (!allocator_enter_briefly()) {
         heap_report(HEAP_REENTERED, heap_owner(heap), NULL);
         return refuse();
@@ -473,8 +499,11 @@ void *heap_plain_malloc(struct memkind_heap *heap, size_t size, int flags)
     allocator_leave();
     if (cache != &heap->caches.fallback && --cache->ticks < 0)
         upkeep_tick(cache);
-    if (ptr == NULL)
+    if (ptr == NULL) {
+        fair_share_note_refused(heap, cache, class_for(size, flags));
         return refuse();
+    }
+    fair_share_note_taken(heap, cache, class_for(size, flags));
     /* What failed on the way is of no concern to the caller. */
     errno = saved_errno;
     return ptr;
@@ -503,6 +532,15 @@ static enum heap_error put_by_cache(struct thread_cache *cache,
     if (is_bypassed)
         exhaustion_note_success(cache->home->heap, cache);
     return error;
+}
+
+static void put_past_magazines(struct memkind_heap *heap,
+                               struct thread_cache *cache, unsigned size_class,
+                               void *ptr)
+{
+    note_object(heap, cache, ptr, false);
+    arena_exchange_return(&heap->arenas, cache->magazines.tally, size_class,
+                          ptr);
 }
 
 /* The fast way for an object that is not in the heap's first region, or of a
@@ -538,9 +576,10 @@ enum heap_error heap_plain_free(struct memkind_heap *heap, void *ptr)
     if (thread_cache_is_usable(cache) && is_cached_class(size_class))
         error = put_by_cache(cache, size_class, ptr);
     else
-        arena_exchange_return(&heap->arenas, cache->magazines.tally, size_class,
-                              ptr);
+        put_past_magazines(heap, cache, size_class, ptr);
     allocator_leave();
+    if (error == HEAP_OK)
+        fair_share_note_freed(heap, cache, size_class);
     return error;
 }
 
@@ -564,9 +603,12 @@ static bool resize_in_place(struct memkind_heap *heap, void *ptr, size_t size)
     if (wanted == 0 || JE_NAME(xallocx)(ptr, size, 0, JE_TCACHE_NONE) != wanted)
         return false;
     object_tag_write_large(heap_pool(heap), ptr, wanted);
-    arena_returns_note_fetched(&heap->arenas.returns,
-                               heap_cache_known(heap)->magazines.tally,
+    struct thread_cache *cache = heap_cache_known(heap);
+    arena_returns_note_fetched(&heap->arenas.returns, cache->magazines.tally,
                                size_class_of(wanted), ptr);
+    if (cache != &thread_cache_none)
+        magazine_note_held(&cache->magazines,
+                           (int64_t)wanted - (int64_t)before);
     if (wanted < before) {
         heap_arenas_note_free_pages(&heap->arenas);
         arena_returns_note(&heap->arenas.returns, SIZE_CLASS_HUGE,

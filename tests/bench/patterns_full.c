@@ -55,7 +55,7 @@ struct full {
     uint64_t failed, operations;
     struct heap others[OTHER_KINDS];
     size_t other_count;
-    atomic_size_t live;
+    atomic_size_t live, poorest; /* bytes; of the lane that has least */
     atomic_size_t starved;
 };
 
@@ -178,6 +178,10 @@ static void full_stop(struct lane *lane)
     struct full *full = lane->bench->shared;
     struct store *store = lane->state;
     atomic_fetch_add(&full->live, store->live);
+    size_t poorest = atomic_load(&full->poorest);
+    while (store->live < poorest &&
+           !atomic_compare_exchange_weak(&full->poorest, &poorest, store->live))
+        continue;
     atomic_fetch_add(&full->starved, store->starved);
     while (store->count > 0) {
         void *object = store_take(lane);
@@ -215,6 +219,7 @@ static int full_run(struct bench *bench, size_t size, size_t limit)
 {
     struct full *full = bench->shared = bench_pages(sizeof *full);
     full->limit = size;
+    atomic_store(&full->poorest, SIZE_MAX);
     int err = bench_run_lanes(bench, limit);
     if (err == 0) {
         bench_metric(bench, "fails",
@@ -224,6 +229,10 @@ static int full_run(struct bench *bench, size_t size, size_t limit)
         bench_metric(bench, "ran_ns", (double)full->ran_ns);
         bench_metric(bench, "payload",
                      (double)atomic_load(&full->live) / (double)size);
+        /* 1: all lanes have as much */
+        bench_metric(bench, "poorest",
+                     (double)atomic_load(&full->poorest) * bench->threads /
+                         (double)atomic_load(&full->live));
         bench_metric(bench, "idle", (double)full->idle);
         bench_metric(bench, "starved", (double)atomic_load(&full->starved));
     }
