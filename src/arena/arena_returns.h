@@ -216,9 +216,8 @@ static inline void arena_returns_note_refused(struct arena_returns *returns,
 static inline void arena_returns_note_served(struct arena_returns *returns,
                                              unsigned number)
 {
-    struct return_tally *tally = arena_returns_tally(returns, number);
-    if (atomic_load_explicit(&tally->is_refused, memory_order_relaxed))
-        atomic_store_explicit(&tally->is_refused, false, memory_order_relaxed);
+    atomic_store_explicit(&arena_returns_tally(returns, number)->is_refused,
+                          false, memory_order_relaxed);
 }
 
 /* Called after objects of a class went back without being counted, with the

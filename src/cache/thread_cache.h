@@ -67,7 +67,8 @@ struct fair_share {
     unsigned frees_left;    /* until it looks at another tally */
     unsigned other;         /* that tally */
     unsigned failures_seen; /* there */
-    unsigned vain, stops;   /* waits in a row */
+    unsigned vain, stops;   /* looks in a row */
+    bool is_refused;        /* and has got nothing since */
 };
 
 /* What a visitor of many caches needs lies close together: with thousands of

@@ -7,10 +7,17 @@
 /* How long it waits. */
 #define PAUSES 32 /* about a microsecond */
 
-/* If that was in vain so many times, it stops for so many frees. */
+/* A thread that is poorer is looked at again and again, unless so many looks in
+ * a row were in vain. Then the one that looks stops for so many frees, and for
+ * twice as many each time, until it helps again. */
 #define VAIN_MOST 64U
 #define FREES_OF_STOP 256U
-#define STOPS_LOG_MOST 6U /* each stop is twice as long as the last one */
+#define STOPS_LOG_MOST 6U
+
+/* What has been freed is of no use for objects more than so many times as
+ * large.
+ */
+#define USEFUL_TIMES 4U
 
 /* It gives way to a thread that holds less than this part of what it holds, and
  * so many bytes less. */
@@ -24,8 +31,8 @@ static bool is_richer(int64_t holds, int64_t other)
 
 /* Whether a tally's thread has been refused an object since the last look, and
  * holds much less. */
-static bool is_waiting(const struct return_tally *tally,
-                       struct thread_cache *cache)
+static bool is_poorer(const struct return_tally *tally,
+                      struct thread_cache *cache)
 {
     const unsigned failures =
         atomic_load_explicit(&tally->failures, memory_order_relaxed);
@@ -37,6 +44,16 @@ static bool is_waiting(const struct return_tally *tally,
                                                    memory_order_relaxed));
 }
 
+/* Whether it may have a use for an object of the class that has been freed. */
+static bool may_use(const struct return_tally *tally, unsigned size_class)
+{
+    const unsigned wanted =
+        atomic_load_explicit(&tally->wanted, memory_order_relaxed);
+    return wanted <= SIZE_CLASS_LAST &&
+           size_class_sizes[wanted] / USEFUL_TIMES <=
+               size_class_sizes[size_class];
+}
+
 static void relax(void)
 {
 #if defined(__x86_64__)
@@ -46,12 +63,12 @@ static void relax(void)
 #endif
 }
 
-/* Returns whether it was served meanwhile, or had been. */
+/* Returns whether it was waiting, and was served. */
 static bool wait_for(const struct return_tally *tally)
 {
     for (int i = 0; i < PAUSES; i++) {
         if (!atomic_load_explicit(&tally->is_refused, memory_order_relaxed))
-            return true;
+            return i > 0;
         relax();
     }
     return false;
@@ -70,29 +87,37 @@ static void look_at_next(struct memkind_heap *heap, struct thread_cache *cache,
         memory_order_relaxed);
 }
 
-void fair_share_look(struct memkind_heap *heap, struct thread_cache *cache)
+/* Notes how a look has ended. Who asks again and again for what nobody frees,
+ * and gets something else now and then, is not to be waited for. */
+static void note_look(struct memkind_heap *heap, struct thread_cache *cache,
+                      unsigned tallies, bool has_helped)
 {
     struct fair_share *share = &cache->share;
-    struct arena_returns *returns = &heap->arenas.returns;
-    const unsigned tallies = atomic_load(&returns->tally_count);
-    share->frees_left = FREES_OF_LOOK - 1;
-    if (tallies == 1)
-        return;
-    if (share->other >= tallies || share->other == cache->magazines.tally ||
-        !is_waiting(arena_returns_tally(returns, share->other), cache)) {
-        look_at_next(heap, cache, tallies);
-        return;
-    }
-    if (wait_for(arena_returns_tally(returns, share->other))) {
+    share->frees_left = 0;
+    if (has_helped) {
         share->vain = share->stops = 0;
-        share->frees_left = 0;
-    } else if (++share->vain < VAIN_MOST) {
-        share->frees_left = 0;
-    } else {
+    } else if (++share->vain == VAIN_MOST) {
         share->vain = 0;
         share->frees_left = FREES_OF_STOP << share->stops;
         if (share->stops < STOPS_LOG_MOST)
             share->stops++;
         look_at_next(heap, cache, tallies);
     }
+}
+
+void fair_share_look(struct memkind_heap *heap, struct thread_cache *cache,
+                     unsigned size_class)
+{
+    struct fair_share *share = &cache->share;
+    const unsigned tallies = atomic_load(&heap->arenas.returns.tally_count);
+    share->frees_left = FREES_OF_LOOK - 1;
+    if (tallies == 1)
+        return;
+    const struct return_tally *tally =
+        arena_returns_tally(&heap->arenas.returns, share->other);
+    if (share->other == cache->magazines.tally || !is_poorer(tally, cache))
+        look_at_next(heap, cache, tallies);
+    else
+        note_look(heap, cache, tallies,
+                  may_use(tally, size_class) && wait_for(tally));
 }

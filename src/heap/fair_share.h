@@ -18,7 +18,8 @@
 
 #include "exhaustion.h"
 
-void fair_share_look(struct memkind_heap *heap, struct thread_cache *cache);
+void fair_share_look(struct memkind_heap *heap, struct thread_cache *cache,
+                     unsigned size_class);
 
 static inline bool fair_share_counts(const struct memkind_heap *heap,
                                      const struct thread_cache *cache,
@@ -28,26 +29,27 @@ static inline bool fair_share_counts(const struct memkind_heap *heap,
            cache != &thread_cache_none && cache != &heap->caches.fallback;
 }
 
-/* Called when a thread has got an object. */
-static inline void fair_share_note_taken(struct memkind_heap *heap,
-                                         struct thread_cache *cache,
-                                         unsigned size_class)
-{
-    if (fair_share_counts(heap, cache, size_class))
-        arena_returns_note_served(&heap->arenas.returns,
-                                  cache->magazines.tally);
-}
-
-/* Called when it was refused one. */
+/* Called when a thread was refused an object. */
 static inline void fair_share_note_refused(struct memkind_heap *heap,
                                            struct thread_cache *cache,
                                            unsigned size_class)
 {
-    if (fair_share_counts(heap, cache, size_class))
-        arena_returns_note_refused(&heap->arenas.returns,
-                                   cache->magazines.tally,
-                                   atomic_load_explicit(&cache->magazines.holds,
-                                                        memory_order_relaxed));
+    if (!fair_share_counts(heap, cache, size_class))
+        return;
+    cache->share.is_refused = true;
+    arena_returns_note_refused(
+        &heap->arenas.returns, cache->magazines.tally,
+        atomic_load_explicit(&cache->magazines.holds, memory_order_relaxed));
+}
+
+/* Called when it has got one. */
+static inline void fair_share_note_taken(struct memkind_heap *heap,
+                                         struct thread_cache *cache)
+{
+    if (!cache->share.is_refused)
+        return;
+    cache->share.is_refused = false;
+    arena_returns_note_served(&heap->arenas.returns, cache->magazines.tally);
 }
 
 /* Called when it has freed one, outside the allocator. */
@@ -57,7 +59,7 @@ static inline void fair_share_note_freed(struct memkind_heap *heap,
 {
     if (fair_share_counts(heap, cache, size_class) &&
         __builtin_expect(cache->share.frees_left-- == 0, 0))
-        fair_share_look(heap, cache);
+        fair_share_look(heap, cache, size_class);
 }
 
 #endif

@@ -503,7 +503,7 @@ void *heap_plain_malloc(struct memkind_heap *heap, size_t size, int flags)
         fair_share_note_refused(heap, cache, class_for(size, flags));
         return refuse();
     }
-    fair_share_note_taken(heap, cache, class_for(size, flags));
+    fair_share_note_taken(heap, cache);
     /* What failed on the way is of no concern to the caller. */
     errno = saved_errno;
     return ptr;

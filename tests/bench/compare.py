@@ -402,6 +402,8 @@ def full_tables(runner, patterns, peers, metric):
                   significant))
     table("Payload: bytes live for each byte of the limit", head + names,
           shown("payload", lambda v: f"{v:.3f}"))
+    table("What the thread that has least has of an equal share", head + names,
+          shown("poorest", lambda v: f"{v:.2f}"))
     table("Calls that fail, for each object stored", head + names, shown("fails", ratio))
     table("The longest call at the limit, in ms: of all rounds", head + names,
           [[p, n] + [worst(runner, p, n, name, "longest_ns", 1e6) for name in names]

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "allocator_gate.h"
+#include "cpu_count.h"
 #include "exhaustion.h"
 #include "fair_share.h"
 #include "heap.h"
@@ -184,6 +185,27 @@ static void *release_all(void *unused)
     return unused;
 }
 
+/* From an arena that is not the thread's own. */
+static void *take_elsewhere(void *unused)
+{
+    CHECK_EQ(holds(), 0);
+    void *ptr = allocate(4 * KIB);
+    REQUIRE_NOT_NULL(ptr);
+    CHECK_EQ(holds(), (int64_t)(4 * KIB));
+    release(ptr);
+    CHECK_EQ(holds(), 0);
+    return unused;
+}
+
+static void test_objects_of_other_arenas_are_counted(void)
+{
+    begin_with(2);
+    fill(4 * KIB);
+    release(objects[--count]);
+    run_in_thread(take_elsewhere, NULL);
+    end();
+}
+
 static void test_who_frees_for_others_holds_nothing(void)
 {
     begin_with(2);
@@ -198,11 +220,13 @@ static void *hold_some(void *unused)
     allocate_some(10 * SIZES);
     release_some(count / 2);
     CHECK_EQ(holds(), live + cached());
+    own_cache()->share.stops = 1;
     return unused;
 }
 
 static void *hold_what_is_cached(void *unused)
 {
+    CHECK_EQ(own_cache()->share.stops, 0);
     CHECK(cached() > 0);
     CHECK_EQ(holds(), cached());
     return unused;
@@ -302,18 +326,67 @@ static void test_way_is_given_to_who_holds_little(void)
     end();
 }
 
-static void test_who_is_served_is_not_waited_for(void)
+/* A thread that serves who is refused, a moment later. */
+static atomic_bool is_over;
+
+static void *serve_soon(void *unused)
+{
+    struct return_tally *tally = tally_of(1);
+    while (!atomic_load(&is_over)) {
+        if (!atomic_load(&tally->is_refused))
+            continue;
+        for (unsigned i = (unsigned)rand() % 64; i > 0; i--)
+            atomic_signal_fence(memory_order_seq_cst);
+        serve(1);
+    }
+    return unused;
+}
+
+/* Whether a wait for an object of a class ever helps. */
+static bool helps(unsigned wanted)
+{
+    enum { ATTEMPTS = 20000 };
+    bool has_helped = false;
+    pthread_t thread;
+    atomic_store(&is_over, false);
+    REQUIRE_EQ(pthread_create(&thread, NULL, serve_soon, NULL), 0);
+    for (int i = 0; i < ATTEMPTS && !has_helped; i++) {
+        *share() = (struct fair_share){.other = 1, .vain = 1, .stops = 1};
+        arena_returns_note_failure(&heap->arenas.returns, 1, wanted);
+        arena_returns_note_refused(&heap->arenas.returns, 1, 0);
+        exchange(1);
+        has_helped = share()->vain == 0;
+        CHECK_EQ(share()->stops, has_helped ? 0 : 1);
+    }
+    atomic_store(&is_over, true);
+    REQUIRE_EQ(pthread_join(thread, NULL), 0);
+    return has_helped;
+}
+
+static void test_a_wait_may_help(void)
+{
+    if (cpu_count() == 1) {
+        puts("skipped: one CPU has one thread at a time");
+        return;
+    }
+    begin_full(1);
+    CHECK(helps(size_class_of(4 * KIB)));
+    CHECK(helps(size_class_of(16 * KIB)));
+    CHECK(!helps(size_class_of(16 * KIB) + 1));
+    CHECK(!helps(SIZE_CLASS_HUGE));
+    end();
+}
+
+/* It may be refused something the next moment. */
+static void test_who_has_been_served_is_looked_at_again(void)
 {
     begin_full(1);
     exchange(FREES_OF_LOOK - 1);
     refuse(1, 0);
-    exchange(1);
-    CHECK_EQ(share()->vain, 1);
-    refuse(1, 0);
     serve(1);
     exchange(1);
     CHECK(gives_way());
-    CHECK_EQ(share()->vain, 0);
+    CHECK_EQ(share()->vain, 1);
     end();
 }
 
@@ -410,11 +483,27 @@ static void test_who_waits_in_vain_stops(void)
             stop *= 2;
     }
     CHECK_EQ(share()->stops, STOPS_LOG_MOST);
-    exchange(share()->frees_left);
-    refuse(1, 0);
-    serve(1);
+    end();
+}
+
+/* Then the others have their turn. */
+static void test_who_stops_looks_at_the_next(void)
+{
+    begin_full(2);
+    (void)wait_in_vain();
+    CHECK_EQ(share()->other, 2);
+    end();
+}
+
+/* Its tally may have been another one. */
+static void test_a_thread_does_not_look_at_itself(void)
+{
+    begin_full(2);
+    *share() = (struct fair_share){.other = 0};
+    arena_returns_note_refused(&heap->arenas.returns, 0, 0);
     exchange(1);
-    CHECK_EQ(wait_in_vain(), FREES_OF_STOP);
+    CHECK_EQ(share()->frees_left, FREES_OF_LOOK - 1);
+    CHECK_EQ(share()->other, 1);
     end();
 }
 
@@ -432,6 +521,8 @@ static void test_not_all_frees_count(void)
     release(huge);
     CHECK_EQ(share()->frees_left, FREES_OF_LOOK);
     release(objects[--count]);
+    CHECK_EQ(share()->frees_left, FREES_OF_LOOK - 1);
+    CHECK_EQ(heap_free(heap, objects[count]), HEAP_DOUBLE_FREE);
     CHECK_EQ(share()->frees_left, FREES_OF_LOOK - 1);
     end();
 }
@@ -460,6 +551,24 @@ static void test_refusals_are_noted(void)
     end();
 }
 
+static void *get_nothing(void *unused)
+{
+    CHECK_NULL(allocate(4 * KIB));
+    return unused;
+}
+
+/* It is refused at once, and has no cache then. */
+static void test_a_first_call_is_not_noted(void)
+{
+    begin_full(1);
+    CHECK_NULL(allocate(4 * KIB));
+    serve(0);
+    run_in_thread(get_nothing, NULL);
+    CHECK(!atomic_load(&tally_of(0)->is_refused));
+    CHECK(!thread_cache_none.share.is_refused);
+    end();
+}
+
 /* They are refused whatever others free. */
 static void test_what_no_heap_can_hold_is_not_noted(void)
 {
@@ -478,12 +587,16 @@ static const struct test_case tests[] = {
     {"what a thread holds is counted", test_what_a_thread_holds_is_counted},
     {"it is counted in a full heap", test_it_is_counted_in_a_full_heap},
     {"huge objects are counted", test_huge_objects_are_counted},
+    {"objects of other arenas are counted",
+     test_objects_of_other_arenas_are_counted},
     {"who frees for others holds nothing",
      test_who_frees_for_others_holds_nothing},
     {"the next thread begins with the cache",
      test_next_thread_begins_with_the_cache},
     {"way is given to who holds little", test_way_is_given_to_who_holds_little},
-    {"who is served is not waited for", test_who_is_served_is_not_waited_for},
+    {"a wait may help", test_a_wait_may_help},
+    {"who has been served is looked at again",
+     test_who_has_been_served_is_looked_at_again},
     {"way is not given to who holds much",
      test_way_is_not_given_to_who_holds_much},
     {"way is not given for little", test_way_is_not_given_for_little},
@@ -491,8 +604,11 @@ static const struct test_case tests[] = {
     {"one of several is given way again and again",
      test_one_of_several_is_given_way_again_and_again},
     {"who waits in vain stops", test_who_waits_in_vain_stops},
+    {"who stops looks at the next", test_who_stops_looks_at_the_next},
+    {"a thread does not look at itself", test_a_thread_does_not_look_at_itself},
     {"not all frees count", test_not_all_frees_count},
     {"refusals are noted", test_refusals_are_noted},
+    {"a first call is not noted", test_a_first_call_is_not_noted},
     {"what no heap can hold is not noted",
      test_what_no_heap_can_hold_is_not_noted},
     {NULL, NULL},
