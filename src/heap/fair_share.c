@@ -14,9 +14,7 @@
 #define FREES_OF_STOP 256U
 #define STOPS_LOG_MOST 6U
 
-/* What has been freed is of no use for objects more than so many times as
- * large.
- */
+/* What has been freed is of no use for objects that are larger still. */
 #define USEFUL_TIMES 4U
 
 /* It gives way to a thread that holds less than this part of what it holds, and
@@ -87,8 +85,7 @@ static void look_at_next(struct memkind_heap *heap, struct thread_cache *cache,
         memory_order_relaxed);
 }
 
-/* Notes how a look has ended. Who asks again and again for what nobody frees,
- * and gets something else now and then, is not to be waited for. */
+/* Notes how a look at a poorer thread has ended. */
 static void note_look(struct memkind_heap *heap, struct thread_cache *cache,
                       unsigned tallies, bool has_helped)
 {

@@ -12,11 +12,6 @@
 
 #ifdef MEMKIND_JEMALLOC_EMBEDDED
 
-/* New in Linux 5.14; headers may not have it. */
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-
 #define RECORD_SIZE ((uintptr_t)128)
 #define STEP ((uintptr_t)64 << 10)
 /* The blocks that records are cut from begin and end at multiples of it. At

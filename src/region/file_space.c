@@ -22,11 +22,6 @@
 #define ALLOCATE_STEP ((size_t)64 << 20)
 #define ALLOCATE_STEP_MIN ((size_t)64 << 10)
 
-/* New in Linux 5.14; headers may not have it. */
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-
 /* Whether there may be space by now: it was lacking, and what kinds that are
  * gone still held has been waited for. */
 static bool is_worth_another_try(int result)

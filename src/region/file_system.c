@@ -36,10 +36,6 @@
 #define PAGE_WITH_KNOWN_FOLIOS 4096
 #define LARGEST_OF_KNOWN_FOLIOS ((size_t)2 << 20)
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-
 static unsigned long type_of(const struct statfs *fs)
 {
     /* Some systems have it as a signed int, some as a long. */

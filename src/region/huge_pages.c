@@ -12,11 +12,6 @@
 #include "page_size.h"
 #include "sys_calls.h"
 
-/* New in Linux 5.14; headers may not have it. */
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-
 #define POOL "hugepages/hugepages-2048kB/"
 
 /* The number in a file; 0 if there is none. */

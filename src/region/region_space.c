@@ -16,11 +16,6 @@
 #include "region_readahead.h"
 #include "sys_calls.h"
 
-/* New in Linux 5.14; headers may not have it. */
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-
 /* ---- the budget ---- */
 
 static bool charge_within_budget(struct memkind_region_pool *pool, size_t size)

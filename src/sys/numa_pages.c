@@ -8,11 +8,6 @@
 
 #include "sys_calls.h"
 
-/* New in Linux 5.14; headers may not have it. */
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-
 #define PAGES_AT_ONCE 64
 
 static int populate(char *base, size_t size)

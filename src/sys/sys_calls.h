@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/mman.h>
 #include <sys/types.h>
 
 /* NOLINTBEGIN(bugprone-reserved-identifier): the kernel's names */
@@ -22,6 +23,11 @@ struct rlimit;
 struct stat;
 struct statfs;
 struct statvfs;
+
+/* New in Linux 5.14; headers may not have it. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 #define FILE_EXTENTS_MOST 16
 

@@ -14,10 +14,6 @@
 #include "region_pool.h"
 #include "sys_calls.h"
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
 #define STEP (64 * KIB)
