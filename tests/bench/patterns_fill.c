@@ -22,6 +22,8 @@ enum { LOAD_SMALL, LOAD_MIXED };
 struct share {
     size_t most, count; /* objects */
     size_t bytes;
+    char *awake; /* memory to give back while this fills, see keep_awake() */
+    size_t awake_bytes;
     void *objects[];
 };
 
@@ -49,13 +51,34 @@ static size_t share_pages(size_t most)
     return sizeof(struct share) + most * sizeof(void *);
 }
 
+/* What fills a share is taken from what the machine has, see keep_awake():
+ * gives back some of it, a fourth more than PIECE bytes. */
+enum { PIECE = 32 << 20 };
+
+static void give_back_awake(struct share *share)
+{
+    size_t bytes = PIECE + PIECE / 4;
+    if (bytes > share->awake_bytes)
+        bytes = share->awake_bytes;
+    if (bytes == 0)
+        return;
+    munmap(share->awake, bytes);
+    share->awake += bytes;
+    share->awake_bytes -= bytes;
+}
+
 static void fill_share(struct lane *lane)
 {
     struct share *share = lane->state;
     const struct fill_load *load = load_of(lane->bench);
     const size_t bytes = size_of_share(lane->bench);
+    size_t given_back_for = 0;
     for (share->bytes = 0; share->bytes < bytes && share->count < share->most;
          share->count++) {
+        if (share->bytes >= given_back_for) {
+            give_back_awake(share);
+            given_back_for += PIECE;
+        }
         size_t size = random_log(&lane->random, load->low, load->high);
         void *object = heap_malloc(lane->bench->heap, size);
         object_touch_pages(object, size);
@@ -206,19 +229,48 @@ static void measure_raw(struct bench *bench, int advice, const char *name,
     step_metrics(bench, drop_name, now_ns() - start, cpu_ns() - cpu);
 }
 
-/* A virtual machine's host may take seconds to hand out memory that was idle,
- * which is not to be measured. So more than will be used is touched first,
- * until that gets no faster. */
+/* The host of a virtual machine may take idle memory away, within milliseconds,
+ * and need seconds to hand it out again, which is not to be measured. So more
+ * than will be used is touched first, until that gets no faster. */
 static void wake_memory(struct bench *bench)
 {
     enum { PASSES_MOST = 6 };
     const size_t size = share_to_wake(bench) * bench->threads;
     uint64_t least = UINT64_MAX, last = 0;
     for (int i = 0; i < PASSES_MOST && last < least - least / 8; i++) {
-        least = last != 0 ? last : least;
+        if (last != 0) {
+            least = last;
+            munmap(bench->shared, size);
+        }
         bench->shared = map_raw(size, MADV_HUGEPAGE);
         last = in_all_lanes(bench, touch_to_wake);
-        munmap(bench->shared, size);
+    }
+}
+
+static void let_sleep(struct bench *bench)
+{
+    munmap(bench->shared, share_to_wake(bench) * bench->threads);
+}
+
+/* Memory that a heap can be filled with at once: it is held, and each lane
+ * gives its part of it back as it fills. */
+static void keep_awake(struct bench *bench)
+{
+    wake_memory(bench);
+    for (unsigned i = 0; i < bench->threads; i++) {
+        struct share *share = bench->lanes[i].state;
+        share->awake_bytes = share_to_wake(bench);
+        share->awake = (char *)bench->shared + i * share->awake_bytes;
+    }
+}
+
+static void sleep_what_is_left(struct bench *bench)
+{
+    for (unsigned i = 0; i < bench->threads; i++) {
+        struct share *share = bench->lanes[i].state;
+        if (share->awake_bytes > 0)
+            munmap(share->awake, share->awake_bytes);
+        share->awake_bytes = 0;
     }
 }
 
@@ -226,7 +278,15 @@ static void measure_raw_pages(struct bench *bench)
 {
     measure_raw(bench, MADV_NOHUGEPAGE, "raw", "raw_drop");
     wake_memory(bench);
+    let_sleep(bench);
     measure_raw(bench, MADV_HUGEPAGE, "raw_huge", "raw_huge_drop");
+}
+
+static void measure_first_filling(struct bench *bench)
+{
+    keep_awake(bench);
+    measure_lanes(bench, "fill", fill_share);
+    sleep_what_is_left(bench);
 }
 
 static int cold_measure(struct bench *bench)
@@ -236,7 +296,7 @@ static int cold_measure(struct bench *bench)
         return err;
     make_lanes(bench);
     measure_raw_pages(bench);
-    measure_lanes(bench, "fill", fill_share);
+    measure_first_filling(bench);
     bench_metric(bench, "objects", (double)count_objects(bench));
     (void)in_all_lanes(bench, free_share);
     err = heap_destroy(&bench->heap);
@@ -251,7 +311,7 @@ static int fill_measure(struct bench *bench)
         return err;
     make_lanes(bench);
     measure_raw_pages(bench);
-    measure_lanes(bench, "fill", fill_share);
+    measure_first_filling(bench);
     measure_lanes(bench, "free", free_share);
     uint64_t start = now_ns(), cpu = cpu_ns();
     if (heap_trim(bench->heap))
