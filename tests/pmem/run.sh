@@ -174,9 +174,11 @@ run_bench() {
         cp -L "$MEMKIND_BEFORE/src/libmemkind.so.0" "$payload/before"
     fi
     cat >"$payload/bench.sh" <<'SH'
-for round in 1 2 3; do
+# Who comes first may have it harder: in turns.
+for libraries in 'here before libmemkind-1.14' 'libmemkind-1.14 before here' \
+    'before here libmemkind-1.14' 'here libmemkind-1.14 before' 'before libmemkind-1.14 here'; do
     for pattern in pair batch churn big; do
-        for library in here before libmemkind-1.14; do
+        for library in $libraries; do
             [ -d /payload/$library ] || continue
             line=$(LD_LIBRARY_PATH=/payload/$library ./bench_memkind --dir /mnt/pmem --warmup 0.3 \
                 --seconds 0.7 $pattern) || line=
