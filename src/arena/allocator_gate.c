@@ -10,7 +10,9 @@
 #include "cancellation.h"
 #include "debug_log.h"
 #include "extent_hooks.h"
+#include "gate_lanes.h"
 #include "jemalloc_thread.h"
+#include "memory_barrier.h"
 #include "ranked_lock.h"
 #include "spread.h"
 #include "tls_model.h"
@@ -23,7 +25,7 @@
 #define YIELDS 100
 #define PAUSE_NS 100000
 
-/* How many threads are inside. */
+/* How many threads are inside that have no lane. */
 static struct {
     _Alignas(CACHE_LINE) atomic_int inside;
 } stripes[STRIPES];
@@ -43,25 +45,49 @@ static __thread bool thread_ended TLS_MODEL;
 /* jemalloc's part of the thread is revived until the thread leaves. */
 static __thread bool thread_revived TLS_MODEL;
 static __thread int fork_cancel_state TLS_MODEL;
+/* The thread's own counter, or NULL; see gate_lanes.h. */
+static __thread atomic_int *thread_lane TLS_MODEL;
+/* It is to take one, or to give its lane up, when it leaves. */
+static __thread bool thread_changes_lane TLS_MODEL;
 
 /* ---- the counters ------------------------------------------------------- */
 
-static atomic_int *own_counter(void)
+static atomic_int *shared_counter(void)
 {
     static __thread char place TLS_MODEL;
     return &stripes[spread((uintptr_t)&place) >> (64 - STRIPE_BITS)].inside;
 }
 
+static void count_in(void)
+{
+    if (__builtin_expect(thread_lane == NULL, 0))
+        atomic_fetch_add(shared_counter(), 1);
+    else if (__builtin_expect(memory_barrier_is_asymmetric(), 1))
+        atomic_store_explicit(thread_lane, 1, memory_order_relaxed);
+    else
+        (void)atomic_exchange(thread_lane, 1);
+    /* Between this and a look at the gate who closes it has a barrier issued,
+     * see show_that_it_is_closed(). */
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+static void count_out(void)
+{
+    if (__builtin_expect(thread_lane == NULL, 0))
+        atomic_fetch_sub_explicit(shared_counter(), 1, memory_order_release);
+    else
+        atomic_store_explicit(thread_lane, 0, memory_order_release);
+}
+
 static void pass_gate(void)
 {
-    atomic_int *counter = own_counter();
     lock_rank_take(RANK_FORK_GATE); /* whether or not the gate is closed */
     lock_rank_release(RANK_FORK_GATE);
     for (;;) {
-        atomic_fetch_add(counter, 1);
+        count_in();
         if (__builtin_expect(!atomic_load(&gate_is_closed), 1))
             return;
-        atomic_fetch_sub(counter, 1);
+        count_out();
         ranked_lock_take(&gate_lock);
         ranked_lock_release(&gate_lock);
     }
@@ -69,10 +95,36 @@ static void pass_gate(void)
 
 static int count_inside(void)
 {
-    int count = 0;
+    int count = gate_lanes_inside();
     for (int i = 0; i < STRIPES; i++)
         count += atomic_load(&stripes[i].inside);
     return count;
+}
+
+/* From now on a thread that has passed the gate is seen to be inside, and one
+ * that has not stays out. */
+static void show_that_it_is_closed(void)
+{
+    static bool all_issue_barriers; /* guarded by the gate_lock */
+    if (memory_barrier_in_all_threads()) {
+        all_issue_barriers = false;
+        return;
+    }
+    if (!all_issue_barriers)
+        memory_barrier_pause();
+    all_issue_barriers = true;
+}
+
+/* A thread that is inside, and not counted any more. */
+static void change_lane(void)
+{
+    if (!thread_ended) {
+        thread_lane = gate_lane_take();
+    } else if (thread_lane != NULL) {
+        gate_lane_give_up(thread_lane);
+        thread_lane = NULL;
+    }
+    thread_changes_lane = false;
 }
 
 /* A thread that enters only to find the gate closed is counted for a moment. */
@@ -132,7 +184,9 @@ void allocator_leave(void)
         thread_revived = false;
     }
     const struct cancellation_part part = cancellation_end_part();
-    atomic_fetch_sub_explicit(own_counter(), 1, memory_order_release);
+    count_out();
+    if (__builtin_expect(thread_changes_lane, 0))
+        change_lane();
     atomic_signal_fence(memory_order_seq_cst);
     thread_inside = false;
     call_after_leaving();
@@ -152,11 +206,17 @@ bool allocator_may_allocate(void)
     return thread_revived;
 }
 
+void allocator_begin_thread(void)
+{
+    thread_changes_lane = thread_lane == NULL && !thread_ended;
+}
+
 void allocator_end_thread(void)
 {
     if (!thread_ended)
         je_thread_begin_end();
     thread_ended = true;
+    thread_changes_lane = true;
 }
 
 bool allocator_thread_has_ended(void)
@@ -188,6 +248,7 @@ bool allocator_close_gate(void)
 {
     ranked_lock_take(&gate_lock);
     atomic_store(&gate_is_closed, true);
+    show_that_it_is_closed();
     const bool alone = wait_for_others(thread_was_inside_before_fork);
     if (!alone)
         debug_log("fork: a thread does not come out of the allocator");
@@ -204,6 +265,8 @@ void allocator_open_gate_in_child(void)
 {
     for (int i = 0; i < STRIPES; i++)
         atomic_store(&stripes[i].inside, 0);
-    atomic_store(own_counter(), thread_was_inside_before_fork);
+    gate_lanes_keep_only(thread_lane);
+    atomic_store(thread_lane != NULL ? thread_lane : shared_counter(),
+                 thread_was_inside_before_fork);
     allocator_open_gate();
 }

@@ -2,7 +2,6 @@
 #include "cache_visit.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <sched.h>
 #include <time.h>
 
@@ -17,9 +16,6 @@
 #define PATIENCE 1000
 #define NAPS 100
 #define NAP_NS 1000000
-
-/* All threads see a CPU's store long before this time has passed. */
-#define FENCE_PAUSE_NS 2000000
 
 /* ---- gates -------------------------------------------------------------- */
 
@@ -59,7 +55,6 @@ static bool wait_for_thread(struct thread_cache *cache)
  */
 static void fence_threads(struct heap_caches *home)
 {
-    struct timespec pause = {.tv_nsec = FENCE_PAUSE_NS};
     bool any = false;
     ranked_lock_assert_held(&home->caches_lock);
     for (struct thread_cache *cache = home->caches; cache != NULL;
@@ -70,8 +65,7 @@ static void fence_threads(struct heap_caches *home)
     if (!any)
         return;
     cancellation_forbid();
-    while (nanosleep(&pause, &pause) != 0 && errno == EINTR)
-        ;
+    memory_barrier_pause();
     for (struct thread_cache *cache = home->caches; cache != NULL;
          cache = cache->next)
         cache->is_fenced = true;

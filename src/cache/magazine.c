@@ -547,6 +547,12 @@ static bool refill(struct magazines *magazines, unsigned size_class)
            refill_from_arena(magazines, size_class);
 }
 
+void *magazine_fetch(struct magazines *magazines, unsigned size_class,
+                     bool zero)
+{
+    return fetch(magazines, size_class, zero ? JE_ZERO : 0);
+}
+
 /* Called when a magazine is empty. */
 static void note_need(struct magazines *magazines, unsigned size_class)
 {
@@ -570,7 +576,7 @@ void *magazine_take(struct magazines *magazines, unsigned size_class, bool zero,
     if (count_of(magazines, size_class) != 0)
         return *--magazines->tops[size_class];
     *fresh = true;
-    return fetch(magazines, size_class, zero ? JE_ZERO : 0);
+    return magazine_fetch(magazines, size_class, zero);
 }
 
 /* ---- objects that are not kept ------------------------------------------ */
@@ -620,8 +626,8 @@ static void note_lately(struct magazines *magazines, unsigned size_class,
     lately->lives[place] = arena_returns_lives(returns, size_class, ptr);
 }
 
-static void return_at_once(struct magazines *magazines, unsigned size_class,
-                           void *ptr)
+void magazine_return(struct magazines *magazines, unsigned size_class,
+                     void *ptr)
 {
     struct heap_arenas *arenas = magazines->arenas;
     const unsigned tally = magazines->tally;
@@ -711,7 +717,7 @@ void magazine_put(struct magazines *magazines, unsigned size_class, void *ptr)
 {
     assert_stack(magazines, size_class);
     if (magazines->is_bypassed) {
-        return_at_once(magazines, size_class, ptr);
+        magazine_return(magazines, size_class, ptr);
         return;
     }
     unseal(magazines, size_class);

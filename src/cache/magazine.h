@@ -90,6 +90,14 @@ void magazine_change_thread(struct magazines *magazines);
 void *magazine_take(struct magazines *magazines, unsigned size_class, bool zero,
                     bool *fresh);
 
+/* Takes an object from the arena, and gives one back, past the magazines, for a
+ * heap that is exhausted. The cache need not be locked: of what other threads
+ * use, these touch nothing but `holds`. */
+void *magazine_fetch(struct magazines *magazines, unsigned size_class,
+                     bool zero);
+void magazine_return(struct magazines *magazines, unsigned size_class,
+                     void *ptr);
+
 /* Notes bytes that were taken, or given (less than 0). The cache need not be
  * locked: of what two threads note at once, some may be lost. */
 static inline void magazine_note_held(struct magazines *magazines,

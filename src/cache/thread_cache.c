@@ -105,7 +105,7 @@ void thread_cache_activate(struct thread_cache *cache)
 {
     struct heap_caches *home = cache->home;
     struct thread_cache *first = atomic_load(&home->active);
-    cache->is_active = true;
+    CACHE_STORE(cache->is_active, true);
     cache->prev_active = NULL;
     do
         cache->next_active = first;
@@ -121,7 +121,7 @@ void thread_cache_deactivate(struct thread_cache *cache)
     ranked_lock_assert_held(&home->caches_lock);
     if (!cache->is_active)
         return;
-    cache->is_active = false;
+    CACHE_STORE(cache->is_active, false);
     if (atomic_compare_exchange_strong(&home->active, &first, next)) {
         if (next != NULL)
             next->prev_active = NULL;
@@ -346,6 +346,7 @@ static bool make_table(void)
         return false;
     }
     thread_cache_table = table;
+    allocator_begin_thread();
     return true;
 }
 

@@ -79,7 +79,8 @@ struct thread_cache {
     uint32_t busy; /* the thread is at the magazines */
     uint8_t gate;  /* see above; other threads write it */
     /* In the home's list of active caches: some magazine is not sealed. Set by
-     * the thread with the cache's lock; see thread_cache_deactivate(). */
+     * the thread with the cache's lock; see thread_cache_deactivate(). The
+     * thread reads it without. */
     bool is_active;
     bool is_spare;     /* its thread has ended; guarded by the caches_lock */
     int32_t ticks;     /* allocations before the next look at the clock */

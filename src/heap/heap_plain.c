@@ -65,15 +65,31 @@ static unsigned class_for(size_t size, int flags)
     return size_class != SIZE_CLASS_NONE ? size_class : SIZE_CLASS_HUGE;
 }
 
+/* Whether a thread's magazines are not used, and hold nothing. Then its cache
+ * need not be locked: only the thread itself makes it active. */
+static bool is_bypassed(const struct thread_cache *cache)
+{
+    return exhaustion_holds(cache->home->heap) && !CACHE_LOAD(cache->is_active);
+}
+
+static void *take_by_lock(struct thread_cache *cache, unsigned size_class,
+                          bool zero, bool *fresh, bool *bypassed)
+{
+    thread_cache_enter_slowly(cache);
+    void *ptr = magazine_take(&cache->magazines, size_class, zero, fresh);
+    *bypassed = cache->magazines.is_bypassed;
+    thread_cache_leave_slowly(cache);
+    return ptr;
+}
+
 static void *take_by_cache(struct thread_cache *cache, unsigned size_class,
                            size_t size, bool zero)
 {
-    bool fresh;
-    thread_cache_enter_slowly(cache);
-    void *ptr = magazine_take(&cache->magazines, size_class, zero, &fresh);
-    const bool is_bypassed = cache->magazines.is_bypassed;
-    thread_cache_leave_slowly(cache);
-    if (is_bypassed && ptr != NULL)
+    bool fresh = true, bypassed = is_bypassed(cache);
+    void *ptr = bypassed
+                    ? magazine_fetch(&cache->magazines, size_class, zero)
+                    : take_by_lock(cache, size_class, zero, &fresh, &bypassed);
+    if (bypassed && ptr != NULL)
         exhaustion_note_success(cache->home->heap, cache);
     if (ptr != NULL && zero && !fresh)
         region_pool_clear(cache->home->arenas->extents.pool, ptr, size);
@@ -518,18 +534,31 @@ void *heap_plain_calloc(struct memkind_heap *heap, size_t size)
     return ptr;
 }
 
+/* To a thread whose magazines are bypassed. */
+static enum heap_error put_past_cache(struct thread_cache *cache,
+                                      unsigned size_class, void *ptr)
+{
+    if (magazine_returned_lately(&cache->magazines, size_class, ptr))
+        return HEAP_DOUBLE_FREE;
+    magazine_return(&cache->magazines, size_class, ptr);
+    exhaustion_note_success(cache->home->heap, cache);
+    return HEAP_OK;
+}
+
 static enum heap_error put_by_cache(struct thread_cache *cache,
                                     unsigned size_class, void *ptr)
 {
     enum heap_error error = HEAP_OK;
+    if (is_bypassed(cache))
+        return put_past_cache(cache, size_class, ptr);
     thread_cache_enter_slowly(cache);
     if (magazine_has_lately(&cache->magazines, size_class, ptr))
         error = HEAP_DOUBLE_FREE;
     else
         magazine_put(&cache->magazines, size_class, ptr);
-    const bool is_bypassed = cache->magazines.is_bypassed;
+    const bool bypassed = cache->magazines.is_bypassed;
     thread_cache_leave_slowly(cache);
-    if (is_bypassed)
+    if (bypassed)
         exhaustion_note_success(cache->home->heap, cache);
     return error;
 }

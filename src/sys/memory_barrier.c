@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "memory_barrier.h"
 
+#include <errno.h>
 #include <linux/membarrier.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "debug_log.h"
 #include "sys_calls.h"
+
+/* All threads see a CPU's store long before this time has passed. */
+#define PAUSE_NS 2000000
 
 static atomic_bool is_registered;
 
@@ -29,4 +34,11 @@ bool memory_barrier_in_all_threads(void)
     debug_log("membarrier(2) has been forbidden");
     atomic_store(&is_registered, false);
     return false;
+}
+
+void memory_barrier_pause(void)
+{
+    struct timespec pause = {.tv_nsec = PAUSE_NS};
+    while (nanosleep(&pause, &pause) != 0 && errno == EINTR)
+        ;
 }

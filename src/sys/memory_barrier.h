@@ -20,4 +20,10 @@ bool memory_barrier_is_asymmetric(void);
  */
 bool memory_barrier_in_all_threads(void);
 
+/* If it is false: from now on each thread has to issue barriers of its own, but
+ * one that has not noticed yet may be between its store and its load. Waits
+ * until all have seen what this thread has stored, and it sees what they have.
+ */
+void memory_barrier_pause(void);
+
 #endif

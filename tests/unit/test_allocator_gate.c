@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -8,6 +9,8 @@
 
 #include "allocator_gate.h"
 #include "cancellation.h"
+#include "gate_lanes.h"
+#include "memory_barrier.h"
 #include "sys_calls.h"
 #include "test_support.h"
 
@@ -76,6 +79,211 @@ static void test_no_thread_is_inside(void)
     CHECK_EQ(atomic_load(&mistakes), 0);
     CHECK_GT(atomic_load(&most_inside), 1);
 }
+
+/* ---- lanes -------------------------------------------------------------- */
+
+/* What a thread that is inside writes to. */
+static struct {
+    _Alignas(64) atomic_uint count;
+} works[2];
+
+enum { WORKERS = sizeof works / sizeof works[0] };
+
+static void enter_with_lane(void)
+{
+    (void)allocator_enter();
+    allocator_begin_thread();
+    allocator_leave();
+}
+
+static void end_lane(void)
+{
+    allocator_end_thread();
+    (void)allocator_enter();
+    allocator_leave();
+}
+
+/* Comes and goes as often as it can. */
+static void *work(void *counter)
+{
+    atomic_uint *count = counter;
+    enter_with_lane();
+    while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
+        (void)allocator_enter_briefly();
+        atomic_store_explicit(
+            count, atomic_load_explicit(count, memory_order_relaxed) + 1,
+            memory_order_relaxed);
+        allocator_leave();
+    }
+    end_lane();
+    return NULL;
+}
+
+static unsigned work_done(void)
+{
+    unsigned sum = 0;
+    for (int i = 0; i < WORKERS; i++)
+        sum += atomic_load(&works[i].count);
+    return sum;
+}
+
+/* Closes the gate for a moment each time. */
+static void check_that_work_rests(int times)
+{
+    int changed = 0;
+    for (int i = 0; i < times; i++) {
+        const unsigned start = work_done();
+        for (int j = 1; work_done() - start < 100 + (unsigned)i % 64; j++)
+            if (j % 1024 == 0)
+                sched_yield();
+        close_gate();
+        const unsigned before = work_done();
+        for (int j = 0; j < 50; j++)
+            changed += work_done() != before;
+        open_gate();
+    }
+    CHECK_EQ(changed, 0);
+}
+
+static int (*real_membarrier)(int command);
+
+static int no_membarrier(int command)
+{
+    (void)command;
+    return -1;
+}
+
+/* Also if the barrier is forbidden meanwhile, and allowed again, as in a child.
+ */
+static void test_work_rests(void)
+{
+    pthread_t threads[WORKERS];
+    real_membarrier = sys.membarrier;
+    memory_barrier_register();
+    atomic_store(&stop, false);
+    for (int i = 0; i < WORKERS; i++)
+        REQUIRE_EQ(pthread_create(&threads[i], NULL, work, &works[i].count), 0);
+    check_that_work_rests(5000);
+    sys.membarrier = no_membarrier;
+    check_that_work_rests(5000);
+    sys.membarrier = real_membarrier;
+    close_gate();
+    memory_barrier_register();
+    open_gate();
+    check_that_work_rests(5000);
+    atomic_store(&stop, true);
+    for (int i = 0; i < WORKERS; i++)
+        pthread_join(threads[i], NULL);
+    CHECK_GT(work_done(), 0);
+}
+
+static void test_lanes_are_one_threads(void)
+{
+    static atomic_int *taken[GATE_LANES + 1];
+    unsigned count = 0;
+    while (count <= GATE_LANES && (taken[count] = gate_lane_take()) != NULL)
+        count++;
+    /* The test's own thread may have one. */
+    CHECK(count == GATE_LANES || count == GATE_LANES - 1);
+    for (unsigned i = 0; i < count; i++)
+        for (unsigned j = 0; j < i; j++)
+            if (taken[i] == taken[j])
+                CHECK(false);
+    CHECK_EQ(gate_lanes_inside(), 0);
+    atomic_store(taken[0], 1);
+    atomic_store(taken[count - 1], 1);
+    CHECK_EQ(gate_lanes_inside(), 2);
+    atomic_store(taken[0], 0);
+    atomic_store(taken[count - 1], 0);
+    gate_lane_give_up(taken[count / 2]);
+    CHECK(gate_lane_take() == taken[count / 2]);
+    CHECK(gate_lane_take() == NULL);
+    for (unsigned i = 0; i < count; i++)
+        gate_lane_give_up(taken[i]);
+}
+
+static void *enter_once(void *unused)
+{
+    enter_with_lane();
+    (void)allocator_enter();
+    allocator_leave();
+    end_lane();
+    return unused;
+}
+
+static unsigned free_lanes(void)
+{
+    static atomic_int *taken[GATE_LANES];
+    unsigned count = 0;
+    while (count < GATE_LANES && (taken[count] = gate_lane_take()) != NULL)
+        count++;
+    for (unsigned i = 0; i < count; i++)
+        gate_lane_give_up(taken[i]);
+    return count;
+}
+
+/* A thread that ends leaves its lane to others. */
+static void test_lanes_are_given_up(void)
+{
+    const unsigned before = free_lanes();
+    for (int i = 0; i < 2 * GATE_LANES; i++) {
+        pthread_t thread;
+        REQUIRE_EQ(pthread_create(&thread, NULL, enter_once, NULL), 0);
+        pthread_join(thread, NULL);
+    }
+    CHECK_EQ(free_lanes(), before);
+}
+
+static void *stay_in_a_lane(void *unused)
+{
+    enter_with_lane();
+    (void)allocator_enter();
+    atomic_store(&inside, 1);
+    while (!atomic_load(&stop))
+        sleep_ms(1);
+    allocator_leave();
+    end_lane();
+    return unused;
+}
+
+/* The child waits for none of them, and its own thread keeps its lane: it is
+ * inside. */
+static void test_a_child_has_one_lane(void)
+{
+    pthread_t thread;
+    int status = -1;
+    enter_with_lane();
+    const unsigned before = free_lanes();
+    atomic_store(&stop, false);
+    atomic_store(&inside, 0);
+    REQUIRE_EQ(pthread_create(&thread, NULL, stay_in_a_lane, NULL), 0);
+    while (atomic_load(&inside) == 0)
+        sleep_ms(1);
+    CHECK_EQ(free_lanes(), before - 1);
+    (void)allocator_enter();
+    CHECK_EQ(gate_lanes_inside(), 2);
+    pid_t child = _Fork();
+    if (child == 0) {
+        alarm(300);
+        allocator_gate_patience = 10;
+        close_gate();
+        allocator_open_gate_in_child();
+        allocator_leave_fork();
+        bool right = gate_lanes_inside() == 1 && free_lanes() == before;
+        allocator_leave();
+        right &= gate_lanes_inside() == 0;
+        _exit(right ? 0 : 1);
+    }
+    allocator_leave();
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    atomic_store(&stop, true);
+    pthread_join(thread, NULL);
+    CHECK_EQ(gate_lanes_inside(), 0);
+    CHECK_EQ(free_lanes(), before);
+}
+
+/* ---- forks -------------------------------------------------------------- */
 
 /* A signal handler that forks may have interrupted its own thread inside. */
 static void test_the_caller_is_inside(void)
@@ -202,6 +410,10 @@ static const struct test_case tests[] = {
     {"no thread is inside", test_no_thread_is_inside},
     {"the caller is inside", test_the_caller_is_inside},
     {"a child is alone", test_a_child_is_alone},
+    {"work rests", test_work_rests},
+    {"lanes are one thread's", test_lanes_are_one_threads},
+    {"lanes are given up", test_lanes_are_given_up},
+    {"a child has one lane", test_a_child_has_one_lane},
     {"cancellation", test_cancellation},
     {"handlers leave cancellation alone",
      test_handlers_leave_cancellation_alone},
