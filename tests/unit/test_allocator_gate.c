@@ -163,14 +163,14 @@ static void test_work_rests(void)
     atomic_store(&stop, false);
     for (int i = 0; i < WORKERS; i++)
         REQUIRE_EQ(pthread_create(&threads[i], NULL, work, &works[i].count), 0);
-    check_that_work_rests(5000);
+    check_that_work_rests(2000);
     sys.membarrier = no_membarrier;
-    check_that_work_rests(5000);
+    check_that_work_rests(2000);
     sys.membarrier = real_membarrier;
     close_gate();
     memory_barrier_register();
     open_gate();
-    check_that_work_rests(5000);
+    check_that_work_rests(2000);
     atomic_store(&stop, true);
     for (int i = 0; i < WORKERS; i++)
         pthread_join(threads[i], NULL);
