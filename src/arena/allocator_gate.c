@@ -47,8 +47,11 @@ static __thread bool thread_revived TLS_MODEL;
 static __thread int fork_cancel_state TLS_MODEL;
 /* The thread's own counter, or NULL; see gate_lanes.h. */
 static __thread atomic_int *thread_lane TLS_MODEL;
-/* It is to take one, or to give its lane up, when it leaves. */
-static __thread bool thread_changes_lane TLS_MODEL;
+static __thread bool thread_keeps_lane TLS_MODEL; /* when it leaves */
+/* It is counted by a shared one. */
+static __thread bool thread_has_no_lane TLS_MODEL;
+/* How many forks led to this process. */
+static atomic_uint forks;
 
 /* ---- the counters ------------------------------------------------------- */
 
@@ -58,25 +61,64 @@ static atomic_int *shared_counter(void)
     return &stripes[spread((uintptr_t)&place) >> (64 - STRIPE_BITS)].inside;
 }
 
+/*
+ * A signal handler may fork at any moment, and the thread that it has
+ * interrupted goes on in the child. There a lane is the thread's if this said
+ * so at the fork, and what it says then stays; no other one is taken. So what
+ * the thread was about to do with a lane before is not to be done there.
+ */
+static void take_lane(void)
+{
+    unsigned before;
+    do {
+        before = atomic_load_explicit(&forks, memory_order_relaxed);
+        thread_lane = gate_lane_take();
+        atomic_signal_fence(memory_order_seq_cst);
+    } while (atomic_load_explicit(&forks, memory_order_relaxed) != before);
+}
+
+static void give_lane_up(void)
+{
+    const unsigned before = atomic_load_explicit(&forks, memory_order_relaxed);
+    atomic_int *lane = thread_lane;
+    thread_lane = NULL;
+    atomic_signal_fence(memory_order_seq_cst);
+    if (lane != NULL &&
+        atomic_load_explicit(&forks, memory_order_relaxed) == before)
+        gate_lane_give_up(lane);
+}
+
+/* Whoever closes the gate has a barrier issued between that and a look at the
+ * counters, see show_that_it_is_closed(); or the thread issues one between the
+ * two here. What it knows of that is read after the store: a thread that was
+ * interrupted in between has stored for all to see. */
 static void count_in(void)
 {
     if (__builtin_expect(thread_lane == NULL, 0))
+        take_lane();
+    if (__builtin_expect(thread_lane == NULL, 0)) {
+        thread_has_no_lane = true;
+        atomic_signal_fence(memory_order_seq_cst);
         atomic_fetch_add(shared_counter(), 1);
-    else if (__builtin_expect(memory_barrier_is_asymmetric(), 1))
-        atomic_store_explicit(thread_lane, 1, memory_order_relaxed);
-    else
-        (void)atomic_exchange(thread_lane, 1);
-    /* Between this and a look at the gate who closes it has a barrier issued,
-     * see show_that_it_is_closed(). */
+        return;
+    }
+    atomic_store_explicit(thread_lane, 1, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst);
+    if (__builtin_expect(!memory_barrier_is_asymmetric(), 0))
+        (void)atomic_exchange(thread_lane, 1);
 }
 
 static void count_out(void)
 {
-    if (__builtin_expect(thread_lane == NULL, 0))
+    if (__builtin_expect(thread_has_no_lane, 0)) {
         atomic_fetch_sub_explicit(shared_counter(), 1, memory_order_release);
-    else
-        atomic_store_explicit(thread_lane, 0, memory_order_release);
+        atomic_signal_fence(memory_order_seq_cst);
+        thread_has_no_lane = false;
+        return;
+    }
+    atomic_store_explicit(thread_lane, 0, memory_order_release);
+    if (__builtin_expect(!thread_keeps_lane, 0))
+        give_lane_up();
 }
 
 static void pass_gate(void)
@@ -101,11 +143,22 @@ static int count_inside(void)
     return count;
 }
 
+/* What the thread itself adds to that. */
+static int count_own(void)
+{
+    if (thread_lane != NULL)
+        return atomic_load(thread_lane);
+    return thread_has_no_lane ? 1 : 0;
+}
+
+/* Whether threads issue barriers of their own since a pause. Guarded by the
+ * gate_lock. */
+static bool all_issue_barriers;
+
 /* From now on a thread that has passed the gate is seen to be inside, and one
  * that has not stays out. */
 static void show_that_it_is_closed(void)
 {
-    static bool all_issue_barriers; /* guarded by the gate_lock */
     if (memory_barrier_in_all_threads()) {
         all_issue_barriers = false;
         return;
@@ -113,18 +166,6 @@ static void show_that_it_is_closed(void)
     if (!all_issue_barriers)
         memory_barrier_pause();
     all_issue_barriers = true;
-}
-
-/* A thread that is inside, and not counted any more. */
-static void change_lane(void)
-{
-    if (!thread_ended) {
-        thread_lane = gate_lane_take();
-    } else if (thread_lane != NULL) {
-        gate_lane_give_up(thread_lane);
-        thread_lane = NULL;
-    }
-    thread_changes_lane = false;
 }
 
 /* A thread that enters only to find the gate closed is counted for a moment. */
@@ -185,8 +226,6 @@ void allocator_leave(void)
     }
     const struct cancellation_part part = cancellation_end_part();
     count_out();
-    if (__builtin_expect(thread_changes_lane, 0))
-        change_lane();
     atomic_signal_fence(memory_order_seq_cst);
     thread_inside = false;
     call_after_leaving();
@@ -208,7 +247,7 @@ bool allocator_may_allocate(void)
 
 void allocator_begin_thread(void)
 {
-    thread_changes_lane = thread_lane == NULL && !thread_ended;
+    thread_keeps_lane = !thread_ended;
 }
 
 void allocator_end_thread(void)
@@ -216,7 +255,7 @@ void allocator_end_thread(void)
     if (!thread_ended)
         je_thread_begin_end();
     thread_ended = true;
-    thread_changes_lane = true;
+    thread_keeps_lane = false;
 }
 
 bool allocator_thread_has_ended(void)
@@ -249,7 +288,7 @@ bool allocator_close_gate(void)
     ranked_lock_take(&gate_lock);
     atomic_store(&gate_is_closed, true);
     show_that_it_is_closed();
-    const bool alone = wait_for_others(thread_was_inside_before_fork);
+    const bool alone = wait_for_others(count_own());
     if (!alone)
         debug_log("fork: a thread does not come out of the allocator");
     return alone && !thread_was_inside_before_fork;
@@ -261,12 +300,16 @@ void allocator_open_gate(void)
     ranked_lock_release(&gate_lock);
 }
 
+/* The barrier may be one that all threads issue again: memory_barrier.h has
+ * registered the child. */
 void allocator_open_gate_in_child(void)
 {
+    atomic_fetch_add(&forks, 1);
     for (int i = 0; i < STRIPES; i++)
         atomic_store(&stripes[i].inside, 0);
     gate_lanes_keep_only(thread_lane);
-    atomic_store(thread_lane != NULL ? thread_lane : shared_counter(),
-                 thread_was_inside_before_fork);
+    if (thread_has_no_lane)
+        atomic_store(shared_counter(), 1);
+    all_issue_barriers = false;
     allocator_open_gate();
 }

@@ -51,11 +51,12 @@ void allocator_call_after_leaving(void (*function)(void));
  */
 bool allocator_may_allocate(void);
 
-/* The calling thread, which is inside, will call allocator_end_thread(). From
- * now on it passes the gate faster, if it can. */
+/* The calling thread will call allocator_end_thread(). Until then it passes the
+ * gate faster, if it can. */
 void allocator_begin_thread(void);
 
-/* From now on the calling thread has no caches. Enters and leaves once more. */
+/* From now on the calling thread has no caches. It enters and leaves once
+ * more. */
 void allocator_end_thread(void);
 
 /* Whether jemalloc's part of the calling thread, or its caches, have ended. */

@@ -64,10 +64,10 @@ void gate_lanes_keep_only(const atomic_int *own)
         for (uint64_t word = atomic_load(&taken[i]); word != 0;
              word &= word - 1) {
             atomic_int *lane = next_of(i, word);
-            if (atomic_load(lane) != 0)
-                atomic_store(lane, 0);
             if (lane == own)
                 kept = word & ~(word - 1);
+            else if (atomic_load(lane) != 0)
+                atomic_store(lane, 0);
         }
         if (atomic_load(&taken[i]) != kept)
             atomic_store(&taken[i], kept);

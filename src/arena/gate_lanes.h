@@ -5,15 +5,15 @@
  * it is inside, and then looks whether the gate is closed; who closes it issues
  * a barrier in all threads in between (memory_barrier.h).
  *
- * There are not as many lanes as there may be threads. Those that have none
- * share counters.
+ * If there are more threads than lanes, the others share counters.
  */
 #ifndef GATE_LANES_H
 #define GATE_LANES_H
 
 #include <stdatomic.h>
 
-#define GATE_LANES 256
+/* Those that no thread has had take no memory. */
+#define GATE_LANES 4096
 
 /* A lane that no other thread has until gate_lane_give_up(); NULL if all are
  * taken. A thread is outside the gate at both. */
@@ -23,8 +23,8 @@ void gate_lane_give_up(atomic_int *lane);
 /* How many threads with lanes are inside. */
 int gate_lanes_inside(void);
 
-/* In a forked child, which has one thread: `own` is its lane, or NULL. No
- * thread is inside then. */
+/* In a forked child, which has one thread: `own` is its lane, and stays as it
+ * is, or NULL. All others are free. */
 void gate_lanes_keep_only(const atomic_int *own);
 
 #endif

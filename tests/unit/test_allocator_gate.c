@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <limits.h>
+#include <memkind.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -96,6 +97,33 @@ static void enter_with_lane(void)
     allocator_leave();
 }
 
+static atomic_int *taken_lanes[GATE_LANES + 1];
+
+/* How many that were. Those are not inside. */
+static unsigned take_free_lanes(void)
+{
+    const int before = gate_lanes_inside();
+    unsigned count = 0;
+    while (count <= GATE_LANES &&
+           (taken_lanes[count] = gate_lane_take()) != NULL)
+        count++;
+    CHECK_EQ(gate_lanes_inside(), before);
+    return count;
+}
+
+static void give_lanes_up(unsigned count)
+{
+    while (count-- > 0)
+        gate_lane_give_up(taken_lanes[count]);
+}
+
+static unsigned free_lanes(void)
+{
+    const unsigned count = take_free_lanes();
+    give_lanes_up(count);
+    return count;
+}
+
 static void end_lane(void)
 {
     allocator_end_thread();
@@ -153,16 +181,29 @@ static int no_membarrier(int command)
     return -1;
 }
 
+static pthread_t workers[WORKERS];
+
+static void start_work(void)
+{
+    atomic_store(&stop, false);
+    for (int i = 0; i < WORKERS; i++)
+        REQUIRE_EQ(pthread_create(&workers[i], NULL, work, &works[i].count), 0);
+}
+
+static void end_work(void)
+{
+    atomic_store(&stop, true);
+    for (int i = 0; i < WORKERS; i++)
+        pthread_join(workers[i], NULL);
+}
+
 /* Also if the barrier is forbidden meanwhile, and allowed again, as in a child.
  */
 static void test_work_rests(void)
 {
-    pthread_t threads[WORKERS];
     real_membarrier = sys.membarrier;
     memory_barrier_register();
-    atomic_store(&stop, false);
-    for (int i = 0; i < WORKERS; i++)
-        REQUIRE_EQ(pthread_create(&threads[i], NULL, work, &works[i].count), 0);
+    start_work();
     check_that_work_rests(2000);
     sys.membarrier = no_membarrier;
     check_that_work_rests(2000);
@@ -171,65 +212,108 @@ static void test_work_rests(void)
     memory_barrier_register();
     open_gate();
     check_that_work_rests(2000);
-    atomic_store(&stop, true);
-    for (int i = 0; i < WORKERS; i++)
-        pthread_join(threads[i], NULL);
-    CHECK_GT(work_done(), 0);
+    end_work();
+}
+
+static void test_work_rests_without_lanes(void)
+{
+    const unsigned count = take_free_lanes();
+    start_work();
+    check_that_work_rests(1000);
+    CHECK_EQ(gate_lanes_inside(), 0);
+    end_work();
+    give_lanes_up(count);
+    CHECK_EQ(free_lanes(), count);
+}
+
+static double close_and_open_ms(void)
+{
+    struct timespec begin, end;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    close_gate();
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    open_gate();
+    return (double)(end.tv_sec - begin.tv_sec) * 1e3 +
+           (double)(end.tv_nsec - begin.tv_nsec) / 1e6;
+}
+
+static bool pauses_once(void)
+{
+    sys.membarrier = no_membarrier;
+    const bool pauses = close_and_open_ms() >= 2;
+    double least = 1e9;
+    for (int i = 0; i < 100; i++) {
+        const double ms = close_and_open_ms();
+        least = ms < least ? ms : least;
+    }
+    return pauses && least < 2;
+}
+
+/* A thread may be between its store and its load when the barrier is forbidden
+ * for the first time: in the parent, and in a child that was allowed it again.
+ */
+static void test_it_pauses_when_the_barrier_is_forbidden(void)
+{
+    int status = -1;
+    real_membarrier = sys.membarrier;
+    memory_barrier_register();
+    close_gate();
+    open_gate();
+    CHECK(pauses_once());
+    pid_t child = _Fork();
+    if (child == 0) {
+        close_gate();
+        sys.membarrier = real_membarrier;
+        memory_barrier_register();
+        allocator_open_gate_in_child();
+        allocator_leave_fork();
+        _exit(pauses_once() ? 0 : 1);
+    }
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    sys.membarrier = real_membarrier;
+    memory_barrier_register();
 }
 
 static void test_lanes_are_one_threads(void)
 {
-    static atomic_int *taken[GATE_LANES + 1];
-    unsigned count = 0;
-    while (count <= GATE_LANES && (taken[count] = gate_lane_take()) != NULL)
-        count++;
+    const unsigned count = take_free_lanes();
     /* The test's own thread may have one. */
     CHECK(count == GATE_LANES || count == GATE_LANES - 1);
-    for (unsigned i = 0; i < count; i++)
-        for (unsigned j = 0; j < i; j++)
-            if (taken[i] == taken[j])
-                CHECK(false);
-    CHECK_EQ(gate_lanes_inside(), 0);
-    atomic_store(taken[0], 1);
-    atomic_store(taken[count - 1], 1);
+    for (unsigned i = 1; i < count; i++)
+        CHECK(taken_lanes[i - 1] < taken_lanes[i]);
+    atomic_store(taken_lanes[0], 1);
+    atomic_store(taken_lanes[count - 1], 1);
     CHECK_EQ(gate_lanes_inside(), 2);
-    atomic_store(taken[0], 0);
-    atomic_store(taken[count - 1], 0);
-    gate_lane_give_up(taken[count / 2]);
-    CHECK(gate_lane_take() == taken[count / 2]);
+    atomic_store(taken_lanes[0], 0);
+    atomic_store(taken_lanes[count - 1], 0);
+    gate_lane_give_up(taken_lanes[count / 2]);
+    CHECK(gate_lane_take() == taken_lanes[count / 2]);
     CHECK(gate_lane_take() == NULL);
-    for (unsigned i = 0; i < count; i++)
-        gate_lane_give_up(taken[i]);
+    give_lanes_up(count);
 }
 
-static void *enter_once(void *unused)
+static void *allocate_and_count(void *result)
 {
-    enter_with_lane();
-    (void)allocator_enter();
-    allocator_leave();
-    end_lane();
-    return unused;
+    memkind_t kind = NULL;
+    REQUIRE_EQ(memkind_create_pmem(test_dir(), 0, &kind), MEMKIND_SUCCESS);
+    memkind_free(kind, memkind_malloc(kind, 100));
+    *(unsigned *)result = free_lanes();
+    CHECK_EQ(memkind_destroy_kind(kind), MEMKIND_SUCCESS);
+    return NULL;
 }
 
-static unsigned free_lanes(void)
-{
-    static atomic_int *taken[GATE_LANES];
-    unsigned count = 0;
-    while (count < GATE_LANES && (taken[count] = gate_lane_take()) != NULL)
-        count++;
-    for (unsigned i = 0; i < count; i++)
-        gate_lane_give_up(taken[i]);
-    return count;
-}
-
-/* A thread that ends leaves its lane to others. */
+/* A thread that allocates keeps a lane until it ends. */
 static void test_lanes_are_given_up(void)
 {
     const unsigned before = free_lanes();
-    for (int i = 0; i < 2 * GATE_LANES; i++) {
+    for (int i = 0; i < 20; i++) {
         pthread_t thread;
-        REQUIRE_EQ(pthread_create(&thread, NULL, enter_once, NULL), 0);
+        unsigned meanwhile = 0;
+        REQUIRE_EQ(
+            pthread_create(&thread, NULL, allocate_and_count, &meanwhile), 0);
         pthread_join(thread, NULL);
+        CHECK_EQ(meanwhile, before - 1);
     }
     CHECK_EQ(free_lanes(), before);
 }
@@ -269,7 +353,8 @@ static void test_a_child_has_one_lane(void)
         close_gate();
         allocator_open_gate_in_child();
         allocator_leave_fork();
-        bool right = gate_lanes_inside() == 1 && free_lanes() == before;
+        bool right = gate_lanes_inside() == 1 && take_free_lanes() == before &&
+                     gate_lanes_inside() == 1;
         allocator_leave();
         right &= gate_lanes_inside() == 0;
         _exit(right ? 0 : 1);
@@ -286,7 +371,7 @@ static void test_a_child_has_one_lane(void)
 /* ---- forks -------------------------------------------------------------- */
 
 /* A signal handler that forks may have interrupted its own thread inside. */
-static void test_the_caller_is_inside(void)
+static void close_from_inside(void)
 {
     (void)allocator_enter();
     close_gate();
@@ -294,6 +379,20 @@ static void test_the_caller_is_inside(void)
     allocator_leave();
     close_gate();
     open_gate();
+}
+
+/* It does not wait for itself. */
+static void test_the_caller_is_inside(void)
+{
+    const int patience = allocator_gate_patience;
+    alarm(300);
+    allocator_gate_patience = INT_MAX / 2;
+    close_from_inside();
+    const unsigned count = take_free_lanes();
+    close_from_inside();
+    give_lanes_up(count);
+    allocator_gate_patience = patience;
+    alarm(0);
 }
 
 static void *stay_inside(void *unused)
@@ -411,6 +510,9 @@ static const struct test_case tests[] = {
     {"the caller is inside", test_the_caller_is_inside},
     {"a child is alone", test_a_child_is_alone},
     {"work rests", test_work_rests},
+    {"work rests without lanes", test_work_rests_without_lanes},
+    {"it pauses when the barrier is forbidden",
+     test_it_pauses_when_the_barrier_is_forbidden},
     {"lanes are one thread's", test_lanes_are_one_threads},
     {"lanes are given up", test_lanes_are_given_up},
     {"a child has one lane", test_a_child_has_one_lane},
