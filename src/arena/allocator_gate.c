@@ -89,7 +89,7 @@ static void give_lane_up(void)
 }
 
 /* Whoever closes the gate has a barrier issued between that and a look at the
- * counters, see show_that_it_is_closed(); or the thread issues one between the
+ * counters, see allocator_close_gate(); or the thread issues one between the
  * two here. What it knows of that is read after the store: a thread that was
  * interrupted in between has stored for all to see. */
 static void count_in(void)
@@ -149,23 +149,6 @@ static int count_own(void)
     if (thread_lane != NULL)
         return atomic_load(thread_lane);
     return thread_has_no_lane ? 1 : 0;
-}
-
-/* Whether threads issue barriers of their own since a pause. Guarded by the
- * gate_lock. */
-static bool all_issue_barriers;
-
-/* From now on a thread that has passed the gate is seen to be inside, and one
- * that has not stays out. */
-static void show_that_it_is_closed(void)
-{
-    if (memory_barrier_in_all_threads()) {
-        all_issue_barriers = false;
-        return;
-    }
-    if (!all_issue_barriers)
-        memory_barrier_pause();
-    all_issue_barriers = true;
 }
 
 /* A thread that enters only to find the gate closed is counted for a moment. */
@@ -287,7 +270,9 @@ bool allocator_close_gate(void)
 {
     ranked_lock_take(&gate_lock);
     atomic_store(&gate_is_closed, true);
-    show_that_it_is_closed();
+    /* From now on a thread that has passed the gate is seen to be inside, and
+     * one that has not stays out. */
+    memory_barrier_in_all_or_pause();
     const bool alone = wait_for_others(count_own());
     if (!alone)
         debug_log("fork: a thread does not come out of the allocator");
@@ -300,8 +285,6 @@ void allocator_open_gate(void)
     ranked_lock_release(&gate_lock);
 }
 
-/* The barrier may be one that all threads issue again: memory_barrier.h has
- * registered the child. */
 void allocator_open_gate_in_child(void)
 {
     atomic_fetch_add(&forks, 1);
@@ -310,6 +293,5 @@ void allocator_open_gate_in_child(void)
     gate_lanes_keep_only(thread_lane);
     if (thread_has_no_lane)
         atomic_store(shared_counter(), 1);
-    all_issue_barriers = false;
     allocator_open_gate();
 }

@@ -550,6 +550,7 @@ static bool refill(struct magazines *magazines, unsigned size_class)
 void *magazine_fetch(struct magazines *magazines, unsigned size_class,
                      bool zero)
 {
+    magazines->taken[size_class / 64] |= bit_of(size_class);
     return fetch(magazines, size_class, zero ? JE_ZERO : 0);
 }
 

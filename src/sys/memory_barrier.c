@@ -13,11 +13,14 @@
 #define PAUSE_NS 2000000
 
 static atomic_bool is_registered;
+/* Since it is not. */
+static atomic_bool has_paused;
 
 void memory_barrier_register(void)
 {
     int command = MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED;
     atomic_store(&is_registered, sys.membarrier(command) == 0);
+    atomic_store(&has_paused, false);
 }
 
 bool memory_barrier_is_asymmetric(void)
@@ -41,4 +44,12 @@ void memory_barrier_pause(void)
     struct timespec pause = {.tv_nsec = PAUSE_NS};
     while (nanosleep(&pause, &pause) != 0 && errno == EINTR)
         ;
+}
+
+void memory_barrier_in_all_or_pause(void)
+{
+    if (memory_barrier_in_all_threads() || atomic_load(&has_paused))
+        return;
+    memory_barrier_pause();
+    atomic_store(&has_paused, true);
 }

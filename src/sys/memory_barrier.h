@@ -26,4 +26,8 @@ bool memory_barrier_in_all_threads(void);
  */
 void memory_barrier_pause(void);
 
+/* Issues a barrier in all threads or, if it cannot be done any more, pauses
+ * once. For one thread at a time. */
+void memory_barrier_in_all_or_pause(void);
+
 #endif
