@@ -144,7 +144,7 @@ static int count_inside(void)
 }
 
 /* What the thread itself adds to that. */
-static int count_own(void)
+static int count_oneself(void)
 {
     if (thread_lane != NULL)
         return atomic_load(thread_lane);
@@ -273,7 +273,7 @@ bool allocator_close_gate(void)
     /* From now on a thread that has passed the gate is seen to be inside, and
      * one that has not stays out. */
     memory_barrier_in_all_or_pause();
-    const bool alone = wait_for_others(count_own());
+    const bool alone = wait_for_others(count_oneself());
     if (!alone)
         debug_log("fork: a thread does not come out of the allocator");
     return alone && !thread_was_inside_before_fork;
