@@ -72,23 +72,19 @@ static bool is_bypassed(const struct thread_cache *cache)
     return exhaustion_holds(cache->home->heap) && !CACHE_LOAD(cache->is_active);
 }
 
-static void *take_by_lock(struct thread_cache *cache, unsigned size_class,
-                          bool zero, bool *fresh, bool *bypassed)
-{
-    thread_cache_enter_slowly(cache);
-    void *ptr = magazine_take(&cache->magazines, size_class, zero, fresh);
-    *bypassed = cache->magazines.is_bypassed;
-    thread_cache_leave_slowly(cache);
-    return ptr;
-}
-
 static void *take_by_cache(struct thread_cache *cache, unsigned size_class,
                            size_t size, bool zero)
 {
     bool fresh = true, bypassed = is_bypassed(cache);
-    void *ptr = bypassed
-                    ? magazine_fetch(&cache->magazines, size_class, zero)
-                    : take_by_lock(cache, size_class, zero, &fresh, &bypassed);
+    void *ptr;
+    if (bypassed) {
+        ptr = magazine_fetch(&cache->magazines, size_class, zero);
+    } else {
+        thread_cache_enter_slowly(cache);
+        ptr = magazine_take(&cache->magazines, size_class, zero, &fresh);
+        bypassed = cache->magazines.is_bypassed;
+        thread_cache_leave_slowly(cache);
+    }
     if (bypassed && ptr != NULL)
         exhaustion_note_success(cache->home->heap, cache);
     if (ptr != NULL && zero && !fresh)

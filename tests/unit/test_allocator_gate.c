@@ -13,6 +13,7 @@
 #include "gate_lanes.h"
 #include "memory_barrier.h"
 #include "sys_calls.h"
+#include "test_membarrier.h"
 #include "test_support.h"
 
 static void sleep_ms(long ms)
@@ -174,12 +175,6 @@ static void check_that_work_rests(int times)
 }
 
 static int (*real_membarrier)(int command);
-
-static int no_membarrier(int command)
-{
-    (void)command;
-    return -1;
-}
 
 static pthread_t workers[WORKERS];
 

@@ -20,6 +20,7 @@
 #include "memory_barrier.h"
 #include "region_pool.h"
 #include "sys_calls.h"
+#include "test_membarrier.h"
 #include "thread_cache.h"
 
 static int owner;
@@ -694,13 +695,6 @@ static void visit_workers(void)
 static void test_visits_while_threads_work(void)
 {
     visit_workers();
-}
-
-static int no_membarrier(int command)
-{
-    (void)command;
-    errno = ENOSYS;
-    return -1;
 }
 
 static void test_without_membarrier(void)

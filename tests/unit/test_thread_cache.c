@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* How a thread and other threads get at its magazines if membarrier(2) is
  * there, is missing, or is forbidden later. */
-#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
@@ -15,6 +14,7 @@
 #include "layer_test.h"
 #include "memory_barrier.h"
 #include "sys_calls.h"
+#include "test_membarrier.h"
 #include "thread_cache.h"
 
 static int owner;
@@ -36,13 +36,6 @@ static int count_membarrier(int command)
 {
     barriers++;
     return real_membarrier(command);
-}
-
-static int no_membarrier(int command)
-{
-    (void)command;
-    errno = EPERM;
-    return -1;
 }
 
 static struct memkind_heap *make_heap(void)
