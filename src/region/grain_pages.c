@@ -145,55 +145,23 @@ int grain_pages_give(struct memkind_region_pool *pool, struct region *region,
 
 /* ---- finding pages ---- */
 
-/* Which pages are looked for. */
-struct page_state {
-    struct page_map space_map, live_map;
-    bool space, live;
-};
-
-static bool page_is_in_state(const struct page_state *state, size_t page)
-{
-    return page_map_has(&state->space_map, page) == state->space &&
-           page_map_has(&state->live_map, page) == state->live;
-}
-
-/* Go on over whole grains all pages of which are looked for, or none is for one
- * of the two reasons. */
-static size_t skip_grains_in_state(const struct page_state *state, size_t page,
-                                   size_t end)
-{
-    size_t space = page_map_skip(&state->space_map, page, end, state->space);
-    return page_map_skip(&state->live_map, page, space, state->live);
-}
-
-static size_t skip_other_grains(const struct page_state *state, size_t page,
-                                size_t end)
-{
-    size_t space = page_map_skip(&state->space_map, page, end, !state->space);
-    size_t live = page_map_skip(&state->live_map, page, end, !state->live);
-    return space > live ? space : live;
-}
-
 bool grain_pages_next_run(const struct memkind_region_pool *pool,
                           const struct region *region, struct page_range *pages,
                           bool has_space, bool is_live, struct page_range *run)
 {
     ranked_lock_assert_held(&region->grain_lock);
-    const struct page_state state = {space_map_of(pool, region),
-                                     live_map_of(pool, region), has_space,
-                                     is_live};
-    size_t page = pages->first;
-    while (page < pages->end && !page_is_in_state(&state, page)) {
-        size_t next = skip_other_grains(&state, page, pages->end);
-        page = next > page ? next : page + 1;
-    }
-    run->first = page;
-    while (page < pages->end && page_is_in_state(&state, page)) {
-        size_t next = skip_grains_in_state(&state, page, pages->end);
-        page = next > page ? next : page + 1;
-    }
-    run->end = page;
-    pages->first = page;
+    const struct page_map space = space_map_of(pool, region);
+    const struct page_map live = live_map_of(pool, region);
+    const size_t end = pages->end;
+    size_t first = pages->first, page;
+    do {
+        page = page_map_next(&space, first, end, has_space);
+        first = page_map_next(&live, page, end, is_live);
+    } while (first != page);
+    run->first = first;
+    run->end = page_map_next(
+        &live, first, page_map_next(&space, first, end, !has_space), !is_live);
+    pages->first = run->end;
     return run->first < run->end;
 }
 

@@ -107,15 +107,37 @@ size_t page_map_count(const struct page_map *map, size_t first, size_t end)
     return count;
 }
 
-size_t page_map_skip(const struct page_map *map, size_t page, size_t end,
+/* The first page of a part of a grain that is not even, or `end`. */
+static size_t next_in_part(const uint64_t *bits, size_t page, size_t end,
+                           bool value)
+{
+    for (; page < end; page = (page / 64 + 1) * 64) {
+        const uint64_t word = value ? bits[page / 64] : ~bits[page / 64];
+        const uint64_t found = word & mask_of(page, end);
+        if (found != 0)
+            return page / 64 * 64 + (size_t)__builtin_ctzll(found);
+    }
+    return end;
+}
+
+size_t page_map_next(const struct page_map *map, size_t page, size_t end,
                      bool value)
 {
     const size_t per_grain = map->per_grain;
-    const size_t even = value ? per_grain : 0;
-    const uint16_t *count = &map->counts[page / per_grain];
-    if (page % per_grain != 0)
-        return page;
-    while (end - page >= per_grain && *count++ == even)
-        page += per_grain;
-    return page;
+    const size_t all = value ? per_grain : 0, none = per_grain - all;
+    size_t grain = page / per_grain;
+    while (page < end) {
+        const size_t next_grain = (grain + 1) * per_grain;
+        const size_t part_end = next_grain < end ? next_grain : end;
+        if (map->counts[grain] == all)
+            return page;
+        if (map->counts[grain] != none)
+            page = next_in_part(map->bits, page, part_end, value);
+        else
+            page = part_end;
+        if (page < part_end)
+            return page;
+        grain++;
+    }
+    return end;
 }

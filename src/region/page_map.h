@@ -44,9 +44,9 @@ size_t page_map_set(const struct page_map *map, size_t first, size_t end,
 /* How many pages of [first, end) have it. */
 size_t page_map_count(const struct page_map *map, size_t first, size_t end);
 
-/* Goes on from `page`, if that is the first of a grain, over whole grains all
- * pages of which have the bit, or none of which has; up to `end` at most. */
-size_t page_map_skip(const struct page_map *map, size_t page, size_t end,
+/* The first page of [page, end) that has it, or that has it not; `end` if there
+ * is none. */
+size_t page_map_next(const struct page_map *map, size_t page, size_t end,
                      bool value);
 
 #endif

@@ -81,9 +81,14 @@ static void clear_dirty_pages(const struct memkind_region_pool *pool,
         if (region->grain_dirty[i] == 0 || region->is_private)
             continue;
         const struct page_range part = grain_part(pool, pages, i);
-        for (size_t page = part.first; page < part.end; page++)
-            if (page_map_has(&dirty, page))
-                memset(region->base + page * page_size, 0, page_size);
+        size_t first = part.first, next;
+        while ((first = page_map_next(&dirty, first, part.end, true)) <
+               part.end) {
+            next = page_map_next(&dirty, first, part.end, false);
+            memset(region->base + first * page_size, 0,
+                   (next - first) * page_size);
+            first = next;
+        }
     }
     (void)page_map_set(&dirty, pages.first, pages.end, true);
 }
