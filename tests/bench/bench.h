@@ -57,6 +57,7 @@ struct lane {
     struct times *times; /* TIME_SORTS of them, if the pattern is timed */
     uint64_t operations;
     uint64_t ns;
+    uint64_t aside_ns, aside_cpu_ns; /* of a step, not to be counted */
 };
 
 struct pattern {
@@ -123,9 +124,11 @@ struct bench {
     size_t metric_count;
 };
 
-/* Nanoseconds, of a clock that never goes back; of the process's CPU time. */
+/* Nanoseconds, of a clock that never goes back; of the process's CPU time, of
+ * the thread's. */
 uint64_t now_ns(void);
 uint64_t cpu_ns(void);
+uint64_t cpu_of_thread_ns(void);
 
 /* Zeroed pages that are not the measured heap's, all there already. Ends the
  * program if there is no memory. */

@@ -27,6 +27,11 @@ uint64_t cpu_ns(void)
     return read_clock(CLOCK_PROCESS_CPUTIME_ID);
 }
 
+uint64_t cpu_of_thread_ns(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
 void *bench_pages(size_t size)
 {
     void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE,
