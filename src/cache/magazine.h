@@ -33,6 +33,26 @@
 #define RETURNED_LATELY 16U
 
 struct magazines {
+    /*
+     * The stacks, by class: the first place, the place behind the last one, and
+     * the next free place. Below the first place there is a NULL, so that an
+     * empty magazine needs no other mark, and below that its true end. A
+     * magazine without capacity consists of nothing else. A magazine that is
+     * sealed is empty, and its last place seems to be its first.
+     */
+    void **bases[SIZE_CLASS_COUNT];
+    void **ends[SIZE_CLASS_COUNT];
+    void **tops[SIZE_CLASS_COUNT];
+    uint8_t refill_log[SIZE_CLASS_COUNT]; /* objects of the next refill */
+    /* The last objects that were not kept. One is free as long as counting has
+     * not ended, and none at its address has come to live. */
+    struct returned_lately {
+        unsigned epoch; /* of arena_returns */
+        unsigned next;
+        void *objects[RETURNED_LATELY];
+        uint64_t lives[RETURNED_LATELY]; /* see arena_returns_lives() */
+        uint8_t classes[RETURNED_LATELY];
+    } returned;
     struct heap_arenas *arenas;
     struct depot *depot; /* the heap's; or NULL */
     /* A bit for each class whose magazine has capacity and is not sealed: all
@@ -54,26 +74,6 @@ struct magazines {
      * what another thread frees is not counted. */
     _Atomic int64_t holds;
     bool is_bypassed; /* no objects are kept: all go back to the arenas */
-    /* The last objects that were not kept. One is free as long as counting has
-     * not ended, and none at its address has come to live. */
-    struct returned_lately {
-        unsigned epoch; /* of arena_returns */
-        unsigned next;
-        void *objects[RETURNED_LATELY];
-        uint64_t lives[RETURNED_LATELY]; /* see arena_returns_lives() */
-        uint8_t classes[RETURNED_LATELY];
-    } returned;
-    uint8_t refill_log[SIZE_CLASS_COUNT]; /* objects of the next refill */
-    /*
-     * The stacks, by class: the next free place, the place behind the last one,
-     * and the first place. Below the first place there is a NULL, so that an
-     * empty magazine needs no other mark, and below that its true end. A
-     * magazine without capacity consists of nothing else. A magazine that is
-     * sealed is empty, and its last place seems to be its first.
-     */
-    void **tops[SIZE_CLASS_COUNT];
-    void **ends[SIZE_CLASS_COUNT];
-    void **bases[SIZE_CLASS_COUNT];
 };
 
 /* Makes all magazines, without capacity. The other fields are set before. */

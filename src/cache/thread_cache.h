@@ -71,13 +71,22 @@ struct fair_share {
     bool is_refused;        /* and has got nothing since */
 };
 
-/* What a visitor of many caches needs lies close together: with thousands of
- * threads, that is not in the CPU's caches. */
+/*
+ * What a visitor of many caches needs lies close together: with thousands of
+ * threads, that is not in the CPU's caches.
+ *
+ * A cache often lies at the start of a page, as the first objects of most slabs
+ * do, and to a CPU that compares 12 bits of addresses, what is stored to the
+ * one is what is loaded from the other. So what each call stores comes last:
+ * cfrac's time is 7 % less.
+ */
 struct thread_cache {
+    struct magazines magazines;
+
     /* What each call reads and writes. A store of 32 bits is cheaper than one
      * of a byte, which CPUs do not forward to the next load as quickly. */
-    uint32_t busy; /* the thread is at the magazines */
-    uint8_t gate;  /* see above; other threads write it */
+    _Alignas(64) uint32_t busy; /* the thread is at the magazines */
+    uint8_t gate;               /* see above; other threads write it */
     /* In the home's list of active caches: some magazine is not sealed. Set by
      * the thread with the cache's lock; see thread_cache_deactivate(). The
      * thread reads it without. */
@@ -97,7 +106,6 @@ struct thread_cache {
     struct ranked_lock lock;          /* RANK_CACHE */
     struct thread_cache *next, *prev; /* guarded by the caches_lock */
     struct thread_cache *prev_active; /* so, too; NULL if it is not known */
-    struct magazines magazines;
 
     struct heap_place place; /* the heap's, by which it is known to be there */
     int64_t last_tick_ms;
