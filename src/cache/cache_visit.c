@@ -188,9 +188,9 @@ static void prefetch(const struct thread_cache *cache)
 {
     if (cache == NULL)
         return;
-    __builtin_prefetch(cache);
+    __builtin_prefetch(&cache->busy);
     __builtin_prefetch(&cache->lock);
-    __builtin_prefetch(&cache->magazines);
+    __builtin_prefetch(&cache->magazines.open);
 }
 
 /* Until the visit has found that a cache is empty, the cache stays in the list

@@ -150,17 +150,11 @@ bool grain_pages_next_run(const struct memkind_region_pool *pool,
                           bool has_space, bool is_live, struct page_range *run)
 {
     ranked_lock_assert_held(&region->grain_lock);
-    const struct page_map space = space_map_of(pool, region);
-    const struct page_map live = live_map_of(pool, region);
-    const size_t end = pages->end;
-    size_t first = pages->first, page;
-    do {
-        page = page_map_next(&space, first, end, has_space);
-        first = page_map_next(&live, page, end, is_live);
-    } while (first != page);
-    run->first = first;
-    run->end = page_map_next(
-        &live, first, page_map_next(&space, first, end, !has_space), !is_live);
+    const struct page_map maps[2] = {space_map_of(pool, region),
+                                     live_map_of(pool, region)};
+    const bool values[2] = {has_space, is_live};
+    run->first = pages->first;
+    run->end = page_map_next_run(maps, values, &run->first, pages->end);
     pages->first = run->end;
     return run->first < run->end;
 }

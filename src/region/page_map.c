@@ -141,3 +141,33 @@ size_t page_map_next(const struct page_map *map, size_t page, size_t end,
     }
     return end;
 }
+
+/* Pages that are looked at first for the end of a run. */
+#define FIRST_STEP ((size_t)512)
+
+/* One map may say the same of many TiB. So no more of either is looked at than
+ * the run has, or twice as much. */
+static size_t run_end(const struct page_map maps[2], const bool values[2],
+                      size_t page, size_t end)
+{
+    for (size_t step = FIRST_STEP; page < end; step *= 2) {
+        const size_t most = end - page > step ? page + step : end;
+        const size_t first = page_map_next(&maps[0], page, most, !values[0]);
+        page = page_map_next(&maps[1], page, first, !values[1]);
+        if (page < most)
+            break;
+    }
+    return page;
+}
+
+size_t page_map_next_run(const struct page_map maps[2], const bool values[2],
+                         size_t *page, size_t end)
+{
+    size_t first = *page, other;
+    do {
+        other = page_map_next(&maps[0], first, end, values[0]);
+        first = page_map_next(&maps[1], other, end, values[1]);
+    } while (first != other);
+    *page = first;
+    return run_end(maps, values, first, end);
+}

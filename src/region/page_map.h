@@ -49,4 +49,10 @@ size_t page_map_count(const struct page_map *map, size_t first, size_t end);
 size_t page_map_next(const struct page_map *map, size_t page, size_t end,
                      bool value);
 
+/* Finds the first pages of [*page, end) for which two maps have one value each,
+ * and stores which is the first. Returns the page behind them; `end`, both, if
+ * there are none. */
+size_t page_map_next_run(const struct page_map maps[2], const bool values[2],
+                         size_t *page, size_t end);
+
 #endif

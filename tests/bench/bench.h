@@ -57,7 +57,7 @@ struct lane {
     struct times *times; /* TIME_SORTS of them, if the pattern is timed */
     uint64_t operations;
     uint64_t ns;
-    uint64_t aside_ns, aside_cpu_ns; /* of a step, not to be counted */
+    uint64_t aside_ns; /* CPU time of a step that is not to be counted */
 };
 
 struct pattern {

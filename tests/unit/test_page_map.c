@@ -75,6 +75,77 @@ static void test_beside_arrays(void)
     walk(32, seed);  /* of 64 KiB: two grains to a word */
 }
 
+/* ---- runs by two maps ---------------------------------------------------- */
+
+static uint64_t other_bits[WORDS];
+static uint16_t other_counts[GRAINS_MAX];
+static bool other_plain[PAGES];
+
+/* Some pages have it, and some do not; in runs, of whole grains now and then.
+ */
+static void scatter(const struct page_map *map, bool *has,
+                    unsigned long long *seed)
+{
+    memset(map->counts, 0, sizeof counts);
+    memset(map->bits, 0xa5, sizeof bits);
+    memset(has, 0, PAGES * sizeof *has);
+    for (size_t page = 0, end; page < PAGES; page = end) {
+        const size_t most = (size_t)1 << test_random(seed) % 12;
+        const bool value = test_random(seed) % 2 != 0;
+        end = page + 1 + test_random(seed) % most;
+        if (test_random(seed) % 2 != 0)
+            end = (end + map->per_grain - 1) / map->per_grain * map->per_grain;
+        end = end < PAGES ? end : PAGES;
+        page_map_set(map, page, end, value);
+        for (size_t i = page; i < end; i++)
+            has[i] = value;
+    }
+}
+
+static bool is_in_run(const bool values[2], size_t page)
+{
+    return plain[page] == values[0] && other_plain[page] == values[1];
+}
+
+static void check_runs(const struct page_map maps[2], const bool values[2],
+                       size_t page, size_t end)
+{
+    size_t wrong = 0;
+    while (page < end) {
+        size_t first = page, last;
+        while (first < end && !is_in_run(values, first))
+            first++;
+        last = first;
+        while (last < end && is_in_run(values, last))
+            last++;
+        wrong += page_map_next_run(maps, values, &page, end) != last;
+        wrong += page != first;
+        page = last;
+    }
+    CHECK_EQ(page_map_next_run(maps, values, &page, end), end);
+    CHECK_EQ(wrong, 0);
+}
+
+static void test_runs_beside_arrays(void)
+{
+    static const size_t per_grain_of[] = {1024, 512, 128, 32};
+    unsigned long long seed = test_seed(0x5eed);
+    for (int i = 0; i < 400; i++) {
+        const size_t per_grain = per_grain_of[i % 4];
+        const struct page_map maps[2] = {{bits, counts, per_grain},
+                                         {other_bits, other_counts, per_grain}};
+        scatter(&maps[0], plain, &seed);
+        scatter(&maps[1], other_plain, &seed);
+        for (unsigned both = 0; both < 4; both++) {
+            const bool values[2] = {both % 2 != 0, both / 2 != 0};
+            const size_t page = test_random(&seed) % PAGES;
+            check_runs(maps, values, 0, PAGES);
+            check_runs(maps, values, page,
+                       page + test_random(&seed) % (PAGES - page + 1));
+        }
+    }
+}
+
 /* The bits are not even read: they may be in no memory. */
 static void test_bits_of_whole_grains(void)
 {
@@ -181,6 +252,7 @@ int main(int argc, char **argv)
     static const struct test_case tests[] = {
         {"beside arrays", test_beside_arrays},
         {"bits of whole grains", test_bits_of_whole_grains},
+        {"runs beside arrays", test_runs_beside_arrays},
         {"sparse bits beside arrays", test_sparse_bits_beside_arrays},
         {"sparse bits far apart", test_sparse_bits_far_apart},
         {NULL, NULL},
