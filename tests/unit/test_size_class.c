@@ -35,6 +35,13 @@ static void test_sizes_at_the_ends(void)
     CHECK_EQ(size_class_of(SIZE_MAX / 2 + 2), SIZE_CLASS_HUGE);
 }
 
+/* An address behind the last object would fit the slab's tag. */
+static void test_slabs_are_used_up(void)
+{
+    for (unsigned i = SIZE_CLASS_FIRST; i < size_class_first_large; i++)
+        CHECK_EQ(size_class_pages[i] % size_class_sizes[i], 0);
+}
+
 /* All objects of a slab fit their tags, and no other address of it does. */
 static void test_tags_of_a_slab(void)
 {
@@ -109,6 +116,7 @@ static void test_tags_of_real_objects(void)
 static const struct test_case tests[] = {
     {"classes are jemalloc's", test_classes_are_jemallocs},
     {"sizes at the ends", test_sizes_at_the_ends},
+    {"slabs are used up", test_slabs_are_used_up},
     {"tags of a slab", test_tags_of_a_slab},
     {"tags of large objects", test_tags_of_large_objects},
     {"no class fits nothing", test_no_class_fits_nothing},
