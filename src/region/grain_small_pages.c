@@ -26,11 +26,8 @@ static size_t page_with_space(const struct memkind_region_pool *pool,
                               const struct region *region, size_t grain)
 {
     const struct page_map space = space_map_of(pool, region);
-    size_t page = grain * space.per_grain;
-    const size_t last = page + space.per_grain - 1;
-    while (page < last && !page_map_has(&space, page))
-        page++;
-    return page;
+    const size_t first = grain * space.per_grain;
+    return page_map_next(&space, first, first + space.per_grain - 1, true);
 }
 
 /* What does not know the advice refuses it for any size. */

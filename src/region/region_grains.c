@@ -76,19 +76,11 @@ static void clear_dirty_pages(const struct memkind_region_pool *pool,
 {
     const size_t page_size = region_page_size();
     const struct page_map dirty = dirty_map_of(pool, region);
-    const size_t end = end_grain(pool, pages);
-    for (size_t i = first_grain(pool, pages); i < end; i++) {
-        if (region->grain_dirty[i] == 0 || region->is_private)
-            continue;
-        const struct page_range part = grain_part(pool, pages, i);
-        size_t first = part.first, next;
-        while ((first = page_map_next(&dirty, first, part.end, true)) <
-               part.end) {
-            next = page_map_next(&dirty, first, part.end, false);
-            memset(region->base + first * page_size, 0,
-                   (next - first) * page_size);
-            first = next;
-        }
+    size_t page = region->is_private ? pages.end : pages.first;
+    while ((page = page_map_next(&dirty, page, pages.end, true)) < pages.end) {
+        const size_t first = page;
+        page = page_map_next(&dirty, page, pages.end, false);
+        memset(region->base + first * page_size, 0, (page - first) * page_size);
     }
     (void)page_map_set(&dirty, pages.first, pages.end, true);
 }
